@@ -1,0 +1,1 @@
+"""How each step of a cleanup happens: thin Prefect tasks around plain functions."""
