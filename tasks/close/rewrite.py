@@ -1,0 +1,278 @@
+"""Queries made from queries: unwrapped, with nested views put in place, frozen in time, turned round, compared.
+
+Everything here is a plain function of values. None of it asks Close.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo
+
+from dateutil.parser import isoparse
+from dateutil.relativedelta import relativedelta
+
+from tasks.close.s_query import (
+    And,
+    CurrentUser,
+    Exists,
+    FieldCondition,
+    FixedLocalDate,
+    FixedUtc,
+    LocalTime,
+    MatchAll,
+    Moment,
+    Node,
+    Now,
+    ObjectType,
+    Offset,
+    Or,
+    Part,
+    Query,
+    Reference,
+    RegularField,
+    SavedSearch,
+    UnknownMoment,
+    all_of,
+    any_of,
+    empty,
+    parse,
+    parts,
+    to_json,
+    unknown_parts,
+)
+
+CURRENT_USER = "CURRENT_USER"
+
+
+class UnusableQuery(ValueError):
+    """A query that must not select what to delete. The message says which part, and what to write instead."""
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def unwrap(document: Mapping[str, Any]) -> tuple[Query, int | None]:
+    """The query inside *document*, and the ``results_limit`` that stood beside it.
+
+    *document* is a bare node, or the wrapper that a Smart View stores and *Copy Filters* copies:
+    ``{"query": node, "results_limit": …, "sort": …}``. Close's bulk endpoints take the bare node.
+    """
+    if "type" in document:
+        return parse(document), None
+    node = document.get("query")
+    if not isinstance(node, Mapping):
+        raise UnusableQuery("this is neither a query node (with a type) nor what Close's Copy Filters gives")
+    limit = document.get("results_limit")
+    return parse(node), limit if isinstance(limit, int) else None  # pyright: ignore[reportUnknownArgumentType]
+
+
+def check(query: Query, *, allow_unknown: bool = False) -> None:
+    """Refuse *query* where what it selects isn't certain.
+
+    Raises `UnusableQuery` for other objects than leads, what depends on who asks or on the hour, moments that can't be
+    frozen, queries that can only match every lead and, unless *allow_unknown*, parts we have no meaning for.
+    """
+    _check_objects(query)
+    for part in parts(query):
+        if isinstance(part, CurrentUser) or (isinstance(part, Reference) and CURRENT_USER in part.object_ids):
+            raise UnusableQuery("it depends on the current user; name the user instead")
+        if isinstance(part, LocalTime):
+            raise UnusableQuery("its local_time condition depends on the hour at which it is asked; leave it out")
+        if isinstance(part, UnknownMoment):
+            raise UnusableQuery(
+                f"the moment {part.type!r} is relative in a way we can't fix; write the instant that you mean as "
+                '{"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
+            )
+    if not allow_unknown and (unknown := unknown_parts(query)):
+        raise UnusableQuery(f"we don't know what {', '.join(unknown)} means; set allow_unknown_nodes to send it anyway")
+    if always(query):
+        raise UnusableQuery("it matches every lead; add a condition")
+
+
+def _check_objects(query: Query) -> None:
+    """The clauses that speak of the lead itself (not of something related to it) must speak of leads."""
+    match query:
+        case And() | Or():
+            for inner in query.queries:
+                _check_objects(inner)
+        case ObjectType(object_type=kind) if kind != "lead":
+            raise UnusableQuery(f"it selects {kind} objects; only queries for leads can be used")
+        case FieldCondition(field=RegularField(object_type=kind)) if kind != "lead":
+            raise UnusableQuery(f"it has a condition on a {kind} field beside the lead; wrap it in has_related")
+        case _:
+            pass
+
+
+def always(query: Query) -> bool | None:
+    """True if *query* matches every lead, False if none, None where it depends on the lead."""
+    verdict: bool | None = None
+    match query:
+        case MatchAll():
+            verdict = True
+        case ObjectType():
+            verdict = query.object_type == "lead"
+        case And():
+            inner = [always(each) for each in query.queries]
+            verdict = False if False in inner else None if None in inner else True
+        case Or():
+            inner = [always(each) for each in query.queries]
+            verdict = True if True in inner else None if None in inner else False
+        case _:
+            return None
+    return verdict if verdict is None else verdict != query.negate
+
+
+# --- writing anew -----------------------------------------------------------------------------------------------------
+
+
+def rewritten(part: Part, change: Callable[[Part], Part]) -> Part:
+    """*part* with *change* applied to everything inside it and then to itself."""
+    updates: dict[str, object] = {}
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if isinstance(value, Part):
+            updates[name] = rewritten(value, change)
+        elif isinstance(value, tuple):
+            inner = cast("tuple[object, ...]", value)
+            updates[name] = tuple(rewritten(each, change) if isinstance(each, Part) else each for each in inner)
+    return change(part.model_copy(update=updates))
+
+
+def inline(query: Query, view: Callable[[str], Query], *, inside: tuple[str, ...] = ()) -> Query:
+    """*query* with each nested Smart View replaced by what *view* gives for its id.
+
+    Close would resolve the view when the bulk delete runs, which is after the plan was made. Raises `UnusableQuery` for
+    views that nest each other in a circle, and whatever *view* raises.
+    """
+
+    def change(part: Part) -> Part:
+        if not isinstance(part, SavedSearch):
+            return part
+        if part.saved_search_id in inside:
+            raise UnusableQuery(f"Smart View {part.saved_search_id} contains itself")
+        found = inline(view(part.saved_search_id), view, inside=(*inside, part.saved_search_id))
+        return turned_round(found) if part.negate else found
+
+    return rewritten(query, change)  # pyright: ignore[reportReturnType]
+
+
+def freeze(query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
+    """*query* with every relative moment replaced by the instant it means at *as_of*.
+
+    Days begin in *zone*: that of whoever reads the query in Close. Months are calendar months (31 March less one month
+    is 28 February). Close's ``which_day_end`` moves to the start or the end of the day, except for distances that have
+    hours, minutes or seconds; Close doesn't document what it means there, and in use such distances are exact.
+    """
+
+    def change(part: Part) -> Part:
+        if isinstance(part, Now):
+            return FixedUtc.at(as_of)
+        if isinstance(part, FixedLocalDate):
+            return FixedUtc.at(_midnight(_day(part.value), zone, part.which))
+        if isinstance(part, Offset):
+            return FixedUtc.at(_shifted(part, _instant(part.moment), zone))
+        return part
+
+    return rewritten(query, change)  # pyright: ignore[reportReturnType]
+
+
+def _instant(moment: Moment) -> datetime:
+    if not isinstance(moment, FixedUtc):
+        raise UnusableQuery(f"the moment {moment.type!r} inside an offset can't be fixed; write the instant instead")
+    instant = isoparse(moment.value)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _shifted(offset: Offset, start: datetime, zone: ZoneInfo) -> datetime:
+    span = offset.offset
+    sign = -1 if offset.direction == "past" else 1
+    days = relativedelta(years=span.years, months=span.months, weeks=span.weeks, days=span.days)
+    clock = timedelta(hours=span.hours, minutes=span.minutes, seconds=span.seconds)
+    local = start.astimezone(zone) + days * sign
+    if clock or offset.which_day_end is None:
+        return local.astimezone(UTC) + clock * sign
+    return _midnight(local.date(), zone, offset.which_day_end)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UnusableQuery(f"{text!r} is not a date such as 2026-01-31") from None
+
+
+def _midnight(day: date, zone: ZoneInfo, which: Literal["start", "end"]) -> datetime:
+    """The instant at which *day* starts in *zone*, or at which it ends: the start of the next one."""
+    return datetime.combine(day if which == "start" else day + timedelta(days=1), time(), zone)
+
+
+# --- turning round ----------------------------------------------------------------------------------------------------
+
+
+def turned_round(query: Query) -> Query:
+    """*query* with ``negate`` flipped: what Close itself makes of "not", emptiness included."""
+    return query.model_copy(update={"negate": not query.negate})
+
+
+def asserted(query: Query) -> Query:
+    """The leads that meet *query*, counting an empty field as meeting a negated condition.
+
+    Together with `denied` this divides all leads in two, whatever Close makes of a negated condition on an empty field.
+    """
+    return _divided(query, negate=False)
+
+
+def denied(query: Query) -> Query:
+    """The leads that don't meet *query*, turned round leaf by leaf, with emptiness spelled out."""
+    return _divided(query, negate=True)
+
+
+def _divided(query: Query, *, negate: bool) -> Query:
+    negate = negate != query.negate
+    match query:
+        case And() | Or():
+            inner = tuple(_divided(each, negate=negate) for each in query.queries)
+            return And(queries=inner) if isinstance(query, And) != negate else Or(queries=inner)
+        case FieldCondition() if negate and not isinstance(query.condition, Exists):
+            return any_of([empty(query.field), query.model_copy(update={"negate": True})])
+        case _:
+            return query.model_copy(update={"negate": negate})
+
+
+def conditions_only(query: Query) -> Query | None:
+    """*query* without the clauses that are true of every lead; None when nothing is left."""
+    if always(query):
+        return None
+    if not isinstance(query, And) or query.negate:
+        return query
+    kept = [inner for each in query.queries if (inner := conditions_only(each)) is not None]
+    return all_of(kept)
+
+
+# --- comparing --------------------------------------------------------------------------------------------------------
+
+
+def canonical(query: Query | Mapping[str, Any]) -> str:
+    """*query* as text that is equal for equal queries.
+
+    Close may add ``negate: false``, write absent keys as null, reorder keys and write 0 as 0.0: none of it shows here.
+    """
+    document = to_json(query) if isinstance(query, Node) else query
+    return json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Mapping():
+            return {
+                key: _plain(inner)
+                for key, inner in cast("Mapping[str, object]", value).items()
+                if inner is not None and not (key == "negate" and inner is False)
+            }
+        case list() | tuple():
+            return [_plain(inner) for inner in cast("list[object]", value)]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value
