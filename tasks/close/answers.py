@@ -1,0 +1,112 @@
+"""Close's answers and silences, as errors of ours: each one sentence that says what to do."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, cast
+
+import httpx
+
+from tasks.close.errors import (
+    BadRequest,
+    CloseError,
+    CloseUnavailable,
+    Facts,
+    InvalidQuery,
+    NotAllowed,
+    NotFound,
+    RateLimited,
+    WrongKey,
+)
+
+LONGEST_TEXT = 500  # characters of a rejection; what is longer is an error page
+
+_REFUSED: dict[int, tuple[type[CloseError], str]] = {
+    # Close's web framework answers a missing permission with 401 too, so only /me/ speaks of the key for certain.
+    401: (
+        WrongKey,
+        "Close refuses {asked} (401): the API key is wrong, or its user may not do this. "
+        "Check CLOSE_API_KEY and the user's role.",
+    ),
+    402: (NotAllowed, "The organization's Close plan doesn't include {asked} (402): ask Close to add it."),
+    403: (NotAllowed, "The API key's user may not {asked} (403): give the user a role that may."),
+    404: (
+        NotFound,
+        "Close doesn't know {path} (404): it is gone, belongs to another organization, or CLOSE_API_URL is wrong.",
+    ),
+}
+_WRONG_KEY = (
+    "Close refuses the API key (401): check CLOSE_API_KEY, or make a new key in Close under Settings, Developer."
+)
+
+
+def no_answer(method: str, path: str, error: httpx.RequestError) -> CloseUnavailable:
+    """A request that got no answer."""
+    unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if unreached:
+        message = f"Close can't be reached ({what}): check the network, any proxy, and CLOSE_API_URL."
+    else:
+        message = f"No answer from Close to {method} {path} ({what}): try again later."
+    return CloseUnavailable(message, maybe_accepted=not unreached, method=method, path=path)
+
+
+def unusable_answer(method: str, path: str, why: str, response: httpx.Response | None = None) -> CloseUnavailable:
+    """A successful answer that isn't what Close documents."""
+    facts: Facts = {"method": method, "path": path}
+    if response is not None:
+        facts |= {"status": response.status_code, "trace_id": response.headers.get("trace-id")}
+    message = f"Close's answer to {method} {path} can't be used: {why}. Try again; check CLOSE_API_URL and any proxy."
+    return CloseUnavailable(message, **facts)
+
+
+def refusal(method: str, path: str, response: httpx.Response, *, retry_after: float) -> CloseError:
+    """An answer that is no success. *retry_after* (seconds) counts for a 429 only."""
+    status = response.status_code
+    asked = f"{method} {path}"
+    facts: Facts = {"method": method, "path": path, "status": status, "trace_id": response.headers.get("trace-id")}
+    if status == 401 and path == "/me/":
+        error = WrongKey(_WRONG_KEY, **facts)
+    elif status in _REFUSED:
+        kind, message = _REFUSED[status]
+        error = kind(message.format(asked=asked, path=path), **facts)
+    elif status == 429:
+        message = f"Close's rate limit for {asked} is used up: try again in {retry_after:.0f} s."
+        error = RateLimited(message, retry_after=retry_after, **facts)
+    elif 300 <= status < 400:
+        message = f"Close answers {asked} with a redirect ({status}): check CLOSE_API_URL."
+        error = CloseUnavailable(message, **facts)
+    elif status >= 500 or status == 408:
+        error = CloseUnavailable(f"Close has a problem with {asked} ({status}): try again later.", **facts)
+    else:
+        fields, text = _rejection(response)
+        kind = InvalidQuery if any(re.match(r"(s_)?query\b", name) for name in fields) else BadRequest
+        message = f"Close rejects {asked} ({status}): {text or 'it gives no reason.'}"
+        error = kind(message, field_errors=fields, **facts)
+    return error
+
+
+def _rejection(response: httpx.Response) -> tuple[dict[str, str], str]:
+    """Close's reasons, by field and as one text. The body has `field-errors` and `errors`, or `error`, or neither."""
+    try:
+        body = response.json()
+    except ValueError:
+        return {}, ""
+    if not isinstance(body, dict):
+        return {}, ""
+    answer = cast("dict[str, Any]", body)
+    fields = dict(_flatten(answer.get("field-errors")))
+    others = [text for key in ("errors", "error") for _, text in _flatten(answer.get(key))]
+    text = " ".join(dict.fromkeys([*(f"{name}: {text}" for name, text in fields.items()), *others]))
+    return fields, text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " …"
+
+
+def _flatten(node: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """The texts of a nested error with their dotted paths. Errors of a list nest as `{"errors": {"<index>": …}}`."""
+    if isinstance(node, dict):
+        for key, value in cast("dict[str, object]", node).items():
+            yield from _flatten(value, path if key == "errors" and path else f"{path}.{key}".lstrip("."))
+    elif isinstance(node, list):
+        for value in cast("list[object]", node):
+            yield from _flatten(value, path)
+    elif node is not None and node != "":
+        yield path, str(node)

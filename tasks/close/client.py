@@ -1,0 +1,246 @@
+"""The parts of the Close API that a lead cleanup needs, as one menu.
+
+    with CloseClient(CloseSettings()) as close:
+        close.count({"type": "object_type", "object_type": "lead"})
+
+Reads are tried again when Close is away or asks for patience. What starts or changes a bulk delete is not.
+Every method raises a CloseError (tasks/close/errors.py) and nothing else for what Close or the network does.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self, TypeVar
+
+from pydantic import ValidationError
+
+from tasks.close.answers import unusable_answer
+from tasks.close.errors import BadRequest, WrongOrganization
+from tasks.close.resources import (
+    BulkDelete,
+    CustomField,
+    LeadStatus,
+    ListPage,
+    Me,
+    Organization,
+    Resource,
+    SearchPage,
+    SmartView,
+)
+from tasks.close.settings import CloseSettings
+from tasks.close.transport import JSON, RateLimit, Request, Transport
+
+PAGE = 100  # rows of a list
+SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
+LONGEST_SEARCH = 10_000  # Close ends a walk by cursor here
+RESTARTS = 3  # of a search whose cursor expired: a cursor lives 30 seconds
+
+R = TypeVar("R", bound=Resource)
+
+
+class CloseClient:
+    """Close, as one API key sees it. A context manager; safe to use from several threads.
+
+    *sleep*, *clock* (seconds) and *random* (0 to 1) are there for tests. *on_request* is called with the method and the
+    path of every request, before it is sent. Raises MissingKey when the settings hold no key.
+    """
+
+    def __init__(
+        self,
+        settings: CloseSettings,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random.random,
+        on_request: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._transport = Transport(settings, sleep=sleep, clock=clock, random=random, on_request=on_request)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    @property
+    def rate_limits(self) -> Mapping[str, RateLimit]:
+        """The last rate limit Close told, by method and endpoint, such as `POST /data/search/`."""
+        return dict(self._transport.rate_limits)
+
+    # Who and where
+
+    def me(self) -> Me:
+        """The user whose key this is; the cheapest way to try a key."""
+        return self._read(Me, Request("GET", "/me/"))
+
+    def organization(self, organization_id: str) -> Organization:
+        """An organization with its lead statuses and members."""
+        return self._read(Organization, Request("GET", "/organization/{id}/", organization_id))
+
+    def organization_id(self) -> str:
+        """The organization this key acts in, read off its lead statuses: a user may be a member of several.
+
+        Raises WrongOrganization if CLOSE_ORGANIZATION_ID is set to another.
+        """
+        found = {status.organization_id for status in self.lead_statuses()}
+        if len(found) != 1 or not (organization_id := found.pop()):
+            raise unusable_answer("GET", "/status/lead/", "it doesn't name one organization")
+        expected = self._settings.organization_id
+        if expected and expected != organization_id:
+            raise WrongOrganization(
+                f"The API key belongs to {organization_id}, but CLOSE_ORGANIZATION_ID is {expected}: change either."
+            )
+        return organization_id
+
+    # What an organization has set up
+
+    def lead_statuses(self) -> list[LeadStatus]:
+        """Every lead status. Close answers with all of them at once."""
+        request = Request("GET", "/status/lead/")
+        answer = self._transport.read(request)
+        return [
+            _parse(LeadStatus, item, request) for item in _parse(ListPage, {"has_more": False, **answer}, request).data
+        ]
+
+    def lead_custom_fields(self) -> list[CustomField]:
+        """Every custom field of leads, those shared with other objects included."""
+        return list(self._list(CustomField, "/custom_field/lead/"))
+
+    def smart_views(self) -> list[SmartView]:
+        """Every Smart View of leads that this key's user can see."""
+        return list(self._list(SmartView, "/saved_search/", type="lead"))
+
+    def smart_view(self, smart_view_id: str) -> SmartView:
+        """One Smart View, of whatever type."""
+        return self._read(SmartView, Request("GET", "/saved_search/{id}/", smart_view_id))
+
+    # Searching
+
+    def count(self, query: JSON) -> int:
+        """How many objects *query* (a bare node) matches, without reading them."""
+        request = _search({"query": query, "results_limit": 0, "include_counts": True})
+        total = self._read(SearchPage, request).count_total
+        if total is None:
+            raise unusable_answer(request.method, request.path, "the count is missing")
+        return total
+
+    def search(
+        self, query: JSON, *, fields: Sequence[str] = ("id",), sort: Sequence[JSON] = (), limit: int
+    ) -> list[dict[str, Any]]:
+        """The first *limit* leads (at most 10,000) that *query* matches, each with *fields* and its id, none twice.
+
+        Starts over when Close forgets the cursor. Raises CloseUnavailable when the pages don't come to an end.
+        """
+        if not 0 < limit <= LONGEST_SEARCH:
+            raise ValueError(f"limit must be between 1 and {LONGEST_SEARCH}, where Close ends a search; it is {limit}.")
+        body = {
+            "query": query,
+            "_fields": {"lead": list(dict.fromkeys(["id", *fields]))},
+            "_limit": min(limit, SEARCH_PAGE),
+            "results_limit": limit,
+            "sort": list(sort),
+        }
+        for _ in range(RESTARTS):
+            try:
+                return self._walk(body, limit)
+            except BadRequest as error:
+                if "cursor" not in error.field_errors:
+                    raise
+        return self._walk(body, limit)
+
+    # Bulk deletes
+
+    def bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
+        """One bulk delete, as it stands."""
+        return self._read(BulkDelete, Request("GET", "/bulk_action/delete/{id}/", bulk_delete_id))
+
+    def bulk_deletes(self) -> list[BulkDelete]:
+        """Every bulk delete of the organization. Close doesn't document their order, so the whole list is read.
+
+        Raises CloseUnavailable when a page can't be read: a short list would look like "never started".
+        """
+        return list(self._list(BulkDelete, "/bulk_action/delete/"))
+
+    def start_bulk_delete(self, query: JSON, *, send_done_email: bool = False) -> BulkDelete:
+        """Delete every lead that *query* (a bare node) matches. Close can't tell a repeated POST from a second one.
+
+        Sent again, for at most 10 seconds, only after answers that prove nothing was accepted. On any other error look
+        at `nothing_started`: if it is false, Close may be deleting.
+        """
+        if not query.get("type"):
+            raise ValueError("A bulk delete needs a query node with a type; to Close, no query may mean every lead.")
+        body: JSON = {"s_query": query, "results_limit": None, "sort": [], "send_done_email": send_done_email}
+        request = Request("POST", "/bulk_action/delete/", body=body)
+        return _parse(BulkDelete, self._transport.start(request), request)
+
+    def pause_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
+        """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not where it goes; we assume here."""
+        return self._set_status(bulk_delete_id, "paused")
+
+    def resume_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
+        """Ask Close to go on; it refuses after seven days. The address is assumed, as for pausing."""
+        return self._set_status(bulk_delete_id, "resuming")
+
+    # How it is done
+
+    def _read(self, kind: type[R], request: Request) -> R:
+        return _parse(kind, self._transport.read(request), request)
+
+    def _set_status(self, bulk_delete_id: str, status: str) -> BulkDelete:
+        request = Request("PUT", "/bulk_action/delete/{id}/", bulk_delete_id, body={"status": status})
+        return _parse(BulkDelete, self._transport.write(request), request)
+
+    def _list(self, kind: type[R], endpoint: str, **params: str) -> Iterator[R]:
+        """Every object of a list, none twice: one that is added while we read pushes others onto the next page."""
+        seen: set[str] = set()
+        for skip in range(0, 1_000_000, PAGE):
+            request = Request("GET", endpoint, params={**params, "_limit": PAGE, "_skip": skip})
+            page = self._read(ListPage, request)
+            new = {_id(row, request): row for row in page.data if _id(row, request) not in seen}
+            seen.update(new)
+            yield from (_parse(kind, row, request) for row in new.values())
+            if not page.has_more:
+                return
+            if not new:
+                break
+        raise unusable_answer("GET", endpoint, "it says there is more, but there is nothing new")
+
+    def _walk(self, body: JSON, limit: int) -> list[dict[str, Any]]:
+        """Follow a search's cursor to its end."""
+        rows: dict[str, dict[str, Any]] = {}
+        cursors: set[str] = set()
+        request = _search(body)
+        while True:
+            page = self._read(SearchPage, request)
+            rows.update((_id(row, request), row) for row in page.data)
+            if page.cursor is None or len(rows) >= limit:
+                return list(rows.values())[:limit]
+            if page.cursor in cursors or len(cursors) > limit:
+                raise unusable_answer(request.method, request.path, "its pages don't come to an end")
+            cursors.add(page.cursor)
+            request = _search({**body, "cursor": page.cursor})
+
+
+def _search(body: JSON) -> Request:
+    """Close's only POST that changes nothing."""
+    return Request("POST", "/data/search/", body=body)
+
+
+def _id(row: JSON, request: Request) -> str:
+    row_id = row.get("id")
+    if not isinstance(row_id, str) or not row_id:
+        raise unusable_answer(request.method, request.path, "a row has no id")
+    return row_id
+
+
+def _parse(kind: type[R], answer: JSON, request: Request) -> R:
+    try:
+        return kind.model_validate(answer)
+    except ValidationError as error:
+        where = ", ".join(".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False)[:3])
+        raise unusable_answer(request.method, request.path, f"unexpected {where}") from error

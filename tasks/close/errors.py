@@ -1,0 +1,97 @@
+"""What can go wrong with Close, as one small tree.
+
+CloseError               method, path, status, trace_id; a sentence that says what to do
+├── CloseUnavailable     no answer that can be used: no connection, time-out, 5xx, redirect, not JSON, unexpected shape
+├── RateLimited          429 for longer than we wait
+├── BadRequest           400 and its kin: Close rejects what we sent
+│   └── InvalidQuery     … and names a part of the query
+├── WrongKey             401
+│   └── MissingKey       no key is set; nothing was sent
+├── NotAllowed           403, or 402: the plan doesn't include it
+├── NotFound             404
+└── WrongOrganization    the key works, for another organization than expected
+"""
+
+from collections.abc import Mapping
+from typing import TypedDict, Unpack
+
+# Answers after which we know that Close didn't accept the request. Everything else that is no success is ambiguous.
+REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
+
+
+class Facts(TypedDict, total=False):
+    """What every error knows. `path` has no query string; `trace_id` is Close's name for its answer."""
+
+    method: str
+    path: str
+    status: int | None
+    trace_id: str | None
+
+
+class CloseError(Exception):
+    """Something went wrong with Close."""
+
+    def __init__(self, message: str, **facts: Unpack[Facts]) -> None:
+        super().__init__(message)
+        self.method = facts.get("method", "")
+        self.path = facts.get("path", "")
+        self.status = facts.get("status")
+        self.trace_id = facts.get("trace_id")
+
+    @property
+    def nothing_started(self) -> bool:
+        """Whether this proves that Close didn't accept the POST it answers. Never true of another method."""
+        return self.method == "POST" and self.status in REFUSALS
+
+
+class CloseUnavailable(CloseError):
+    """There is no answer that can be used. `maybe_accepted` is false only when no connection came about."""
+
+    def __init__(self, message: str, *, maybe_accepted: bool = True, **facts: Unpack[Facts]) -> None:
+        super().__init__(message, **facts)
+        self.maybe_accepted = maybe_accepted
+
+    @property
+    def nothing_started(self) -> bool:
+        """Whether the POST can't have reached Close."""
+        return self.method == "POST" and not self.maybe_accepted
+
+
+class RateLimited(CloseError):
+    """Close asks for fewer requests; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float = 0.0, **facts: Unpack[Facts]) -> None:
+        super().__init__(message, **facts)
+        self.retry_after = retry_after
+
+
+class BadRequest(CloseError):
+    """Close rejects what was sent; `field_errors` maps a dotted path to Close's words about it."""
+
+    def __init__(self, message: str, *, field_errors: Mapping[str, str] | None = None, **facts: Unpack[Facts]) -> None:
+        super().__init__(message, **facts)
+        self.field_errors = dict(field_errors or {})
+
+
+class InvalidQuery(BadRequest):
+    """Close rejects a part of the query."""
+
+
+class WrongKey(CloseError):
+    """Close refuses the key; or, on anything but `/me/`, perhaps the action."""
+
+
+class MissingKey(WrongKey):
+    """Neither an API key nor an access token is set."""
+
+
+class NotAllowed(CloseError):
+    """The key's user may not do this, or the organization's plan doesn't include it."""
+
+
+class NotFound(CloseError):
+    """Close doesn't know this object or address."""
+
+
+class WrongOrganization(CloseError):
+    """The key belongs to another organization than `CLOSE_ORGANIZATION_ID`."""

@@ -1,0 +1,148 @@
+"""What Close answers, as types. Lenient: fields we don't know are ignored, fields we can do without may be missing."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field, StrictBool, StrictInt
+
+Id = Annotated[str, Field(pattern=r"^\w+$")]
+Count = Annotated[StrictInt, Field(ge=0)]
+Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
+
+
+class Resource(BaseModel):
+    """Something Close answered with."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class BulkStatus(StrEnum):
+    """Where a bulk delete is. Close names these and doesn't define them; this is our reading.
+
+    created → loading → processing → done
+                 ↕           ↕  ↘
+              paused ⇄ resuming   error
+    """
+
+    CREATED = "created"  # accepted, not begun
+    LOADING = "loading"  # finding the leads; the totals are still null
+    PROCESSING = "processing"
+    PAUSED = "paused"  # by somebody; Close refuses to resume after seven days
+    RESUMING = "resuming"
+    DONE = "done"
+    ERROR = "error"
+
+
+class BulkDelete(Resource):
+    """A bulk delete: Close's asynchronous job that deletes what a query matches."""
+
+    id: Id
+    organization_id: str | None = None
+    bulk_object_type: str | None = None
+    # A status that we don't know stays as it is: it is neither success nor failure.
+    status: Annotated[BulkStatus | str | None, Field(union_mode="left_to_right")] = None
+    s_query: dict[str, Any] | None = None
+    query: str | None = None
+    sort: list[dict[str, Any]] | None = None
+    results_limit: int | None = None
+    send_done_email: bool | None = None
+    n_leads: Count | None = None
+    n_leads_processed: Count | None = None
+    n_objects: Count | None = None
+    n_objects_processed: Count | None = None
+    date_created: Moment | None = None
+    date_updated: Moment | None = None
+    created_by: str | None = None
+    updated_by: str | None = None
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen. A paused or unknown status isn't final."""
+        return self.status in (BulkStatus.DONE, BulkStatus.ERROR)
+
+    @property
+    def total(self) -> int | None:
+        """Leads it found to delete; None until Close has looked."""
+        return self.n_leads if self.n_leads is not None else self.n_objects
+
+    @property
+    def processed(self) -> int:
+        """Leads it has deleted so far. We assume that Close's general counters are the lead counters' twins."""
+        return (self.n_leads_processed if self.n_leads is not None else self.n_objects_processed) or 0
+
+
+class LeadStatus(Resource):
+    """A status a lead can have. Labels get renamed; ids stay."""
+
+    id: Id
+    label: str
+    organization_id: str | None = None
+
+
+class CustomField(Resource):
+    """A custom field of leads."""
+
+    id: Id
+    name: str
+    type: str
+    choices: list[str] | None = None
+    accepts_multiple_values: bool = False
+
+
+class SmartView(Resource):
+    """A saved search. `s_query` wraps the query: `{query, results_limit, sort}`; it is null in legacy text views."""
+
+    id: Id
+    name: str
+    type: str = "lead"
+    s_query: dict[str, Any] | None = None
+    query: str | None = None
+    is_user_dependent: bool | None = None
+
+
+class Membership(Resource):
+    """A user's place in an organization. Built-in roles have words as ids, such as `admin`."""
+
+    user_id: str | None = None
+    organization_id: str | None = None
+    role_id: str | None = None
+    user_email: str | None = None
+    user_full_name: str | None = None
+    permissions_granted: list[str] | None = None
+
+
+class Organization(Resource):
+    """An organization with its lead statuses and members."""
+
+    id: Id
+    name: str = ""
+    lead_statuses: list[LeadStatus] = []
+    memberships: list[Membership] = []
+
+
+class Me(Resource):
+    """The user whose key this is."""
+
+    id: Id
+    email: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    organizations: list[Organization] = []
+    memberships: list[Membership] = []
+
+
+class ListPage(Resource):
+    """A page of a list that is read by offset."""
+
+    data: list[dict[str, Any]]
+    has_more: StrictBool
+
+
+class SearchPage(Resource):
+    """A page of a search. The counts are there only if they were asked for; `count_total` ignores the limit."""
+
+    data: list[dict[str, Any]]
+    cursor: str | None = None
+    count_total: Count | None = Field(None, validation_alias=AliasPath("count", "total"))
+    count_limited: Count | None = Field(None, validation_alias=AliasPath("count", "limited"))

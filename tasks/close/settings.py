@@ -1,0 +1,96 @@
+"""Where Close is and who we are there, from the environment (`CLOSE_…`) or a `.env` file."""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _data_folder() -> str:
+    """The user's own data folder: a backup of customers doesn't belong in a checkout."""
+    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return str(Path(data) / "close-lead-cleanup" / "backups")
+
+
+class CloseSettings(BaseSettings):
+    """Settings of one organization. Build it when a task runs, never at import."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CLOSE_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,  # the input may be the key
+    )
+
+    api_key: SecretStr | None = Field(None, description="A Close API key. It has the permissions of its user.")
+    access_token: SecretStr | None = Field(None, description="An OAuth access token, instead of an API key.")
+    api_url: str = Field(
+        "https://api.close.com/api/v1/", description="Where the API is. https, except on this machine."
+    )
+    organization_id: str | None = Field(None, description="If set, the key must belong to this organization (orga_…).")
+    backup_url: str = Field(default_factory=_data_folder, description="Folder or fsspec URL that backups go to.")
+    timeout: float = Field(30.0, gt=0, le=300, description="Seconds to wait for Close to connect, and to answer.")
+    api_key_block: str | None = Field(None, description="Name of a Prefect Secret block that holds the API key.")
+    keep_smart_view: str | None = Field(
+        None, description="Name or id of the Smart View of leads that are never deleted, whatever the parameters."
+    )
+
+    @field_validator("api_key", "access_token", mode="after")
+    @classmethod
+    def _key_without_strays(cls, secret: SecretStr | None) -> SecretStr | None:
+        key = secret.get_secret_value().strip() if secret else ""
+        if any(not 33 <= ord(letter) <= 126 or letter in "\"':" for letter in key):
+            raise ValueError(
+                "it has a space, a quote, a colon or another character no key has; copy it from Close again"
+            )
+        return SecretStr(key) if key else None
+
+    @field_validator("api_url", mode="after")
+    @classmethod
+    def _safe_url(cls, url: str) -> str:
+        parts = urlsplit(url.strip())
+        _ = parts.port  # raises ValueError when it is no number
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("it is not a URL; the usual one is https://api.close.com/api/v1/")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("it must not contain a user name or password; the key goes into CLOSE_API_KEY")
+        if parts.query or parts.fragment:
+            raise ValueError("it must not contain ? or #")
+        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+            raise ValueError("plain http would show the API key to the network; use https")
+        return parts.geturl().rstrip("/") + "/"
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        if self.api_key and self.access_token:
+            raise ValueError("CLOSE_API_KEY and CLOSE_ACCESS_TOKEN are both set; unset one of them")
+        return self
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether the API is served on loopback, as the sandbox is."""
+        return _is_loopback(urlsplit(self.api_url).hostname or "")
+
+
+def settings_problem(error: ValidationError) -> str:
+    """What is wrong with the settings, one sentence a setting, without their values."""
+    return " ".join(_sentence(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False))
+
+
+def _sentence(where: tuple[int | str, ...], what: str) -> str:
+    what = what.removeprefix("Value error, ")
+    name = "CLOSE_" + str(where[0]).upper() if where else ""
+    return f"{name}: {what}." if name else f"{what}."
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

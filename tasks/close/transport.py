@@ -1,0 +1,196 @@
+"""Sending a request to Close: one place for waiting, trying again, rate limits and errors."""
+
+import itertools
+import logging
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Literal, cast
+
+import httpx
+
+from tasks.close.answers import no_answer, refusal, unusable_answer
+from tasks.close.errors import CloseError, CloseUnavailable, MissingKey, RateLimited
+from tasks.close.settings import CloseSettings
+
+JSON = Mapping[str, Any]
+
+TRIES = 7
+LONGEST_BACKOFF = 30.0  # seconds
+READ_PATIENCE = 120.0  # seconds from the first try within which another may begin
+START_PATIENCE = 10.0  # short: whoever starts a bulk delete has just checked that it should be
+DEFAULT_RETRY_AFTER = 2.0  # seconds, for a 429 that doesn't say
+
+# Close documents commas; semicolons and decimals are what it sends.
+_RATE_LIMIT = re.compile(r"limit=(\d+)\s*[,;]\s*remaining=(\d+)\s*[,;]\s*reset=(\d+(?:\.\d+)?)")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """What Close said of an endpoint's limit: requests, and seconds until they are renewed, as of `seen` (clock)."""
+
+    limit: int
+    remaining: int
+    reset: float
+    seen: float
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. Close counts its rate limits by method and *endpoint*, which keeps its `{id}`."""
+
+    method: Literal["GET", "POST", "PUT"]
+    endpoint: str
+    id: str = ""
+    params: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
+    body: JSON | None = None
+
+    def __post_init__(self) -> None:
+        if "{id}" in self.endpoint and not re.fullmatch(r"\w+", self.id, re.ASCII):
+            raise ValueError(f"{self.id!r} is not an id of Close; an id is letters, digits and underscores.")
+
+    @property
+    def path(self) -> str:
+        """Where it goes, below CLOSE_API_URL."""
+        return self.endpoint.replace("{id}", self.id)
+
+    @property
+    def bucket(self) -> str:
+        """What Close counts it under."""
+        return f"{self.method} {self.endpoint}"
+
+
+class Transport:
+    """Sends requests and answers with JSON objects, or raises a CloseError. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        settings: CloseSettings,
+        *,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+        random: Callable[[], float],
+        on_request: Callable[[str, str], None] | None,
+    ) -> None:
+        self.rate_limits: dict[str, RateLimit] = {}
+        self._sleep, self._clock, self._random, self._on_request = sleep, clock, random, on_request
+        self._pool = _connect(settings, httpx.Limits())
+        # A kept connection may be closed by the other side just as we write to it, and nobody could say what happened.
+        self._unpooled = _connect(settings, httpx.Limits(max_keepalive_connections=0))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+        self._unpooled.close()
+
+    def read(self, request: Request) -> JSON:
+        """Send what changes nothing; tried again whenever there is no usable answer."""
+        return self._persist(self._pool, request, _is_transient, READ_PATIENCE)
+
+    def start(self, request: Request) -> JSON:
+        """Send what must happen once, on a connection of its own; tried again only if Close can't have accepted it."""
+        return self._persist(self._unpooled, request, _is_transient_and_refused, START_PATIENCE)
+
+    def write(self, request: Request) -> JSON:
+        """Send what is not tried again."""
+        return self._exchange(self._unpooled, request)
+
+    def _persist(
+        self, client: httpx.Client, request: Request, again: Callable[[CloseError], bool], patience: float
+    ) -> JSON:
+        deadline = self._clock() + patience
+        for tries in itertools.count(1):
+            self._pace(request, deadline)
+            try:
+                return self._exchange(client, request)
+            except CloseError as error:
+                wait = self._back_off(error, tries)
+                if not again(error) or tries == TRIES or self._clock() + wait > deadline:
+                    raise
+                logger.info("%s Trying again in %.1f s.", error, wait)
+                self._sleep(wait)
+        raise AssertionError("unreachable")
+
+    def _back_off(self, error: CloseError, tries: int) -> float:
+        """Seconds to wait: as long as Close says, or longer each time. Random, so that not all come back at once."""
+        if isinstance(error, RateLimited):
+            return error.retry_after + self._random()
+        return self._random() * min(LONGEST_BACKOFF, 2.0 ** (tries - 1))
+
+    def _pace(self, request: Request, deadline: float) -> None:
+        """Wait for the limit to be renewed rather than meet a 429 that we can see coming."""
+        limit = self.rate_limits.get(request.bucket)
+        if limit and limit.remaining == 0:
+            wait = min(limit.seen + limit.reset, deadline) - self._clock()
+            if wait > 0:
+                self._sleep(wait)
+
+    def _exchange(self, client: httpx.Client, request: Request) -> JSON:
+        if self._on_request:
+            self._on_request(request.method, request.path)
+        try:
+            response = client.request(request.method, request.path, params=request.params, json=request.body)
+        except httpx.RequestError as error:
+            raise no_answer(request.method, request.path, error) from error
+        limit = self._note_rate_limit(request, response)
+        if not response.is_success:
+            raise refusal(request.method, request.path, response, retry_after=_retry_after(response, limit))
+        try:
+            body = response.json()
+        except ValueError as error:
+            raise unusable_answer(request.method, request.path, "it is not JSON", response) from error
+        if not isinstance(body, dict):
+            raise unusable_answer(request.method, request.path, "it is not a JSON object", response)
+        return cast("JSON", body)
+
+    def _note_rate_limit(self, request: Request, response: httpx.Response) -> RateLimit | None:
+        found = _RATE_LIMIT.match(response.headers.get("ratelimit", ""))
+        if not found:
+            return None
+        limit, remaining, reset = found.groups()
+        seen = RateLimit(int(limit), int(remaining), float(reset), self._clock())
+        self.rate_limits[request.bucket] = seen
+        return seen
+
+
+def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
+    headers = {"User-Agent": f"close-lead-cleanup/{version('close-lead-cleanup')}"}
+    auth = None
+    if settings.api_key:
+        auth = httpx.BasicAuth(settings.api_key.get_secret_value(), "")
+    elif settings.access_token:
+        headers["Authorization"] = f"Bearer {settings.access_token.get_secret_value()}"
+    else:
+        raise MissingKey("No API key is set: make one in Close under Settings, Developer, and set CLOSE_API_KEY.")
+    return httpx.Client(
+        base_url=settings.api_url,
+        auth=auth,
+        headers=headers,
+        timeout=settings.timeout,
+        limits=limits,
+        follow_redirects=False,  # a redirected POST may be sent again or become a GET; a redirected key may go anywhere
+        trust_env=not settings.on_this_machine,  # a proxy can't reach this machine's loopback
+    )
+
+
+def _is_transient(error: CloseError) -> bool:
+    """Whether asking again may help. A redirect stays a redirect."""
+    redirected = error.status is not None and 300 <= error.status < 400
+    return isinstance(error, CloseUnavailable | RateLimited) and not redirected
+
+
+def _is_transient_and_refused(error: CloseError) -> bool:
+    return _is_transient(error) and error.nothing_started
+
+
+def _retry_after(response: httpx.Response, limit: RateLimit | None) -> float:
+    """Seconds until Close wants to hear from us again."""
+    if limit:
+        return limit.reset
+    try:
+        return max(0.0, float(response.headers["retry-after"]))
+    except (KeyError, ValueError):
+        return DEFAULT_RETRY_AFTER
