@@ -1,5 +1,6 @@
 """Close's answers and silences, as errors of ours: each one sentence that says what to do."""
 
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, cast
@@ -28,7 +29,11 @@ _REFUSED: dict[int, tuple[type[CloseError], str]] = {
         "Check CLOSE_API_KEY and the user's role.",
     ),
     402: (NotAllowed, "The organization's Close plan doesn't include {asked} (402): ask Close to add it."),
-    403: (NotAllowed, "The API key's user may not {asked} (403): give the user a role that may."),
+    403: (
+        NotAllowed,
+        "Close doesn't let the API key's user do {asked} (403): "
+        "use the key of a user whose role may; Admins and Super Users may bulk delete.",
+    ),
     404: (
         NotFound,
         "Close doesn't know {path} (404): it is gone, belongs to another organization, or CLOSE_API_URL is wrong.",
@@ -41,7 +46,8 @@ _WRONG_KEY = (
 
 def no_answer(method: str, path: str, error: httpx.RequestError) -> CloseUnavailable:
     """A request that got no answer."""
-    unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    # A ProxyError is a proxy's refusal to connect to Close: our request wasn't sent yet.
+    unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if unreached:
         message = f"Close can't be reached ({what}): check the network, any proxy, and CLOSE_API_URL."
@@ -70,7 +76,7 @@ def refusal(method: str, path: str, response: httpx.Response, *, retry_after: fl
         kind, message = _REFUSED[status]
         error = kind(message.format(asked=asked, path=path), **facts)
     elif status == 429:
-        message = f"Close's rate limit for {asked} is used up: try again in {retry_after:.0f} s."
+        message = f"Close's rate limit for {asked} is used up: try again in {math.ceil(retry_after)} s."
         error = RateLimited(message, retry_after=retry_after, **facts)
     elif 300 <= status < 400:
         message = f"Close answers {asked} with a redirect ({status}): check CLOSE_API_URL."
@@ -79,9 +85,10 @@ def refusal(method: str, path: str, response: httpx.Response, *, retry_after: fl
         error = CloseUnavailable(f"Close has a problem with {asked} ({status}): try again later.", **facts)
     else:
         fields, text = _rejection(response)
-        kind = InvalidQuery if any(re.match(r"(s_)?query\b", name) for name in fields) else BadRequest
         message = f"Close rejects {asked} ({status}): {text or 'it gives no reason.'}"
-        error = kind(message, field_errors=fields, **facts)
+        error = BadRequest(message, field_errors=fields, **facts)
+        if error.names("query", "s_query"):
+            error = InvalidQuery(message, field_errors=fields, **facts)
     return error
 
 
@@ -109,4 +116,5 @@ def _flatten(node: object, path: str = "") -> Iterator[tuple[str, str]]:
         for value in cast("list[object]", node):
             yield from _flatten(value, path)
     elif node is not None and node != "":
-        yield path, str(node)
+        # Close may quote what it was sent. Only what looks like a key has no business in an error.
+        yield path, re.sub(r"api_\w+\.\w+", "api_…", " ".join(str(node).split()))

@@ -33,6 +33,7 @@ from tasks.close.transport import JSON, RateLimit, Request, Transport
 PAGE = 100  # rows of a list
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
 LONGEST_SEARCH = 10_000  # Close ends a walk by cursor here
+IDLE_PAGES = 2  # in a row, without a new row: a cursor may end on an empty page, but not lead on and on
 RESTARTS = 3  # of a search whose cursor expired: a cursor lives 30 seconds
 
 R = TypeVar("R", bound=Resource)
@@ -145,13 +146,13 @@ class CloseClient:
             "results_limit": limit,
             "sort": list(sort),
         }
-        for _ in range(RESTARTS):
+        for _ in range(1 + RESTARTS):
             try:
                 return self._walk(body, limit)
             except BadRequest as error:
-                if "cursor" not in error.field_errors:
+                if not error.names("cursor"):
                     raise
-        return self._walk(body, limit)
+        raise unusable_answer("POST", "/data/search/", "its cursor expires before the next page can be read")
 
     # Bulk deletes
 
@@ -198,29 +199,33 @@ class CloseClient:
     def _list(self, kind: type[R], endpoint: str, **params: str) -> Iterator[R]:
         """Every object of a list, none twice: one that is added while we read pushes others onto the next page."""
         seen: set[str] = set()
-        for skip in range(0, 1_000_000, PAGE):
+        skip = 0
+        while True:
             request = Request("GET", endpoint, params={**params, "_limit": PAGE, "_skip": skip})
             page = self._read(ListPage, request)
             new = {_id(row, request): row for row in page.data if _id(row, request) not in seen}
-            seen.update(new)
             yield from (_parse(kind, row, request) for row in new.values())
             if not page.has_more:
                 return
             if not new:
-                break
-        raise unusable_answer("GET", endpoint, "it says there is more, but there is nothing new")
+                raise unusable_answer("GET", endpoint, "it says there is more, but there is nothing new")
+            seen.update(new)
+            skip += len(page.data)  # not PAGE: Close may give fewer than asked for
 
     def _walk(self, body: JSON, limit: int) -> list[dict[str, Any]]:
         """Follow a search's cursor to its end."""
         rows: dict[str, dict[str, Any]] = {}
         cursors: set[str] = set()
+        idle = 0
         request = _search(body)
         while True:
+            before = len(rows)
             page = self._read(SearchPage, request)
             rows.update((_id(row, request), row) for row in page.data)
             if page.cursor is None or len(rows) >= limit:
                 return list(rows.values())[:limit]
-            if page.cursor in cursors or len(cursors) > limit:
+            idle = idle + 1 if len(rows) == before else 0
+            if page.cursor in cursors or idle > IDLE_PAGES:
                 raise unusable_answer(request.method, request.path, "its pages don't come to an end")
             cursors.add(page.cursor)
             request = _search({**body, "cursor": page.cursor})

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TypedDict, Unpack
 
 # Answers after which we know that Close didn't accept the request. Everything else that is no success is ambiguous.
-REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 
 
 class Facts(TypedDict, total=False):
@@ -40,8 +40,12 @@ class CloseError(Exception):
 
     @property
     def nothing_started(self) -> bool:
-        """Whether this proves that Close didn't accept the POST it answers. Never true of another method."""
-        return self.method == "POST" and self.status in REFUSALS
+        """Whether this proves that a POST that starts something was not accepted. Says nothing about reads."""
+        return self._starts_something and self.status in _REFUSALS
+
+    @property
+    def _starts_something(self) -> bool:
+        return self.method == "POST" and self.path != "/data/search/"
 
 
 class CloseUnavailable(CloseError):
@@ -53,8 +57,8 @@ class CloseUnavailable(CloseError):
 
     @property
     def nothing_started(self) -> bool:
-        """Whether the POST can't have reached Close."""
-        return self.method == "POST" and not self.maybe_accepted
+        """Whether this proves that a POST that starts something can't have reached Close. Says nothing about reads."""
+        return self._starts_something and not self.maybe_accepted
 
 
 class RateLimited(CloseError):
@@ -71,6 +75,10 @@ class BadRequest(CloseError):
     def __init__(self, message: str, *, field_errors: Mapping[str, str] | None = None, **facts: Unpack[Facts]) -> None:
         super().__init__(message, **facts)
         self.field_errors = dict(field_errors or {})
+
+    def names(self, *fields: str) -> bool:
+        """Whether Close objects to one of these fields of the body, or to something inside it."""
+        return any(name.split(".")[0] in fields for name in self.field_errors)
 
 
 class InvalidQuery(BadRequest):

@@ -87,7 +87,7 @@ class CustomField(Resource):
     name: str
     type: str
     choices: list[str] | None = None
-    accepts_multiple_values: bool = False
+    accepts_multiple_values: bool | None = None
 
 
 class SmartView(Resource):

@@ -4,8 +4,8 @@ import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
+import httpx
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -35,7 +35,9 @@ class CloseSettings(BaseSettings):
     )
     organization_id: str | None = Field(None, description="If set, the key must belong to this organization (orga_…).")
     backup_url: str = Field(default_factory=_data_folder, description="Folder or fsspec URL that backups go to.")
-    timeout: float = Field(30.0, gt=0, le=300, description="Seconds to wait for Close to connect, and to answer.")
+    timeout: float = Field(
+        30.0, gt=0, le=300, description="Seconds to wait for each part of an answer; to connect, at most 10."
+    )
     api_key_block: str | None = Field(None, description="Name of a Prefect Secret block that holds the API key.")
     keep_smart_view: str | None = Field(
         None, description="Name or id of the Smart View of leads that are never deleted, whatever the parameters."
@@ -54,17 +56,19 @@ class CloseSettings(BaseSettings):
     @field_validator("api_url", mode="after")
     @classmethod
     def _safe_url(cls, url: str) -> str:
-        parts = urlsplit(url.strip())
-        _ = parts.port  # raises ValueError when it is no number
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = httpx.URL(url.strip())  # the reader that will also send the key there
+        except httpx.InvalidURL:
+            parts = httpx.URL()
+        if parts.scheme not in ("http", "https") or not parts.host:
             raise ValueError("it is not a URL; the usual one is https://api.close.com/api/v1/")
-        if parts.username is not None or parts.password is not None:
+        if parts.userinfo:
             raise ValueError("it must not contain a user name or password; the key goes into CLOSE_API_KEY")
         if parts.query or parts.fragment:
             raise ValueError("it must not contain ? or #")
-        if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        if parts.scheme == "http" and not _is_loopback(parts.host):
             raise ValueError("plain http would show the API key to the network; use https")
-        return parts.geturl().rstrip("/") + "/"
+        return str(parts).rstrip("/") + "/"
 
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
@@ -75,7 +79,7 @@ class CloseSettings(BaseSettings):
     @property
     def on_this_machine(self) -> bool:
         """Whether the API is served on loopback, as the sandbox is."""
-        return _is_loopback(urlsplit(self.api_url).hostname or "")
+        return _is_loopback(httpx.URL(self.api_url).host)
 
 
 def settings_problem(error: ValidationError) -> str:

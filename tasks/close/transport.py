@@ -1,6 +1,5 @@
 """Sending a request to Close: one place for waiting, trying again, rate limits and errors."""
 
-import itertools
 import logging
 import re
 from collections.abc import Callable, Mapping
@@ -17,13 +16,15 @@ from tasks.close.settings import CloseSettings
 JSON = Mapping[str, Any]
 
 TRIES = 7
-LONGEST_BACKOFF = 30.0  # seconds
-READ_PATIENCE = 120.0  # seconds from the first try within which another may begin
-START_PATIENCE = 10.0  # short: whoever starts a bulk delete has just checked that it should be
-DEFAULT_RETRY_AFTER = 2.0  # seconds, for a 429 that doesn't say
+# Seconds.
+LONGEST_CONNECT = 10.0
+LONGEST_BACKOFF = 30.0
+READ_PATIENCE = 120.0  # from the first try, within which another may begin
+START_PATIENCE = 10.0  # the same; short, since whoever starts a bulk delete has just checked that it should be
+DEFAULT_RETRY_AFTER = 2.0  # for a 429 that doesn't say
 
 # Close documents commas; semicolons and decimals are what it sends.
-_RATE_LIMIT = re.compile(r"limit=(\d+)\s*[,;]\s*remaining=(\d+)\s*[,;]\s*reset=(\d+(?:\.\d+)?)")
+_RATE_LIMIT = re.compile(r"limit=(\d{1,9})\s*[,;]\s*remaining=(\d{1,9})\s*[,;]\s*reset=(\d{1,9}(?:\.\d+)?)")
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +103,9 @@ class Transport:
         self, client: httpx.Client, request: Request, again: Callable[[CloseError], bool], patience: float
     ) -> JSON:
         deadline = self._clock() + patience
-        for tries in itertools.count(1):
+        tries = 0
+        while True:
+            tries += 1
             self._pace(request, deadline)
             try:
                 return self._exchange(client, request)
@@ -112,7 +115,6 @@ class Transport:
                     raise
                 logger.info("%s Trying again in %.1f s.", error, wait)
                 self._sleep(wait)
-        raise AssertionError("unreachable")
 
     def _back_off(self, error: CloseError, tries: int) -> float:
         """Seconds to wait: as long as Close says, or longer each time. Random, so that not all come back at once."""
@@ -169,7 +171,7 @@ def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
         base_url=settings.api_url,
         auth=auth,
         headers=headers,
-        timeout=settings.timeout,
+        timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, LONGEST_CONNECT)),
         limits=limits,
         follow_redirects=False,  # a redirected POST may be sent again or become a GET; a redirected key may go anywhere
         trust_env=not settings.on_this_machine,  # a proxy can't reach this machine's loopback
@@ -190,7 +192,5 @@ def _retry_after(response: httpx.Response, limit: RateLimit | None) -> float:
     """Seconds until Close wants to hear from us again."""
     if limit:
         return limit.reset
-    try:
-        return max(0.0, float(response.headers["retry-after"]))
-    except (KeyError, ValueError):
-        return DEFAULT_RETRY_AFTER
+    seconds: str = response.headers.get("retry-after", "")
+    return float(seconds) if re.fullmatch(r"\d{1,9}(\.\d+)?", seconds) else DEFAULT_RETRY_AFTER
