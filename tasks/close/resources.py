@@ -144,5 +144,5 @@ class SearchPage(Resource):
 
     data: list[dict[str, Any]]
     cursor: str | None = None
-    count_total: Count | None = Field(None, validation_alias=AliasPath("count", "total"))
-    count_limited: Count | None = Field(None, validation_alias=AliasPath("count", "limited"))
+    count_total: Count | None = Field(default=None, validation_alias=AliasPath("count", "total"))
+    count_limited: Count | None = Field(default=None, validation_alias=AliasPath("count", "limited"))

@@ -1,6 +1,7 @@
 """Where Close is and who we are there, from the environment (`CLOSE_…`) or a `.env` file."""
 
 import os
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
@@ -28,19 +29,24 @@ class CloseSettings(BaseSettings):
         hide_input_in_errors=True,  # the input may be the key
     )
 
-    api_key: SecretStr | None = Field(None, description="A Close API key. It has the permissions of its user.")
-    access_token: SecretStr | None = Field(None, description="An OAuth access token, instead of an API key.")
+    api_key: SecretStr | None = Field(default=None, description="A Close API key. It has the permissions of its user.")
+    access_token: SecretStr | None = Field(default=None, description="An OAuth access token, instead of an API key.")
     api_url: str = Field(
-        "https://api.close.com/api/v1/", description="Where the API is. https, except on this machine."
+        default="https://api.close.com/api/v1/", description="Where the API is. https, except on this machine."
     )
-    organization_id: str | None = Field(None, description="If set, the key must belong to this organization (orga_…).")
+    organization_id: str | None = Field(
+        default=None, description="If set, the key must belong to this organization (orga_…)."
+    )
     backup_url: str = Field(default_factory=_data_folder, description="Folder or fsspec URL that backups go to.")
     timeout: float = Field(
-        30.0, gt=0, le=300, description="Seconds to wait for each part of an answer; to connect, at most 10."
+        default=30.0, gt=0, le=300, description="Seconds to wait for each part of an answer; to connect, at most 10."
     )
-    api_key_block: str | None = Field(None, description="Name of a Prefect Secret block that holds the API key.")
+    api_key_block: str | None = Field(
+        default=None, description="Name of a Prefect Secret block that holds the API key."
+    )
     keep_smart_view: str | None = Field(
-        None, description="Name or id of the Smart View of leads that are never deleted, whatever the parameters."
+        default=None,
+        description="Name or id of the Smart View of leads that are never deleted, whatever the parameters.",
     )
 
     @field_validator("api_key", "access_token", mode="after")
@@ -60,7 +66,7 @@ class CloseSettings(BaseSettings):
             parts = httpx.URL(url.strip())  # the reader that will also send the key there
         except httpx.InvalidURL:
             parts = httpx.URL()
-        if parts.scheme not in ("http", "https") or not parts.host:
+        if parts.scheme not in ("http", "https") or not parts.host or re.search(r"[\s\\]", url.strip()):
             raise ValueError("it is not a URL; the usual one is https://api.close.com/api/v1/")
         if parts.userinfo:
             raise ValueError("it must not contain a user name or password; the key goes into CLOSE_API_KEY")

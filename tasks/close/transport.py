@@ -4,7 +4,9 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
+from ssl import SSLContext
 from typing import Any, Literal, cast
 
 import httpx
@@ -158,6 +160,12 @@ class Transport:
         return seen
 
 
+@cache
+def _certificates() -> SSLContext:
+    """The certificates to trust, loaded once a process: that takes longer than a request."""
+    return httpx.create_ssl_context()
+
+
 def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
     headers = {"User-Agent": f"close-lead-cleanup/{version('close-lead-cleanup')}"}
     auth = None
@@ -173,6 +181,7 @@ def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
         headers=headers,
         timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, LONGEST_CONNECT)),
         limits=limits,
+        verify=_certificates(),
         follow_redirects=False,  # a redirected POST may be sent again or become a GET; a redirected key may go anywhere
         trust_env=not settings.on_this_machine,  # a proxy can't reach this machine's loopback
     )

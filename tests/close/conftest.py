@@ -1,0 +1,66 @@
+"""A client, a server that does as it is told, and a clock that only moves when somebody sleeps."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from scripted_close import ScriptedClose
+
+from tasks.close.client import CloseClient
+from tasks.close.settings import CloseSettings
+
+KEY = "api_0123456789abcdef.fedcba9876543210"
+
+
+class Clock:
+    """Time that passes only in `sleep`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture(autouse=True)
+def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Neither the environment nor a `.env` of whoever runs the tests has a say."""
+    monkeypatch.chdir(tmp_path)
+    for name in CloseSettings.model_fields:
+        monkeypatch.delenv(f"CLOSE_{name.upper()}", raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedClose]:
+    with ScriptedClose() as running:
+        yield running
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def connect(server: ScriptedClose, clock: Clock) -> Iterator[Callable[..., CloseClient]]:
+    """Makes clients of the server, with settings to taste."""
+    with ExitStack() as clients:
+
+        def connect_with(**settings: Any) -> CloseClient:
+            values: dict[str, Any] = {"api_url": server.url, "api_key": SecretStr(KEY), **settings}
+            client = CloseClient(CloseSettings(**values), sleep=clock.sleep, clock=clock, random=lambda: 0.5)
+            return clients.enter_context(client)
+
+        yield connect_with
+
+
+@pytest.fixture
+def close(connect: Callable[..., CloseClient]) -> CloseClient:
+    return connect()
