@@ -6,6 +6,8 @@ silently ignored deletes leads that it should have protected.
 """
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Annotated, Any, Self, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -25,6 +27,7 @@ from tasks.close.rewrite import UnusableQuery, check, unwrap
 
 MAX_MONTHS = 600
 MAX_DAYS = 20_000
+FEW = 15
 LEADS_IN_A_WALK = 10_000  # Close ends a paged search after so many objects
 
 
@@ -79,6 +82,14 @@ class Policy(BaseModel):
     """What `Match`, `Keep` and `Limits` have in common: frozen, and strict about names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, data: object) -> object:
+        for name in cast("dict[object, object]", data) if isinstance(data, dict) else ():
+            if name not in cls.model_fields:
+                raise ValueError(f"there is no setting {name!r}{did_you_mean(str(name), cls.model_fields)}")
+        return cast("object", data)
 
 
 class Match(Policy):
@@ -212,11 +223,20 @@ def _check_pasted(document: dict[str, Any], *, allow_unknown: bool = False) -> i
 
 def problems(error: ValidationError) -> str:
     """What is wrong, as one line: ``inactive_months: Input should be greater than or equal to 1``. Shows no values."""
-    return "; ".join(
-        ": ".join([*([".".join(str(step) for step in each["loc"])] if each["loc"] else []), _message(each["msg"])])
-        for each in error.errors(include_url=False, include_input=False)
-    )
+    lines: list[str] = []
+    for each in error.errors(include_url=False, include_input=False):
+        if each["type"] == "none_required":  # the other half of "a value, or nothing"
+            continue
+        place = ".".join(str(step) for step in each["loc"] if not re.search(r"[\[-]", str(step)))
+        message = each["msg"].removeprefix("Value error, ")
+        lines.append(f"{place}: {message}" if place else message)
+    return "; ".join(lines)
 
 
-def _message(text: str) -> str:
-    return text.removeprefix("Value error, ")
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that refuses *name*: the nearest of the *known* names, or all of them if few."""
+    names = sorted(known)
+    nearest = get_close_matches(name, names, n=3, cutoff=0.5)
+    if nearest:
+        return f"; did you mean {' or '.join(map(repr, nearest))}?"
+    return f"; there are {', '.join(map(repr, names))}" if 0 < len(names) <= FEW else ""

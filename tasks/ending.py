@@ -1,0 +1,78 @@
+"""How a run ends: whatever happens becomes one report, published once, and a Prefect state of its own."""
+
+from types import TracebackType
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from tasks.bulk_delete import Finished
+from tasks.close.errors import CloseError, CloseUnavailable, RateLimited
+from tasks.close.resources import BulkDelete
+from tasks.outcomes import Outcome, Stop
+from tasks.plan import Plan
+from tasks.publish import publish_report
+from tasks.report import Report, of_plan, verdict
+from tasks.run import Run
+
+
+class Ending:
+    """Collects the evidence while a run goes on, and turns what ends it into the report.
+
+    Used as a context manager around a run. A `Stop` and what Close refuses end the run in order; anything else, such as
+    being cancelled or a defect of ours, goes through and leaves the state to Prefect.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.plan: Plan | None = None
+        self.bulk_delete_id: str | None = None
+        self.finished: Finished | None = None
+        self.remaining: int | None = None
+        self._report: Report | None = None
+
+    def __enter__(self) -> "Ending":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        match error:
+            case None:
+                outcome, message = verdict(*self._result())
+            case Stop():
+                outcome, message = error.outcome, error.message
+            case CloseUnavailable() | RateLimited():
+                outcome, message = Outcome.FAILED, str(error)
+            case CloseError():
+                outcome, message = Outcome.FAILED if self.bulk_delete_id else Outcome.REFUSED, str(error)
+            case _:
+                return False
+        self._report = Report(outcome=outcome, message=message, **self._evidence())
+        publish_report(self.run, self._report, self.plan)
+        return True
+
+    def _result(self) -> tuple[Plan, BulkDelete, int]:
+        if self.plan is None or self.finished is None or self.remaining is None:
+            raise RuntimeError("the run came to its end without a result")
+        return self.plan, self.finished.job, self.remaining
+
+    def _evidence(self) -> dict[str, Any]:
+        job = self.finished.job if self.finished else None
+        return {
+            **(of_plan(self.plan) if self.plan else {}),
+            "bulk_delete_id": self.bulk_delete_id,
+            "processed": job.processed if job else None,
+            "remaining": self.remaining,
+            "polls": self.finished.polls if self.finished else None,
+            "flow_run_id": str(self.run.id),
+        }
+
+    @property
+    def state(self) -> State[Report]:
+        """The run's final state, with the report as its data."""
+        report = self._report
+        if report is None:
+            raise RuntimeError("the run has not ended yet")
+        make = Completed if report.outcome.good else Failed
+        return make(name=report.outcome.state_name, message=report.message, data=report)

@@ -1,0 +1,111 @@
+"""From what people write to what Close stores: labels and names to ids."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from tasks.close.resources import CustomField, LeadStatus, SmartView
+from tasks.close.rewrite import UnusableQuery, check, inline, unwrap
+from tasks.close.s_query import Query, SavedSearch, parts
+from tasks.outcomes import Refused
+from tasks.policy import Keep, Match, did_you_mean, problems
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+_Object = TypeVar("_Object", bound=_Identified)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What the names in the criteria stand for. Unknown and ambiguous ones are refused."""
+
+    statuses: Sequence[LeadStatus] = ()
+    custom_fields: Sequence[CustomField] = ()
+    smart_views: Sequence[SmartView] = ()
+
+    def status_id(self, name: str) -> str:
+        """The id of the lead status with this label or id."""
+        return _find("lead status", name, self.statuses, lambda status: status.label).id
+
+    def custom_field(self, name: str) -> CustomField:
+        """The lead custom field with this name or id."""
+        return _find("lead custom field", name, self.custom_fields, lambda field: field.name)
+
+    def smart_view(self, name: str, *, allow_unknown: bool = False, may_limit: bool = False) -> Query:
+        """What the Smart View with this name or id selects, with the views nested in it put in place.
+
+        Unless *may_limit*, a view that shows only its first leads is refused: "the 50 oldest" must not become all.
+        """
+        return _usable(
+            f"Smart View {name!r}",
+            lambda: inline(self._stored(name, may_limit=may_limit), self._nested(may_limit=may_limit)),
+            allow_unknown=allow_unknown,
+        )
+
+    def pasted(self, document: dict[str, object], *, allow_unknown: bool = False, may_limit: bool = False) -> Query:
+        """What a query pasted into the parameters selects, with the views nested in it put in place."""
+        return _usable(
+            "s_query",
+            lambda: inline(unwrap(document)[0], self._nested(may_limit=may_limit)),
+            allow_unknown=allow_unknown,
+        )
+
+    def _nested(self, *, may_limit: bool) -> Callable[[str], Query]:
+        return lambda view_id: self._stored(view_id, may_limit=may_limit)
+
+    def _stored(self, name: str, *, may_limit: bool) -> Query:
+        view = _find("Smart View", name, self.smart_views, lambda each: each.name)
+        if view.s_query is None:
+            raise UnusableQuery(f"{view.name!r} is a legacy text view; save it again with Close's filters")
+        if view.is_user_dependent:
+            raise UnusableQuery(f"{view.name!r} depends on the current user; name the user in it instead")
+        query, limit = unwrap(view.s_query)
+        if limit is not None and not may_limit:
+            raise UnusableQuery(f"{view.name!r} shows only its first {limit} leads; remove the limit, use limits.batch")
+        return query
+
+
+def _usable(what: str, read: Callable[[], Query], *, allow_unknown: bool) -> Query:
+    try:
+        query = read()
+        check(query, allow_unknown=allow_unknown)
+    except UnusableQuery as error:
+        raise Refused(f"{what} can't be used: {error}.") from None
+    except ValidationError as error:
+        raise Refused(f"{what} can't be read: {problems(error)}.") from None
+    return query
+
+
+def _find(kind: str, name: str, objects: Sequence[_Object], label: Callable[[_Object], str]) -> _Object:
+    found = [each for each in objects if name in (each.id, label(each))]
+    if not found:
+        raise Refused(f"There is no {kind} {name!r}{did_you_mean(name, map(label, objects))}")
+    if len(found) > 1:
+        raise Refused(f"{len(found)} of the kind {kind} are called {name!r}; give the id of the one you mean.")
+    return found[0]
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Which of the organisation's names a cleanup uses, so that nothing else is asked for."""
+
+    statuses: bool
+    custom_fields: bool
+    smart_views: bool
+
+    @classmethod
+    def by(cls, match: Match, keep: Keep, keep_view: str | None) -> "Needed":
+        """What *match*, *keep* and the organisation's never-delete view (*keep_view*) use."""
+        pasted = [unwrap(document)[0] for document in (match.s_query, keep.s_query) if document is not None]
+        return cls(
+            statuses=bool(match.status or keep.status),
+            custom_fields=bool(match.custom_fields or keep.custom_fields),
+            smart_views=bool(match.smart_view or keep.smart_view or keep_view)
+            or any(isinstance(part, SavedSearch) for query in pasted for part in parts(query)),
+        )

@@ -1,0 +1,172 @@
+"""What a run would delete: the query, the numbers, and the checks that stop it. Pure; asks nobody."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.close.rewrite import asserted, canonical, denied
+from tasks.close.s_query import And, ObjectType, Query, any_of, before
+from tasks.criteria import CREATED, UPDATED
+from tasks.outcomes import Outcome, Refused, Stop
+from tasks.policy import Keep, Limits
+
+SMALL_PLAN = 20  # leads; a share says nothing about a plan this small
+LEADS = ObjectType(object_type="lead")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Criteria as queries: what must hold, what protects, and the instant (UTC) from which both are reckoned."""
+
+    match: tuple[Query, ...]
+    keep: Mapping[str, Query]
+    as_of: datetime
+
+    def matched(self) -> Query:
+        """Leads that meet the criteria, protected or not."""
+        return self._query()
+
+    def kept(self, rule: str | None = None) -> Query:
+        """Matched leads that *rule* protects; without a rule, those that any of them protects."""
+        rules = [self.keep[rule]] if rule else list(self.keep.values())
+        return self._query(any_of([asserted(each) for each in rules]))
+
+    def planned(self, *, created_before: datetime | None = None) -> Query:
+        """Matched leads that nothing protects: what is sent to Close. *created_before* (UTC) leaves a batch of it."""
+        batch = [before(CREATED, created_before)] if created_before else []
+        return self._query(*(denied(each) for each in self.keep.values()), *batch)
+
+    def _query(self, *more: Query) -> Query:
+        """The last two clauses spare what came or changed after the cut-off, and carry the run's mark."""
+        return And(queries=(LEADS, *self.match, *more, before(CREATED, self.as_of), before(UPDATED, self.as_of)))
+
+
+class SampleLead(BaseModel):
+    """A planned lead, as a person wants to see it before saying yes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str = ""
+    status: str = ""
+    last_communication: str = "never"
+    url: str = ""
+
+
+class Counts(BaseModel):
+    """How many leads there are, match, are protected (and by what), and would be deleted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total: int
+    matched: int
+    kept: dict[str, int]
+    """Rules that protect at least one matched lead, and ``total``. A lead that two rules protect counts for both."""
+    planned: int
+    waiting: int = 0
+    """Leads that a batch leaves for later runs."""
+
+    @property
+    def add_up(self) -> bool:
+        """Whether every matched lead is kept, planned or waiting.
+
+        If not, leads changed while they were counted, or Close reads the query in another way than we do.
+        """
+        return self.matched == self.kept["total"] + self.planned + self.waiting
+
+    def cut_to(self, batch: int) -> "Counts":
+        """The same leads, of which only *batch* are planned now."""
+        return self.model_copy(update={"planned": batch, "waiting": self.planned - batch})
+
+
+class Plan(BaseModel):
+    """What a run would delete."""
+
+    model_config = ConfigDict(frozen=True)
+
+    organization_id: str
+    organization: str
+    seen_by: str = ""
+    """The user and the role under which the plan was made: a key sees only what its user sees."""
+    user_id: str
+    as_of: datetime
+    s_query: dict[str, Any]
+    counts: Counts
+    sample: tuple[SampleLead, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the organisation and the query in canonical form, in hexadecimal."""
+        return digest(self.organization_id, self.s_query)
+
+
+def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
+    """See `Plan.digest`."""
+    return hashlib.sha256(f"{organization_id}\n{canonical(s_query)}".encode()).hexdigest()
+
+
+def decide(counts: Counts, limits: Limits, *, expect: int | None, dry_run: bool) -> None:
+    """Raise `Stop` unless there is something to delete, and it may be deleted.
+
+    Refuses over a limit before it says that this was a dry run: a dry run shows what the real one would do.
+    """
+    if expect is not None and counts.planned != expect:
+        raise Refused(f"{counts.planned} leads are planned, but --expect says {expect}.")
+    if not counts.add_up:
+        raise Refused(
+            f"The numbers don't add up: {counts.matched} matched, but {counts.kept['total']} kept and {counts.planned} "
+            "left. Either leads are changing very fast, or Close reads the query in another way than we do. Try again; "
+            "if it stays so, turn off the keep rules one by one to find the one that is misread."
+        )
+    if not counts.planned:
+        raise Stop(Outcome.NOTHING_TO_DO, f"No lead is to be deleted: {counts.matched} match, all of them are kept.")
+    check_limits(counts, limits)
+    if dry_run:
+        raise Stop(Outcome.DRY_RUN, f"{counts.planned} of {counts.total} leads would be deleted.")
+
+
+def check_limits(counts: Counts, limits: Limits) -> None:
+    """Raise `Refused`, with the numbers and the setting, if *counts* go over *limits*."""
+    planned, total = counts.planned, counts.total
+    if planned >= total:
+        raise Refused(f"All {total} leads of the organisation are planned. That is never done; narrow the criteria.")
+    if planned > limits.max_leads:
+        raise Refused(
+            f"{planned} leads are planned, more than limits.max_leads allows ({limits.max_leads}). "
+            "Raise it, or set limits.batch to delete the oldest first."
+        )
+    if planned > SMALL_PLAN and planned > limits.max_share * total:
+        raise Refused(
+            f"{planned} of {total} leads are planned ({planned / total:.0%}), more than limits.max_share allows "
+            f"({limits.max_share:.0%}). Raise it, or set limits.batch to delete the oldest first."
+        )
+
+
+def rules_dropped(deployed: Keep | None, keep: Keep) -> list[str]:
+    """Notes on keep rules that the deployment has and this run lacks or weakens.
+
+    Prefect replaces parameters whole, so that overriding one rule of ``keep`` in a run silently drops the others.
+    """
+    return [
+        f"keep.{name} of the deployment ({value}) does not hold in this run."
+        for name, value in (deployed.model_dump(exclude_none=True) if deployed else {}).items()
+        if value and _weaker(getattr(keep, name), value)
+    ]
+
+
+def _weaker(ours: object, theirs: object) -> bool:
+    match ours, theirs:
+        case bool(), bool():
+            return not ours and theirs
+        case int(), int():
+            return ours < theirs
+        case list(), list():
+            wanted, held = cast("list[object]", theirs), cast("list[object]", ours)
+            return any(each not in held for each in wanted)
+        case _:
+            return ours != theirs

@@ -1,0 +1,235 @@
+"""Tasks that look: who we are, what the names stand for, how many leads there are, and a few of them.
+
+They only read. Waiting for Close when it is away is the client's business, so no task is retried.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from dateutil.parser import isoparse
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks import reading
+from tasks.close.client import CloseClient
+from tasks.close.errors import BadRequest
+from tasks.close.resources import Me, Membership, Organization
+from tasks.close.s_query import And, Query, on_or_after, to_json
+from tasks.connect import connect, settings
+from tasks.criteria import CREATED, keep_rules, match_clauses
+from tasks.names import Names, Needed
+from tasks.outcomes import Refused
+from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, rules_dropped
+from tasks.policy import LEADS_IN_A_WALK, Keep, Limits, Match
+from tasks.run import Run
+
+OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
+SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
+COUNTS = 3
+SETTLING_LOOKS = 10
+SETTLING_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a run finds itself."""
+
+    organization: Organization
+    user: Me
+    role: str
+    names: Names
+    keep_view: str | None
+    notes: tuple[str, ...]
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def look_around(match: Match, keep: Keep) -> Surroundings:
+    """Prove the key, and read the organisation and whatever names the criteria use."""
+    found = settings()
+    needed = Needed.by(match, keep, found.keep_smart_view)
+    with CloseClient(found) as close:
+        organization = close.organization(close.organization_id())
+        user = close.me()
+        membership = _membership(organization, user)
+        return Surroundings(
+            organization=organization,
+            user=user,
+            role=membership.role_id or "unknown role",
+            names=Names(
+                statuses=close.lead_statuses() if needed.statuses else (),
+                custom_fields=close.lead_custom_fields() if needed.custom_fields else (),
+                smart_views=close.smart_views() if needed.smart_views else (),
+            ),
+            keep_view=found.keep_smart_view,
+            notes=tuple(_blind_spots(membership)),
+        )
+
+
+def _membership(organization: Organization, user: Me) -> Membership:
+    for each in (*organization.memberships, *user.memberships):
+        if each.user_id == user.id and each.organization_id in {None, organization.id}:
+            return each
+    return Membership()
+
+
+def _blind_spots(membership: Membership) -> Iterator[str]:
+    granted = membership.permissions_granted
+    if granted is not None and membership.role_id != "admin" and "view_all_leads" not in granted:
+        yield "This key's user doesn't see all leads: the numbers are of those it sees."
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def count_leads(selection: Selection) -> Counts:
+    """Count what matches, what each rule protects, what is left, and all leads there are.
+
+    Counts up to three times until the numbers add up: leads change while we count. Raises `Refused` when Close rejects
+    a rule.
+    """
+    with connect() as close:
+        for _ in range(COUNTS - 1):
+            if (counts := _count(close, selection)).add_up:
+                return counts
+        return _count(close, selection)
+
+
+def _count(close: CloseClient, selection: Selection) -> Counts:
+    def count(query: Query, setting: str) -> int:
+        try:
+            return close.count(to_json(query))
+        except BadRequest as error:
+            raise Refused(f"Close rejects {setting}: {error} Change that setting, or turn it off.") from None
+
+    matched = count(selection.matched(), "match")
+    kept = {rule: count(selection.kept(rule), f"keep.{rule}") for rule in selection.keep}
+    kept = {rule: number for rule, number in kept.items() if number}
+    return Counts(
+        total=count(LEADS, "the count of all leads"),
+        matched=matched,
+        kept={**kept, "total": count(selection.kept(), "keep") if kept else 0},
+        planned=count(selection.planned(), "the keep rules turned round"),
+    )
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def oldest(selection: Selection, number: int) -> Query:
+    """The planned leads, cut to at most the *number* oldest by a creation instant that is part of the query.
+
+    Leads that share the last instant all wait for the next run. Raises `Refused` if that leaves none.
+    """
+    with connect() as close:
+        rows = close.search(
+            to_json(selection.planned()), fields=("id", "date_created"), sort=OLDEST_FIRST, limit=number + 1
+        )
+        if len(rows) <= number:
+            return selection.planned()
+        end = _instant(rows[number])
+        if _instant(rows[0]) == end:
+            raise Refused(
+                f"More than {number} leads were created at the same instant (an import?): raise limits.batch."
+            )
+        return selection.planned(created_before=end)
+
+
+def _instant(row: dict[str, Any]) -> datetime:
+    """When the lead was created, cut to the milliseconds that a query can say."""
+    created = isoparse(str(row["date_created"]))
+    created = created if created.tzinfo else created.replace(tzinfo=UTC)
+    return created.replace(microsecond=created.microsecond // 1000 * 1000)
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def sample_leads(query: Query, number: int) -> tuple[SampleLead, ...]:
+    """The oldest *number* of the planned leads."""
+    with connect() as close:
+        rows = close.search(to_json(query), fields=SAMPLE_FIELDS, sort=OLDEST_FIRST, limit=number)
+    return tuple(_sample(row) for row in rows)
+
+
+def _sample(row: dict[str, Any]) -> SampleLead:
+    return SampleLead(
+        id=str(row["id"]),
+        name=str(row.get("display_name") or ""),
+        status=str(row.get("status_label") or ""),
+        last_communication=str(row.get("last_communication_date") or "never")[:10],
+        url=str(row.get("html_url") or ""),
+    )
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def read_leads(query: Query, match: Match, keep: Keep) -> None:
+    """Read every planned lead and check it with our own eyes; see `tasks.reading`."""
+    with connect() as close:
+        reading.check_leads(list(walk(close, query, reading.FIELDS)), match, keep)
+
+
+def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Every lead that *query* matches, oldest first, however many: Close ends one search after 10,000.
+
+    Raises `Refused` if more than 10,000 leads were created within one millisecond.
+    """
+    seen: set[str] = set()
+    window = query
+    while True:
+        rows = close.search(to_json(window), fields=(*fields, "date_created"), sort=OLDEST_FIRST, limit=LEADS_IN_A_WALK)
+        fresh = [row for row in rows if row["id"] not in seen]
+        yield from fresh
+        seen.update(str(row["id"]) for row in fresh)
+        if len(rows) < LEADS_IN_A_WALK:
+            return
+        if not fresh:
+            raise Refused(f"More than {LEADS_IN_A_WALK} leads were created at the same instant; they can't be read.")
+        window = And(queries=(query, on_or_after(CREATED, _instant(rows[-1]))))
+
+
+def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 25, time_zone: str = "UTC") -> Plan:
+    """Everything up to the decision: names to ids, criteria to a query, counts, batch, our own reading, a sample."""
+    here = look_around(match, keep)
+    zone = ZoneInfo(time_zone)
+    selection = Selection(
+        match=tuple(match_clauses(match, here.names, run.as_of, zone)),
+        keep=keep_rules(keep, here.names, run.as_of, zone, here.keep_view),
+        as_of=run.as_of,
+    )
+    counts = count_leads(selection)
+    query = selection.planned()
+    if limits.batch and counts.planned > limits.batch:
+        query = oldest(selection, limits.batch)
+        counts = counts.cut_to(recount(query))
+    if reading.needed(match, keep) and counts.planned <= limits.max_leads:
+        read_leads(query, match, keep)
+    return Plan(
+        organization_id=here.organization.id,
+        organization=here.organization.name,
+        seen_by=f"{here.user.email or here.user.id} ({here.role})",
+        user_id=here.user.id,
+        as_of=run.as_of,
+        s_query=to_json(query),
+        counts=counts,
+        sample=sample_leads(query, sample) if sample and counts.planned else (),
+        notes=(*here.notes, *rules_dropped(run.deployed_keep(), keep)),
+    )
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def recount(query: Query) -> int:
+    """How many leads *query* matches now."""
+    with connect() as close:
+        return close.count(to_json(query))
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def count_remaining(plan: Plan) -> int:
+    """How many of the planned leads still match after the delete.
+
+    Asks again until there are none or half a minute is over: Close's search may show a deletion a little later.
+    """
+    with connect() as close:
+        for _ in range(SETTLING_LOOKS):
+            if close.count(plan.s_query) == 0:
+                return 0
+            time.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
+        return close.count(plan.s_query)

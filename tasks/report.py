@@ -1,0 +1,156 @@
+"""The report of a run: one frozen value, and what it looks like to a person. Pure; publishing is in `tasks.publish`."""
+
+import html
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.outcomes import Outcome
+from tasks.plan import Plan
+
+HEADLINES = {
+    Outcome.NOTHING_TO_DO: "Nothing to do",
+    Outcome.DRY_RUN: "Dry run: nothing was deleted",
+    Outcome.SKIPPED: "Skipped",
+    Outcome.DELETED: "Deleted",
+    Outcome.FAILED: "Failed",
+    Outcome.REFUSED: "Refused: nothing was deleted",
+    Outcome.DECLINED: "Declined: nothing was deleted",
+    Outcome.EXPIRED: "Expired: nothing was deleted",
+    Outcome.STILL_RUNNING: "Still running",
+    Outcome.UNKNOWN: "Unknown",
+    Outcome.CANCELLED: "Cancelled",
+}
+
+
+class Report(BaseModel):
+    """What a run did. The field names are a contract: ``lead-cleanup run --json`` prints them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Outcome
+    message: str
+    organization_id: str | None = None
+    as_of: str | None = None
+    digest: str | None = None
+    s_query: dict[str, Any] | None = None
+    matched: int | None = None
+    kept: dict[str, int] | None = None
+    planned: int | None = None
+    total: int | None = None
+    bulk_delete_id: str | None = None
+    processed: int | None = None
+    remaining: int | None = None
+    polls: int | None = None
+    backup: str | None = None
+    flow_run_id: str | None = None
+
+    @property
+    def headline(self) -> str:
+        """The outcome in words."""
+        return HEADLINES[self.outcome]
+
+    def markdown(self, notes: Iterable[str] = ()) -> str:
+        """The report as markdown. Holds counts and ids, never the name of a lead."""
+        blocks = [f"## {self.headline}", escape(self.message), _table(self.rows())]
+        blocks += [f"> {escape(note)}" for note in notes]
+        if self.s_query is not None:
+            blocks.append(f"```json\n{json.dumps(self.s_query, indent=2)}\n```")
+        return "\n\n".join(blocks) + "\n"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Everything there is to say in a table, as pairs; what isn't known is left out."""
+        texts = [
+            ("Cut-off", self.as_of),
+            ("Organization", self.organization_id),
+            ("Bulk delete", self.bulk_delete_id),
+            ("Backup", self.backup),
+            ("Run", self.flow_run_id),
+        ]
+        numbers = [(name, f"{number:,}") for name, number in self.counts()]
+        return numbers + [(name, text) for name, text in texts if text is not None]
+
+    def counts(self) -> list[tuple[str, int]]:
+        """The numbers of leads, from all to those that are left."""
+        kept = self.kept or {}
+        rules = [(f"Kept by {words(rule)}", number) for rule, number in kept.items() if rule != "total"]
+        counts = [
+            ("All", self.total),
+            ("Matched", self.matched),
+            *rules,
+            ("Kept", kept.get("total")),
+            ("Planned", self.planned),
+            ("Deleted by Close", self.processed),
+            ("Still matching", self.remaining),
+        ]
+        return [(name, number) for name, number in counts if number is not None]
+
+
+def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
+    """Whether the bulk delete *job*, which Close says has ended, did what *plan* showed, and a sentence that says so."""
+    planned, processed, total = plan.counts.planned, job.processed, job.total
+    if job.status != BulkStatus.DONE:
+        return Outcome.FAILED, f"Close reports {job.status} after {processed} of {total} leads."
+    if total is None or processed < total:
+        return (
+            Outcome.FAILED,
+            f"Close says done, but deleted only {processed} of the {total} leads that it had counted.",
+        )
+    if processed > planned:
+        return (
+            Outcome.FAILED,
+            f"Close deleted {processed} leads, {processed - planned} more than the {planned} planned.",
+        )
+    if remaining:
+        return Outcome.FAILED, f"Close says done with {processed} leads, but {remaining} still match."
+    changed = planned - processed
+    spared = f" {changed} had changed since the plan and were spared." if changed else ""
+    return Outcome.DELETED, f"{processed} leads are deleted.{spared}"
+
+
+def of_plan(plan: Plan) -> dict[str, Any]:
+    """The part of a report that a plan already knows."""
+    return {
+        "organization_id": plan.organization_id,
+        "as_of": plan.as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "digest": plan.digest,
+        "s_query": plan.s_query,
+        "matched": plan.counts.matched,
+        "kept": plan.counts.kept,
+        "planned": plan.counts.planned,
+        "total": plan.counts.total,
+    }
+
+
+def words(rule: str) -> str:
+    """The name of a keep rule as words."""
+    return rule.replace("_", " ")
+
+
+def sample_rows(plan: Plan) -> list[dict[str, str]]:
+    """The sample as rows of a table, safe to show and to paste into a spreadsheet."""
+    return [
+        {
+            "name": escape(lead.name),
+            "status": escape(lead.status),
+            "last communication": lead.last_communication,
+            "lead": lead.id,
+            "url": lead.url if lead.url.startswith("https://") or lead.url.startswith("http://127.0.0.1") else "",
+        }
+        for lead in plan.sample
+    ]
+
+
+def escape(text: str) -> str:
+    """Customer text that does nothing in markdown, HTML or a spreadsheet, and stays on one line."""
+    line = html.escape(" ".join(text.split()), quote=False)
+    line = re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", line)
+    return f"'{line}" if line[:1] in {"=", "-", "@"} or line[:2] == "\\+" else line
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {escape(name)} | {escape(value)} |" for name, value in rows)])
