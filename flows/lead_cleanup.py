@@ -37,7 +37,7 @@ def lead_cleanup(
         if record is None:
             end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
             publish_plan(end.run, end.plan)
-            decide(end.plan.counts, limits, expect=expect, dry_run=dry_run)
+            decide(end.plan, limits, expect=expect, dry_run=dry_run)
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan)
         else:
             end.plan = recall_plan(record)

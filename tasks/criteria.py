@@ -80,15 +80,15 @@ def _typed_clauses(match: Match, names: Names, as_of: datetime) -> Iterator[Quer
         yield custom_field_is(names.custom_field(name), values)
 
 
-def keep_rules(keep: Keep, names: Names, as_of: datetime, zone: ZoneInfo, keep_view: str | None) -> dict[str, Query]:
-    """What protects a lead, by the name of the rule. *keep_view* is the organisation's own never-delete Smart View."""
+def keep_rules(keep: Keep, names: Names, as_of: datetime, zone: ZoneInfo) -> dict[str, Query]:
+    """What protects a lead, by the name of the rule; the organisation's own never-delete Smart View is among them."""
     rules = dict(_typed_rules(keep, names, as_of))
     if keep.smart_view:
         rules["smart_view"] = names.smart_view(keep.smart_view, may_limit=True)
     if keep.s_query:
         rules["s_query"] = names.pasted(keep.s_query, may_limit=True)
-    if keep_view:
-        rules["never_delete"] = names.smart_view(keep_view, may_limit=True)
+    if names.keep_view:
+        rules["never_delete"] = names.smart_view(names.keep_view, may_limit=True)
     return {name: _protecting(name, freeze(query, as_of, zone)) for name, query in rules.items()}
 
 

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from tasks.close.resources import CustomField, LeadStatus, SmartView
 from tasks.close.rewrite import UnusableQuery, check, inline, unwrap
-from tasks.close.s_query import Query, SavedSearch, parts
+from tasks.close.s_query import Query
 from tasks.outcomes import Refused
-from tasks.policy import Keep, Match, did_you_mean, problems
+from tasks.policy import did_you_mean, problems
 
 
 class _Identified(Protocol):
@@ -28,6 +28,8 @@ class Names:
     statuses: Sequence[LeadStatus] = ()
     custom_fields: Sequence[CustomField] = ()
     smart_views: Sequence[SmartView] = ()
+    keep_view: str | None = None
+    """The organisation's own never-delete Smart View, by name or id."""
 
     def status_id(self, name: str) -> str:
         """The id of the lead status with this label or id."""
@@ -89,23 +91,3 @@ def _find(kind: str, name: str, objects: Sequence[_Object], label: Callable[[_Ob
     if len(found) > 1:
         raise Refused(f"{len(found)} of the kind {kind} are called {name!r}; give the id of the one you mean.")
     return found[0]
-
-
-@dataclass(frozen=True)
-class Needed:
-    """Which of the organisation's names a cleanup uses, so that nothing else is asked for."""
-
-    statuses: bool
-    custom_fields: bool
-    smart_views: bool
-
-    @classmethod
-    def by(cls, match: Match, keep: Keep, keep_view: str | None) -> "Needed":
-        """What *match*, *keep* and the organisation's never-delete view (*keep_view*) use."""
-        pasted = [unwrap(document)[0] for document in (match.s_query, keep.s_query) if document is not None]
-        return cls(
-            statuses=bool(match.status or keep.status),
-            custom_fields=bool(match.custom_fields or keep.custom_fields),
-            smart_views=bool(match.smart_view or keep.smart_view or keep_view)
-            or any(isinstance(part, SavedSearch) for query in pasted for part in parts(query)),
-        )

@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.close.rewrite import asserted, canonical, denied
 from tasks.close.s_query import And, ObjectType, Query, any_of, before
-from tasks.criteria import CREATED, UPDATED
+from tasks.criteria import CREATED, UPDATED, keep_rules, match_clauses
+from tasks.names import Names
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.policy import Keep, Limits
+from tasks.policy import Keep, Limits, Match
 
 SMALL_PLAN = 20  # leads; a share says nothing about a plan this small
 LEADS = ObjectType(object_type="lead")
@@ -43,6 +45,17 @@ class Selection:
     def _query(self, *more: Query) -> Query:
         """The last two clauses spare what came or changed after the cut-off, and carry the run's mark."""
         return And(queries=(LEADS, *self.match, *more, before(CREATED, self.as_of), before(UPDATED, self.as_of)))
+
+
+def select(match: Match, keep: Keep, names: Names, as_of: datetime, time_zone: str = "UTC") -> Selection:
+    """The criteria of *match* and *keep* as queries, reckoned from *as_of* (UTC); days begin in *time_zone*.
+
+    Raises `Refused` for names that Close doesn't know and for queries that can't be used.
+    """
+    zone = ZoneInfo(time_zone)
+    return Selection(
+        match=tuple(match_clauses(match, names, as_of, zone)), keep=keep_rules(keep, names, as_of, zone), as_of=as_of
+    )
 
 
 class SampleLead(BaseModel):
@@ -92,6 +105,8 @@ class Plan(BaseModel):
     organization: str
     seen_by: str = ""
     """The user and the role under which the plan was made: a key sees only what its user sees."""
+    may_delete: bool = True
+    """False where it is certain that the key's user may not bulk delete."""
     user_id: str
     as_of: datetime
     s_query: dict[str, Any]
@@ -110,11 +125,12 @@ def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{organization_id}\n{canonical(s_query)}".encode()).hexdigest()
 
 
-def decide(counts: Counts, limits: Limits, *, expect: int | None, dry_run: bool) -> None:
+def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> None:
     """Raise `Stop` unless there is something to delete, and it may be deleted.
 
     Refuses over a limit before it says that this was a dry run: a dry run shows what the real one would do.
     """
+    counts = plan.counts
     if expect is not None and counts.planned != expect:
         raise Refused(f"{counts.planned} leads are planned, but --expect says {expect}.")
     if not counts.add_up:
@@ -128,6 +144,8 @@ def decide(counts: Counts, limits: Limits, *, expect: int | None, dry_run: bool)
     check_limits(counts, limits)
     if dry_run:
         raise Stop(Outcome.DRY_RUN, f"{counts.planned} of {counts.total} leads would be deleted.")
+    if not plan.may_delete:
+        raise Refused(f"{plan.seen_by} may not bulk delete: use the key of a user who may, such as an admin.")
 
 
 def check_limits(counts: Counts, limits: Limits) -> None:

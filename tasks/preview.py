@@ -5,10 +5,8 @@ They only read. Waiting for Close when it is away is the client's business, so n
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from dateutil.parser import isoparse
 from prefect import task
@@ -17,15 +15,14 @@ from prefect.cache_policies import NO_CACHE
 from tasks import reading
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest
-from tasks.close.resources import Me, Membership, Organization
 from tasks.close.s_query import And, Query, on_or_after, to_json
 from tasks.connect import connect, settings
-from tasks.criteria import CREATED, keep_rules, match_clauses
-from tasks.names import Names, Needed
+from tasks.criteria import CREATED
 from tasks.outcomes import Refused
-from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, rules_dropped
+from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, rules_dropped, select
 from tasks.policy import LEADS_IN_A_WALK, Keep, Limits, Match
 from tasks.run import Run
+from tasks.surroundings import Needed, Surroundings, survey
 
 OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
@@ -34,52 +31,12 @@ SETTLING_LOOKS = 10
 SETTLING_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Surroundings:
-    """Where a run finds itself."""
-
-    organization: Organization
-    user: Me
-    role: str
-    names: Names
-    keep_view: str | None
-    notes: tuple[str, ...]
-
-
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def look_around(match: Match, keep: Keep) -> Surroundings:
     """Prove the key, and read the organisation and whatever names the criteria use."""
     found = settings()
-    needed = Needed.by(match, keep, found.keep_smart_view)
     with CloseClient(found) as close:
-        organization = close.organization(close.organization_id())
-        user = close.me()
-        membership = _membership(organization, user)
-        return Surroundings(
-            organization=organization,
-            user=user,
-            role=membership.role_id or "unknown role",
-            names=Names(
-                statuses=close.lead_statuses() if needed.statuses else (),
-                custom_fields=close.lead_custom_fields() if needed.custom_fields else (),
-                smart_views=close.smart_views() if needed.smart_views else (),
-            ),
-            keep_view=found.keep_smart_view,
-            notes=tuple(_blind_spots(membership)),
-        )
-
-
-def _membership(organization: Organization, user: Me) -> Membership:
-    for each in (*organization.memberships, *user.memberships):
-        if each.user_id == user.id and each.organization_id in {None, organization.id}:
-            return each
-    return Membership()
-
-
-def _blind_spots(membership: Membership) -> Iterator[str]:
-    granted = membership.permissions_granted
-    if granted is not None and membership.role_id != "admin" and "view_all_leads" not in granted:
-        yield "This key's user doesn't see all leads: the numbers are of those it sees."
+        return survey(close, Needed.by(match, keep, found.keep_smart_view))
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -188,12 +145,7 @@ def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[
 def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 25, time_zone: str = "UTC") -> Plan:
     """Everything up to the decision: names to ids, criteria to a query, counts, batch, our own reading, a sample."""
     here = look_around(match, keep)
-    zone = ZoneInfo(time_zone)
-    selection = Selection(
-        match=tuple(match_clauses(match, here.names, run.as_of, zone)),
-        keep=keep_rules(keep, here.names, run.as_of, zone, here.keep_view),
-        as_of=run.as_of,
-    )
+    selection = select(match, keep, here.names, run.as_of, time_zone)
     counts = count_leads(selection)
     query = selection.planned()
     if limits.batch and counts.planned > limits.batch:
@@ -206,6 +158,7 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
         organization=here.organization.name,
         seen_by=f"{here.user.email or here.user.id} ({here.role})",
         user_id=here.user.id,
+        may_delete=here.may_delete,
         as_of=run.as_of,
         s_query=to_json(query),
         counts=counts,

@@ -91,7 +91,7 @@ class Report(BaseModel):
 
 
 def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
-    """Whether the bulk delete *job*, which Close says has ended, did what *plan* showed, and a sentence that says so."""
+    """Whether the bulk delete *job*, which has ended, did what *plan* showed, and a sentence that says so."""
     planned, processed, total = plan.counts.planned, job.processed, job.total
     if job.status != BulkStatus.DONE:
         return Outcome.FAILED, f"Close reports {job.status} after {processed} of {total} leads."

@@ -1,0 +1,91 @@
+"""Where a run finds itself: the organisation, the user behind the key, and what the names in the criteria stand for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tasks.close.client import CloseClient
+from tasks.close.resources import Me, Membership, Organization
+from tasks.close.rewrite import unwrap
+from tasks.close.s_query import SavedSearch, parts
+from tasks.names import Names
+from tasks.policy import Keep, Match
+
+ROLES_WITHOUT_BULK_DELETE = {"user", "restricted_user"}
+"""Close says that these built-in roles may not bulk delete; their ids are assumed after that of ``admin``. Which
+permission a custom role needs isn't documented, so Close's own refusal has to do there."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Which of the organisation's names a cleanup uses, so that nothing else is asked for."""
+
+    statuses: bool
+    custom_fields: bool
+    smart_views: bool
+    keep_view: str | None
+
+    @classmethod
+    def by(cls, match: Match, keep: Keep, keep_view: str | None) -> "Needed":
+        """What *match*, *keep* and the organisation's never-delete Smart View (*keep_view*, a name or id) use."""
+        pasted = [unwrap(document)[0] for document in (match.s_query, keep.s_query) if document is not None]
+        return cls(
+            statuses=bool(match.status or keep.status),
+            custom_fields=bool(match.custom_fields or keep.custom_fields),
+            smart_views=bool(match.smart_view or keep.smart_view or keep_view)
+            or any(isinstance(part, SavedSearch) for query in pasted for part in parts(query)),
+            keep_view=keep_view,
+        )
+
+    def read(self, close: CloseClient) -> Names:
+        """Ask Close for them."""
+        return Names(
+            statuses=close.lead_statuses() if self.statuses else (),
+            custom_fields=close.lead_custom_fields() if self.custom_fields else (),
+            smart_views=close.smart_views() if self.smart_views else (),
+            keep_view=self.keep_view,
+        )
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a run finds itself: the organisation, the user whose key it has, and what the names stand for."""
+
+    organization: Organization
+    user: Me
+    role: str
+    names: Names
+    notes: tuple[str, ...]
+
+    @property
+    def may_delete(self) -> bool:
+        """False where it is certain that the key's user may not bulk delete."""
+        return self.role not in ROLES_WITHOUT_BULK_DELETE
+
+
+def survey(close: CloseClient, needed: Needed) -> Surroundings:
+    """Prove the key, and read the organisation and the names that are needed."""
+    organization = close.organization(close.organization_id())
+    user = close.me()
+    membership = _membership(organization, user)
+    return Surroundings(
+        organization=organization,
+        user=user,
+        role=membership.role_id or "unknown role",
+        names=needed.read(close),
+        notes=tuple(_blind_spots(membership)),
+    )
+
+
+def _membership(organization: Organization, user: Me) -> Membership:
+    for each in (*organization.memberships, *user.memberships):
+        if each.user_id == user.id and each.organization_id in {None, organization.id}:
+            return each
+    return Membership()
+
+
+def _blind_spots(membership: Membership) -> Iterator[str]:
+    granted = membership.permissions_granted
+    if membership.role_id in ROLES_WITHOUT_BULK_DELETE:
+        yield f"The role {membership.role_id} of this key's user may not bulk delete."
+    if granted is not None and membership.role_id != "admin" and "view_all_leads" not in granted:
+        yield "This key's user doesn't see all leads: the numbers are of those it sees."
