@@ -39,9 +39,7 @@ _REFUSED: dict[int, tuple[type[CloseError], str]] = {
         "Close doesn't know {path} (404): it is gone, belongs to another organization, or CLOSE_API_URL is wrong.",
     ),
 }
-_WRONG_KEY = (
-    "Close refuses the API key (401): check CLOSE_API_KEY, or make a new key in Close under Settings, Developer."
-)
+_WRONG_KEY = "Close refuses the API key (401): check CLOSE_API_KEY or CLOSE_ACCESS_TOKEN, or make a new one in Close."
 
 
 def no_answer(method: str, path: str, error: httpx.RequestError) -> CloseUnavailable:
@@ -52,7 +50,7 @@ def no_answer(method: str, path: str, error: httpx.RequestError) -> CloseUnavail
     if unreached:
         message = f"Close can't be reached ({what}): check the network, any proxy, and CLOSE_API_URL."
     else:
-        message = f"No answer from Close to {method} {path} ({what}): try again later."
+        message = f"No answer from Close to {method} {path} ({what}): {_what_to_do(method, path)}"
     return CloseUnavailable(message, maybe_accepted=not unreached, method=method, path=path)
 
 
@@ -61,7 +59,7 @@ def unusable_answer(method: str, path: str, why: str, response: httpx.Response |
     facts: Facts = {"method": method, "path": path}
     if response is not None:
         facts |= {"status": response.status_code, "trace_id": response.headers.get("trace-id")}
-    message = f"Close's answer to {method} {path} can't be used: {why}. Try again; check CLOSE_API_URL and any proxy."
+    message = f"Close's answer to {method} {path} can't be used ({why}): {_what_to_do(method, path)}"
     return CloseUnavailable(message, **facts)
 
 
@@ -79,10 +77,10 @@ def refusal(method: str, path: str, response: httpx.Response, *, retry_after: fl
         message = f"Close's rate limit for {asked} is used up: try again in {math.ceil(retry_after)} s."
         error = RateLimited(message, retry_after=retry_after, **facts)
     elif 300 <= status < 400:
-        message = f"Close answers {asked} with a redirect ({status}): check CLOSE_API_URL."
+        message = f"Close answers {asked} with a redirect ({status}): check CLOSE_API_URL; {_what_to_do(method, path)}"
         error = CloseUnavailable(message, **facts)
     elif status >= 500 or status == 408:
-        error = CloseUnavailable(f"Close has a problem with {asked} ({status}): try again later.", **facts)
+        error = CloseUnavailable(f"Close has a problem with {asked} ({status}): {_what_to_do(method, path)}", **facts)
     else:
         fields, text = _rejection(response)
         message = f"Close rejects {asked} ({status}): {text or 'it gives no reason.'}"
@@ -90,6 +88,13 @@ def refusal(method: str, path: str, response: httpx.Response, *, retry_after: fl
         if error.names("query", "s_query"):
             error = InvalidQuery(message, field_errors=fields, **facts)
     return error
+
+
+def _what_to_do(method: str, path: str) -> str:
+    """What to do when it isn't known what happened: for a person, "try again" would be the way to delete twice."""
+    if method == "GET" or path == "/data/search/":
+        return "try again later."
+    return "it may have taken effect; look in Close before you try again."
 
 
 def _rejection(response: httpx.Response) -> tuple[dict[str, str], str]:

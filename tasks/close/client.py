@@ -103,13 +103,11 @@ class CloseClient:
     def lead_statuses(self) -> list[LeadStatus]:
         """Every lead status. Close answers with all of them at once."""
         request = Request("GET", "/status/lead/")
-        answer = self._transport.read(request)
-        return [
-            _parse(LeadStatus, item, request) for item in _parse(ListPage, {"has_more": False, **answer}, request).data
-        ]
+        page = _parse(ListPage, {"has_more": False, **self._transport.read(request)}, request)
+        return [_parse(LeadStatus, row, request) for row in page.data]
 
     def lead_custom_fields(self) -> list[CustomField]:
-        """Every custom field of leads, those shared with other objects included."""
+        """Every custom field of leads. Close doesn't document whether fields shared with contacts are among them."""
         return list(self._list(CustomField, "/custom_field/lead/"))
 
     def smart_views(self) -> list[SmartView]:
@@ -222,7 +220,9 @@ class CloseClient:
             before = len(rows)
             page = self._read(SearchPage, request)
             rows.update((_id(row, request), row) for row in page.data)
-            if page.cursor is None or len(rows) >= limit:
+            if "cursor" not in page.model_fields_set:  # not the same as null, which is the end
+                raise unusable_answer(request.method, request.path, "the cursor is missing")
+            if not page.cursor or len(rows) >= limit:
                 return list(rows.values())[:limit]
             idle = idle + 1 if len(rows) == before else 0
             if page.cursor in cursors or idle > IDLE_PAGES:

@@ -14,7 +14,8 @@ Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzin
 class Resource(BaseModel):
     """Something Close answered with."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    # What Close answers may name customers: it stays out of errors.
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 class BulkStatus(StrEnum):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -277,6 +278,14 @@ class TestSearching:
         with pytest.raises(CloseUnavailable, match="don't come to an end"):
             close.search(LEADS, limit=100)
 
+    def test_a_page_that_does_not_say_whether_it_is_the_last_is_an_error(
+        self, server: ScriptedClose, close: CloseClient
+    ) -> None:
+        server.will_answer(Answer({"data": [{"id": "a"}]}))
+
+        with pytest.raises(CloseUnavailable, match="the cursor is missing"):
+            close.search(LEADS, limit=100)
+
     def test_a_row_without_an_id_is_an_error(self, server: ScriptedClose, close: CloseClient) -> None:
         server.will_answer(Answer({"data": [{"name": "x"}], "cursor": None}))
 
@@ -287,6 +296,16 @@ class TestSearching:
     def test_a_search_ends_at_ten_thousand(self, close: CloseClient, limit: int) -> None:
         with pytest.raises(ValueError, match="between 1 and 10000"):
             close.search(LEADS, limit=limit)
+
+
+def test_a_strange_answer_is_not_repeated_in_the_error(server: ScriptedClose, close: CloseClient) -> None:
+    """Not even in the traceback: it may name customers."""
+    server.will_answer(Answer({"data": [{"id": "save_1", "name": ["Jane Doe"]}], "has_more": False}))
+
+    with pytest.raises(CloseUnavailable, match=r"\(unexpected name\)") as caught:
+        close.smart_views()
+
+    assert "Jane" not in "".join(format_exception(caught.value))
 
 
 class TestTheOrganization:

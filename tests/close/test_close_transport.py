@@ -4,6 +4,7 @@ import logging
 import pickle
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import KEY, Clock
@@ -198,6 +199,8 @@ class TestTheOnePost:
 
         assert not caught.value.nothing_started
         assert server.paths == ["POST /bulk_action/delete/"]
+        if isinstance(caught.value, CloseUnavailable):
+            assert str(caught.value).endswith("it may have taken effect; look in Close before you try again.")
 
     def test_a_reply_that_takes_too_long_is_ambiguous(
         self, server: ScriptedClose, connect: Callable[..., CloseClient]
@@ -352,6 +355,21 @@ class TestCredentials:
             *(repr(thing) + str(thing) + str(vars(thing)) for thing in (bad.value, wrong.value, close)),
         ]
         assert not any(KEY in text or "fedcba9876543210" in text for text in seen)
+
+    def test_the_proxy_of_the_environment_is_not_asked_for_this_machine(
+        self, server: ScriptedClose, connect: Callable[..., CloseClient], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+        monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+        server.will_answer(ME)
+
+        assert connect().me().id == "user_1"
+
+    def test_threads_share_a_client(self, server: ScriptedClose, close: CloseClient) -> None:
+        server.will_answer(*[Answer({"data": [], "count": {"total": 7}})] * 40)
+
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(close.count, [LEADS] * 40)) == [7] * 40
 
 
 class TestErrors:
