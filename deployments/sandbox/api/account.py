@@ -1,0 +1,135 @@
+"""Who asks, and the organisation: /me/, /user/, /organization/, /pipeline/, statuses."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+
+from deployments.sandbox import schema
+from deployments.sandbox.answering import route
+from deployments.sandbox.call import Call
+from deployments.sandbox.organization import OPPORTUNITY_STATUSES, PIPELINE_ID, SANDBOX, Organization, User
+from deployments.sandbox.render import select_fields
+from deployments.sandbox.wire import Json, JsonObject, NotFound
+
+
+def _user(user: User, organization: Organization) -> JsonObject:
+    return {
+        "id": user.id,
+        "email": user.email,
+        "first_name": user.first_name,
+        "last_name": user.last_name,
+        "image": None,
+        "last_used_timezone": "UTC",
+        "organizations": [organization.id],
+        "date_created": "2020-01-01T00:00:00.000000+00:00",
+        "date_updated": "2020-01-01T00:00:00.000000+00:00",
+    }
+
+
+def _membership(user: User, organization: Organization) -> JsonObject:
+    return {
+        "id": user.membership_id,
+        "user_id": user.id,
+        "organization_id": organization.id,
+        "role_id": user.role_id,
+        "permissions_granted": [*user.permissions],
+    }
+
+
+def me(call: Call) -> JsonObject:
+    """The user the key belongs to, with the membership that decides what it may do."""
+    organization: JsonObject = {"id": call.organization.id, "name": call.organization.name}
+    found = _user(call.user, call.organization)
+    found |= {"organizations": [organization], "memberships": [_membership(call.user, call.organization)]}
+    return select_fields(found, call.fields())
+
+
+def users(call: Call) -> JsonObject:
+    """The members of the organisation."""
+    found: list[Json] = [
+        select_fields(_user(user, call.organization), call.fields()) for user in call.organization.users
+    ]
+    return {"data": found, "has_more": False}
+
+
+def user(call: Call) -> JsonObject:
+    """One member."""
+    for each in call.organization.users:
+        if each.id == call.ids["id"]:
+            return select_fields(_user(each, call.organization), call.fields())
+    raise NotFound("User")
+
+
+def _pipelines(organization: Organization) -> list[Json]:
+    statuses: list[Json] = [
+        {"id": id_, "label": label, "type": kind} for id_, (label, kind) in OPPORTUNITY_STATUSES.items()
+    ]
+    pipeline: JsonObject = {
+        "id": PIPELINE_ID,
+        "name": "Sales",
+        "organization_id": organization.id,
+        "statuses": statuses,
+    }
+    return [pipeline]
+
+
+def _lead_statuses(call: Call) -> list[Json]:
+    statuses = schema.statuses
+    with call.store.reading() as connection:
+        rows = connection.execute(select(statuses).order_by(statuses.c.pk)).all()
+    return [{"id": row.id, "label": row.label, "organization_id": call.organization.id} for row in rows]
+
+
+def organization(call: Call) -> JsonObject:
+    """The caller's organisation; any other doesn't exist for this key."""
+    ours = call.organization
+    if call.ids["id"] != ours.id:
+        raise NotFound("Organization")
+    members: list[Json] = []
+    for each in ours.users:
+        shown = _user(each, ours)
+        if "memberships__user" in call.query.get("_expand", ""):
+            members.append({**_membership(each, ours), "user": shown})
+        else:
+            flat = {f"user_{key}": value for key, value in shown.items()}
+            members.append({**_membership(each, ours), **flat, "user_full_name": each.name})
+    found: JsonObject = {
+        "id": ours.id,
+        "name": ours.name,
+        "currency": "USD",
+        "lead_statuses": _lead_statuses(call),
+        "memberships": members,
+        "inactive_memberships": [],
+        "pipelines": _pipelines(ours),
+    }
+    return select_fields(found, call.fields())
+
+
+def lead_statuses(call: Call) -> JsonObject:
+    """Every lead status; the first is what new leads get."""
+    return {"data": _lead_statuses(call), "has_more": False}
+
+
+def opportunity_statuses(_: Call) -> JsonObject:
+    """Every opportunity status."""
+    found: list[Json] = [
+        {"id": id_, "label": label, "type": kind, "pipeline_id": PIPELINE_ID, "organization_id": SANDBOX.id}
+        for id_, (label, kind) in OPPORTUNITY_STATUSES.items()
+    ]
+    return {"data": found, "has_more": False}
+
+
+def pipelines(call: Call) -> JsonObject:
+    """Every pipeline."""
+    return {"data": _pipelines(call.organization), "has_more": False}
+
+
+ROUTES = (
+    route("/me/", GET=me),
+    route("/user/", GET=users),
+    route("/user/{id}/", GET=user),
+    route("/organization/{id}/", GET=organization),
+    route("/status/lead/", GET=lead_statuses),
+    route("/status/opportunity/", GET=opportunity_statuses),
+    route("/pipeline/", GET=pipelines),
+)

@@ -1,0 +1,125 @@
+"""POST /data/search/: Advanced Filtering, with counts and cursors that expire."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, select
+
+from deployments.sandbox import render, schema
+from deployments.sandbox.answering import route
+from deployments.sandbox.call import Call
+from deployments.sandbox.moments import microseconds, now
+from deployments.sandbox.render import select_fields
+from deployments.sandbox.searching import Found, prepare, required_query
+from deployments.sandbox.smart import ALL, smart_names, smart_values
+from deployments.sandbox.wire import Body, Invalid, JsonObject
+
+CURSOR_LIFE = 30_000_000  # microseconds
+LAST_POSITION = 10_000  # a walk with a cursor ends here
+DEFAULT_LIMIT = 100
+MOST_FIELDS = 100  # a guess: 48 are accepted in production, 111 aren't
+
+
+def search(call: Call) -> JsonObject:
+    """One page of a search."""
+    body = call.body
+    query, sort = required_query(body, "query"), body.objects("sort")
+    results_limit = body.integer("results_limit", minimum=0)
+    most = call.state.behaviour.search_page_limit
+    wanted = body.integer("_limit", minimum=0)
+    if wanted is not None and wanted > most:
+        raise Invalid(f"The value must not be larger than {most}.", ("_limit",))
+    fields = _fields(body)
+    digest = _digest(body)
+    position = _position(body, digest)
+    end = LAST_POSITION if results_limit is None else min(results_limit, LAST_POSITION)
+    limit = max(0, min(DEFAULT_LIMIT if wanted is None else wanted, end - position))
+    with call.store.reading() as connection:
+        found = prepare(connection, query, sort, call.asker())
+        rows = connection.execute(found.rows(skip=position, limit=limit + 1)).all() if limit else []
+        data = _shown(call, connection, found, rows[:limit], fields.get(found.search.object_type))
+        reached = position + len(data)
+        answer: JsonObject = {"data": [*data], "cursor": None}
+        if len(rows) > limit and reached < end:
+            answer["cursor"] = _cursor(digest, reached)
+        if body.boolean("include_counts", False):
+            total = found.count(connection)
+            answer["count"] = {"limited": total if results_limit is None else min(total, results_limit), "total": total}
+    return answer
+
+
+def _fields(body: Body) -> dict[str, list[str]]:
+    wanted = body.object("_fields")
+    found: dict[str, list[str]] = {}
+    for object_type in wanted.data if wanted else ():
+        assert wanted is not None
+        found[object_type] = wanted.texts(object_type)
+        if len(found[object_type]) > MOST_FIELDS:
+            raise wanted.invalid(object_type, "List is too long.")
+    return found
+
+
+def _shown(
+    call: Call, connection: Connection, found: Found, rows: Sequence[Row[Any]], fields: list[str] | None
+) -> list[JsonObject]:
+    object_type = found.search.object_type
+    objects = _objects(call, connection, object_type, rows, fields) if fields else [{"id": row.id} for row in rows]
+    wanted = ["id", *(fields or ())]
+    if object_type != "lead":
+        wanted.append("lead_id")
+    if "custom" in wanted and objects:
+        wanted += sorted({key for each in objects for key in each if key.startswith("custom.")})
+    kind: JsonObject = {"__object_type": object_type}
+    return [{**kind, **select_fields(each, None if ALL in wanted else wanted)} for each in objects]
+
+
+def _objects(
+    call: Call, connection: Connection, object_type: str, rows: Sequence[Row[Any]], fields: Sequence[str]
+) -> list[JsonObject]:
+    labels = render.read_labels(connection, call.organization)
+    if object_type == "lead":
+        leads = render.leads_json(connection, rows, labels)
+        smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
+        return [{**lead, **smart.get(row.pk, {})} for row, lead in zip(rows, leads, strict=True)]
+    parents = connection.execute(select(schema.leads).where(schema.leads.c.pk.in_([row.lead_pk for row in rows])))
+    by_pk = {lead.pk: lead for lead in parents}
+    if object_type == "contact":
+        ids = {pk: lead.id for pk, lead in by_pk.items()}
+        return [contact for _, contact in render.contacts_json(connection, rows, ids, labels)]
+    show = render.opportunity_json if object_type == "opportunity" else render.activity_json
+    return [show(row, by_pk[row.lead_pk], labels) for row in rows]
+
+
+def _digest(body: Body) -> str:
+    """What a cursor is bound to: the request, but for the cursor itself and the size of the page."""
+    same = body.rest(("cursor", "_limit"))
+    return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _cursor(digest: str, position: int) -> str:
+    """Where to go on: all in the text itself, so that cursors cost the sandbox nothing."""
+    parts = [digest, position, microseconds(now()) + CURSOR_LIFE]
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
+
+
+def _position(body: Body, digest: str) -> int:
+    cursor = body.text("cursor")
+    if cursor is None:
+        return 0
+    try:
+        bound, position, expires = json.loads(base64.urlsafe_b64decode(cursor))
+    except ValueError:
+        raise Invalid("Invalid cursor.", ("cursor",)) from None
+    if bound != digest:
+        raise Invalid("The cursor belongs to another query.", ("cursor",))
+    if microseconds(now()) > expires:
+        raise Invalid("The cursor has expired.", ("cursor",))
+    return int(position)
+
+
+ROUTES = (route("/data/search/", POST=search),)

@@ -1,0 +1,68 @@
+"""What can go wrong between a client and Close, on demand."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FaultName: TypeAlias = Literal["status", "drop_before", "drop_after", "delay", "garbage", "truncate", "rate_limit"]
+
+
+class Fault(BaseModel):
+    """The next *times* requests with this method and path (after skipping some) go wrong in one way.
+
+    `status`, `drop_before` and `rate_limit` keep the request from having an effect; with `drop_after`, `delay`,
+    `garbage` and `truncate` it has its effect, and the answer is lost, late or unreadable.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    method: str = Field(default="*", description="GET, POST …, or * for any.")
+    path: str = Field(default="/", description="How the path begins, below /api/v1.")
+    fault: FaultName
+    times: int = Field(default=1, ge=1, description="How many requests are hit.")
+    after: int = Field(default=0, ge=0, description="How many matching requests are let through first.")
+    status: int | None = Field(
+        default=None, ge=100, le=599, description="The status of status (500) and garbage (200)."
+    )
+    seconds: float = Field(default=1, ge=0, description="How late a delayed answer is; what a rate limit asks to wait.")
+    before: bool = Field(default=False, description="For delay: the effect is late too, not only the answer.")
+
+    def hits(self, method: str, path: str) -> bool:
+        """Whether it is meant for this request."""
+        return self.method in ("*", method) and path.startswith(self.path)
+
+
+class Faults:
+    """The faults that are still to happen, in order."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Fault] = []
+        self._lock = threading.Lock()
+
+    def add(self, faults: list[Fault]) -> None:
+        """Plan more faults, after those already planned."""
+        with self._lock:
+            self._waiting += [fault.model_copy() for fault in faults]
+
+    def clear(self) -> None:
+        """Let everything go well from now on."""
+        with self._lock:
+            self._waiting.clear()
+
+    def next(self, method: str, path: str) -> Fault | None:
+        """The fault for this request, which is used up by it."""
+        with self._lock:
+            for fault in self._waiting:
+                if not fault.hits(method, path):
+                    continue
+                if fault.after:
+                    fault.after -= 1
+                    continue
+                fault.times -= 1
+                if not fault.times:
+                    self._waiting.remove(fault)
+                return fault
+        return None

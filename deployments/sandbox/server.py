@@ -1,0 +1,167 @@
+"""The sandbox as a server: a context manager that serves real HTTP from a thread."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from sqlalchemy import select
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from deployments.sandbox import control, schema
+from deployments.sandbox.answering import PREFIX
+from deployments.sandbox.api import account, bulk_delete, search, views
+from deployments.sandbox.door import Door, Protocol
+from deployments.sandbox.state import State
+from deployments.sandbox.wire import URL_NOT_FOUND
+from deployments.sandbox.worker import Worker
+
+HOST = "127.0.0.1"
+PATIENCE = 1  # seconds that answers under way have to finish when the sandbox stops
+
+
+class PortInUse(Exception):  # noqa: N818 - what happened, not a class of errors
+    """The port is taken: another program listens on it."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is in use: stop what listens there or choose another with --port")
+
+
+class Sandbox:
+    """Close on your machine, for as long as the ``with`` block lasts.
+
+    The seed's dates count back from *now*; the server's own clock is always the real one. With a *database* the
+    organisation is kept in that file and found again the next time; without, it lives in a temporary file. Raises
+    PortInUse.
+    """
+
+    def __init__(
+        self,
+        *,
+        leads: int = 1000,
+        seed: int = 7,
+        leads_per_second: float = 200,
+        port: int = 0,
+        database: str | Path | None = None,
+        now: datetime | None = None,
+        rate_limits: bool = True,
+    ) -> None:
+        self._socket = _listen(port)
+        self.base = f"http://{HOST}:{self._socket.getsockname()[1]}"
+        self.url = f"{self.base}{PREFIX}/"
+        try:
+            self.state = State(
+                leads=leads,
+                seed=seed,
+                leads_per_second=leads_per_second,
+                database=None if database is None else Path(database),
+                now=now,
+                rate_limits=rate_limits,
+            )
+        except BaseException:
+            self._socket.close()
+            raise
+        self.state.base = self.base
+        self._worker = Worker(self.state)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                build(self.state, self._worker),
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=PATIENCE,
+            )
+        )
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="sandbox-server")
+
+    def __enter__(self) -> Self:
+        """Start serving; returns when requests are answered."""
+        self._worker.start()
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.005)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop serving and working, close every connection, remove a temporary database."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._worker.stop()
+        self.state.close()
+
+    def wait(self) -> None:
+        """Serve until the process is interrupted."""
+        self._thread.join()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError:
+        listener.close()
+        raise PortInUse(port) from None
+    return listener
+
+
+def build(state: State, worker: Worker) -> Door:
+    """The application: the API behind its door, the control plane, downloads, and a sign of life."""
+    api: Sequence[BaseRoute] = [*account.ROUTES, *search.ROUTES, *views.ROUTES, *bulk_delete.ROUTES]
+    app = Starlette(
+        routes=[
+            Mount(PREFIX, routes=api),
+            *control.routes(),
+            Route("/download/{name}", _download),
+            Route("/healthz", _health),
+        ],
+        exception_handlers={HTTPException: _http_error},
+    )
+    app.state.sandbox, app.state.worker = state, worker
+    return Door(app, state)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": URL_NOT_FOUND if error.status_code == 404 else error.detail}, error.status_code)
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _download(request: Request) -> Response:
+    """The file of an export, compressed; whoever knows the address may have it, as with Close's signed addresses."""
+    state: State = request.app.state.sandbox
+    export_id, _, kind = request.path_params["name"].partition(".")
+    file = await run_in_threadpool(_file, state, export_id)
+    if file is None:
+        return JSONResponse({"error": URL_NOT_FOUND}, 404)
+    mime = "text/csv" if kind == "csv" else "application/json"
+    return Response(file, media_type=mime, headers={"content-encoding": "gzip"})
+
+
+def _file(state: State, export_id: str) -> bytes | None:
+    files = schema.exports
+    for tenant in state.tenants:
+        with tenant.store.reading() as connection:
+            found = connection.scalars(select(files.c.file).where(files.c.id == export_id)).first()
+        if found is not None:
+            return found
+    return None

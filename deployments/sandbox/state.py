@@ -1,0 +1,131 @@
+"""Everything a running sandbox knows: its organisations, and how it is told to behave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deployments.sandbox.behaviour import Behaviour
+from deployments.sandbox.catalog import write_catalog
+from deployments.sandbox.faults import Faults
+from deployments.sandbox.limits import Limits, LimitSettings
+from deployments.sandbox.organization import ADMIN, OTHER, OTHER_ADMIN, SANDBOX, USER, Organization, User
+from deployments.sandbox.seed import seed_leads
+from deployments.sandbox.store import Store
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An organisation and its database."""
+
+    organization: Organization
+    store: Store
+
+
+@dataclass(frozen=True)
+class Member:
+    """Whom a key belongs to."""
+
+    key: str
+    user: User
+    tenant: Tenant
+
+
+class JobSettings(BaseModel):
+    """How the next bulk deletes go."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    leads_per_second: float | None = Field(default=None, gt=0, description="Their speed; null for the sandbox's own.")
+    fail_after: int | None = Field(default=None, ge=0, description="Stop with the status error after so many leads.")
+    stall_after: int | None = Field(default=None, ge=0, description="Stand still after so many leads.")
+    status: str | None = Field(
+        default=None,
+        description="If given, even as null: the status to show from processing on, whatever happens. paused really "
+        "pauses, after stall_after leads if that is given; with the others the work goes on.",
+    )
+    created_seconds: float = Field(default=0.1, ge=0, description="How long they stay created.")
+    loading_seconds: float = Field(default=0.1, ge=0, description="How long they stay loading.")
+
+
+class State:
+    """The organisations behind the keys, and the switches of the control plane."""
+
+    def __init__(
+        self,
+        *,
+        leads: int,
+        seed: int,
+        leads_per_second: float,
+        database: Path | None,
+        now: datetime | None,
+        rate_limits: bool,
+    ) -> None:
+        self.leads = leads
+        self.seed = seed
+        self.leads_per_second = leads_per_second
+        self.now = now
+        self.rate_limits = rate_limits
+        self.base = ""
+        self.behaviour = Behaviour()
+        self.jobs = JobSettings()
+        self.limits = Limits(LimitSettings(enabled=rate_limits))
+        self.faults = Faults()
+        self.main = Tenant(SANDBOX, Store(database))
+        self.other = Tenant(OTHER, Store())
+        members = (
+            Member("api_sandbox.admin", ADMIN, self.main),
+            Member("api_sandbox.user", USER, self.main),
+            Member("api_sandbox.other", OTHER_ADMIN, self.other),
+        )
+        self._keys = {member.key: member for member in members}
+        self._tokens = {member.key.removeprefix("api_"): member for member in members}
+        try:
+            if not self.main.store.is_ready():
+                self.fill(leads, seed)
+            self._fill(self.other, 0, seed)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def tenants(self) -> tuple[Tenant, ...]:
+        """All organisations."""
+        return (self.main, self.other)
+
+    def of_key(self, key: str) -> Member | None:
+        """Whose API key this is."""
+        return self._keys.get(key)
+
+    def of_token(self, token: str) -> Member | None:
+        """Whose access token this is: the key without its prefix."""
+        return self._tokens.get(token)
+
+    def reset(self, leads: int | None, seed: int | None) -> None:
+        """Everything as it was at the start, or with another number of leads or seed."""
+        self.behaviour = Behaviour()
+        self.jobs = JobSettings()
+        self.limits.reset(LimitSettings(enabled=self.rate_limits))
+        self.faults.clear()
+        self.fill(self.leads if leads is None else leads, self.seed if seed is None else seed)
+        self._fill(self.other, 0, 0)
+
+    def fill(self, leads: int, seed: int) -> None:
+        """Make the sandbox's organisation anew."""
+        self._fill(self.main, leads, seed)
+
+    def _fill(self, tenant: Tenant, leads: int, seed: int) -> None:
+        now = self.now or datetime.now(UTC)
+        with tenant.store.writing() as connection:
+            tenant.store.create(connection)
+            write_catalog(connection, tenant.organization, now)
+            seed_leads(connection, leads, seed, now)
+            tenant.store.index(connection)
+
+    def close(self) -> None:
+        """Close the databases."""
+        for tenant in self.tenants:
+            tenant.store.close()
