@@ -82,6 +82,10 @@ class CloseSettings(BaseSettings):
             raise ValueError("CLOSE_API_KEY and CLOSE_ACCESS_TOKEN are both set; unset one of them")
         return self
 
+    def with_api_key(self, api_key: str) -> Self:
+        """The same settings with a key that comes from elsewhere, held to the same rules."""
+        return self.model_validate({**self.model_dump(), "api_key": SecretStr(api_key)})
+
     @property
     def on_this_machine(self) -> bool:
         """Whether the API is served on loopback, as the sandbox is."""

@@ -1,5 +1,7 @@
 """Close's rejections come in several shapes; a person gets one sentence."""
 
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -7,8 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.close import errors
 from tasks.close.answers import refusal
 from tasks.close.errors import BadRequest, CloseError, InvalidQuery
+
+
+def test_the_tree_at_the_top_of_the_errors_is_the_tree() -> None:
+    def below(kind: type[CloseError]) -> Iterator[str]:
+        for child in kind.__subclasses__():
+            yield child.__name__
+            yield from below(child)
+
+    drawn = re.findall(r"^(?:[│ ]*[├└]── )(\w+)", errors.__doc__ or "", re.MULTILINE)
+
+    assert drawn == list(below(CloseError))
+
 
 JSON_BODIES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -63,6 +63,20 @@ def test_a_key_with_strays_inside_is_refused_and_not_shown(monkeypatch: pytest.M
     assert problem(monkeypatch, CLOSE_API_KEY=key).startswith("CLOSE_API_KEY: it has a space, a quote, a colon")
 
 
+def test_a_key_from_elsewhere_is_held_to_the_same_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOSE_ORGANIZATION_ID", "orga_1")
+
+    settings = CloseSettings().with_api_key(" api_a.b\n")
+
+    assert settings.api_key
+    assert settings.api_key.get_secret_value() == "api_a.b"
+    assert settings.organization_id == "orga_1"
+    with pytest.raises(ValidationError) as caught:
+        settings.with_api_key("api_a b")
+    assert settings_problem(caught.value).startswith("CLOSE_API_KEY: ")
+    assert "api_a" not in str(caught.value)
+
+
 def test_a_key_and_a_token_are_one_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
     said = problem(monkeypatch, CLOSE_API_KEY="api_a.b", CLOSE_ACCESS_TOKEN="token")
 
