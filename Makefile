@@ -1,9 +1,53 @@
-# Everything below runs from a fresh clone: Python 3.11+, make and a package index are all that is needed.
+# From a fresh clone: Python 3.11 or newer, make and a package index are all that is needed.
+
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
 
-.PHONY: help
-help:  ## this list
-	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with nothing to set up
+	@$(BIN)/lead-cleanup demo
+
+test: $(INSTALLED)  ## run all tests: a Prefect server, workers and the sandbox, for real
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that need no Prefect server
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/pytest --numprocesses 2 -m "not server"
+
+fix: $(INSTALLED)  ## format, and mend what the linter can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+server: $(INSTALLED)  ## start a Prefect server on this machine
+	$(BIN)/prefect server start
+
+deploy: $(INSTALLED)  ## create the work pool and the key's Secret block, and deploy prefect.yaml
+	@$(BIN)/python -m deployments.deploy
+
+worker: $(INSTALLED)  ## run what is scheduled
+	$(BIN)/prefect worker start --pool lead-cleanup
+
+lock: $(INSTALLED)  ## renew requirements.lock: upgrading is a decision, so read the difference
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group dev --upgrade \
+	    pyproject.toml --output-file requirements.lock
+
+clean:  ## remove the virtual environment and caches
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --no-deps --editable .
+	@touch $@
+
+.PHONY: help demo test check fix server deploy worker lock clean
