@@ -1,7 +1,7 @@
 """Bulk deletes: created → loading → processing → done, at so many leads a second.
 
-Where a job stands is in the database; `advance` moves it to where it should be by now. Which leads it deletes is decided
-when it has been loading, by Close's clock and the caller's time zone at that moment.
+Where a job stands is in the database; `advance` moves it to where it should be by now. Which leads it deletes is
+decided when it has been loading, by Close's clock and the caller's time zone at that moment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from deployments.sandbox.ids import new_id
 from deployments.sandbox.moments import now, wire
 from deployments.sandbox.removal import delete_leads
 from deployments.sandbox.render import read_labels
-from deployments.sandbox.searching import object_of, prepare
+from deployments.sandbox.searching import Found, object_of, prepare
 from deployments.sandbox.state import State, Tenant
 from deployments.sandbox.wire import Invalid, Json, JsonObject
 
@@ -157,7 +157,7 @@ def _load(connection: Connection, state: State, job: Row[Any], at: datetime) -> 
     return _change(connection, job, phase="processing", phase_at=at, n_leads=0 if total is None else total + 1)
 
 
-def _prepare(connection: Connection, state: State, job: Row[Any], at: datetime) -> Any:
+def _prepare(connection: Connection, state: State, job: Row[Any], at: datetime) -> Found:
     asker = Asker(
         now=at,
         offset=timedelta(seconds=job.tz_offset_seconds),

@@ -14,9 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deployments.sandbox import loading, schema
-from deployments.sandbox.behaviour import Behaviour
 from deployments.sandbox.faults import Fault
-from deployments.sandbox.limits import LimitSettings
 from deployments.sandbox.moments import wire
 from deployments.sandbox.state import JobSettings, State
 from deployments.sandbox.wire import ApiError, Body, Json, JsonObject

@@ -24,12 +24,16 @@ class Cause:
     method: str | None = None
     path: str | None = None
     bulk_action_id: str | None = None
+    merged: tuple[str, str] | None = None  # the ids of source and destination
 
     def meta(self) -> JsonObject:
         """The event's `meta`; a bulk delete's events carry its id and no request."""
         if self.bulk_action_id:
             return {"bulk_action_id": self.bulk_action_id}
-        return {"request_method": self.method, "request_path": self.path}
+        meta: JsonObject = {"request_method": self.method, "request_path": self.path}
+        if self.merged:
+            meta |= {"merge_source_lead_id": self.merged[0], "merge_destination_lead_id": self.merged[1]}
+        return meta
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def seeded_ids(prefix: str, random: Random) -> Iterator[str]:
     The first five characters count upwards, so that the index on the id grows at its end; the others are cut out of
     one long random text.
     """
-    text = "".join(random.choices(LETTERS, k=4096))  # noqa: S311 - ids of made-up leads, not secrets
+    text = "".join(random.choices(LETTERS, k=4096))
     for head in product(LETTERS, repeat=5):
-        start = random.randrange(4096 - LONG)  # noqa: S311
+        start = random.randrange(4096 - LONG)
         yield f"{prefix}_{''.join(head)}{text[start : start + LONG - 5]}"

@@ -289,7 +289,7 @@ CHILDREN_JSON = {
 
 
 def event_type(table: str, row: Row[Any]) -> str:
-    """What the event log calls an object: ``activity.call``, ``task.lead`` …"""
+    """What the event log calls an object, such as ``activity.call`` or ``task.lead``."""
     match table:
         case "activities":
             return f"activity.{row.type}"

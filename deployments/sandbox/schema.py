@@ -7,6 +7,8 @@ date during it.
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import JSON, Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text
 
 from deployments.sandbox.moments import Moment
@@ -17,7 +19,11 @@ metadata = MetaData()
 _json = JSON(none_as_null=True)
 
 
-def _stamps() -> tuple[Column[object], ...]:
+def _amount(name: str, *, nullable: bool = True) -> Column[Any]:
+    return Column(name, Float, nullable=nullable)
+
+
+def _stamps() -> tuple[Column[Any], ...]:
     return (
         Column("created_by", Text),
         Column("updated_by", Text),
@@ -27,7 +33,7 @@ def _stamps() -> tuple[Column[object], ...]:
     )
 
 
-def _owned(name: str, *columns: Column[object]) -> Table:
+def _owned(name: str, *columns: Column[Any]) -> Table:
     """A table of objects that belong to a lead and have an id of their own."""
     return Table(
         name,
@@ -179,8 +185,8 @@ bulk_deletes = Table(
     Column("n_leads", Integer),
     Column("n_leads_processed", Integer, nullable=False),
     Column("n_gone_through", Integer, nullable=False),
-    Column("tz_offset_seconds", Float, nullable=False),
-    Column("leads_per_second", Float, nullable=False),
+    _amount("tz_offset_seconds", nullable=False),
+    _amount("leads_per_second", nullable=False),
     Column("fail_after", Integer),
     Column("stall_after", Integer),
     *_stamps(),
@@ -202,7 +208,7 @@ exports = Table(
     Column("options", _json, nullable=False),
     Column("n_docs", Integer),
     Column("n_docs_processed", Integer, nullable=False),
-    Column("tz_offset_seconds", Float, nullable=False),
+    _amount("tz_offset_seconds", nullable=False),
     Column("file", LargeBinary),
     *_stamps(),
 )

@@ -34,7 +34,7 @@ class Found:
         found = select(self.search.rows).where(self.where).order_by(*self.order)
         return found.offset(skip).limit(limit)
 
-    def pks(self, *, limit: int | None = None) -> Select[int, int]:
+    def pks(self, *, limit: int | None = None) -> Select[tuple[int, int]]:
         """Position (from 0) and pk of the matching rows in order."""
         rows = self.search.rows
         position = func.row_number().over(order_by=self.order) - 1

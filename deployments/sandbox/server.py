@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,11 +17,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Mount, Route
 
 from deployments.sandbox import control, schema
 from deployments.sandbox.answering import PREFIX
-from deployments.sandbox.api import account, bulk_delete, search, views
+from deployments.sandbox.api import ROUTES
 from deployments.sandbox.door import Door, Protocol
 from deployments.sandbox.state import State
 from deployments.sandbox.wire import URL_NOT_FOUND
@@ -32,7 +31,7 @@ HOST = "127.0.0.1"
 PATIENCE = 1  # seconds that answers under way have to finish when the sandbox stops
 
 
-class PortInUse(Exception):  # noqa: N818 - what happened, not a class of errors
+class PortInUse(Exception):
     """The port is taken: another program listens on it."""
 
     def __init__(self, port: int) -> None:
@@ -123,10 +122,9 @@ def _listen(port: int) -> socket.socket:
 
 def build(state: State, worker: Worker) -> Door:
     """The application: the API behind its door, the control plane, downloads, and a sign of life."""
-    api: Sequence[BaseRoute] = [*account.ROUTES, *search.ROUTES, *views.ROUTES, *bulk_delete.ROUTES]
     app = Starlette(
         routes=[
-            Mount(PREFIX, routes=api),
+            Mount(PREFIX, routes=ROUTES),
             *control.routes(),
             Route("/download/{name}", _download),
             Route("/healthz", _health),

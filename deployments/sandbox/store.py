@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import datetime, time
 from pathlib import Path
@@ -41,13 +41,13 @@ class Store:
             self._folder.cleanup()
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self) -> Generator[Connection]:
         """A connection that sees one moment of the database."""
         with self._engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self) -> Generator[Connection]:
         """The one connection that writes: all of its changes or, after an exception, none."""
         with self._writer, self._engine.begin() as connection:
             yield connection

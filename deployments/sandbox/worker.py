@@ -43,8 +43,12 @@ class Worker:
         while not self._stopping:
             self._wake.wait()
             self._wake.clear()
-            while not self._stopping and any([self._work(tenant) for tenant in self._state.tenants]):
+            while not self._stopping and self._work_everywhere():
                 stop.wait(TICK)
+
+    def _work_everywhere(self) -> bool:
+        busy = [self._work(tenant) for tenant in self._state.tenants]
+        return any(busy)
 
     def _work(self, tenant: Tenant) -> bool:
         """One step for everything unfinished; says whether anything is left."""

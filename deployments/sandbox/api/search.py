@@ -41,7 +41,9 @@ def search(call: Call) -> JsonObject:
     limit = max(0, min(DEFAULT_LIMIT if wanted is None else wanted, end - position))
     with call.store.reading() as connection:
         found = prepare(connection, query, sort, call.asker())
-        rows = connection.execute(found.rows(skip=position, limit=limit + 1)).all() if limit else []
+        rows: Sequence[Row[Any]] = ()
+        if limit:
+            rows = connection.execute(found.rows(skip=position, limit=limit + 1)).all()
         data = _shown(call, connection, found, rows[:limit], fields.get(found.search.object_type))
         reached = position + len(data)
         answer: JsonObject = {"data": [*data], "cursor": None}

@@ -1,0 +1,206 @@
+"""What belongs to leads: /contact/, /opportunity/, /task/, /activity/…/."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
+from starlette.routing import Route
+
+from deployments.sandbox import render, schema, writing
+from deployments.sandbox.answering import route
+from deployments.sandbox.call import Call, page_of
+from deployments.sandbox.events import Change, record, updated
+from deployments.sandbox.moments import now, read_moment
+from deployments.sandbox.removal import existing
+from deployments.sandbox.render import Labels, select_fields
+from deployments.sandbox.wire import Body, Invalid, Json, JsonObject, NotFound
+
+EQUAL = ("id", "user_id", "contact_id", "assigned_to", "status_id", "status_type", "value_period")
+DATES = ("date_created", "date_updated", "activity_at", "date_won", "date")
+COMPARISONS: dict[str, Callable[[Any, datetime], ColumnElement[bool]]] = {
+    "gt": lambda column, moment: column > moment,
+    "gte": lambda column, moment: column >= moment,
+    "lt": lambda column, moment: column < moment,
+    "lte": lambda column, moment: column <= moment,
+}
+TRUTH = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of object: its table, how it is shown, added and changed."""
+
+    name: str
+    table: Table
+    add: Callable[[Connection, Body, int, str], Row[Any]]
+    values: Callable[[Body], dict[str, Any]]
+    activity: str | None = None
+
+    def show(self, connection: Connection, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
+        """The objects as Close shows them."""
+        query = select(schema.leads).where(schema.leads.c.pk.in_([row.lead_pk for row in rows]))
+        by_pk = {lead.pk: lead for lead in connection.execute(query)}
+        if self.table is schema.contacts:
+            ids = {pk: lead.id for pk, lead in by_pk.items()}
+            return [contact for _, contact in render.contacts_json(connection, rows, ids, labels)]
+        show = render.CHILDREN_JSON[self.table.name]
+        return [show(row, by_pk[row.lead_pk], labels) for row in rows]
+
+    def where(self) -> list[ColumnElement[bool]]:
+        """Only rows of this kind, and none of deleted leads."""
+        mine = [self.table.c.type == self.activity] if self.activity else []
+        return [*mine, existing(self.table.c.lead_pk)]
+
+
+def _contact_values(body: Body) -> dict[str, Any]:
+    return {key: body.text(key) for key in ("name", "title") if key in body}
+
+
+def _activity(kind: str) -> Kind:
+    def add(connection: Connection, body: Body, lead_pk: int, user_id: str) -> Row[Any]:
+        return writing.add_activity(connection, body, kind, lead_pk, user_id)
+
+    def values(body: Body) -> dict[str, Any]:
+        return writing.activity_values(body, kind)
+
+    return Kind(render.ACTIVITY_TYPES[kind], schema.activities, add, values, kind)
+
+
+CONTACT = Kind("Contact", schema.contacts, writing.add_contact, _contact_values)
+OPPORTUNITY = Kind("Opportunity", schema.opportunities, writing.add_opportunity, writing.opportunity_values)
+TASK = Kind("Task", schema.tasks, writing.add_task, writing.task_values)
+ACTIVITIES = {kind: _activity(kind) for kind in ("note", "call", "sms", "email", "meeting")}
+ANY_ACTIVITY = replace(ACTIVITIES["note"], name="Activity", activity=None)
+
+
+def _filters(call: Call, kind: Kind) -> list[ColumnElement[bool]]:
+    """What the query parameters ask for; those that Close knows and the sandbox doesn't have no effect."""
+    table, clauses = kind.table, kind.where()
+    for name, value in call.query.items():
+        column, _, comparison = name.partition("__")
+        if column == "lead_id" and not comparison:
+            clauses.append(table.c.lead_pk.in_(select(schema.leads.c.pk).where(schema.leads.c.id == value)))
+        elif column == "is_complete" and column in table.c:
+            clauses.append(table.c.is_complete.is_(TRUTH.get(value.lower(), False)))
+        elif column in EQUAL and column in table.c and comparison in ("", "in"):
+            clauses.append(table.c[column].in_(value.split(",") if comparison else [value]))
+        elif column in DATES and column in table.c and comparison in COMPARISONS:
+            clauses.append(COMPARISONS[comparison](table.c[column], _moment(name, value)))
+    return clauses
+
+
+def _moment(name: str, value: str) -> datetime:
+    try:
+        return read_moment(value)
+    except ValueError:
+        raise Invalid("Could not parse datetime", (name,)) from None
+
+
+def _listing(call: Call, kind: Kind) -> JsonObject:
+    page, table, clauses = call.page(), kind.table, _filters(call, kind)
+    with call.store.reading() as connection:
+        query = select(table).where(*clauses).order_by(table.c.date_created.desc(), table.c.pk)
+        rows = connection.execute(query.offset(page.skip).limit(page.limit + 1)).all()
+        found = kind.show(connection, rows, render.read_labels(connection, call.organization))
+        answer = page_of([select_fields(each, call.fields()) for each in found], page)
+        if kind is OPPORTUNITY:
+            answer["total_results"] = connection.execute(
+                select(func.count()).select_from(table).where(*clauses)
+            ).scalar_one()
+    return answer
+
+
+def _find(call: Call, connection: Connection, kind: Kind) -> Row[Any]:
+    row = connection.execute(select(kind.table).where(kind.table.c.id == call.ids["id"], *kind.where())).one_or_none()
+    if row is None:
+        raise NotFound(kind.name)
+    return row
+
+
+def _one(call: Call, kind: Kind) -> JsonObject:
+    with call.store.reading() as connection:
+        row = _find(call, connection, kind)
+        found = kind.show(connection, [row], render.read_labels(connection, call.organization))[0]
+    return select_fields(found, call.fields())
+
+
+def _add(call: Call, kind: Kind) -> JsonObject:
+    own = Body({key: value for key, value in call.body.data.items() if key not in ("id", "created_by", "updated_by")})
+    with call.store.writing() as connection:
+        lead = _lead_for(call, connection, kind, own)
+        row = kind.add(connection, own, lead.pk, call.user.id)
+        found = kind.show(connection, [row], render.read_labels(connection, call.organization))[0]
+        event = render.event_type(kind.table.name, row)
+        record(connection, call.cause, [Change("created", event, row.id, lead.id, found)])
+    return select_fields(found, call.fields())
+
+
+def _lead_for(call: Call, connection: Connection, kind: Kind, body: Body) -> Row[Any]:
+    """The lead named in the request. A contact or opportunity without one gets a new lead, as Close does."""
+    if kind in (CONTACT, OPPORTUNITY) and body.text("lead_id") is None:
+        name: JsonObject = {"name": body.text("name")}
+        lead = writing.add_lead(connection, Body(name), call.user.id, call.lag)
+        shown = render.lead_json(lead, render.read_labels(connection, call.organization))
+        record(connection, call.cause, [Change("created", "lead", lead.id, lead.id, shown)])
+        return lead
+    return writing.required_lead(connection, body)
+
+
+def _change(call: Call, kind: Kind) -> JsonObject:
+    known = {*(column.name for column in kind.table.c), *writing.DERIVED, *writing.STAMPS, "emails", "phones", "urls"}
+    with call.store.writing() as connection:
+        before = _find(call, connection, kind)
+        labels = render.read_labels(connection, call.organization)
+        shown = kind.show(connection, [before], labels)[0]
+        values = {**kind.values(call.body), "date_updated": now(), "updated_by": call.user.id}
+        extra: dict[str, Json] = {**(before.extra or {}), **call.body.rest(known)}
+        values["extra"] = extra or None
+        if kind is CONTACT:
+            writing.set_reachable(connection, before.pk, call.body)
+        changed = update(kind.table).where(kind.table.c.pk == before.pk).values(values).returning(kind.table)
+        after = kind.show(connection, [connection.execute(changed).one()], labels)[0]
+        event = render.event_type(kind.table.name, before)
+        record(connection, call.cause, updated(event, str(after["lead_id"]), shown, after))
+    return select_fields(after, call.fields())
+
+
+def _remove(call: Call, kind: Kind) -> JsonObject:
+    with call.store.writing() as connection:
+        row = _find(call, connection, kind)
+        shown = kind.show(connection, [row], render.read_labels(connection, call.organization))[0]
+        if kind is CONTACT:
+            for table in schema.REACHABLE:
+                connection.execute(delete(table).where(table.c.contact_pk == row.pk))
+        connection.execute(delete(kind.table).where(kind.table.c.pk == row.pk))
+        event = render.event_type(kind.table.name, row)
+        change = Change("deleted", event, row.id, str(shown["lead_id"]), previous=shown)
+        record(connection, call.cause, [change])
+    return {}
+
+
+def activities(call: Call) -> JsonObject:
+    """Activities of all kinds."""
+    return _listing(call, ANY_ACTIVITY)
+
+
+def _routes(path: str, kind: Kind) -> tuple[Route, Route]:
+    def bind(work: Callable[[Call, Kind], JsonObject]) -> Callable[[Call], JsonObject]:
+        return lambda call: work(call, kind)
+
+    return (
+        route(path, GET=bind(_listing), POST=bind(_add)),
+        route(f"{path}{{id}}/", GET=bind(_one), PUT=bind(_change), DELETE=bind(_remove)),
+    )
+
+
+ROUTES = (
+    *_routes("/contact/", CONTACT),
+    *_routes("/opportunity/", OPPORTUNITY),
+    *_routes("/task/", TASK),
+    route("/activity/", GET=activities),
+    *(each for name, kind in ACTIVITIES.items() for each in _routes(f"/activity/{name}/", kind)),
+)
