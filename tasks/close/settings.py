@@ -23,7 +23,9 @@ class CloseSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="CLOSE_",
         env_file=".env",
+        env_file_encoding="utf-8-sig",  # some editors put a mark in front that would hide the first setting
         env_ignore_empty=True,
+        str_strip_whitespace=True,
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,  # the input may be the key
@@ -59,14 +61,19 @@ class CloseSettings(BaseSettings):
             )
         return SecretStr(key) if key else None
 
+    @field_validator("organization_id", "api_key_block", "keep_smart_view", mode="after")
+    @classmethod
+    def _blank_is_unset(cls, text: str | None) -> str | None:
+        return text or None
+
     @field_validator("api_url", mode="after")
     @classmethod
     def _safe_url(cls, url: str) -> str:
         try:
-            parts = httpx.URL(url.strip())  # the reader that will also send the key there
+            parts = httpx.URL(url)  # the reader that will also send the key there
         except httpx.InvalidURL:
             parts = httpx.URL()
-        if parts.scheme not in ("http", "https") or not parts.host or re.search(r"[\s\\]", url.strip()):
+        if parts.scheme not in ("http", "https") or not parts.host or re.search(r"[\s\\]", url):
             raise ValueError("it is not a URL; the usual one is https://api.close.com/api/v1/")
         if parts.userinfo:
             raise ValueError("it must not contain a user name or password; the key goes into CLOSE_API_KEY")

@@ -36,11 +36,17 @@ def test_a_dotenv_file_does_too_and_may_hold_other_things(tmp_path: Path) -> Non
     assert CloseSettings().api_key
 
 
+def test_a_dotenv_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("\ufeffCLOSE_ORGANIZATION_ID=orga_1\n", encoding="utf-8")
+
+    assert CloseSettings().organization_id == "orga_1"
+
+
 def test_an_empty_value_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOSE_API_KEY", "api_a.b")
     monkeypatch.setenv("CLOSE_ACCESS_TOKEN", "")
     monkeypatch.setenv("CLOSE_TIMEOUT", "")
-    monkeypatch.setenv("CLOSE_KEEP_SMART_VIEW", "")
+    monkeypatch.setenv("CLOSE_KEEP_SMART_VIEW", "  ")
 
     settings = CloseSettings()
 
