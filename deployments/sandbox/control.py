@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from deployments.sandbox import loading, schema
+from deployments.sandbox.behaviour import Behaviour
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.moments import wire
 from deployments.sandbox.state import JobSettings, State
@@ -105,6 +106,11 @@ def _set_behaviour(state: State, body: bytes) -> Json:
     return _shown(state.behaviour)
 
 
+def _default_behaviour(state: State, _: bytes) -> Json:
+    state.behaviour = Behaviour()
+    return _shown(state.behaviour)
+
+
 def _changed(settings: Settings, body: bytes) -> Settings:
     """*settings* with those that the *body* names replaced, checked as a whole."""
     changes = TypeAdapter(dict[str, object]).validate_json(body or b"{}")
@@ -136,4 +142,5 @@ def routes() -> list[Route]:
         _route("/sandbox/limits", "POST", _set_limits),
         _route("/sandbox/behaviour", "GET", lambda state, _: _shown(state.behaviour)),
         _route("/sandbox/behaviour", "POST", _set_behaviour),
+        _route("/sandbox/behaviour", "DELETE", _default_behaviour),
     ]
