@@ -76,8 +76,7 @@ def _add_leads(state: State, body: bytes) -> Json:
     found: Json = json.loads(body)
     leads = Body({"leads": found}).objects("leads")
     with state.main.store.writing() as connection:
-        ids: list[Json] = [*loading.load_leads(connection, state, leads)]
-    return {"ids": ids}
+        return [*loading.load_leads(connection, state, leads)]
 
 
 def _reset(state: State, body: bytes) -> Json:
