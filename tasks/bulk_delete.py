@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from dateutil.parser import isoparse
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from pydantic import ValidationError
@@ -14,7 +13,7 @@ from tasks import ledger
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, CloseUnavailable, NotFound, RateLimited
 from tasks.close.resources import BulkDelete, BulkStatus
-from tasks.close.rewrite import canonical
+from tasks.close.rewrite import canonical, instant_of
 from tasks.close.s_query import FixedUtc, parse, parts
 from tasks.connect import connect
 from tasks.ledger import Record
@@ -96,8 +95,15 @@ def has_mark(job: BulkDelete, as_of: datetime) -> bool:
     """Whether the query that Close repeats holds the run's cut-off, to the millisecond."""
     try:
         found = [part for part in parts(parse(job.s_query or {})) if isinstance(part, FixedUtc)]
-        return any(isoparse(each.value) == as_of for each in found)
-    except (ValidationError, ValueError, TypeError):
+    except ValidationError:
+        return False
+    return any(_says(moment, as_of) for moment in found)
+
+
+def _says(moment: FixedUtc, instant: datetime) -> bool:
+    try:
+        return instant_of(moment) == instant
+    except ValueError:  # somebody else's query, with a moment that we can't read
         return False
 
 

@@ -5,6 +5,7 @@ Rules that are on by default use only fields seen in working queries; the others
 exports, and ``lead-cleanup doctor`` tells which of them an organisation accepts.
 """
 
+import math
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 from dateutil.relativedelta import relativedelta
 
 from tasks.close.resources import CustomField
-from tasks.close.rewrite import conditions_only, freeze
+from tasks.close.rewrite import UnusableQuery, always, conditions_only, freeze
 from tasks.close.s_query import (
     CustomFieldRef,
     Exists,
@@ -47,10 +48,10 @@ def match_clauses(match: Match, names: Names, as_of: datetime, zone: ZoneInfo) -
     clauses = list(_typed_clauses(match, names, as_of))
     if match.smart_view:
         view = names.smart_view(match.smart_view, allow_unknown=match.allow_unknown_nodes)
-        clauses.append(freeze(view, as_of, zone))
+        clauses.append(_frozen("match.smart_view", view, as_of, zone))
     if match.s_query:
         pasted = names.pasted(match.s_query, allow_unknown=match.allow_unknown_nodes)
-        clauses.append(freeze(pasted, as_of, zone))
+        clauses.append(_frozen("match.s_query", pasted, as_of, zone))
     return clauses
 
 
@@ -86,10 +87,11 @@ def keep_rules(keep: Keep, names: Names, as_of: datetime, zone: ZoneInfo) -> dic
     if keep.smart_view:
         rules["smart_view"] = names.smart_view(keep.smart_view, may_limit=True)
     if keep.s_query:
-        rules["s_query"] = names.pasted(keep.s_query, may_limit=True)
+        rules["s_query"] = names.pasted(keep.s_query)
     if names.keep_view:
         rules["never_delete"] = names.smart_view(names.keep_view, may_limit=True)
-    return {name: _protecting(name, freeze(query, as_of, zone)) for name, query in rules.items()}
+    frozen = {name: _frozen(f"keep.{name}", query, as_of, zone) for name, query in rules.items()}
+    return {name: _protecting(name, query) for name, query in frozen.items()}
 
 
 def _typed_rules(keep: Keep, names: Names, as_of: datetime) -> Iterator[tuple[str, Query]]:
@@ -120,7 +122,16 @@ def _typed_rules(keep: Keep, names: Names, as_of: datetime) -> Iterator[tuple[st
         yield "custom_fields", any_of([custom_field_is(names.custom_field(name), values) for name, values in fields])
 
 
+def _frozen(setting: str, query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
+    try:
+        return freeze(query, as_of, zone)
+    except UnusableQuery as error:
+        raise Refused(f"{setting} can't be used: {error}.") from None
+
+
 def _protecting(name: str, query: Query) -> Query:
+    if always(query) is False:
+        raise Refused(f"keep.{name} protects no lead, whatever leads there are; correct it, or turn it off.")
     conditions = conditions_only(query)
     if conditions is None:
         raise Refused(f"keep.{name} protects every lead; there is nothing left to clean up.")
@@ -164,8 +175,7 @@ def custom_field_is(field: CustomField, values: list[str | int | float | bool]) 
         case "number":
             return any_of([_number_is(field, reference, value) for value in values])
         case "user":
-            ids = tuple(str(value) for value in values)
-            return where(reference, Reference(reference_type="user", object_ids=ids))
+            return where(reference, Reference(reference_type="user", object_ids=tuple(_user_ids(field, values))))
         case _:
             raise Refused(
                 f"The custom field {field.name!r} is of the type {field.type}, which custom_fields can't compare; "
@@ -173,11 +183,20 @@ def custom_field_is(field: CustomField, values: list[str | int | float | bool]) 
             )
 
 
+def _user_ids(field: CustomField, values: list[str | int | float | bool]) -> Iterator[str]:
+    for value in values:
+        if not str(value).startswith("user_"):  # a name would be found nowhere, and so protect nobody
+            raise Refused(f"The custom field {field.name!r} holds users; give their ids (user_…), not {value!r}.")
+        yield str(value)
+
+
 def _number_is(field: CustomField, reference: FieldRef, value: str | float) -> Query:
     try:
-        number = float(value)
+        number = math.nan if isinstance(value, bool) else float(value)
     except ValueError:
-        raise Refused(f"The custom field {field.name!r} holds numbers; {value!r} is none.") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise Refused(f"The custom field {field.name!r} holds numbers; {value!r} is none.")
     return where(reference, NumberRange(gte=number, lte=number))
 
 

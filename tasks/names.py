@@ -6,8 +6,9 @@ from typing import Protocol, TypeVar
 
 from pydantic import ValidationError
 
+from tasks.close.check import check, unwrap
 from tasks.close.resources import CustomField, LeadStatus, SmartView
-from tasks.close.rewrite import UnusableQuery, check, inline, unwrap
+from tasks.close.rewrite import UnusableQuery, inline
 from tasks.close.s_query import Query
 from tasks.outcomes import Refused
 from tasks.policy import did_you_mean, problems
@@ -46,23 +47,26 @@ class Names:
         """
         return _usable(
             f"Smart View {name!r}",
-            lambda: inline(self._stored(name, may_limit=may_limit), self._nested(may_limit=may_limit)),
+            lambda: inline(self._stored(name, may_limit=may_limit), self._nested),
             allow_unknown=allow_unknown,
         )
 
-    def pasted(self, document: dict[str, object], *, allow_unknown: bool = False, may_limit: bool = False) -> Query:
+    def pasted(self, document: dict[str, object], *, allow_unknown: bool = False) -> Query:
         """What a query pasted into the parameters selects, with the views nested in it put in place."""
         return _usable(
             "s_query",
-            lambda: inline(unwrap(document)[0], self._nested(may_limit=may_limit)),
+            lambda: inline(unwrap(document)[0], self._nested),
             allow_unknown=allow_unknown,
         )
 
-    def _nested(self, *, may_limit: bool) -> Callable[[str], Query]:
-        return lambda view_id: self._stored(view_id, may_limit=may_limit)
+    def _nested(self, view_id: str) -> Query:
+        """A view inside a query. Never a limited one: "not among the first 50" would become "not among any"."""
+        return self._stored(view_id, may_limit=False)
 
     def _stored(self, name: str, *, may_limit: bool) -> Query:
         view = _find("Smart View", name, self.smart_views, lambda each: each.name)
+        if view.type != "lead":
+            raise UnusableQuery(f"{view.name!r} is a view of {view.type} objects; only views of leads can be used")
         if view.s_query is None:
             raise UnusableQuery(f"{view.name!r} is a legacy text view; save it again with Close's filters")
         if view.is_user_dependent:

@@ -140,12 +140,17 @@ def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> 
             "if it stays so, turn off the keep rules one by one to find the one that is misread."
         )
     if not counts.planned:
-        raise Stop(Outcome.NOTHING_TO_DO, f"No lead is to be deleted: {counts.matched} match, all of them are kept.")
+        raise Stop(Outcome.NOTHING_TO_DO, _nothing(counts))
     check_limits(counts, limits)
     if dry_run:
         raise Stop(Outcome.DRY_RUN, f"{counts.planned} of {counts.total} leads would be deleted.")
     if not plan.may_delete:
         raise Refused(f"{plan.seen_by} may not bulk delete: use the key of a user who may, such as an admin.")
+
+
+def _nothing(counts: Counts) -> str:
+    kept = f"{counts.matched} match, and all of them are kept" if counts.matched else "none matches"
+    return f"No lead is to be deleted: {kept}."
 
 
 def check_limits(counts: Counts, limits: Limits) -> None:
@@ -158,10 +163,10 @@ def check_limits(counts: Counts, limits: Limits) -> None:
             f"{planned} leads are planned, more than limits.max_leads allows ({limits.max_leads}). "
             "Raise it, or set limits.batch to delete the oldest first."
         )
-    if planned > SMALL_PLAN and planned > limits.max_share * total:
+    if planned > SMALL_PLAN and planned / total > limits.max_share:  # not share x total: 0.29 x 100 is less than 29
         raise Refused(
-            f"{planned} of {total} leads are planned ({planned / total:.0%}), more than limits.max_share allows "
-            f"({limits.max_share:.0%}). Raise it, or set limits.batch to delete the oldest first."
+            f"{planned} of {total} leads are planned ({planned / total:.1%}), more than limits.max_share allows "
+            f"({limits.max_share:.1%}). Raise it, or set limits.batch to delete the oldest first."
         )
 
 

@@ -23,11 +23,13 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from tasks.close.rewrite import UnusableQuery, check, unwrap
+from tasks.close.check import check, unwrap
+from tasks.close.rewrite import UnusableQuery
 
 MAX_MONTHS = 600
 MAX_DAYS = 20_000
 FEW = 15
+SCALARS = {"str", "int", "float", "bool"}
 LEADS_IN_A_WALK = 10_000  # Close ends a paged search after so many objects
 
 
@@ -85,11 +87,21 @@ class Policy(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _known_names(cls, data: object) -> object:
-        for name in cast("dict[object, object]", data) if isinstance(data, dict) else ():
+    def _known_and_set(cls, data: object) -> object:
+        """Refuse unknown names. False and null mean not set; true is no number: it would count as 1."""
+        if not isinstance(data, dict):
+            return data
+        given: dict[str, object] = {}
+        for name, value in cast("dict[str, object]", data).items():
             if name not in cls.model_fields:
                 raise ValueError(f"there is no setting {name!r}{did_you_mean(str(name), cls.model_fields)}")
-        return cast("object", data)
+            field = cls.model_fields[name]
+            if field.annotation is bool and value is None:
+                continue
+            if field.annotation is not bool and value is True:
+                raise ValueError(f"{name}: true is no value for it; write the value that you mean")
+            given[name] = None if field.annotation is not bool and value is False else value
+        return given
 
 
 class Match(Policy):
@@ -223,20 +235,24 @@ def _check_pasted(document: dict[str, Any], *, allow_unknown: bool = False) -> i
 
 def problems(error: ValidationError) -> str:
     """What is wrong, as one line: ``inactive_months: Input should be greater than or equal to 1``. Shows no values."""
-    lines: list[str] = []
+    lines: dict[str, str] = {}
     for each in error.errors(include_url=False, include_input=False):
         if each["type"] == "none_required":  # the other half of "a value, or nothing"
             continue
-        place = ".".join(str(step) for step in each["loc"] if not re.search(r"[\[-]", str(step)))
+        steps = [str(step) for step in each["loc"]]
+        if steps and steps[-1] in SCALARS:  # one of several types a value may have: the first says enough
+            steps.pop()
+        place = ".".join(step for step in steps if not re.search(r"[\[-]", step))
         message = each["msg"].removeprefix("Value error, ")
-        lines.append(f"{place}: {message}" if place else message)
-    return "; ".join(lines)
+        lines.setdefault(place, f"{place}: {message}" if place else message)
+    return "; ".join(lines.values())
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a sentence that refuses *name*: the nearest of the *known* names, or all of them if few."""
     names = sorted(known)
-    nearest = get_close_matches(name, names, n=3, cutoff=0.5)
+    spellings = {each.lower(): each for each in names}
+    nearest = [spellings[each] for each in get_close_matches(name.lower(), spellings, n=3, cutoff=0.5)]
     if nearest:
         return f"; did you mean {' or '.join(map(repr, nearest))}?"
     return f"; there are {', '.join(map(repr, names))}" if 0 < len(names) <= FEW else ""

@@ -5,6 +5,7 @@ documented, so every planned lead is read and checked here. One disagreement sto
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -47,8 +48,9 @@ def _refuse(leads: Sequence[Lead], problem: str) -> None:
 
 def has_word(lead: Lead, words: Sequence[str]) -> bool:
     """Whether one of *words* (lower case) is a whole word of the lead's name."""
-    name = str(lead.get("display_name") or lead.get("name") or "")
-    return not set(words).isdisjoint(re.findall(r"\w+", name.lower()))
+    name = lead["name"] if "name" in lead else lead.get("display_name")
+    composed = unicodedata.normalize("NFC", str(name or ""))  # or an accent of its own would end a word
+    return not set(words).isdisjoint(re.findall(r"\w+", composed.lower()))
 
 
 def has_domain(lead: Lead, domains: Sequence[str]) -> bool:
@@ -59,4 +61,4 @@ def has_domain(lead: Lead, domains: Sequence[str]) -> bool:
 def _domains(lead: Lead) -> set[str]:
     contacts = cast("list[Lead]", lead.get("contacts") or [])
     emails = [email for contact in contacts for email in cast("list[Lead]", contact.get("emails") or [])]
-    return {str(email.get("email", "")).rpartition("@")[2].lower() for email in emails}
+    return {str(email.get("email", "")).rpartition("@")[2].strip().lower() for email in emails}

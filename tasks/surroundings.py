@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tasks.close.check import unwrap
 from tasks.close.client import CloseClient
 from tasks.close.resources import Me, Membership, Organization
-from tasks.close.rewrite import unwrap
 from tasks.close.s_query import SavedSearch, parts
 from tasks.names import Names
 from tasks.policy import Keep, Match
@@ -64,8 +64,8 @@ class Surroundings:
 
 def survey(close: CloseClient, needed: Needed) -> Surroundings:
     """Prove the key, and read the organisation and the names that are needed."""
+    user = close.me()  # first, since its refusal says for certain that the key is wrong
     organization = close.organization(close.organization_id())
-    user = close.me()
     membership = _membership(organization, user)
     return Surroundings(
         organization=organization,

@@ -1,4 +1,4 @@
-"""Queries made from queries: unwrapped, with nested views put in place, frozen in time, turned round, compared.
+"""Queries made from queries: with nested views put in place, frozen in time, turned round, compared.
 
 Everything here is a plain function of values. None of it asks Close.
 """
@@ -14,12 +14,10 @@ from dateutil.relativedelta import relativedelta
 
 from tasks.close.s_query import (
     And,
-    CurrentUser,
     Exists,
     FieldCondition,
     FixedLocalDate,
     FixedUtc,
-    LocalTime,
     MatchAll,
     Moment,
     Node,
@@ -29,79 +27,15 @@ from tasks.close.s_query import (
     Or,
     Part,
     Query,
-    Reference,
-    RegularField,
     SavedSearch,
-    UnknownMoment,
-    all_of,
     any_of,
     empty,
-    parse,
-    parts,
     to_json,
-    unknown_parts,
 )
-
-CURRENT_USER = "CURRENT_USER"
 
 
 class UnusableQuery(ValueError):
-    """A query that must not select what to delete. The message says which part, and what to write instead."""
-
-
-# --- reading ----------------------------------------------------------------------------------------------------------
-
-
-def unwrap(document: Mapping[str, Any]) -> tuple[Query, int | None]:
-    """The query inside *document*, and the ``results_limit`` that stood beside it.
-
-    *document* is a bare node, or the wrapper that a Smart View stores and *Copy Filters* copies:
-    ``{"query": node, "results_limit": …, "sort": …}``. Close's bulk endpoints take the bare node.
-    """
-    if "type" in document:
-        return parse(document), None
-    node = document.get("query")
-    if not isinstance(node, Mapping):
-        raise UnusableQuery("this is neither a query node (with a type) nor what Close's Copy Filters gives")
-    limit = document.get("results_limit")
-    return parse(node), limit if isinstance(limit, int) else None  # pyright: ignore[reportUnknownArgumentType]
-
-
-def check(query: Query, *, allow_unknown: bool = False) -> None:
-    """Refuse *query* where what it selects isn't certain.
-
-    Raises `UnusableQuery` for other objects than leads, what depends on who asks or on the hour, moments that can't be
-    frozen, queries that can only match every lead and, unless *allow_unknown*, parts we have no meaning for.
-    """
-    _check_objects(query)
-    for part in parts(query):
-        if isinstance(part, CurrentUser) or (isinstance(part, Reference) and CURRENT_USER in part.object_ids):
-            raise UnusableQuery("it depends on the current user; name the user instead")
-        if isinstance(part, LocalTime):
-            raise UnusableQuery("its local_time condition depends on the hour at which it is asked; leave it out")
-        if isinstance(part, UnknownMoment):
-            raise UnusableQuery(
-                f"the moment {part.type!r} is relative in a way we can't fix; write the instant that you mean as "
-                '{"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
-            )
-    if not allow_unknown and (unknown := unknown_parts(query)):
-        raise UnusableQuery(f"we don't know what {', '.join(unknown)} means; set allow_unknown_nodes to send it anyway")
-    if always(query):
-        raise UnusableQuery("it matches every lead; add a condition")
-
-
-def _check_objects(query: Query) -> None:
-    """The clauses that speak of the lead itself (not of something related to it) must speak of leads."""
-    match query:
-        case And() | Or():
-            for inner in query.queries:
-                _check_objects(inner)
-        case ObjectType(object_type=kind) if kind != "lead":
-            raise UnusableQuery(f"it selects {kind} objects; only queries for leads can be used")
-        case FieldCondition(field=RegularField(object_type=kind)) if kind != "lead":
-            raise UnusableQuery(f"it has a condition on a {kind} field beside the lead; wrap it in has_related")
-        case _:
-            pass
+    """A query that must not select leads. The message says which part, and what to write instead."""
 
 
 def always(query: Query) -> bool | None:
@@ -163,23 +97,43 @@ def freeze(query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
     Days begin in *zone*: that of whoever reads the query in Close. Months are calendar months (31 March less one month
     is 28 February). Close's ``which_day_end`` moves to the start or the end of the day, except for distances that have
     hours, minutes or seconds; Close doesn't document what it means there, and in use such distances are exact.
+
+    Raises `UnusableQuery` for dates and instants that can't be read, and distances that leave the calendar.
     """
 
     def change(part: Part) -> Part:
-        if isinstance(part, Now):
-            return FixedUtc.at(as_of)
-        if isinstance(part, FixedLocalDate):
-            return FixedUtc.at(_midnight(_day(part.value), zone, part.which))
-        if isinstance(part, Offset):
-            return FixedUtc.at(_shifted(part, _instant(part.moment), zone))
-        return part
+        try:
+            instant = _fixed(part, as_of, zone)
+        except OverflowError:
+            raise UnusableQuery(f"the moment {to_json(part)} leaves the calendar") from None
+        return part if instant is None else FixedUtc.at(instant)
 
     return rewritten(query, change)  # pyright: ignore[reportReturnType]
+
+
+def _fixed(part: Part, as_of: datetime, zone: ZoneInfo) -> datetime | None:
+    match part:
+        case Now():
+            return as_of
+        case FixedLocalDate():
+            return _midnight(_day(part.value), zone, part.which)
+        case Offset():
+            return _shifted(part, _instant(part.moment), zone)
+        case _:
+            return None
 
 
 def _instant(moment: Moment) -> datetime:
     if not isinstance(moment, FixedUtc):
         raise UnusableQuery(f"the moment {moment.type!r} inside an offset can't be fixed; write the instant instead")
+    try:
+        return instant_of(moment)
+    except ValueError:
+        raise UnusableQuery(f"{moment.value!r} is not an instant such as 2026-01-31T00:00:00.000Z") from None
+
+
+def instant_of(moment: FixedUtc) -> datetime:
+    """The instant that *moment* says; without a zone it is UTC, as its name has it. Raises ValueError."""
     instant = isoparse(moment.value)
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
@@ -189,7 +143,10 @@ def _shifted(offset: Offset, start: datetime, zone: ZoneInfo) -> datetime:
     sign = -1 if offset.direction == "past" else 1
     days = relativedelta(years=span.years, months=span.months, weeks=span.weeks, days=span.days)
     clock = timedelta(hours=span.hours, minutes=span.minutes, seconds=span.seconds)
-    local = start.astimezone(zone) + days * sign
+    try:
+        local = start.astimezone(zone) + days * sign
+    except ValueError:  # what relativedelta raises for years before 1 and after 9999
+        raise OverflowError from None
     if clock or offset.which_day_end is None:
         return local.astimezone(UTC) + clock * sign
     return _midnight(local.date(), zone, offset.which_day_end)
@@ -241,13 +198,15 @@ def _divided(query: Query, *, negate: bool) -> Query:
 
 
 def conditions_only(query: Query) -> Query | None:
-    """*query* without the clauses that are true of every lead; None when nothing is left."""
-    if always(query):
-        return None
-    if not isinstance(query, And) or query.negate:
+    """*query* without the clauses that don't depend on the lead; None when it is true of every lead."""
+    verdict = always(query)
+    if verdict is not None:
+        return None if verdict else query
+    if not isinstance(query, And | Or):
         return query
-    kept = [inner for each in query.queries if (inner := conditions_only(each)) is not None]
-    return all_of(kept)
+    kept = [conditions_only(each) for each in query.queries if always(each) is None]
+    inner = tuple(each for each in kept if each is not None)
+    return inner[0] if len(inner) == 1 and not query.negate else query.model_copy(update={"queries": inner})
 
 
 # --- comparing --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictFloat, StrictInt, Tag, TypeAdapter
 
 type_key = "type"
 
@@ -24,7 +24,8 @@ class Part(BaseModel):
 
     def model_post_init(self, _context: object) -> None:
         """Count ``type`` as set, so that it is written although nobody passes it."""
-        if type_key in type(self).model_fields:
+        field = type(self).model_fields.get(type_key)
+        if field is not None and field.default:
             self.model_fields_set.add(type_key)
 
 
@@ -111,14 +112,14 @@ class UnknownField(Part):
 
 # --- conditions ----------------------------------------------------------------------------------------------------
 
-Number = int | float
+Number = StrictInt | StrictFloat  # strict: "5" read as 5, or true as 1, would not be written as it came
 
 
 class Boolean(Part):
     """The field is true, or false."""
 
     type: Literal["boolean"] = "boolean"
-    value: bool
+    value: StrictBool
 
 
 class Exists(Part):
@@ -145,7 +146,7 @@ class Term(Part):
     """The field is one of the values: choices, enumerations, plain ids."""
 
     type: Literal["term"] = "term"
-    values: tuple[str | bool | Number, ...]
+    values: tuple[str | StrictBool | Number, ...]
 
 
 class Reference(Part):
@@ -194,7 +195,7 @@ class UnknownCondition(Part):
 class Node(Part):
     """A clause. ``negate`` turns its meaning round."""
 
-    negate: bool = False
+    negate: StrictBool = False
 
 
 class And(Node):
