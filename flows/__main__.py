@@ -1,0 +1,5 @@
+"""``python -m flows`` is ``lead-cleanup``."""
+
+from flows.cli import main
+
+main()

@@ -1,0 +1,58 @@
+"""The command line: ``lead-cleanup demo``, ``doctor``, ``sandbox``, ``query`` and ``run``.
+
+Commands are imported when they are called, and Prefect when a flow is about to run: help comes at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from cyclopts import App, CycloptsError
+
+from flows.commands.terminal import Usage, say
+
+USAGE = 2
+INTERRUPTED = 130
+
+app = App(
+    name="lead-cleanup",
+    help="Keep a Close CRM clean: plan, check, delete once, verify, record. Nothing is deleted unless you say so.",
+    help_epilogue="Exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused and nothing deleted, "
+    "4 Close is still deleting, 5 unknown whether Close deletes.",
+    help_flags=["--help", "-h"],
+    version_flags=["--version"],
+    version=lambda: version("close-lead-cleanup"),
+)
+app.command("flows.commands.demo:demo", name="demo", help="Clean up a made-up organisation on this machine.")
+app.command("flows.commands.doctor:doctor", name="doctor", help="Find out what works with your Close; read-only.")
+app.command("flows.commands.sandbox:sandbox", name="sandbox", help="Serve a stand-in for Close on this machine.")
+app.command("flows.commands.query:query", name="query", help="Print the query that a cleanup would send to Close.")
+app.command("flows.commands.run:run", name="run", help="Plan a cleanup, and with --no-dry-run delete what it shows.")
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit with its code. What is wrong with its usage is one line on stderr."""
+    sys.exit(call(arguments))
+
+
+def call(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        code: object = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        say(f"{error} See {_help(words)}.")
+        return USAGE
+    except Usage as error:
+        say(str(error))
+        return USAGE
+    except KeyboardInterrupt:
+        say("Interrupted.")
+        return INTERRUPTED
+    return code if isinstance(code, int) else 0
+
+
+def _help(words: Sequence[str]) -> str:
+    command = [words[0]] if words and words[0] in app else []
+    return " ".join(["lead-cleanup", *command, "--help"])

@@ -1,0 +1,57 @@
+"""The cleanups of ``prefect.yaml``: what the command line knows of a deployment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from flows.commands.terminal import Usage
+from tasks.policy import did_you_mean, problems
+
+FILE = "prefect.yaml"
+ENTRYPOINT = "flows/lead_cleanup.py:lead_cleanup"
+CHECKOUT = Path(__file__).parents[2]
+
+
+class Deployment(BaseModel):
+    """A deployment, as far as its name and its parameters go."""
+
+    name: str
+    entrypoint: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class Deployments(BaseModel):
+    """The part of ``prefect.yaml`` that says what is deployed."""
+
+    deployments: list[Deployment] = Field(default_factory=list[Deployment])
+
+
+def parameters_of(cleanup: str) -> Mapping[str, Any]:
+    """The parameters of the deployment called *cleanup*. Raises `Usage` if there is none."""
+    known = _cleanups()
+    if cleanup not in known:
+        raise Usage(f"There is no cleanup {cleanup!r} in {FILE}{did_you_mean(cleanup, known)}")
+    return known[cleanup]
+
+
+def _cleanups() -> dict[str, Mapping[str, Any]]:
+    """The cleanups of the current folder, else those of the checkout that this program runs from."""
+    for folder in (Path.cwd(), CHECKOUT):
+        file = folder / FILE
+        if file.is_file() and (found := _read(file)):
+            return found
+    raise Usage(f"There is no {FILE} with cleanups, neither here nor in {CHECKOUT}: run without a name, or go there.")
+
+
+def _read(file: Path) -> dict[str, Mapping[str, Any]]:
+    try:
+        document = cast("object", yaml.safe_load(file.read_text()))
+        deployed = Deployments.model_validate(document or {}).deployments
+    except yaml.YAMLError as error:
+        raise Usage(f"{file} is not YAML: {error}") from None
+    except ValidationError as error:
+        raise Usage(f"{file} can't be used: {problems(error)}.") from None
+    return {each.name: each.parameters for each in deployed if each.entrypoint == ENTRYPOINT}

@@ -1,0 +1,80 @@
+"""The parameters of a run: a deployment's, with the flags over them, checked before anything is sent anywhere."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flows.commands.cleanups import parameters_of
+from flows.commands.flags import Given
+from flows.commands.terminal import Usage
+from tasks.plan import rules_dropped
+from tasks.policy import Keep, Limits, Match, TimeZone, problems
+
+
+class Parameters(BaseModel):
+    """What `flows.lead_cleanup` takes, without its name; a test holds the two together."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    match: Match
+    keep: Keep = Keep()
+    limits: Limits = Limits()
+    dry_run: bool = True
+    expect: Annotated[int, Field(ge=0)] | None = None
+    sample: Annotated[int, Field(ge=0, le=100)] = 25
+    time_zone: TimeZone = "UTC"
+
+
+def build(given: Given, cleanup: str | None, **options: object) -> tuple[Parameters, list[str]]:
+    """The parameters of *cleanup* with what was *given* and the *options* that aren't None; and notes on lost rules.
+
+    Fields are merged one by one; lists replace lists. A deployment's ``dry_run`` doesn't count: only
+    ``--no-dry-run`` deletes. Raises `Usage` for whatever is wrong.
+    """
+    deployed = dict(parameters_of(cleanup)) if cleanup else {}
+    merged: dict[str, Any] = {"match": {}, **deployed, "dry_run": True}
+    merged.update((name, value) for name, value in options.items() if value is not None)
+    for prefix, fields in given.items():
+        merged[prefix] = _over(merged.get(prefix) or {}, prefix, fields)
+    try:
+        parameters = Parameters.model_validate(merged)
+        notes = rules_dropped(Keep.model_validate(deployed.get("keep") or {}), parameters.keep) if cleanup else []
+    except ValidationError as error:
+        raise Usage(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error)}.") from None
+    return parameters, notes
+
+
+def _over(base: Mapping[str, object], prefix: str, fields: Mapping[str, object]) -> dict[str, object]:
+    off = [name for name, value in fields.items() if value is None or value in ([], {})]
+    read = {
+        name: document(f"--{prefix}.s-query", value) if name == "s_query" and isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+    return {**base, **read, **dict.fromkeys(off)}
+
+
+def document(flag: str, text: str) -> dict[str, object]:
+    """The JSON object that *text* is, or that stands in the file ``@NAME``, or on stdin (``-``)."""
+    source = _contents(flag, text)
+    try:
+        found = cast("object", json.loads(source))
+    except ValueError as error:
+        raise Usage(f"{flag} is not JSON ({error}): paste what Close's Copy Filters gives, in single quotes.") from None
+    if not isinstance(found, dict):
+        raise Usage(f"{flag} is JSON, but not an object: paste what Close's Copy Filters gives.")
+    return cast("dict[str, object]", found)
+
+
+def _contents(flag: str, text: str) -> str:
+    if text == "-":
+        return sys.stdin.read()
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Usage(f"{flag}: the file {text[1:]} can't be read ({error}).") from None

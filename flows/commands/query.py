@@ -1,0 +1,64 @@
+"""``lead-cleanup query``: what a cleanup would ask of Close, to read, to compare, or to paste into a search."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.flags import Given, with_criteria
+from flows.commands.parameters import Parameters, build
+from flows.commands.settings import close_settings, settings_with_key
+from flows.commands.terminal import put, say
+from tasks.close.client import CloseClient
+from tasks.close.errors import CloseError, CloseUnavailable, RateLimited
+from tasks.close.s_query import to_json
+from tasks.names import Names
+from tasks.outcomes import Outcome, Stop
+from tasks.plan import select
+from tasks.surroundings import Needed
+
+
+@with_criteria
+def query(
+    given: Given,
+    cleanup: Annotated[str | None, Parameter(help="Name of a deployment in prefect.yaml.")] = None,
+    /,
+    *,
+    time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
+) -> int:
+    """Print the query that a cleanup would send to Close, as JSON, with now as its cut-off.
+
+    Asks Close only for the names that the criteria use; without names it needs no key.
+    """
+    parameters, notes = build(given, cleanup, time_zone=time_zone)
+    for note in notes:
+        say(f"Note: {note}")
+    now = datetime.now(UTC)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    try:
+        selection = select(parameters.match, parameters.keep, _names(parameters), now, parameters.time_zone)
+    except (Stop, CloseError) as error:
+        say(str(error))
+        return _exit_code(error)
+    put(json.dumps(to_json(selection.planned()), indent=2))
+    return 0
+
+
+def _exit_code(error: Stop | CloseError) -> int:
+    match error:
+        case Stop():
+            return error.outcome.exit_code
+        case CloseUnavailable() | RateLimited():
+            return Outcome.FAILED.exit_code
+        case _:
+            return Outcome.REFUSED.exit_code
+
+
+def _names(parameters: Parameters) -> Names:
+    needed = Needed.by(parameters.match, parameters.keep, close_settings().keep_smart_view)
+    if not (needed.statuses or needed.custom_fields or needed.smart_views):
+        return Names()
+    with CloseClient(settings_with_key()) as close:
+        close.organization_id()  # refuses the key of another organisation than expected
+        return needed.read(close)

@@ -1,0 +1,80 @@
+"""``lead-cleanup run``: one cleanup, now, in this process."""
+
+import os
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.flags import Given, with_criteria
+from flows.commands.parameters import Parameters, build
+from flows.commands.settings import settings_with_key
+from flows.commands.terminal import put, say
+
+INTERRUPTED = 130
+FAILED = 1
+NEEDS_SERVER = "Deleting needs a Prefect server, which keeps the record of what was started."
+
+
+@with_criteria
+def run(
+    given: Given,
+    cleanup: Annotated[str | None, Parameter(help="Name of a deployment in prefect.yaml; flags go over it.")] = None,
+    /,
+    *,
+    dry_run: Annotated[
+        bool, Parameter(negative="--no-dry-run", help="Plan only, which is the default; --no-dry-run deletes.")
+    ] = True,
+    expect: Annotated[int | None, Parameter(help="Stop unless exactly this many leads are planned.")] = None,
+    sample: Annotated[int | None, Parameter(help="How many planned leads to show by name. 25 by default.")] = None,
+    time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative=(), help="Print the report as one JSON object, and nothing else.")
+    ] = False,
+) -> int:
+    """Plan a cleanup and show what it would delete; with --no-dry-run, delete it.
+
+    Criteria come from a deployment in prefect.yaml, from flags, or from both: flags replace the deployment's fields one
+    by one, and lists replace lists. A deployment's own dry_run doesn't count here.
+    """
+    parameters, notes = build(given, cleanup, dry_run=dry_run, expect=expect, sample=sample, time_zone=time_zone)
+    settings = settings_with_key(block=True)
+    for note in notes:
+        say(f"Note: {note}")
+    lasting = None if dry_run or settings.on_this_machine else NEEDS_SERVER
+    return execute(parameters, cleanup, needs_server=lasting, as_json=as_json)
+
+
+def execute(
+    parameters: Parameters, cleanup: str | None, *, needs_server: str | None = None, as_json: bool = False
+) -> int:
+    """Run the flow, print its report, and give its exit code. *needs_server* says why a temporary server won't do."""
+    # The temporary server reports its use to Prefect by default, and complains where there is no network.
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    from flows.commands import engine
+    from flows.commands.show import show
+
+    engine.need_server(needs_server)
+    execution = engine.Execution()
+    try:
+        report = execution.run(parameters, cleanup)
+    except KeyboardInterrupt:
+        say(_interrupted(execution.bulk_delete_id()))
+        return INTERRUPTED
+    except engine.UNREACHABLE as error:
+        say(f"The Prefect server can't be used ({error}): check PREFECT_API_URL and that the server runs.")
+        return FAILED
+    except engine.Defect as error:
+        say(f"The run failed in a way that it doesn't know: {error}")
+        return FAILED
+    if as_json:
+        put(report.model_dump_json())
+    else:
+        show(report, engine.plan_artifact(report.flow_run_id), engine.run_url(report.flow_run_id))
+    return report.outcome.exit_code
+
+
+def _interrupted(bulk_delete_id: str | None) -> str:
+    if bulk_delete_id:
+        return f"Interrupted. Close goes on with bulk delete {bulk_delete_id}: look at it in Close."
+    return "Interrupted before a bulk delete was recorded."

@@ -1,0 +1,41 @@
+"""``lead-cleanup sandbox``: a stand-in for Close, with its keys and what to set."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.terminal import Usage, put
+
+ADMIN_KEY = "api_sandbox.admin"
+USER_KEY = "api_sandbox.user"
+
+
+def sandbox(
+    *,
+    port: Annotated[int, Parameter(help="Port on 127.0.0.1; 0 takes any that is free.")] = 8765,
+    leads: Annotated[int, Parameter(help="How many leads to make up.")] = 1000,
+    seed: Annotated[int, Parameter(help="Which leads to make up: one seed, one organisation.")] = 7,
+    leads_per_second: Annotated[float, Parameter(help="How fast bulk deletes go.")] = 200,
+    database: Annotated[
+        Path | None, Parameter(help="SQLite file to keep the organisation in; made if missing.")
+    ] = None,
+) -> int:
+    """Serve a stand-in for Close on this machine until Ctrl-C, with an organisation that is made up."""
+    from deployments.sandbox.server import PortInUse, Sandbox
+
+    if leads < 0 or leads_per_second <= 0 or not 0 <= port <= 65535:
+        raise Usage("--leads must be 0 or more, --leads-per-second more than 0, and --port between 0 and 65535.")
+    try:
+        server = Sandbox(leads=leads, seed=seed, leads_per_second=leads_per_second, port=port, database=database)
+    except (PortInUse, ValueError) as error:
+        raise Usage(f"{error}.") from None
+    with server:
+        put(f"Close is played at {server.url} with {leads:,} leads; Ctrl-C stops it.")
+        put(f"Keys: {ADMIN_KEY}, and {USER_KEY}, whose user may not bulk delete. In another terminal:")
+        put(f"  export CLOSE_API_URL={server.url}\n  export CLOSE_API_KEY={ADMIN_KEY}")
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            return 0
+    return 0

@@ -1,0 +1,29 @@
+"""Settings, as a command wants them: right, or one sentence that says what isn't."""
+
+from pydantic import ValidationError
+
+from flows.commands.terminal import Usage
+from tasks.close.settings import CloseSettings, settings_problem
+
+NO_KEY = (
+    "No API key is set: make one in Close under Settings, Developer, API Keys, and set CLOSE_API_KEY "
+    "(or try `lead-cleanup demo`, which needs none)."
+)
+
+
+def close_settings() -> CloseSettings:
+    """CLOSE_* from the environment and ``.env``. Raises `Usage` when they can't be used."""
+    try:
+        return CloseSettings()
+    except ValidationError as error:
+        raise Usage(settings_problem(error)) from None
+
+
+def settings_with_key(*, block: bool = False) -> CloseSettings:
+    """The same, with a key. With *block*, the name of a Secret block will do, which a run reads."""
+    found = close_settings()
+    if found.api_key or found.access_token or (block and found.api_key_block):
+        return found
+    if found.api_key_block:
+        raise Usage("The key is in the Secret block of CLOSE_API_KEY_BLOCK, which only runs read: set CLOSE_API_KEY.")
+    raise Usage(NO_KEY)

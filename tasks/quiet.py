@@ -1,0 +1,32 @@
+"""Logs that a person can read: an end that was foreseen is one line, not a traceback.
+
+Tasks end a run by raising `Stop` or a `CloseError`. Prefect logs every exception of a task or a flow with its
+traceback; for these two the message says all there is.
+"""
+
+import logging
+
+from tasks.close.errors import CloseError
+from tasks.outcomes import Stop
+
+LOGGERS = ("prefect.task_runs", "prefect.flow_runs")
+
+
+class OneLine(logging.Filter):
+    """Turns the record of an end that was foreseen into its message."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, without the traceback where it is a `Stop` or a `CloseError`."""
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, Stop | CloseError):
+            record.msg, record.args, record.exc_info = str(error), (), None
+        return True
+
+
+_one_line = OneLine()
+
+
+def hush() -> None:
+    """Keep the tracebacks of foreseen ends out of the logs, on the server and on the console. Once or often."""
+    for name in LOGGERS:
+        logging.getLogger(name).addFilter(_one_line)
