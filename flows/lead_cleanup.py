@@ -43,5 +43,5 @@ def lead_cleanup(
             end.plan = recall_plan(record)
             end.bulk_delete_id = adopt_bulk_delete(record, end.plan)
         end.finished = wait_for_bulk_delete(end.bulk_delete_id, limits.max_wait_minutes)
-        end.remaining = count_remaining(end.plan)
+        end.remaining = count_remaining(end.plan, end.finished.job)
     return end.state

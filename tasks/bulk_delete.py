@@ -45,7 +45,10 @@ def start_bulk_delete(run: Run, plan: Plan) -> str:
     ``unknown``, and only a person starts again.
     """
     with connect() as close:
-        found = look(close, plan)
+        jobs = close.bulk_deletes()
+        found = own(jobs, plan)
+        if found is None:
+            check_idle(jobs)
         record = ledger.claim(mine := Record.of(run, plan))
         if record.bulk_delete_id:
             return record.bulk_delete_id
@@ -68,18 +71,10 @@ def adopt_bulk_delete(record: Record, plan: Plan) -> str:
         return _adopted(close, record, plan)
 
 
-def look(close: CloseClient, plan: Plan) -> BulkDelete | None:
-    """This run's own bulk delete, if Close already has it.
-
-    Raises `Refused` while another one is unfinished in the organisation, and ``unknown`` for one that has our mark but
-    isn't what we would send.
-    """
-    jobs = close.bulk_deletes()
+def own(jobs: list[BulkDelete], plan: Plan) -> BulkDelete | None:
+    """This run's own bulk delete among *jobs*; raises ``unknown`` for one that has our mark but isn't what we send."""
     ours = [job for job in jobs if has_mark(job, plan.as_of)]
     if not ours:
-        for job in jobs:
-            if not job.finished and not _given_up(job):
-                raise Refused(_busy(job))
         return None
     job = ours[0]
     if len(ours) > 1:
@@ -89,6 +84,13 @@ def look(close: CloseClient, plan: Plan) -> BulkDelete | None:
     if canonical(job.s_query or {}) != canonical(plan.s_query):
         raise Stop(Outcome.UNKNOWN, f"Bulk delete {job.id} carries this run's mark, but has another query.")
     return job
+
+
+def check_idle(jobs: list[BulkDelete]) -> None:
+    """Raise `Refused` if one of *jobs* is unfinished: two bulk deletes at once can't be told apart by their effect."""
+    for job in jobs:
+        if not job.finished and not _given_up(job):
+            raise Refused(_busy(job))
 
 
 def has_mark(job: BulkDelete, as_of: datetime) -> bool:
@@ -124,9 +126,13 @@ def _adopted(close: CloseClient, record: Record, plan: Plan) -> str:
 
 
 def _found(close: CloseClient, plan: Plan) -> BulkDelete:
+    """This run's own bulk delete, after it may have been started. Whatever hides it from us leaves it ``unknown``."""
     for _ in range(LOOKS):
-        if job := look(close, plan):
-            return job
+        try:
+            if job := own(close.bulk_deletes(), plan):
+                return job
+        except CloseError as error:
+            get_run_logger().warning("Close's bulk deletes can't be read: %s", error)
         time.sleep(LOOK_SECONDS)
     raise Stop(
         Outcome.UNKNOWN,

@@ -1,7 +1,9 @@
 """The client a task talks to Close with."""
 
+from typing import cast
+
 from prefect.blocks.system import Secret
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from tasks.close.client import CloseClient
 from tasks.close.settings import CloseSettings, settings_problem
@@ -16,21 +18,19 @@ def settings() -> CloseSettings:
     """
     try:
         found = CloseSettings()
+        return found.with_api_key(_secret(found.api_key_block)) if found.api_key_block else found
     except ValidationError as error:
         raise Refused(settings_problem(error)) from None
-    if found.api_key_block and not (found.api_key or found.access_token):
-        return found.model_copy(update={"api_key": SecretStr(_secret(found.api_key_block))})
-    return found
 
 
 def _secret(name: str) -> str:
     try:
-        block = Secret[str].load(name, _sync=True)  # pyright: ignore[reportCallIssue, reportUnknownVariableType, reportUnknownMemberType]
+        block = cast("Secret[str]", Secret.load(name))  # pyright: ignore[reportUnknownMemberType]
     except ValueError:
         raise Refused(
             f"There is no Secret block {name!r}, which CLOSE_API_KEY_BLOCK names: create it with `make deploy`."
         ) from None
-    return str(block.get())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+    return block.get()
 
 
 def connect() -> CloseClient:

@@ -15,6 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks import reading
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest
+from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.close.s_query import And, Query, on_or_after, to_json
 from tasks.connect import connect, settings
 from tasks.criteria import CREATED
@@ -175,12 +176,14 @@ def recount(query: Query) -> int:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def count_remaining(plan: Plan) -> int:
-    """How many of the planned leads still match after the delete.
+def count_remaining(plan: Plan, job: BulkDelete) -> int:
+    """How many of the planned leads still match after the bulk delete *job* has ended.
 
-    Asks again until there are none or half a minute is over: Close's search may show a deletion a little later.
+    If it is done, asks again until there are none or half a minute is over: Close's search may show a deletion later.
     """
     with connect() as close:
+        if job.status != BulkStatus.DONE:
+            return close.count(plan.s_query)
         for _ in range(SETTLING_LOOKS):
             if close.count(plan.s_query) == 0:
                 return 0

@@ -1,0 +1,80 @@
+"""What all tests share: a sandbox that is empty again for each test, a Prefect server, and a way to run a cleanup."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from close_account import ADMIN, CloseAccount
+from hypothesis import settings
+
+from deployments.sandbox.server import Sandbox
+
+settings.register_profile("default", derandomize=True, deadline=None)
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def settings_of_the_test_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither the environment nor a `.env` of whoever runs the tests has a say."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("CLOSE_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[CloseAccount]:
+    with Sandbox(leads=0, leads_per_second=5000) as server:
+        account = CloseAccount(server)
+        yield account
+        account.close()
+
+
+@pytest.fixture
+def sandbox(running_sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch) -> CloseAccount:
+    """An organisation without leads, and the settings that point to it."""
+    running_sandbox.reset()
+    monkeypatch.setenv("CLOSE_API_URL", running_sandbox.url)
+    monkeypatch.setenv("CLOSE_API_KEY", ADMIN)
+    return running_sandbox
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Prefect server with a database of its own; gives its API's address.
+
+    Heartbeats are off inside: they cost every flow a second.
+    """
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.testing.utilities import prefect_test_harness
+
+    os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    with (
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+    ):
+        yield PREFECT_API_URL.value()
+
+
+class Ended(NamedTuple):
+    """How a flow run ended."""
+
+    name: str
+    type: str
+    message: str
+    report: Any
+
+
+@pytest.fixture
+def run_cleanup(prefect_server: str) -> Callable[..., Ended]:
+    """Runs the flow in this process; parameters are given as people write them."""
+    from flows.lead_cleanup import lead_cleanup
+
+    def run(**parameters: Any) -> Ended:
+        state = lead_cleanup(**parameters, return_state=True)
+        return Ended(state.name, state.type.value, state.message, state.result(raise_on_failure=False))
+
+    return run

@@ -1,0 +1,184 @@
+"""The flow against the sandbox: what it deletes, what it spares, and how it ends."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from close_account import OTHER, USER, CloseAccount, lead
+
+pytestmark = pytest.mark.server
+
+Run = Callable[..., Any]
+BULK_DELETE = "/bulk_action/delete/"
+
+
+def test_a_live_run_deletes_what_matches_and_nothing_protects(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    junk, _, kept, other = sandbox.add(
+        lead("A", "Junk"),
+        lead("B", "Junk"),
+        lead("C", "Junk", opportunities=[{"status_type": "active"}]),
+        lead("D", "Qualified"),
+    )
+
+    state = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
+
+    assert (state.name, state.type) == ("Deleted", "COMPLETED")
+    report = state.report
+    assert (report.matched, report.planned, report.processed, report.remaining) == (3, 2, 2, 0)
+    assert report.kept == {"open_opportunities": 1, "total": 1}
+    assert set(sandbox.leads()) == {kept, other}
+    assert junk not in sandbox.leads()
+    assert sandbox.writes() == ["POST /bulk_action/delete/"]
+
+
+def test_a_second_run_finds_nothing_to_do(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    run_cleanup(match={"status": ["Junk"]}, dry_run=False)
+
+    state = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
+
+    assert state.name == "NothingToDo"
+    assert len(sandbox.posts(BULK_DELETE)) == 1
+
+
+def test_a_run_is_a_dry_run_unless_told_otherwise(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+
+    state = run_cleanup(match={"status": ["Junk"]})
+
+    assert state.name == "DryRun"
+    assert state.report.planned == 1
+    assert sandbox.writes() == []
+    assert len(sandbox.leads()) == 2
+
+
+def test_leads_edited_after_the_plan_are_spared(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    """The query that Close gets leaves out what changed after the cut-off; the report says how many."""
+    edited, _, _ = sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"))
+    sandbox.fault("POST", BULK_DELETE, "delay", seconds=1.5)
+
+    def edit() -> None:
+        while not any(each["path"].endswith(BULK_DELETE) for each in sandbox.requests()):  # the last look
+            time.sleep(0.01)
+        sandbox.put(f"/lead/{edited}/", description="call her")
+
+    someone = threading.Thread(target=edit)
+    someone.start()
+    state = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
+    someone.join()
+
+    assert (state.report.planned, state.report.processed) == (2, 1)
+    assert "1 had changed since the plan and were spared" in state.message
+    assert edited in sandbox.leads()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"limits": {"max_leads": 2}}, "more than limits.max_leads allows (2)"),
+        ({"expect": 4}, "3 leads are planned, but --expect says 4"),
+        ({"match": {"status": ["Jnuk"]}}, "There is no lead status 'Jnuk'; did you mean 'Junk'"),
+        ({"match": {"smart_view": "All Leads"}}, "it matches every lead"),
+        ({"match": {"custom_fields": {"Sorce": ["x"]}}}, "There is no lead custom field 'Sorce'"),
+        ({"keep": {"status": ["Customers"]}}, "There is no lead status 'Customers'; did you mean 'Customer'"),
+        ({"match": {"created_before_months": 1}, "keep": {"open_opportunities": False}}, "All 4 leads"),
+    ],
+)
+def test_a_guard_refuses_before_anything_is_written(
+    sandbox: CloseAccount, run_cleanup: Run, parameters: dict[str, Any], sentence: str
+) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C", "Junk"), lead("D"))
+
+    state = run_cleanup(**{"match": {"status": ["Junk"]}, "dry_run": False, **parameters})
+
+    assert (state.name, state.type) == ("Refused", "FAILED")
+    assert sentence in state.message
+    assert sandbox.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "sentence"),
+    [
+        ({"CLOSE_API_KEY": USER}, "may not bulk delete"),
+        ({"CLOSE_API_KEY": "api_wrong.key"}, "API key"),
+        ({"CLOSE_API_KEY": ""}, "CLOSE_API_KEY"),
+        ({"CLOSE_ORGANIZATION_ID": "orga_another"}, "CLOSE_ORGANIZATION_ID"),
+        ({"CLOSE_API_KEY": OTHER, "CLOSE_ORGANIZATION_ID": "orga_another"}, "CLOSE_ORGANIZATION_ID"),
+        ({"CLOSE_API_URL": "http://close.example/api/v1/"}, "https"),
+        ({"CLOSE_KEEP_SMART_VIEW": "Never delet"}, "There is no Smart View 'Never delet'; did you mean 'Never delete'"),
+    ],
+)
+def test_a_key_or_setting_that_does_not_fit_refuses_before_anything_is_written(
+    sandbox: CloseAccount,
+    run_cleanup: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    sentence: str,
+) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    state = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
+
+    assert state.name == "Refused"
+    assert sentence in state.message
+    assert sandbox.writes() == []
+
+
+def test_a_job_that_ends_in_error_is_no_success(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(*(lead(f"{n}", "Junk") for n in range(5)), *(lead(f"{n}") for n in range(5)))
+    sandbox.jobs(fail_after=2)
+
+    state = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
+
+    assert (state.name, state.type) == ("Failed", "FAILED")
+    assert "error after 2 of 5 leads" in state.message
+
+
+def test_a_lost_reply_is_adopted_not_repeated(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    """The POST took effect but its answer was lost: the run finds the bulk delete and waits for it."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", BULK_DELETE, "drop_after")
+
+    state = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
+
+    assert state.name == "Deleted"
+    assert len(sandbox.posts(BULK_DELETE)) == 1
+
+
+def test_an_unfinished_bulk_delete_of_somebody_else_refuses(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(*(lead(f"{n}", "Junk") for n in range(30)), lead("B"), lead("C", "Bad Fit"))
+    sandbox.jobs(stall_after=3)
+    sandbox.post(BULK_DELETE, s_query={"type": "object_type", "object_type": "lead"})
+
+    state = run_cleanup(match={"status": ["Bad Fit"]}, dry_run=False)
+
+    assert state.name == "Refused"
+    assert "Wait until it has finished" in state.message
+    assert len(sandbox.posts(BULK_DELETE)) == 1
+
+
+def test_a_batch_takes_the_oldest_and_leaves_the_rest_for_later(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    ids = sandbox.add(
+        *(lead(f"{n}", "Junk", date_created=f"2021-0{n}-01T00:00:00+00:00") for n in range(1, 6)), lead("other")
+    )
+
+    first = run_cleanup(match={"status": ["Junk"]}, limits={"batch": 2}, dry_run=False)
+    second = run_cleanup(match={"status": ["Junk"]}, limits={"batch": 3}, dry_run=False)
+
+    assert (first.report.planned, second.report.planned) == (2, 3)
+    assert set(sandbox.leads()) == {ids[-1]}
+
+
+def test_whole_words_only(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    """Somebody deleted "test" leads for weeks and took every name that contained those four letters."""
+    names = ["Testudo", "Protestant Church", "Contest Ltd", "Attestor", "ACME test", "Customer"]
+    ids = dict(zip(names, sandbox.add(*map(lead, names)), strict=True))
+
+    state = run_cleanup(match={"name_words": ["test"]}, dry_run=False)
+
+    assert state.report.planned == 1
+    assert set(sandbox.leads()) == set(ids.values()) - {ids["ACME test"]}
