@@ -7,6 +7,7 @@ import logging
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import httpx
