@@ -61,4 +61,5 @@ class Behaviour(BaseModel):
         description="The largest number of days in an offset; null for no limit. Some clients report that more than "
         "about 60 is refused.",
     )
+    cursor_seconds: float = Field(default=30, gt=0, description="How long a search's cursor lives. Close says 30.")
     search_page_limit: int = Field(default=200, ge=1, description="The largest _limit of a search.")

@@ -146,7 +146,10 @@ def advance(connection: Connection, tenant: Tenant, state: State, job: Row[Any])
 
 
 def _load(connection: Connection, state: State, job: Row[Any], at: datetime) -> Row[Any]:
-    found = _prepare(connection, state, job, at)
+    try:
+        found = _prepare(connection, state, job, at)
+    except Invalid:  # it was valid when the job was created; since then a Smart View or a field has gone
+        return _change(connection, job, phase="error", phase_at=at)
     rows = schema.bulk_delete_leads
     pks = found.pks(limit=job.results_limit).subquery()
     position, pk = pks.c

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, select
@@ -19,7 +20,6 @@ from deployments.sandbox.searching import Found, prepare, required_query
 from deployments.sandbox.smart import ALL, smart_names, smart_values
 from deployments.sandbox.wire import Body, Invalid, JsonObject
 
-CURSOR_LIFE = 30_000_000  # microseconds
 LAST_POSITION = 10_000  # a walk with a cursor ends here
 DEFAULT_LIMIT = 100
 MOST_FIELDS = 100  # a guess: 48 are accepted in production, 111 aren't
@@ -48,7 +48,7 @@ def search(call: Call) -> JsonObject:
         reached = position + len(data)
         answer: JsonObject = {"data": [*data], "cursor": None}
         if len(rows) > limit and reached < end:
-            answer["cursor"] = _cursor(digest, reached)
+            answer["cursor"] = _cursor(digest, reached, call.state.behaviour.cursor_seconds)
         if body.boolean("include_counts", False):
             total = found.count(connection)
             answer["count"] = {"limited": total if results_limit is None else min(total, results_limit), "total": total}
@@ -70,7 +70,9 @@ def _shown(
     call: Call, connection: Connection, found: Found, rows: Sequence[Row[Any]], fields: list[str] | None
 ) -> list[JsonObject]:
     object_type = found.search.object_type
-    objects = _objects(call, connection, object_type, rows, fields) if fields else [{"id": row.id} for row in rows]
+    objects: list[JsonObject] = [{"id": row.id} for row in rows]
+    if fields or object_type != "lead":
+        objects = _objects(call, connection, object_type, rows, fields or ())
     wanted = ["id", *(fields or ())]
     if object_type != "lead":
         wanted.append("lead_id")
@@ -103,9 +105,9 @@ def _digest(body: Body) -> str:
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _cursor(digest: str, position: int) -> str:
+def _cursor(digest: str, position: int, seconds: float) -> str:
     """Where to go on: all in the text itself, so that cursors cost the sandbox nothing."""
-    parts = [digest, position, microseconds(now()) + CURSOR_LIFE]
+    parts = [digest, position, microseconds(now() + timedelta(seconds=seconds))]
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
 
 
