@@ -1,0 +1,202 @@
+"""What people may ask for, and how they are told when it makes no sense."""
+
+import re
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from tasks.policy import Keep, Limits, Match, Policy, TimeZone, did_you_mean, problems
+
+STATUS = {"status": ["Junk"]}
+JUNK: dict[str, Any] = {
+    "type": "field_condition",
+    "field": {"type": "regular_field", "object_type": "lead", "field_name": "status_id"},
+    "condition": {"type": "reference", "reference_type": "status.lead", "object_ids": ["stat_junk"]},
+}
+
+VALID: list[tuple[type[Policy], dict[str, Any]]] = [
+    (Match, {"smart_view": "Old imports"}),
+    (Match, {"s_query": JUNK}),
+    (Match, {"s_query": {"query": JUNK, "results_limit": None, "sort": []}}),
+    (Match, STATUS),
+    (Match, {"inactive_months": 1}),
+    (Match, {"inactive_months": 600}),
+    (Match, {"never_communicated": True}),
+    (Match, {"created_before_months": 12}),
+    (Match, {"without_contacts": True}),
+    (Match, {"unreachable": True}),
+    (Match, {"name_words": ["test", "dummy2"]}),
+    (Match, {"email_domains": ["example.com", "mail.example.co.uk"]}),
+    (Match, {"custom_fields": {"Source": ["Import"], "Score": [1, 2.5], "Spam": [True]}}),
+    (Match, {"s_query": {"type": "near", "place": 1}, "allow_unknown_nodes": True}),
+    (Keep, {}),
+    (Keep, {"open_opportunities": False, "won_opportunities": False, "upcoming_meetings": False}),
+    (Keep, {"running_workflows": False, "open_tasks": True}),
+    (Keep, {"created_within_days": 1, "communication_within_days": 20000}),
+    (Keep, {"status": ["Customer"], "smart_view": "VIP", "s_query": JUNK}),
+    (Keep, {"lead_ids": ["lead_abc"], "email_domains": ["example.com"], "custom_fields": {"Tier": ["A"]}}),
+    (Keep, {"s_query": {"query": JUNK, "results_limit": 50}}),
+    (Limits, {}),
+    (Limits, {"max_leads": 1, "max_share": 1, "batch": 1, "max_wait_minutes": 1}),
+    (Limits, {"max_share": 0.001, "batch": 10_000}),
+]
+
+# What is wrong, and words that the one sentence about it must contain.
+INVALID: list[tuple[type[Policy], dict[str, Any], str]] = [
+    (Match, {"smart_view": " "}, "smart_view: String should have at least 1 character"),
+    (Match, {"smart_view": 5}, "smart_view: Input should be a valid string"),
+    (Match, {"s_query": {}}, "s_query: this is neither a query node"),
+    (Match, {"s_query": "text"}, "s_query: Input should be a valid dictionary"),
+    (Match, {"s_query": {"type": "match_all"}}, "s_query: it matches every lead"),
+    (Match, {"s_query": {"type": "and", "queries": []}}, "s_query: and.queries: Tuple should have at least 1 item"),
+    (Match, {"s_query": {"type": "near"}}, "s_query: we don't know what near means"),
+    (Match, {"s_query": {"type": "object_type", "object_type": "contact"}}, "s_query: it selects contact objects"),
+    (Match, {"s_query": {"query": JUNK, "results_limit": 50}}, "s_query: its results_limit of 50 .* limits.batch"),
+    (Match, {"s_query": {"query": JUNK, "results_limit": "50"}}, "s_query: its results_limit is '50'"),
+    (Match, {"status": "Junk"}, "status: Input should be a valid list"),
+    (Match, {"status": []}, "status: List should have at least 1 item"),
+    (Match, {"status": [""]}, "status.0: String should have at least 1 character"),
+    (Match, {"inactive_months": 0}, "inactive_months: Input should be greater than or equal to 1"),
+    (Match, {"inactive_months": -1}, "inactive_months: Input should be greater than or equal to 1"),
+    (Match, {"inactive_months": 601}, "inactive_months: Input should be less than or equal to 600"),
+    (Match, {"inactive_months": 1.5}, "inactive_months: Input should be a valid integer"),
+    (Match, {"inactive_months": True}, "inactive_months: true is no value for it"),
+    (Match, {"never_communicated": "perhaps"}, "never_communicated: Input should be a valid boolean"),
+    (Match, {"created_before_months": 0}, "created_before_months: Input should be greater than or equal to 1"),
+    (Match, {"without_contacts": 2}, "without_contacts: Input should be a valid boolean"),
+    (Match, {"unreachable": []}, "unreachable: Input should be a valid boolean"),
+    (Match, {"name_words": []}, "name_words: List should have at least 1 item"),
+    (Match, {"name_words": ["two words"]}, "name_words.0: 'two words' is not one word"),
+    (Match, {"name_words": ["test*"]}, r"name_words.0: 'test\*' is not one word"),
+    (Match, {"email_domains": ["com"]}, "email_domains.0: 'com' is not a whole domain"),
+    (Match, {"email_domains": ["ann@example.com"]}, "email_domains.0: 'ann@example.com' is not a whole domain"),
+    (Match, {"email_domains": ["*.example.com"]}, r"email_domains.0: '\*.example.com' is not a whole domain"),
+    (Match, {"custom_fields": {}}, "custom_fields: Dictionary should have at least 1 item"),
+    (Match, {"custom_fields": {"Source": []}}, "custom_fields.Source: Value should have at least 1 item"),
+    (Match, {"custom_fields": {"Source": ""}}, "custom_fields.Source.0: String should have at least 1 character"),
+    (Match, {"custom_fields": {"Source": None}}, "custom_fields.Source.0: Input should be a valid string"),
+    (Match, {**STATUS, "allow_unknown_nodes": "?"}, "allow_unknown_nodes: Input should be a valid boolean"),
+    (Keep, {"created_within_days": 0}, "created_within_days: Input should be greater than or equal to 1"),
+    (Keep, {"created_within_days": True}, "created_within_days: true is no value for it"),
+    (Keep, {"communication_within_days": 20_001}, "communication_within_days: Input should be less than or equal"),
+    (Keep, {"open_tasks": 3}, "open_tasks: Input should be a valid boolean"),
+    (Keep, {"status": []}, "status: List should have at least 1 item"),
+    (Keep, {"smart_view": ""}, "smart_view: String should have at least 1 character"),
+    (Keep, {"s_query": {"type": "match_all"}}, "s_query: it matches every lead"),
+    (Keep, {"lead_ids": []}, "lead_ids: List should have at least 1 item"),
+    (Keep, {"lead_ids": ["cont_abc"]}, "lead_ids.0: String should match pattern"),
+    (Keep, {"email_domains": [""]}, "email_domains.0: String should have at least 1 character"),
+    (Keep, {"custom_fields": {"Tier": [None]}}, "custom_fields.Tier.0: Input should be a valid string"),
+    (Limits, {"max_leads": 0}, "max_leads: Input should be greater than or equal to 1"),
+    (Limits, {"max_leads": None}, "max_leads: Input should be a valid integer"),
+    (Limits, {"max_leads": True}, "max_leads: true is no value for it"),
+    (Limits, {"max_share": 0}, "max_share: Input should be greater than 0"),
+    (Limits, {"max_share": 10}, "max_share: Input should be less than or equal to 1"),
+    (Limits, {"max_share": True}, "max_share: true is no value for it"),
+    (Limits, {"max_share": float("nan")}, "max_share: Input should be"),
+    (Limits, {"batch": 0}, "batch: Input should be greater than or equal to 1"),
+    (Limits, {"batch": 10_001}, "batch: Input should be less than or equal to 10000"),
+    (Limits, {"max_wait_minutes": 0}, "max_wait_minutes: Input should be greater than or equal to 1"),
+]
+
+
+@pytest.mark.parametrize(("model", "given"), VALID)
+def test_what_makes_sense_is_taken_as_given(model: type[Policy], given: dict[str, Any]):
+    assert model.model_validate(given).model_dump(exclude_unset=True) == given
+
+
+@pytest.mark.parametrize(("model", "given", "sentence"), INVALID)
+def test_what_makes_no_sense_gets_one_clear_sentence(model: type[Policy], given: dict[str, Any], sentence: str):
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(given)
+
+    said = problems(caught.value)
+    assert re.match(sentence, said)
+    assert ": " not in said.partition("; ")[2]  # one problem, one sentence
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("empty", [{}, {"status": None}, {"never_communicated": False}, {"unreachable": None}])
+@pytest.mark.parametrize("more", [{}, {"allow_unknown_nodes": True}, {"smart_view": False, "inactive_months": None}])
+def test_false_null_and_absent_are_not_criteria(empty: dict[str, Any], more: dict[str, Any]):
+    """A tool that took optional arguments sent an empty body to a delete: without a criterion there is no policy."""
+    with pytest.raises(ValidationError) as caught:
+        Match.model_validate({**empty, **more})
+
+    assert problems(caught.value) == "set at least one criterion, for example status or inactive_months"
+
+
+def test_keep_is_on_unless_it_is_turned_off():
+    keep = Keep.model_validate({"open_opportunities": None, "created_within_days": None, "status": False})
+
+    assert keep.open_opportunities
+    assert keep.created_within_days is None
+    assert keep.communication_within_days == 30
+    assert keep.status is None
+
+
+@pytest.mark.parametrize(
+    ("model", "misspelt", "meant"),
+    [
+        (Match, "statuses", "status"),
+        (Match, "inactive_month", "inactive_months"),
+        (Keep, "open_oportunities", "open_opportunities"),
+        (Keep, "Lead_IDs", "lead_ids"),
+        (Limits, "max_lead", "max_leads"),
+    ],
+)
+def test_a_misspelt_name_is_refused_and_the_nearest_is_named(model: type[Policy], misspelt: str, meant: str):
+    """A misspelt key has meant "no filter", and a misspelt exemption "exempt nobody": too much was deleted."""
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate({**(STATUS if model is Match else {}), misspelt: 1})
+
+    assert problems(caught.value).startswith(f"there is no setting {misspelt!r}; did you mean {meant!r}")
+
+
+def test_words_and_domains_are_compared_in_lower_case():
+    match = Match(name_words=["TEST", " Straße "], email_domains=["@Example.COM"])
+
+    assert match.name_words == ["test", "straße"]
+    assert match.email_domains == ["example.com"]
+
+
+def test_one_value_of_a_custom_field_is_as_good_as_a_list_of_one():
+    assert Match.model_validate({"custom_fields": {"Source": "Import"}}).custom_fields == {"Source": ["Import"]}
+
+
+def test_policies_cannot_be_changed():
+    with pytest.raises(ValidationError):
+        Limits().max_leads = 7
+
+
+def test_a_time_zone_is_one_that_exists():
+    zones = TypeAdapter[str](TimeZone)
+
+    assert zones.validate_python("Europe/Berlin") == "Europe/Berlin"
+    for wrong in ("Europe/Berlim", "", "../etc/passwd", "CEST+2"):
+        with pytest.raises(ValidationError, match="is not a time zone such as Europe/Berlin"):
+            zones.validate_python(wrong)
+
+
+@pytest.mark.parametrize("model", [Match, Keep, Limits])
+def test_the_form_in_prefect_is_a_plain_list_of_inputs(model: type[Policy]):
+    """No choices between a value and nothing, and no default for what is unset: either makes the form hard to use."""
+    schema = model.model_json_schema()
+
+    assert "$defs" not in schema
+    assert schema["additionalProperties"] is False
+    for name, field in schema["properties"].items():
+        assert field["title"], name
+        assert field["description"].endswith((".", "}.")), name
+        assert not {"anyOf", "oneOf", "allOf", "$ref"} & set(field), name
+        assert field["type"] in {"string", "integer", "number", "boolean", "array", "object"}, name
+        assert ("default" in field) is (model.model_fields[name].default is not None), name
+
+
+def test_names_that_are_near_are_offered():
+    assert did_you_mean("junk", ["Junk", "Customer"]) == "; did you mean 'Junk'?"
+    assert did_you_mean("BAD-FIT", ["Junk", "Bad Fit"]) == "; did you mean 'Bad Fit'?"
+    assert did_you_mean("xyz", ["b", "a"]) == "; there are 'a', 'b'"
+    assert did_you_mean("xyz", [f"{number:03}" for number in range(100)]) == ""
+    assert did_you_mean("xyz", []) == ""
