@@ -15,6 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact, FlowRun, State
 from prefect.exceptions import PrefectException
+from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -32,6 +33,7 @@ from tasks.report import Report
 
 CODE = Path(__file__).parents[2]
 OURS = tuple(str(CODE / folder) for folder in ("flows", "tasks"))
+SERVER_STARTS_WITHIN = 90  # seconds
 ENGINE = ("prefect.flow_runs", "prefect.task_runs")
 
 
@@ -73,16 +75,20 @@ def speak_plainly() -> None:
 
 
 def need_server(reason: str | None) -> None:
-    """Say which Prefect server will keep the records.
+    """Have a Prefect server: the one that is set, or else a temporary one that lives as long as this process.
 
-    Raises `Usage` if there is none and one is needed, for *reason*: a sentence.
+    Raises `Usage` if there is none and a lasting one is needed, for *reason*: a sentence. Raises RuntimeError if the
+    temporary one doesn't start.
     """
     if PREFECT_API_URL.value():
         return
     if reason or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         why = reason or "A run needs a Prefect server."
         raise Usage(f"{why} Start one with `prefect server start`, and set PREFECT_API_URL.")
-    say("No Prefect server is set: starting a temporary one, which takes about 15 seconds.")
+    server = SubprocessASGIServer()
+    if not server.running:
+        say("No Prefect server is set: starting a temporary one, which takes about 15 seconds …")
+        server.start(timeout=SERVER_STARTS_WITHIN)
 
 
 class Execution:
@@ -96,7 +102,6 @@ class Execution:
 
         Raises `Defect` if there is none, and Prefect's own errors when its server can't be reached.
         """
-        speak_plainly()
         observed = lead_cleanup.with_options(on_running=[self._note])
         given = {name: getattr(parameters, name) for name in Parameters.model_fields}
         # A heartbeat is for automations that restart what died; it costs a second at the end of every run.

@@ -54,9 +54,10 @@ def execute(
     from flows.commands import engine
     from flows.commands.show import show
 
-    engine.need_server(needs_server)
+    engine.speak_plainly()
     execution = engine.Execution()
     try:
+        engine.need_server(needs_server)
         report = execution.run(parameters, cleanup)
     except KeyboardInterrupt:
         say(_interrupted(execution.bulk_delete_id()))

@@ -3,20 +3,19 @@
 import html
 import json
 import re
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
-from flows.commands.terminal import printable
+from flows.commands.terminal import printable, put
 from tasks.outcomes import Outcome
 from tasks.report import Report
 
-WIDE = 200  # columns, where there is no terminal to fit into
 COLUMNS = ("name", "status", "last communication", "lead")
+WIDEST_NAME = 36  # columns
 SHOWN = {Outcome.DRY_RUN, Outcome.REFUSED}
 
 
@@ -28,48 +27,54 @@ class Published(Protocol):
 
 
 def show(report: Report, plan: Published | None, url: str | None) -> None:
-    """Print *report* on stdout; after a dry run or a refusal with the sample of *plan*, the plan artifact."""
-    console = _console()
-    console.print(Text(report.headline, style="bold"))
-    console.print(Text(printable(report.message)))
-    console.print()
-    console.print(_grid([(name, f"{number:,}") for name, number in report.counts()]))
-    for note in notes(plan):
-        console.print(Text(f"Note: {note}"))
-    sample = rows(plan)
+    """Print *report* on stdout; after a dry run or a refusal with the sample of *plan*."""
+    put(f"{report.headline}\n{printable(report.message)}")
+    counts = report.counts()
+    width = max((len(f"{number:,}") for _, number in counts), default=0)
+    _paragraph(aligned([(name, f"{number:>{width},}") for name, number in counts]))
+    _paragraph([f"Note: {note}" for note in notes(plan)])
+    sample = sampled(plan)
     if sample and report.outcome in SHOWN:
-        console.print(Text(f"\nThe {len(sample)} oldest of the planned leads:"))
-        console.print(_grid([COLUMNS, *sample]))
+        _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(_that_fit([COLUMNS, *sample]))])
     facts = [("Bulk delete", report.bulk_delete_id), ("Cut-off", report.as_of), ("Run", url or report.flow_run_id)]
-    console.print()
-    console.print(_grid([(name, text) for name, text in facts if text]))
+    _paragraph(aligned([(name, text) for name, text in facts if text]))
 
 
-def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+def _paragraph(lines: Sequence[str]) -> None:
+    if lines:
+        put("\n" + "\n".join(lines))
 
 
-def _grid(lines: Iterable[Sequence[str]]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    for number, line in enumerate(lines):
-        if number == 0:
-            for place, _ in enumerate(line):
-                table.add_column(overflow="fold" if place else "ellipsis")
-        table.add_row(*(Text(printable(cell)) for cell in line))
-    return table
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """*rows* as lines, with their cells below one another."""
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    padded = [[set_cell_size(*each) for each in zip(row, widths, strict=True)] for row in rows]
+    return ["  ".join(row).rstrip() for row in padded]
 
 
-def rows(plan: Published | None) -> list[tuple[str, ...]]:
+def _that_fit(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """*rows* without their last column, the leads' ids, where a narrow terminal would break every line."""
+    fits = not sys.stdout.isatty() or max(map(cell_len, aligned(rows))) <= shutil.get_terminal_size().columns
+    return rows if fits else [row[:-1] for row in rows]
+
+
+def sampled(plan: Published | None) -> list[tuple[str, ...]]:
     """The sample of a plan, as it was before it was made safe for markdown."""
     found = cast("object", json.loads(plan.data) if plan and isinstance(plan.data, str) else None)
     table = cast("list[dict[str, str]]", found if isinstance(found, list) else [])
-    return [tuple(_unescaped(row.get(column, "")) for column in COLUMNS) for row in table]
+    return [tuple(_cell(row.get(column, "")) for column in COLUMNS) for row in table]
+
+
+def _cell(text: str) -> str:
+    cell = printable(_unescaped(text))
+    fits = cell_len(cell) <= WIDEST_NAME or cell.startswith("lead_")
+    return cell if fits else f"{set_cell_size(cell, WIDEST_NAME - 2)} …"
 
 
 def notes(plan: Published | None) -> list[str]:
     """What a plan says to watch out for."""
     description = (plan.description or "") if plan else ""
-    return [_unescaped(note) for note in re.findall(r"^> (.+)$", description, re.MULTILINE)]
+    return [printable(_unescaped(note)) for note in re.findall(r"^> (.+)$", description, re.MULTILINE)]
 
 
 def _unescaped(text: str) -> str:
