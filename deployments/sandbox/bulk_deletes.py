@@ -28,16 +28,17 @@ PREFIX = "bulkdelete"
 OBJECT_TYPE = "bulk_action.delete"
 FINAL = ("done", "error")
 CHUNK = 200  # leads deleted in one transaction: others want to write too
+PAUSES = ["paused"]  # a status to show that is more than shown
 RESUMING = timedelta(seconds=0.2)
 LONGEST_PAUSE = timedelta(days=7)
 
 
 def status(job: Row[Any]) -> Json:
     """The status that Close shows."""
-    if job.shown_status is not None and job.paused_at is None and job.phase not in ("created", "loading"):
-        return job.shown_status[0]
     if job.paused_at is not None:
         return "paused"
+    if job.shown_status not in (None, PAUSES) and job.phase not in ("created", "loading"):
+        return job.shown_status[0]
     resumed = job.phase == "processing" and job.phase_processed and now() - job.phase_at < RESUMING
     return "resuming" if resumed else job.phase
 
@@ -173,7 +174,7 @@ def _prepare(connection: Connection, state: State, job: Row[Any], at: datetime) 
 
 def _process(connection: Connection, tenant: Tenant, state: State, job: Row[Any], waited: float) -> Row[Any]:
     stops = [each for each in (job.fail_after, job.stall_after) if each is not None]
-    pauses = job.shown_status == ["paused"]
+    pauses = job.shown_status == PAUSES
     if pauses and job.stall_after is None:
         stops.append(0)
     due = min(job.n_leads, *stops, job.phase_processed + int(waited * job.leads_per_second))

@@ -118,8 +118,8 @@ def _text(mode: str, wanted: str, text: str) -> bool:
     return all(re.search(rf"\b{word}{end}", text) for word in wanted.split())
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(organisation=st.lists(leads, max_size=12), asked=st.lists(queries, min_size=1, max_size=8))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(organisation=st.lists(leads, min_size=4, max_size=12), asked=st.lists(queries, min_size=6, max_size=10))
 def test_sql_and_a_naive_reading_select_the_same_leads(
     close: Close, organisation: list[dict[str, Any]], asked: list[Query]
 ) -> None:
