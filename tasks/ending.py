@@ -70,9 +70,29 @@ class Ending:
 
     @property
     def state(self) -> State[Report]:
-        """The run's final state, with the report as its data."""
+        """The run's final state; `report_of` finds the report in it."""
         report = self._report
         if report is None:
             raise RuntimeError("the run has not ended yet")
-        make = Completed if report.outcome.good else Failed
-        return make(name=report.outcome.state_name, message=report.message, data=report)
+        if report.outcome.good:
+            return Completed(name=report.outcome.state_name, message=report.message, data=report)
+        return Failed(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
+
+
+class Unsuccessful(Exception):
+    """What a failed run's state holds, and what the flow raises when it is called without ``return_state``."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.report = report
+
+    def __str__(self) -> str:
+        return f"{self.report.headline}. {self.report.message}"
+
+
+def report_of(state: State[Any]) -> Report | None:
+    """The report of a finished run, or None if the run ended without one: crashed, or cancelled."""
+    result: object = state.result(raise_on_failure=False)
+    if isinstance(result, Unsuccessful):
+        return result.report
+    return result if isinstance(result, Report) else None

@@ -72,9 +72,10 @@ class Ended(NamedTuple):
 def run_cleanup(prefect_server: str) -> Callable[..., Ended]:
     """Runs the flow in this process; parameters are given as people write them."""
     from flows.lead_cleanup import lead_cleanup
+    from tasks.ending import report_of
 
     def run(**parameters: Any) -> Ended:
         state = lead_cleanup(**parameters, return_state=True)
-        return Ended(state.name, state.type.value, state.message, state.result(raise_on_failure=False))
+        return Ended(str(state.name), state.type.value, str(state.message), report_of(state))
 
     return run

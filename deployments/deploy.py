@@ -1,0 +1,79 @@
+"""Make what the deployments need on the Prefect server, then deploy them: ``make deploy``.
+
+The work pool, and the Secret block with the API key, are made if they are missing; nothing that exists is changed. The
+key is asked for at the terminal, or taken from CLOSE_API_KEY; it goes to the server and nowhere else.
+"""
+
+import os
+import subprocess
+import sys
+from getpass import getpass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from prefect.blocks.system import Secret
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+from pydantic import SecretStr
+
+ROOT = Path(__file__).parent.parent
+POOL = "lead-cleanup"
+BLOCK = "close-api-key"
+TAG = "lead-cleanup"
+
+
+def main() -> int:
+    """Make the pool and the block, deploy everything in prefect.yaml, and say what is left over from before."""
+    if not PREFECT_API_URL.value():
+        return _fail("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
+    with get_client(sync_client=True) as prefect:
+        _make_pool(prefect)
+        if not _make_block():
+            return _fail("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
+        command: list[str | Path] = [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"]
+        if code := subprocess.run(command, cwd=ROOT, env={**os.environ, "PWD": str(ROOT)}, check=False).returncode:  # noqa: S603 - all ours
+            return code
+        for name in _left_over(prefect):
+            print(f"{name} is deployed but no longer in prefect.yaml. Its schedule goes on; delete it if you mean to.")  # noqa: T201
+    return 0
+
+
+def _make_pool(prefect: SyncPrefectClient) -> None:
+    try:
+        prefect.read_work_pool(POOL)
+    except ObjectNotFound:
+        prefect.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+
+
+def _make_block() -> bool:
+    """Whether there is a block now."""
+    try:
+        Secret.load(BLOCK)  # pyright: ignore[reportUnknownMemberType]
+    except ValueError:
+        key = os.environ.get("CLOSE_API_KEY") or (getpass("Close API key: ") if sys.stdin.isatty() else "")
+        if not key.strip():
+            return False
+        Secret(value=SecretStr(key.strip())).save(BLOCK)  # pyright: ignore[reportUnknownMemberType]
+    return True
+
+
+def _left_over(prefect: SyncPrefectClient) -> list[str]:
+    document: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
+    wanted = {str(each["name"]) for each in cast("list[dict[str, Any]]", document["deployments"])}
+    deployed = prefect.read_deployments(
+        deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
+    )
+    return sorted(each.name for each in deployed if each.name not in wanted)
+
+
+def _fail(sentence: str) -> int:
+    print(sentence, file=sys.stderr)  # noqa: T201
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""A Prefect server, a worker and the deployments of prefect.yaml, all as real processes."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from close_account import ADMIN, CloseAccount
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+ROOT = Path(__file__).parent.parent.parent
+PREFECT = str(Path(sys.executable).parent / "prefect")
+
+
+@contextmanager
+def process(*command: str, log: Path, env: dict[str, str], cwd: Path = ROOT) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for the length of the block; its output goes to *log*."""
+    with log.open("wb") as output:
+        running = subprocess.Popen(command, env=env, cwd=cwd, stdout=output, stderr=output)
+        try:
+            yield running
+        finally:
+            running.terminate()
+            running.wait(30)
+
+
+@pytest.fixture(scope="session")
+def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of everything that belongs to the server under test."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLOSE_", "PREFECT_"))}
+    return {
+        **clean,
+        "PREFECT_HOME": str(tmp_path_factory.mktemp("server")),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+    }
+
+
+@pytest.fixture(scope="session")
+def server(prefect_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`prefect server start`, with schedules; gives its API's address."""
+    api = prefect_environment["PREFECT_API_URL"]
+    with process(PREFECT, "server", "start", log=tmp_path_factory.mktemp("logs") / "server", env=prefect_environment):
+        for _ in range(240):
+            try:
+                if httpx.get(f"{api}/health").is_success:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.5)
+        yield api
+
+
+@pytest.fixture(scope="session")
+def deployed(server: str, prefect_environment: dict[str, str]) -> str:
+    """What `make deploy` does, twice: the second time changes nothing."""
+    env = {**prefect_environment, "CLOSE_API_KEY": ADMIN}
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-m", "deployments.deploy"], cwd=ROOT, env=env, check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    return server
+
+
+@pytest.fixture
+def worker(
+    deployed: str, prefect_environment: dict[str, str], sandbox: CloseAccount, tmp_path: Path
+) -> Iterator[SyncPrefectClient]:
+    """A process worker that has no key of its own, started in a folder that isn't the project's."""
+    env = {**prefect_environment, "CLOSE_API_URL": sandbox.url}
+    command = (PREFECT, "worker", "start", "--pool", "lead-cleanup")
+    with (
+        process(*command, log=tmp_path / "worker", env=env, cwd=tmp_path),
+        temporary_settings({PREFECT_API_URL: deployed}),
+        get_client(sync_client=True) as prefect,
+    ):
+        yield prefect

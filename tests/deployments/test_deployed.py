@@ -1,0 +1,89 @@
+"""The deployments on a real server: registered by one command, run by a worker, on a schedule; without the key in sight."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from close_account import ADMIN, CloseAccount, lead
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.schedules import IntervalSchedule
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+
+
+def test_all_cleanups_are_registered_with_their_schedules(deployed: str) -> None:
+    found = {each["name"]: each for each in read_all(deployed, "deployments")}
+
+    active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}
+    assert set(found) == {"stale-leads", "junk", "unreachable", "test-leads", "smart-view", "ad-hoc"}
+    assert active == {"stale-leads", "unreachable", "test-leads"}
+    assert found["ad-hoc"]["schedules"] == []
+
+
+def test_a_schedule_creates_runs_and_a_worker_runs_them(worker: SyncPrefectClient, sandbox: CloseAccount) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"), lead("C"))
+    junk = worker.read_deployment_by_name("lead-cleanup/junk")
+    every_minute = IntervalSchedule(
+        interval=timedelta(minutes=1), anchor_date=datetime.now(UTC) + timedelta(seconds=10)
+    )
+
+    [created] = worker.create_deployment_schedules(
+        junk.id, [DeploymentScheduleCreate(schedule=every_minute, active=True, slug="minutely")]
+    )
+    run = await_run(worker, lambda each: bool(each.auto_scheduled) and each.deployment_id == junk.id)
+    worker.delete_deployment_schedule(junk.id, created.id)
+
+    assert (run.state_name, run.name) == ("DryRun", "junk: dry run")
+    assert len(sandbox.leads()) == 3
+
+
+def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
+    worker: SyncPrefectClient, sandbox: CloseAccount
+) -> None:
+    """Overriding ``keep`` in a run replaces it whole; the plan says which rules of the deployment are lost."""
+    sandbox.add(lead("A", "Junk"), lead("B"), lead("C"))
+    ad_hoc = worker.read_deployment_by_name("lead-cleanup/ad-hoc")
+
+    started = worker.create_flow_run_from_deployment(
+        ad_hoc.id,
+        parameters={"match": {"status": ["Junk"]}, "dry_run": False, "keep": {"won_opportunities": False}},
+    )
+    run = await_run(worker, lambda each: each.id == started.id)
+
+    assert (run.state_name, run.name) == ("Deleted", "ad-hoc: delete")
+    assert len(sandbox.leads()) == 2
+    api = str(worker.api_url)
+    artifacts = {each["key"]: each for each in read_all(api, "artifacts") if each["flow_run_id"] == str(run.id)}
+    assert {"lead-cleanup-sandbox-inc-ad-hoc" + part for part in ("", "-counts", "-plan")} <= set(artifacts)
+    assert (
+        "keep.won_opportunities of the deployment" in artifacts["lead-cleanup-sandbox-inc-ad-hoc-plan"]["description"]
+    )
+    for what in ("deployments", "flow_runs", "task_runs", "artifacts", "logs", "variables", "block_documents"):
+        assert ADMIN not in json.dumps(read_all(api, what)), what
+
+
+def await_run(prefect: SyncPrefectClient, wanted: Any) -> FlowRun:
+    """The first run that is *wanted*, once it has ended."""
+    deadline = time.monotonic() + 150
+    while time.monotonic() < deadline:
+        for run in prefect.read_flow_runs():
+            if wanted(run) and run.state and run.state.is_final():
+                return run
+        time.sleep(1)
+    raise AssertionError([(run.name, run.state_name, run.expected_start_time) for run in prefect.read_flow_runs()])
+
+
+def read_all(api: str, what: str) -> list[dict[str, Any]]:
+    """Everything of one kind that the server stores."""
+    rows: list[dict[str, Any]] = []
+    while True:
+        page = httpx.post(f"{api.rstrip('/')}/{what}/filter", json={"offset": len(rows), "limit": 200})
+        found: list[dict[str, Any]] = page.raise_for_status().json()
+        rows += found
+        if len(found) < 200:
+            return rows

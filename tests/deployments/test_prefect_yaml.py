@@ -1,0 +1,53 @@
+"""prefect.yaml as it stands: each entrypoint loads, each set of parameters is valid, everything is a dry run."""
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from tasks.policy import Keep, Limits, Match
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOYMENTS = cast("list[dict[str, Any]]", yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
+
+
+@pytest.fixture(params=DEPLOYMENTS, ids=lambda each: each["name"])
+def deployment(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return request.param
+
+
+def test_the_entrypoint_is_a_flow(deployment: dict[str, Any]) -> None:
+    """`prefect deploy` hides a broken import behind a placeholder; here it would show."""
+    file, _, name = deployment["entrypoint"].partition(":")
+    module = import_module(file.removesuffix(".py").replace("/", "."))
+    assert getattr(module, name).name == "lead-cleanup"
+
+
+def test_its_parameters_are_valid(deployment: dict[str, Any]) -> None:
+    parameters = deployment["parameters"]
+    Keep(**parameters["keep"])
+    Limits(**parameters["limits"])
+    if deployment["name"] != "ad-hoc":
+        Match(**parameters["match"])
+
+
+def test_it_is_a_dry_run_one_at_a_time_and_tagged(deployment: dict[str, Any]) -> None:
+    assert deployment["parameters"]["dry_run"] is True
+    assert deployment["concurrency_limit"] == 1
+    assert deployment["tags"] == ["lead-cleanup"]
+
+
+def test_its_schedules_say_where_and_are_active_only_where_they_fit_everybody(deployment: dict[str, Any]) -> None:
+    match = deployment["parameters"].get("match", {})
+    fits_everybody = not {"status", "smart_view", "custom_fields", "s_query"} & set(match)
+    for schedule in deployment.get("schedules", ()):
+        assert schedule["timezone"] == deployment["parameters"]["time_zone"]
+        assert schedule["active"] is fits_everybody
+
+
+def test_the_key_goes_by_the_name_of_its_block(deployment: dict[str, Any]) -> None:
+    env = deployment["work_pool"]["job_variables"]["env"]
+    assert env["CLOSE_API_KEY_BLOCK"] == "close-api-key"
+    assert not {"CLOSE_API_KEY", "CLOSE_ACCESS_TOKEN"} & set(env)
