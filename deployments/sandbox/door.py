@@ -91,6 +91,7 @@ class Door:
         kind = fault.fault if fault else None
         if fault is None or kind in ("drop_after", "delay", "garbage", "truncate"):
             if fault and fault.before:
+                receive = await _received(receive)
                 await asyncio.sleep(fault.seconds)
             reply = Reply()
             await self._app(scope, receive, reply.take)
@@ -114,6 +115,19 @@ class Door:
         with self._state.main.store.writing() as connection:
             entry = {"method": method, "path": path, "status": status, "at": at}
             connection.execute(insert(schema.journal).values(entry))
+
+
+async def _received(receive: Receive) -> Receive:
+    """The whole request, kept: a client that has hung up meanwhile has still sent it."""
+    messages = [await receive()]
+    while messages[-1].get("more_body"):
+        messages.append(await receive())
+    waiting = iter(messages)
+
+    async def replay() -> Message:
+        return next(waiting, None) or await receive()
+
+    return replay
 
 
 def _json(body: object) -> tuple[list[tuple[bytes, bytes]], bytes]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from deployments.sandbox import schema
@@ -53,14 +54,17 @@ class Store:
             yield connection
 
     def is_ready(self) -> bool:
-        """Whether the file holds an organisation already."""
-        with self.reading() as connection:
-            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if version not in (0, schema.VERSION):
-            raise ValueError(
-                f"{self.path} was written by another version of the sandbox: delete it or name another file"
-            )
-        return version == schema.VERSION
+        """Whether the file holds an organisation already. Raises ValueError when it is something else."""
+        advice = "delete it or name another file"
+        try:
+            with self.reading() as connection:
+                version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+                tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+        except DatabaseError as error:
+            raise ValueError(f"{self.path} can't be opened as a database ({error.orig}): {advice}") from None
+        if tables and version != schema.VERSION:
+            raise ValueError(f"{self.path} was not written by this version of the sandbox: {advice}")
+        return bool(tables)
 
     def create(self, connection: Connection) -> None:
         """Empty tables, without indexes."""

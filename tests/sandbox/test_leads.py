@@ -1,0 +1,211 @@
+"""Leads and what belongs to them, one at a time; and the events that tell of it."""
+
+from typing import Any
+
+import pytest
+from words_for_close import Close
+
+
+def test_a_lead_from_its_name_alone(close: Close) -> None:
+    lead = close.post("lead/", {"name": "Test Lead 1"})
+
+    assert (lead["status_label"], lead["contacts"], lead["opportunities"], lead["tasks"]) == ("Potential", [], [], [])
+    assert (lead["description"], lead["url"], lead["custom"]) == ("", None, {})
+    assert lead["date_created"].endswith("+00:00")
+    assert close.get(f"lead/{lead['id']}/") == lead
+
+
+def test_a_lead_with_everything_nested(close: Close) -> None:
+    fields = {each["name"]: each["id"] for each in close.get("custom_field/lead/")["data"]}
+    contact = {"name": "Ann", "emails": [{"email": "a@x.example", "type": "office"}], "phones": [{"phone": "+1"}]}
+    body = {
+        "name": "X",
+        "status": "Junk",
+        "contacts": [contact],
+        "addresses": [{"city": "Bonn"}],
+        f"custom.{fields['score']}": 3,
+    }
+
+    lead = close.post("lead/", body)
+
+    assert lead["status_label"] == "Junk"
+    assert lead["contacts"][0]["emails"] == [{"email": "a@x.example", "type": "office", "is_unsubscribed": False}]
+    assert lead["contact_ids"] == [lead["contacts"][0]["id"]]
+    assert lead["addresses"][0]["city"] == "Bonn"
+    assert (lead["custom"], lead[f"custom.{fields['score']}"]) == ({"score": 3}, 3)
+
+
+def test_a_change_touches_only_what_it_names(close: Close) -> None:
+    lead = close.post("lead/", {"name": "X", "description": "kept"})
+
+    changed = close.http.put(f"lead/{lead['id']}/", json={"status": "Bad Fit"}).json()
+
+    assert (changed["name"], changed["description"], changed["status_label"]) == ("X", "kept", "Bad Fit")
+    event = close.get("event/", object_type="lead", action="updated")["data"][0]
+    assert event["changed_fields"] == ["date_updated", "status_id", "status_label"]
+    assert event["previous_data"]["status_label"] == "Potential"
+
+
+def test_values_of_a_custom_field_are_added_and_removed(close: Close) -> None:
+    body = {"name": "tags", "type": "choices", "choices": ["a", "b"], "accepts_multiple_values": True}
+    tags = close.post("custom_field/lead/", body)["id"]
+    lead = close.post("lead/", {"name": "X", f"custom.{tags}": ["a"]})
+
+    def change(key: str, value: Any) -> Any:
+        return close.http.put(f"lead/{lead['id']}/", json={key: value}).json()["custom"].get("tags")
+
+    assert change(f"custom.{tags}.add", "b") == ["a", "b"]
+    assert change(f"custom.{tags}.remove", "a") == ["b"]
+    assert change(f"custom.{tags}", None) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "key"), [({"status": "Nope"}, "status"), ({"custom.cf_nope": 1}, "custom.cf_nope"), ({"name": 5}, "name")]
+)
+def test_what_is_wrong_is_named(close: Close, body: dict[str, Any], key: str) -> None:
+    answer = close.http.post("lead/", json=body)
+
+    assert (answer.status_code, list(answer.json()["field-errors"])) == (400, [key])
+    assert close.get("lead/")["total_results"] == 0
+
+
+def test_the_list_has_a_total_and_pages(close: Close) -> None:
+    close.load(*({"name": f"lead {n}", "date_created": f"2024-01-0{n + 1}"} for n in range(5)))
+
+    page = close.get("lead/", _skip=2, _limit=2, _fields="name")
+
+    assert page == {"data": [{"name": "lead 2"}, {"name": "lead 1"}], "has_more": True, "total_results": 5}
+    assert close.get("lead/", _limit=0) == {"data": [], "has_more": True, "total_results": 5}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("acme", 2),
+        ("acm", 2),
+        ("*", 3),
+        ('status:"Bad Fit"', 1),
+        ('"acme two"', 1),
+        ('lead_status:"bad fit" acme', 1),
+        ("x", 0),
+    ],
+)
+def test_the_old_text_search_answers_still(close: Close, query: str, found: int) -> None:
+    close.load({"name": "ACME one", "status_label": "Bad Fit"}, {"name": "ACME two"}, {"name": "other"})
+
+    assert close.get("lead/", query=query)["total_results"] == found
+
+
+def test_merging_moves_what_the_source_had(close: Close) -> None:
+    source, destination = close.load({"name": "A", "contacts": [{"name": "Ann"}]}, {"name": "B"})
+
+    close.post("lead/merge/", {"source": source, "destination": destination})
+
+    assert close.http.get(f"lead/{source}/").status_code == 404
+    assert [each["name"] for each in close.get(f"lead/{destination}/")["contacts"]] == ["Ann"]
+    meta = close.deleted()[0]["meta"]
+    assert (meta["merge_source_lead_id"], meta["merge_destination_lead_id"]) == (source, destination)
+
+
+CHILDREN = {
+    "contact/": {"name": "Ann"},
+    "opportunity/": {"note": "big"},
+    "task/": {"text": "call"},
+    "activity/note/": {"note": "hm"},
+    "activity/call/": {"direction": "outbound", "duration": 5},
+    "activity/sms/": {"text": "hi"},
+    "activity/email/": {"subject": "hi"},
+    "activity/meeting/": {"starts_at": "2999-01-01T00:00:00+00:00", "title": "demo"},
+}
+
+
+@pytest.mark.parametrize("path", CHILDREN)
+def test_children_are_made_listed_changed_and_deleted(close: Close, path: str) -> None:
+    lead, other = close.load({"name": "X"}, {"name": "Y"})
+    made = close.post(path, {"lead_id": lead, **CHILDREN[path]})
+    close.post(path, {"lead_id": other, **CHILDREN[path]})
+    key = next(iter(CHILDREN[path]))
+
+    assert [each["id"] for each in close.get(path, lead_id=lead)["data"]] == [made["id"]]
+    changed = close.http.put(f"{path}{made['id']}/", json={"note": "changed"}).json()
+    assert close.get(f"{path}{made['id']}/") == changed
+    assert changed["note"] == "changed"
+    if key != "note":
+        assert changed[key] == made[key]
+    assert close.http.delete(f"{path}{made['id']}/").json() == {}
+    assert close.http.get(f"{path}{made['id']}/").status_code == 404
+    assert [each["action"] for each in close.get("event/", lead_id=lead)["data"]] == ["deleted", "updated", "created"]
+
+
+def test_children_need_a_lead_but_a_contact_makes_its_own(close: Close) -> None:
+    orphan = close.http.post("task/", json={"lead_id": "lead_nobody"})
+    contact = close.post("contact/", {"name": "Ann"})
+
+    assert orphan.json() == {"field-errors": {"lead_id": "Object does not exist."}, "errors": []}
+    assert close.get(f"lead/{contact['lead_id']}/")["name"] == "Ann"
+
+
+def test_communication_moves_the_leads_dates(close: Close) -> None:
+    lead = close.load({"name": "X"})[0]
+    for at in ("2024-02-01T00:00:00Z", "2024-03-01T00:00:00Z", "2024-01-01T00:00:00Z"):
+        close.post("activity/call/", {"lead_id": lead, "activity_at": at})
+    close.post("activity/note/", {"lead_id": lead, "note": "no communication"})
+
+    found = close.get(f"lead/{lead}/", _fields="first_communication_date,last_communication_date,times_communicated")
+
+    assert found == {
+        "first_communication_date": "2024-01-01T00:00:00.000000+00:00",
+        "last_communication_date": "2024-03-01T00:00:00.000000+00:00",
+        "times_communicated": 3,
+    }
+
+
+def test_all_asks_for_the_smart_fields(close: Close) -> None:
+    lead = close.load({"name": "X"})[0]
+
+    assert {"num_upcoming_meetings", "last_communication_date", "name"} <= set(
+        close.get(f"lead/{lead}/", _fields="_all")
+    )
+    assert "num_upcoming_meetings" not in close.get(f"lead/{lead}/")
+
+
+def test_loaded_leads_are_as_given_and_were_always_there(close: Close) -> None:
+    given = {"id": "lead_of_mine", "name": "X", "date_updated": "2023-01-02T00:00:00Z", "date_created": "2023-01-01"}
+    given |= {"last_communication_date": "2022-01-01", "activities": [{"_type": "Call", "activity_at": "2023-01-01"}]}
+
+    assert close.load(given) == ["lead_of_mine"]
+
+    lead = close.get("lead/lead_of_mine/", _fields="date_updated,last_communication_date")
+    assert lead["date_updated"] == "2023-01-02T00:00:00.000000+00:00"
+    assert lead["last_communication_date"] == "2022-01-01T00:00:00.000000+00:00"
+    assert close.get("event/")["data"] == []
+
+
+def test_a_load_that_is_wrong_loads_nothing(close: Close) -> None:
+    leads = [{"name": "fine"}, {"name": "X", "activities": [{"_type": "Seance"}]}]
+    answer = close.http.post(f"{close.base}/sandbox/leads", json=leads)
+
+    assert answer.status_code == 400
+    assert "_type" in answer.text
+    assert close.get("lead/")["total_results"] == 0
+
+
+def test_events_are_paged_with_cursors_both_ways(close: Close) -> None:
+    for number in range(5):
+        close.post("lead/", {"name": str(number)})
+
+    first = close.get("event/", _limit=2)
+    second = close.get("event/", _limit=2, _cursor=first["cursor_next"])
+    last = close.get("event/", _limit=2, _cursor=second["cursor_next"])
+    back = close.get("event/", _limit=2, _cursor=last["cursor_previous"])
+
+    names = [[event["data"]["name"] for event in page["data"]] for page in (first, second, last)]
+    assert names == [["4", "3"], ["2", "1"], ["0"]]
+    assert (first["cursor_previous"], last["cursor_next"]) == (None, None)
+    assert back["data"] == second["data"]
+
+
+def test_only_some_combinations_of_event_filters_are_allowed(close: Close) -> None:
+    assert close.get("event/", object_type="lead", action="deleted")["data"] == []
+    assert close.http.get("event/", params={"action": "deleted"}).status_code == 400
+    assert close.get("event/", object_type="lead", action="deleted", date_updated__gte="2020-01-01")["data"] == []

@@ -1,0 +1,143 @@
+"""The sandbox as a program: it starts, makes up an organisation, keeps it if asked to, and stops without a trace."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from deployments.sandbox.__main__ import main
+from deployments.sandbox.server import PortInUse, Sandbox
+
+ADMIN = ("api_sandbox.admin", "")
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def total(sandbox: Sandbox) -> int:
+    return httpx.get(f"{sandbox.url}lead/", auth=ADMIN).json()["total_results"]
+
+
+def test_it_stops_without_leaving_threads_or_files() -> None:
+    before = threading.enumerate()
+
+    with Sandbox(leads=5) as sandbox:
+        folder = sandbox.state.main.store.path.parent
+        assert httpx.get(f"{sandbox.base}/healthz").status_code == 200
+
+    assert threading.enumerate() == before
+    assert not folder.exists()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{sandbox.base}/healthz")
+
+
+def test_the_same_seed_gives_the_same_organisation() -> None:
+    def names(seed: int) -> list[object]:
+        with Sandbox(leads=50, seed=seed, now=NOW) as sandbox:
+            return httpx.get(f"{sandbox.url}lead/", params={"_limit": 100}, auth=ADMIN).json()["data"]
+
+    first = names(7)
+    assert first == names(7)
+    assert first != names(8)
+
+
+def test_the_seed_looks_like_a_real_organisation() -> None:
+    with Sandbox(leads=300, now=NOW) as sandbox:
+        leads: list[dict[str, object]] = []
+        while len(leads) < 300:
+            params = {"_skip": len(leads), "_limit": 100}
+            leads += httpx.get(f"{sandbox.url}lead/", params=params, auth=ADMIN).json()["data"]
+
+    names = {str(lead["name"]) for lead in leads}
+    assert {"Testudo Security", "Protestant Press", "Contest Media", "Attestor Legal"} <= names
+    assert {"Test", "test@test.com", "ACME test lead"} <= names
+    assert len({lead["status_label"] for lead in leads}) == 7
+    assert min(str(lead["date_created"]) for lead in leads) < "2021-06"
+    assert max(str(lead["date_updated"]) for lead in leads) <= "2026-01-01"
+    assert any(not lead["contacts"] for lead in leads)
+    assert any(lead["opportunities"] for lead in leads)
+
+
+def test_a_database_is_found_again(tmp_path: Path) -> None:
+    file = tmp_path / "close.sqlite3"
+    with Sandbox(leads=5, database=file) as sandbox:
+        httpx.post(f"{sandbox.url}lead/", json={"name": "sixth"}, auth=ADMIN)
+
+    with Sandbox(leads=99, database=file) as again:
+        assert total(again) == 6
+
+
+def test_a_bulk_delete_goes_on_after_a_restart(tmp_path: Path) -> None:
+    query = {"s_query": {"type": "object_type", "object_type": "lead"}}
+    with Sandbox(leads=5, leads_per_second=0.1, database=tmp_path / "close.sqlite3") as sandbox:
+        job = httpx.post(f"{sandbox.url}bulk_action/delete/", json=query, auth=ADMIN).json()
+
+    with Sandbox(database=tmp_path / "close.sqlite3") as again:
+        found = httpx.get(f"{again.url}bulk_action/delete/{job['id']}/", auth=ADMIN).json()
+        assert found["status"] in ("created", "loading", "processing")
+
+
+def test_a_port_in_use_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        with pytest.raises(PortInUse):
+            Sandbox(port=port)
+        assert main(["--port", str(port), "--leads", "0"]) == 2
+
+    output = capsys.readouterr()
+    assert output.err == f"sandbox: port {port} is in use: stop what listens there or choose another with --port\n"
+    assert output.out == ""
+
+
+@pytest.mark.parametrize("argv", [["--leads", "-1"], ["--leads-per-second", "0"], ["--port", "x"], ["--nope"]])
+def test_wrong_flags_are_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(argv)
+
+    assert stopped.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("my notes, which nobody should overwrite" * 20)
+
+    assert main(["--port", "0", "--database", str(file)]) == 2
+
+    assert str(file) in capsys.readouterr().err
+    assert file.read_text().startswith("my notes")
+
+
+def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "crm.sqlite3"
+    connection = sqlite3.connect(file)
+    connection.execute("CREATE TABLE leads (mine)")
+    connection.close()
+
+    assert main(["--port", "0", "--database", str(file)]) == 2
+
+    assert "not written by this version of the sandbox" in capsys.readouterr().err
+    connection = sqlite3.connect(file)
+    assert connection.execute("SELECT sql FROM sqlite_master").fetchall() == [("CREATE TABLE leads (mine)",)]
+    connection.close()
+
+
+def test_importing_it_imports_neither_prefect_nor_our_tasks() -> None:
+    code = (
+        "import sys, deployments.sandbox.server, deployments.sandbox.__main__;"
+        "print(sorted({name.split('.')[0] for name in sys.modules} & {'prefect', 'tasks', 'flows'}))"
+    )
+    root = Path(__file__).parent.parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+
+    assert found.stdout == "[]\n"
