@@ -1,0 +1,35 @@
+"""``lead-cleanup doctor``: what of ours somebody's Close accepts."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.settings import settings_with_key
+from flows.commands.terminal import printable, put
+from tasks.doctor import Finding, examine, works
+
+
+def doctor(
+    *,
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative=(), help="Print the findings as one JSON object, and nothing else.")
+    ] = False,
+) -> int:
+    """Find out what works with your Close: key, role, every rule, Smart Views, bulk deletes. Changes nothing.
+
+    Takes about half a minute, since Close allows two searches a second. Exits with 0 if a cleanup with the default
+    rules would work, and with 1 if not.
+    """
+    findings: list[Finding] = []
+    for finding in examine(settings_with_key()):
+        findings.append(finding)
+        if not as_json:
+            put(f"{finding.mark} {printable(f'{finding.about}: {finding.text}')}")
+    well = works(findings)
+    if as_json:
+        put(json.dumps({"works": well, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        put(f"\n{'Cleanups with the default rules work here.' if well else 'Mend what is marked ✗ first.'}")
+    return 0 if well else 1
