@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ PREFECT = str(Path(sys.executable).parent / "prefect")
 
 
 @contextmanager
-def process(*command: str, log: Path, env: dict[str, str], cwd: Path = ROOT) -> Iterator[subprocess.Popen[bytes]]:
+def process(*command: str, log: Path, env: dict[str, str], cwd: Path = ROOT) -> Generator[subprocess.Popen[bytes]]:
     """A process for the length of the block; its output goes to *log*."""
     with log.open("wb") as output:
         running = subprocess.Popen(command, env=env, cwd=cwd, stdout=output, stderr=output)
@@ -44,6 +44,7 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
 

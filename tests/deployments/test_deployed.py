@@ -1,7 +1,8 @@
-"""The deployments on a real server: registered by one command, run by a worker, on a schedule; without the key in sight."""
+"""The deployments on a real server: registered by one command, run by a worker, on a schedule, no key in sight."""
 
 import json
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
         assert ADMIN not in json.dumps(read_all(api, what)), what
 
 
-def await_run(prefect: SyncPrefectClient, wanted: Any) -> FlowRun:
+def await_run(prefect: SyncPrefectClient, wanted: Callable[[FlowRun], bool]) -> FlowRun:
     """The first run that is *wanted*, once it has ended."""
     deadline = time.monotonic() + 150
     while time.monotonic() < deadline:
