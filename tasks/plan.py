@@ -191,5 +191,8 @@ def _weaker(ours: object, theirs: object) -> bool:
         case list(), list():
             wanted, held = cast("list[object]", theirs), cast("list[object]", ours)
             return any(each not in held for each in wanted)
+        case dict(), dict() if all(isinstance(each, list) for each in cast("dict[str, object]", theirs).values()):
+            rules, ruled = cast("dict[str, object]", theirs), cast("dict[str, object]", ours)
+            return any(_weaker(ruled.get(name), values) for name, values in rules.items())
         case _:
             return ours != theirs

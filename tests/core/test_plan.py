@@ -1,0 +1,247 @@
+"""The numbers of a plan, the limits at their edges, and the query that is sent."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tasks.close.resources import LeadStatus
+from tasks.close.rewrite import canonical
+from tasks.close.s_query import to_json
+from tasks.names import Names
+from tasks.outcomes import Outcome, Refused, Stop
+from tasks.plan import Counts, Plan, Selection, check_limits, decide, digest, rules_dropped, select
+from tasks.policy import Keep, Limits, Match
+
+AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
+NAMES = Names(statuses=[LeadStatus(id="stat_1", label="Junk"), LeadStatus(id="stat_2", label="Customer")])
+NOTHING_KEPT = Keep(
+    open_opportunities=False,
+    won_opportunities=False,
+    upcoming_meetings=False,
+    running_workflows=False,
+    created_within_days=None,
+    communication_within_days=None,
+)
+Json = dict[str, Any]
+LEADS: Json = {"type": "object_type", "object_type": "lead"}
+
+
+def on(name: str, condition: Json, **node: Any) -> Json:
+    field = {"type": "regular_field", "object_type": "lead", "field_name": name}
+    return {"type": "field_condition", "field": field, "condition": condition, **node}
+
+
+def before(name: str, instant: str) -> Json:
+    return on(name, {"type": "moment_range", "before": {"type": "fixed_utc", "value": instant}})
+
+
+def status(status_id: str, **node: Any) -> Json:
+    return on("status_id", {"type": "reference", "reference_type": "status.lead", "object_ids": [status_id]}, **node)
+
+
+CUT_OFF = [before("date_created", "2026-03-31T10:20:30.456Z"), before("date_updated", "2026-03-31T10:20:30.456Z")]
+NO_STATUS: Json = on("status_id", {"type": "exists"}, negate=True)
+
+
+def both(*queries: Json) -> Json:
+    return {"type": "and", "queries": list(queries)}
+
+
+def selection(**keep: Any) -> Selection:
+    return select(Match(status=["Junk"]), NOTHING_KEPT.model_copy(update=keep), NAMES, AS_OF)
+
+
+def plan(counts: Counts) -> Plan:
+    return Plan(organization_id="orga_1", organization="Acme", user_id="user_1", as_of=AS_OF, s_query={}, counts=counts)
+
+
+def counted(planned: int, *, total: int = 1000, kept: int = 0, matched: int | None = None) -> Counts:
+    return Counts(
+        total=total,
+        matched=planned + kept if matched is None else matched,
+        kept={"total": kept},
+        planned=planned,
+    )
+
+
+def ends(counts: Counts, expect: int | None = None, *, dry_run: bool = False, **limits: Any) -> Outcome | None:
+    """How `decide` ends the run; None when it goes on."""
+    try:
+        decide(plan(counts), Limits(**limits), expect=expect, dry_run=dry_run)
+    except Stop as stop:
+        return stop.outcome
+    return None
+
+
+# --- the query --------------------------------------------------------------------------------------------------------
+
+
+def test_the_query_that_is_sent_word_for_word():
+    assert to_json(selection(status=["Customer"], lead_ids=["lead_1"]).planned()) == both(
+        LEADS,
+        status("stat_1"),
+        {"type": "or", "queries": [NO_STATUS, status("stat_2", negate=True)]},
+        {"type": "id", "value": "lead_1", "negate": True},
+        *CUT_OFF,
+    )
+
+
+def test_the_queries_that_are_counted_beside_it():
+    found = selection(status=["Customer"], lead_ids=["lead_1"])
+    spared = {"type": "id", "value": "lead_1", "negate": False}
+
+    assert to_json(found.matched()) == both(LEADS, status("stat_1"), *CUT_OFF)
+    assert to_json(found.kept("lead_ids")) == both(LEADS, status("stat_1"), spared, *CUT_OFF)
+    anyone = {"type": "or", "queries": [status("stat_2", negate=False), spared]}
+    assert to_json(found.kept()) == both(LEADS, status("stat_1"), anyone, *CUT_OFF)
+
+
+def test_a_batch_ends_at_an_instant_that_is_part_of_the_query():
+    end = AS_OF - timedelta(days=400)
+
+    cut = to_json(selection().planned(created_before=end))
+
+    assert cut == both(LEADS, status("stat_1"), before("date_created", "2025-02-24T10:20:30.456Z"), *CUT_OFF)
+
+
+def test_the_digest_depends_on_the_organisation_and_the_meaning_only():
+    query = both(LEADS, status("stat_1"))
+    same = {"queries": [{**LEADS, "negate": False}, status("stat_1", negate=False)], "negate": False, "type": "and"}
+
+    assert digest("orga_1", query) == digest("orga_1", same)
+    assert digest("orga_1", query) == hashlib.sha256(f"orga_1\n{canonical(query)}".encode()).hexdigest()
+    assert digest("orga_2", query) != digest("orga_1", query) != digest("orga_1", both(LEADS, status("stat_2")))
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("planned", "total", "limits", "allowed"),
+    [
+        (500, 10_000, {}, True),
+        (501, 10_000, {}, False),
+        (7, 10_000, {"max_leads": 7}, True),
+        (8, 10_000, {"max_leads": 7}, False),
+        (100, 1000, {}, True),
+        (101, 1000, {}, False),
+        (20, 21, {}, True),
+        (21, 22, {}, False),
+        (21, 210, {}, True),
+        (21, 209, {}, False),
+        (21, 22, {"max_share": 1}, True),
+        (29, 100, {"max_share": 0.29}, True),
+        (30, 100, {"max_share": 0.29}, False),
+        (57, 100, {"max_share": 0.57}, True),
+        (1, 1, {}, False),
+        (20, 20, {"max_share": 1}, False),
+        (400, 400, {"max_share": 1}, False),
+        (401, 400, {"max_share": 1}, False),
+        (399, 400, {"max_share": 1}, True),
+    ],
+)
+def test_limits_hold_to_the_last_lead(planned: int, total: int, limits: Json, allowed: bool):
+    if allowed:
+        check_limits(counted(planned, total=total), Limits(**limits))
+    else:
+        with pytest.raises(Refused):
+            check_limits(counted(planned, total=total), Limits(**limits))
+
+
+def test_a_refusal_names_the_numbers_and_the_setting():
+    with pytest.raises(Refused, match=r"501 leads are planned, more than limits\.max_leads allows \(500\)"):
+        check_limits(counted(501, total=10_000), Limits())
+    with pytest.raises(Refused, match=r"104 of 1000 leads are planned \(10\.4%\), more than limits\.max_share"):
+        check_limits(counted(104), Limits())
+    with pytest.raises(Refused, match="All 30 leads of the organisation are planned"):
+        check_limits(counted(30, total=30), Limits(max_share=1))
+
+
+# --- the decision -----------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_within_its_limits_goes_on():
+    assert ends(counted(10)) is None
+    assert ends(counted(10, kept=5)) is None
+    assert ends(counted(10), expect=10) is None
+
+
+def test_a_dry_run_ends_before_anything_is_deleted_and_is_refused_over_a_limit():
+    assert ends(counted(10), dry_run=True) is Outcome.DRY_RUN
+    assert ends(counted(501), dry_run=True) is Outcome.REFUSED
+    assert ends(counted(0), dry_run=True) is Outcome.NOTHING_TO_DO
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+@pytest.mark.parametrize(("planned", "expect"), [(10, 9), (10, 11), (10, 0), (0, 10)])
+def test_another_number_than_expected_is_refused(planned: int, expect: int, dry_run: bool):
+    assert ends(counted(planned), expect, dry_run=dry_run) is Outcome.REFUSED
+
+
+def test_nothing_to_do_says_why():
+    for counts, why in ((counted(0, kept=3), "3 match, and all of them are kept"), (counted(0), "none matches")):
+        with pytest.raises(Stop, match=why) as caught:
+            decide(plan(counts), Limits(), expect=None, dry_run=False)
+        assert caught.value.outcome is Outcome.NOTHING_TO_DO
+    assert ends(counted(0), expect=0) is Outcome.NOTHING_TO_DO
+
+
+@pytest.mark.parametrize("matched", [14, 16])
+def test_numbers_that_dont_add_up_stop_the_run(matched: int):
+    """Every matched lead is either kept or planned; if not, Close understands the keep rules otherwise than we do."""
+    assert ends(counted(10, kept=5, matched=15)) is None
+    assert ends(counted(10, kept=5, matched=matched)) is Outcome.REFUSED
+    assert ends(counted(0, kept=5, matched=matched)) is Outcome.REFUSED
+
+
+def test_a_batch_adds_up_with_those_that_wait():
+    counts = counted(900, total=5000, kept=5).cut_to(100)
+
+    assert (counts.planned, counts.waiting, counts.add_up) == (100, 800, True)
+    assert ends(counts) is None
+
+
+def test_a_user_who_may_not_bulk_delete_can_plan_but_not_delete():
+    blind = plan(counted(10)).model_copy(update={"may_delete": False, "seen_by": "ann@example.com (user)"})
+
+    with pytest.raises(Refused, match="may not bulk delete"):
+        decide(blind, Limits(), expect=None, dry_run=False)
+    with pytest.raises(Stop) as caught:
+        decide(blind, Limits(), expect=None, dry_run=True)
+    assert caught.value.outcome is Outcome.DRY_RUN
+
+
+# --- rules that a run lacks -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("deployed", "given", "dropped"),
+    [
+        ({}, {}, []),
+        ({}, {"open_tasks": True, "status": ["Customer"], "created_within_days": 31}, []),
+        ({"open_tasks": True}, {}, ["open_tasks"]),
+        ({}, {"open_opportunities": False}, ["open_opportunities"]),
+        ({}, {"created_within_days": 29}, ["created_within_days"]),
+        ({}, {"created_within_days": None}, ["created_within_days"]),
+        ({"created_within_days": None}, {}, []),
+        ({"status": ["A", "B"]}, {"status": ["B"]}, ["status"]),
+        ({"status": ["A", "B"]}, {"status": ["B", "A", "C"]}, []),
+        ({"status": ["A"]}, {}, ["status"]),
+        ({"smart_view": "VIP"}, {"smart_view": "VIPs"}, ["smart_view"]),
+        ({"custom_fields": {"Tier": ["A"]}}, {"custom_fields": {"Tier": ["A"]}}, []),
+        ({"custom_fields": {"Tier": ["A", "B"]}}, {"custom_fields": {"Tier": ["A"]}}, ["custom_fields"]),
+        ({"custom_fields": {"Tier": ["A"]}}, {"custom_fields": {"Tier": ["A", "B"], "Plan": ["X"]}}, []),
+        ({"lead_ids": ["lead_1"], "email_domains": ["a.com"]}, {}, ["lead_ids", "email_domains"]),
+    ],
+)
+def test_rules_of_the_deployment_that_a_run_lacks_or_weakens_are_named(deployed: Json, given: Json, dropped: list[str]):
+    """Overriding one rule of keep drops the others, since parameters are replaced as a whole: that is said."""
+    notes = rules_dropped(Keep.model_validate(deployed), Keep.model_validate(given))
+
+    assert [note.partition(" ")[0].removeprefix("keep.") for note in notes] == dropped
+
+
+def test_without_a_deployment_nothing_can_be_dropped():
+    assert rules_dropped(None, NOTHING_KEPT) == []
