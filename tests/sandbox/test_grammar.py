@@ -88,7 +88,7 @@ def test_status_is_a_reference(close: Close) -> None:
     ("bounds", "found"),
     [({"gt": 1}, ["two"]), ({"gte": 1, "lt": 2}, ["one"]), ({"lte": 0}, ["none"]), ({"lt": 9.5}, 3)],
 )
-def test_number_ranges(close: Close, bounds: dict[str, float], found: Any) -> None:
+def test_number_ranges(close: Close, bounds: dict[str, Any], found: Any) -> None:
     calls = {"none": 0, "one": 1, "two": 2}
     close.load(*({"name": name, "activities": [{"_type": "Call"}] * count} for name, count in calls.items()))
 
@@ -220,7 +220,7 @@ def test_custom_fields_of_every_type(close: Close) -> None:
         "user": me,
     }
     close.load({"name": "set", **{f"custom.{ids[kind]}": value for kind, value in values.items()}}, {"name": "unset"})
-    conditions = {
+    conditions: dict[str, dict[str, Any]] = {
         "text": {"condition": "text", "mode": "full_words", "value": "FAIR"},
         "number": {"condition": "number_range", "gte": 7, "lt": 8},
         "date": {"condition": "moment_range", "before": utc("2024-05-02T00:00:00Z")},
@@ -236,7 +236,7 @@ def test_custom_fields_of_every_type(close: Close) -> None:
 
 def test_smart_views_nest_by_id(close: Close) -> None:
     close.load({"name": "a"}, {"name": "b"})
-    wrapper = {"query": both(LEAD, where("name", "text", value="a")), "results_limit": None, "sort": []}
+    wrapper: dict[str, Any] = {"query": both(LEAD, where("name", "text", value="a")), "results_limit": None, "sort": []}
     view = close.post("saved_search/", {"name": "the a", "s_query": wrapper})
 
     assert close.names({"type": "saved_search", "saved_search_id": view["id"]}) == ["a"]
@@ -282,7 +282,7 @@ def test_what_is_wrong_is_said_at_its_place(close: Close, node: dict[str, Any], 
 
 @pytest.mark.parametrize("condition", ["number_range", "moment_range", "reference", "current_user", "boolean"])
 def test_a_condition_must_fit_its_field(close: Close, condition: str) -> None:
-    values = {
+    values: dict[str, Any] = {
         "gt": 1,
         "before": utc("2024-01-01T00:00:00Z"),
         "reference_type": "user",

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from words_for_close import LEAD, Close, Query, both, either, field, related, utc, where
+from words_for_close import ANY, LEAD, Close, Query, both, either, field, related, utc, where
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 WORDS = ("test", "testudo", "acme", "café", "lead")
@@ -24,53 +24,62 @@ leads = st.fixed_dictionaries(
         ),
     }
 )
-leaves = st.one_of(
-    st.builds(
-        lambda name, before, negate: where(name, "moment_range", before=utc(before), negate=negate),
-        st.sampled_from(("date_created", "last_communication_date")),
-        moments,
-        st.booleans(),
-    ),
-    st.builds(lambda after: where("last_communication_date", "moment_range", on_or_after=utc(after)), moments),
-    st.builds(lambda negate: where("last_communication_date", "exists", negate=negate), st.booleans()),
-    st.builds(
-        lambda mode, value, negate: where("name", "text", mode=mode, value=value, negate=negate),
-        st.sampled_from(("full_words", "beginning_of_words", "phrase", "exact_value")),
-        st.sampled_from((*WORDS, "acme test", "test lead")),
-        st.booleans(),
-    ),
-    st.builds(
-        lambda n, negate: where("num_contacts", "number_range", gt=n, negate=negate),
-        days.map(lambda n: n % 3),
-        st.booleans(),
-    ),
-    st.builds(
-        lambda kind, inner, outer: related(
-            "opportunity", where(field("status_type", "opportunity"), "term", values=[kind], negate=inner), negate=outer
-        ),
-        st.sampled_from(KINDS),
-        st.booleans(),
-        st.booleans(),
-    ),
-    st.builds(
-        lambda inner, outer: related(
-            "contact", related("contact_email", {"type": "match_all"}, "contact", negate=inner), negate=outer
-        ),
-        st.booleans(),
-        st.booleans(),
-    ),
-    st.builds(lambda negate: {"type": "match_all", "negate": negate}, st.booleans()),
+
+
+def _before(name: str, moment: str, negate: bool) -> Query:
+    return where(name, "moment_range", before=utc(moment), negate=negate)
+
+
+def _since(moment: str) -> Query:
+    return where("last_communication_date", "moment_range", on_or_after=utc(moment))
+
+
+def _exists(negate: bool) -> Query:
+    return where("last_communication_date", "exists", negate=negate)
+
+
+def _text_node(mode: str, value: str, negate: bool) -> Query:
+    return where("name", "text", mode=mode, value=value, negate=negate)
+
+
+def _more_contacts(number: int, negate: bool) -> Query:
+    return where("num_contacts", "number_range", gt=number, negate=negate)
+
+
+def _opportunity(kind: str, inner: bool, outer: bool) -> Query:
+    is_kind = where(field("status_type", "opportunity"), "term", values=[kind], negate=inner)
+    return related("opportunity", is_kind, negate=outer)
+
+
+def _contact(inner: bool, outer: bool) -> Query:
+    return related("contact", related("contact_email", ANY, "contact", negate=inner), negate=outer)
+
+
+def _any(negate: bool) -> Query:
+    return {**ANY, "negate": negate}
+
+
+def _group(kind: str, nodes: list[Query], negate: bool) -> Query:
+    return (both if kind == "and" else either)(*nodes, negate=negate)
+
+
+def _groups(below: st.SearchStrategy[Query]) -> st.SearchStrategy[Query]:
+    return st.builds(_group, st.sampled_from(("and", "or")), st.lists(below, min_size=1, max_size=3), flags)
+
+
+flags = st.booleans()
+modes = st.sampled_from(("full_words", "beginning_of_words", "phrase", "exact_value"))
+leaves: st.SearchStrategy[Query] = st.one_of(
+    st.builds(_before, st.sampled_from(("date_created", "last_communication_date")), moments, flags),
+    st.builds(_since, moments),
+    st.builds(_exists, flags),
+    st.builds(_text_node, modes, st.sampled_from((*WORDS, "acme test", "test lead")), flags),
+    st.builds(_more_contacts, st.integers(0, 2), flags),
+    st.builds(_opportunity, st.sampled_from(KINDS), flags, flags),
+    st.builds(_contact, flags, flags),
+    st.builds(_any, flags),
 )
-queries = st.recursive(
-    leaves,
-    lambda below: st.builds(
-        lambda group, nodes, negate: group(*nodes, negate=negate),
-        st.sampled_from((both, either)),
-        st.lists(below, min_size=1, max_size=3),
-        st.booleans(),
-    ),
-    max_leaves=8,
-)
+queries = st.recursive(leaves, _groups, max_leaves=8)
 
 
 def holds(query: Query, lead: Any) -> bool:
@@ -82,9 +91,9 @@ def _plain(query: Query, it: Any) -> bool:
         case "match_all":
             return True
         case "and":
-            return all([holds(each, it) for each in query["queries"]])
+            return all(holds(each, it) for each in query["queries"])
         case "or":
-            return any([holds(each, it) for each in query["queries"]])
+            return any(holds(each, it) for each in query["queries"])
         case "has_related":
             key = {"opportunity": "opportunities", "contact": "contacts", "contact_email": "emails"}
             return any(holds(query["related_query"], each) for each in it[key[query["related_object_type"]]])

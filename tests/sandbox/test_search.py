@@ -98,7 +98,8 @@ def test_pages_have_a_largest_size(close: Close) -> None:
 
 
 def test_a_search_needs_a_query(close: Close) -> None:
-    for body in ({}, {"query": None}, {"query": {}}):
+    bodies: list[dict[str, Any]] = [{}, {"query": None}, {"query": {}}]
+    for body in bodies:
         answer = close.http.post("data/search/", json=body)
         assert answer.json() == {"field-errors": {"query": "This field is required."}, "errors": []}
 
