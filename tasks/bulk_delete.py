@@ -203,10 +203,10 @@ def wait(
             show(job)
             if job.finished:
                 return Finished(job, polls)
-        seconds = pace.next(job, clock())
-        if clock() + seconds > deadline:
+        now = clock()
+        if now >= deadline:
             raise Stop(Outcome.STILL_RUNNING, _still_running(bulk_delete_id, job, patience))
-        sleep(seconds)
+        sleep(min(pace.next(job, now), deadline - now))  # the last question is asked at the deadline itself
 
 
 @dataclass

@@ -26,6 +26,9 @@ HEADLINES = {
     Outcome.CANCELLED: "Cancelled",
 }
 
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, among them those that turn the reading direction, so that a text looks like another one."""
+
 
 class Report(BaseModel):
     """What a run did. The field names are a contract: ``lead-cleanup run --json`` prints them."""
@@ -95,7 +98,9 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
     planned, processed, total = plan.counts.planned, job.processed, job.total
     if job.status != BulkStatus.DONE:
         return Outcome.FAILED, f"Close reports {job.status} after {processed} of {total} leads."
-    if total is None or processed < total:
+    if total is None:
+        return Outcome.FAILED, f"Close says done, but not how many leads it had to delete; it deleted {processed}."
+    if processed < total:
         return (
             Outcome.FAILED,
             f"Close says done, but deleted only {processed} of the {total} leads that it had counted.",
@@ -139,15 +144,15 @@ def sample_rows(plan: Plan) -> list[dict[str, str]]:
             "status": escape(lead.status),
             "last communication": lead.last_communication,
             "lead": lead.id,
-            "url": lead.url if lead.url.startswith("https://") or lead.url.startswith("http://127.0.0.1") else "",
+            "url": lead.url if lead.url.startswith(("https://", "http://127.0.0.1:")) else "",
         }
         for lead in plan.sample
     ]
 
 
 def escape(text: str) -> str:
-    """Customer text that does nothing in markdown, HTML or a spreadsheet, and stays on one line."""
-    line = html.escape(" ".join(text.split()), quote=False)
+    """Customer text that does nothing in markdown, HTML or a spreadsheet, and stays on one line, read in its order."""
+    line = html.escape(" ".join(CONTROLS.sub(" ", text).split()), quote=False)
     line = re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", line)
     return f"'{line}" if line[:1] in {"=", "-", "@"} or line[:2] == "\\+" else line
 

@@ -1,0 +1,172 @@
+"""What a person sees: verdicts, counts, and customer text that does nothing."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tasks.close.resources import BulkDelete
+from tasks.outcomes import Outcome
+from tasks.plan import Counts, Plan, SampleLead
+from tasks.report import Report, escape, of_plan, sample_rows, verdict
+
+AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
+HOSTILE = "[x](javascript:alert(1)) | =HYPERLINK(\u2026)"
+
+
+def plan(planned: int = 10, *sample: SampleLead) -> Plan:
+    counts = Counts(total=1000, matched=planned + 5, kept={"status": 5, "total": 5}, planned=planned)
+    return Plan(
+        organization_id="orga_1",
+        organization="Acme",
+        user_id="user_1",
+        as_of=AS_OF,
+        s_query={"type": "id", "value": "lead_1"},
+        counts=counts,
+        sample=sample,
+    )
+
+
+def job(status: str | None, processed: int, total: int | None, **more: Any) -> BulkDelete:
+    counters = {"n_leads": total, "n_leads_processed": processed, "n_objects": total, "n_objects_processed": processed}
+    return BulkDelete.model_validate({"id": "bulkdelete_1", "status": status, **counters, **more})
+
+
+# --- verdict ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "processed", "total", "remaining", "outcome", "said"),
+    [
+        ("done", 10, 10, 0, Outcome.DELETED, r"10 leads are deleted\.$"),
+        ("done", 7, 7, 0, Outcome.DELETED, "7 leads are deleted. 3 had changed since the plan and were spared"),
+        ("done", 0, 0, 0, Outcome.DELETED, "0 leads are deleted. 10 had changed"),
+        ("done", 10, 10, 1, Outcome.FAILED, "1 still match"),
+        ("done", 9, 10, 0, Outcome.FAILED, "deleted only 9 of the 10"),
+        ("done", 11, 11, 0, Outcome.FAILED, "1 more than the 10 planned"),
+        ("done", 10, None, 0, Outcome.FAILED, "not how many"),
+        ("error", 10, 10, 0, Outcome.FAILED, "Close reports error after 10 of 10"),
+        ("error", 3, 10, 7, Outcome.FAILED, "Close reports error after 3 of 10"),
+        ("paused", 10, 10, 0, Outcome.FAILED, "Close reports paused"),
+        ("complete", 10, 10, 0, Outcome.FAILED, "Close reports complete"),
+        (None, 10, 10, 0, Outcome.FAILED, "Close reports None"),
+    ],
+)
+def test_only_done_with_everything_it_counted_and_nothing_left_is_a_success(
+    status: str | None, processed: int, total: int | None, remaining: int, outcome: Outcome, said: str
+):
+    """Elsewhere jobs were green though rows had been rejected, and an unknown status was read as the end."""
+    found, message = verdict(plan(), job(status, processed, total), remaining)
+
+    assert found is outcome
+    assert re.search(said, message)
+
+
+# --- the report -------------------------------------------------------------------------------------------------------
+
+FULL = Report(
+    outcome=Outcome.DELETED,
+    message="10 leads are deleted.",
+    **of_plan(plan()),
+    bulk_delete_id="bulkdelete_1",
+    processed=10,
+    remaining=0,
+    polls=3,
+    flow_run_id="1b2c",
+)
+
+
+def test_the_field_names_are_a_contract():
+    contract = "outcome message organization_id as_of digest s_query matched kept planned total bulk_delete_id "
+    contract += "processed remaining polls backup flow_run_id"
+
+    assert list(Report.model_fields) == contract.split()
+    assert FULL.as_of == "2026-03-31T10:20:30.456Z"
+    assert FULL.digest == plan().digest
+    assert Report.model_validate_json(FULL.model_dump_json()) == FULL
+
+
+def test_counts_go_from_all_to_what_is_left():
+    assert FULL.counts() == [
+        ("Leads in all", 1000),
+        ("Matched", 15),
+        ("Kept by status", 5),
+        ("Kept", 5),
+        ("Planned", 10),
+        ("Deleted by Close", 10),
+        ("Still matching", 0),
+    ]
+    assert Report(outcome=Outcome.REFUSED, message="No.").counts() == []
+
+
+def test_markdown_says_the_outcome_first_and_has_a_table():
+    lines = FULL.markdown(["A note | with *signs*."]).splitlines()
+
+    assert lines[0] == "## Deleted"
+    assert lines[2] == "10 leads are deleted."
+    assert "| Leads in all | 1,000 |" in lines
+    assert "| Still matching | 0 |" in lines
+    assert "| Bulk delete | bulkdelete\\_1 |" in lines
+    assert "> A note \\| with \\*signs\\*." in lines
+
+
+def test_a_report_of_a_run_without_a_plan_can_be_shown():
+    shown = Report(outcome=Outcome.REFUSED, message="There is no lead status 'x'\n# Deleted").markdown()
+
+    assert shown.startswith("## Refused: nothing was deleted\n\nThere is no lead status 'x' \\# Deleted\n")
+
+
+# --- customer text ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Acme Inc.", "Acme Inc."),
+        ("", ""),
+        (HOSTILE, "\\[x\\]\\(javascript:alert\\(1\\)\\) \\| =HYPERLINK\\(\u2026\\)"),
+        ("<script>alert(1)</script>", "&lt;script&gt;alert\\(1\\)&lt;/script&gt;"),
+        ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert\\(1\\)&gt;"),
+        ("&lt;b&gt;", "&amp;lt;b&amp;gt;"),
+        ("a\n\n# b\r\n| c |\u2028d\te", "a \\# b \\| c \\| d e"),
+        ("```\ncode\n```", "\\`\\`\\` code \\`\\`\\`"),
+        ("_a_ *b* ~~c~~ ![d](e)", "\\_a\\_ \\*b\\* \\~\\~c\\~\\~ \\!\\[d\\]\\(e\\)"),
+        ("back\\slash", "back\\\\slash"),
+        ("evil\u202etxt.exe\u2066 \u200f!", "evil txt.exe \\!"),
+        ("a\x00b\x1bc", "a b c"),
+        ("=1+1", "'=1\\+1"),
+        ("+1", "'\\+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM\\(A1\\)"),
+        ("\t=1", "'=1"),
+        ("\u202e=1", "'=1"),
+        ("\u05d0\u05d1\u05d2", "\u05d0\u05d1\u05d2"),
+        ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
+    ],
+)
+def test_customer_text_does_nothing(text: str, shown: str):
+    """Leads come from web forms: a name can be a link, a formula, a table, or a text that reads backwards."""
+    assert escape(text) == shown
+
+
+def test_the_sample_is_safe_to_show():
+    rows = sample_rows(
+        plan(
+            2,
+            SampleLead(id="lead_1", name=HOSTILE, status="*Junk*", url="https://app.close.com/lead/lead_1/"),
+            SampleLead(id="lead_2", name="B", last_communication="2025-01-01", url="javascript:alert(1)"),
+            SampleLead(id="lead_3", url="http://127.0.0.1:8765/lead/lead_3/"),
+            SampleLead(id="lead_4", url="http://127.0.0.1.example.com/"),
+        )
+    )
+
+    assert rows[0]["name"] == escape(HOSTILE)
+    assert rows[0]["status"] == "\\*Junk\\*"
+    assert rows[0]["last communication"] == "never"
+    assert [row["url"] for row in rows] == [
+        "https://app.close.com/lead/lead_1/",
+        "",
+        "http://127.0.0.1:8765/lead/lead_3/",
+        "",
+    ]

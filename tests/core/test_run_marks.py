@@ -1,0 +1,40 @@
+"""The instant a run stands for, and names for keys."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID, uuid4
+
+import pytest
+
+from tasks.run import cut_off, slug
+
+TICK = datetime(2026, 3, 31, 6, 0, 0, 987654, tzinfo=UTC)
+
+
+def test_the_cut_off_is_the_start_to_the_second_marked_with_the_run():
+    assert cut_off(UUID(int=1_000_042), TICK) == datetime(2026, 3, 31, 6, 0, 0, 42000, tzinfo=UTC)
+    assert cut_off(UUID(int=999), TICK) == datetime(2026, 3, 31, 6, 0, 0, 999000, tzinfo=UTC)
+
+
+def test_it_is_the_same_for_every_attempt_wherever_it_runs():
+    run, tokyo = uuid4(), timezone(timedelta(hours=9))
+
+    assert cut_off(run, TICK) == cut_off(run, TICK.astimezone(tokyo)) == cut_off(run, TICK.replace(microsecond=0))
+    assert cut_off(run, TICK.astimezone(tokyo)).tzinfo is UTC
+
+
+def test_two_runs_of_one_tick_differ():
+    assert cut_off(UUID(int=7), TICK) != cut_off(UUID(int=8), TICK)
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (("lead-cleanup", "Acme, Inc.", "stale leads"), "lead-cleanup-acme-inc-stale-leads"),
+        (("a", "", "b"), "a-b"),
+        (("Größe & Söhne", "x"), "gr-e-s-hne-x"),
+        (("--A__B--",), "a-b"),
+        (("株式会社",), ""),
+    ],
+)
+def test_slugs_are_lower_case_letters_digits_and_dashes(words: tuple[str, ...], key: str):
+    assert slug(*words) == key

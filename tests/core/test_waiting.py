@@ -1,0 +1,246 @@
+"""Waiting for a bulk delete, with a clock that only moves when somebody sleeps; and the mark by which it is known."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from close.scripted_close import Answer, ScriptedClose
+from prefect.logging import disable_run_logger
+from pydantic import SecretStr
+
+from tasks.bulk_delete import Pace, check_idle, has_mark, own, wait
+from tasks.close.client import CloseClient
+from tasks.close.resources import BulkDelete
+from tasks.close.settings import CloseSettings
+from tasks.outcomes import Outcome, Refused, Stop
+from tasks.plan import Counts, Plan
+
+AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
+
+
+def job(status: str | None = "processing", processed: int = 0, total: int | None = None, **more: Any) -> BulkDelete:
+    return BulkDelete.model_validate(answer(status, processed, total, **more))
+
+
+def answer(status: str | None, processed: int = 0, total: int | None = None, **more: Any) -> dict[str, Any]:
+    return {"id": "bulkdelete_1", "status": status, "n_leads": total, "n_leads_processed": processed, **more}
+
+
+def clauses(*instants: str) -> dict[str, Any]:
+    field = {"type": "regular_field", "object_type": "lead", "field_name": "date_created"}
+    bounds = [{"type": "moment_range", "before": {"type": "fixed_utc", "value": instant}} for instant in instants]
+    return {
+        "type": "and",
+        "queries": [{"type": "field_condition", "field": field, "condition": each} for each in bounds],
+    }
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.sleeps: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedClose]:
+    with ScriptedClose() as running, disable_run_logger():
+        yield running
+
+
+def waited(server: ScriptedClose, clock: Clock, minutes: float = 60) -> tuple[Any, list[str | None]]:
+    """What `wait` gives, and the statuses that it showed."""
+    shown: list[str | None] = []
+    settings = CloseSettings(api_url=server.url, api_key=SecretStr("api_0123456789abcdef.fedcba9876543210"))
+    with CloseClient(settings, sleep=clock.sleep, clock=clock, random=lambda: 0.0) as close:
+        patience = timedelta(minutes=minutes)
+        found = wait(
+            close, "bulkdelete_1", patience, lambda each: shown.append(each.status), sleep=clock.sleep, clock=clock
+        )
+    return found, shown
+
+
+# --- wait -------------------------------------------------------------------------------------------------------------
+
+
+def test_it_waits_until_close_says_done(server: ScriptedClose):
+    server.will_answer(
+        Answer(answer("created")),
+        Answer(answer("loading")),
+        Answer(answer("processing", 5, 10)),
+        Answer(answer("done", 10, 10)),
+    )
+
+    found, shown = waited(server, Clock())
+
+    assert (found.job.status, found.polls) == ("done", 4)
+    assert shown == ["created", "loading", "processing", "done"]
+
+
+@pytest.mark.parametrize("status", ["paused", "resuming", "complete", "DONE", None])
+def test_only_done_and_error_are_final(server: ScriptedClose, status: str | None):
+    """A status that we don't know is neither success nor the end."""
+    server.will_answer(Answer(answer(status, 10, 10)), Answer(answer("error", 10, 10)))
+
+    found, shown = waited(server, Clock())
+
+    assert (found.job.status, shown) == ("error", [status, "error"])
+
+
+def test_at_the_deadline_it_says_that_close_goes_on(server: ScriptedClose):
+    clock = Clock()
+    server.will_answer(*[Answer(answer("processing", 1, 1000))] * 100)
+
+    with pytest.raises(Stop, match=r"(?s)1 of 1000 leads.*goes on deleting.*will not start another") as caught:
+        waited(server, clock, minutes=1)
+
+    assert caught.value.outcome is Outcome.STILL_RUNNING
+    assert clock.now == pytest.approx(1060)  # asked a last time at the deadline, and not slept beyond it
+
+
+def test_what_ends_just_before_the_deadline_is_seen(server: ScriptedClose):
+    clock = Clock()
+    server.will_answer(Answer(answer("processing", 1, 10**6)), Answer(answer("done", 10, 10)))
+
+    found, _ = waited(server, clock, minutes=1 / 600)
+
+    assert found.job.status == "done"
+    assert clock.now == pytest.approx(1000.1)
+
+
+def test_close_being_away_does_not_end_the_wait(server: ScriptedClose):
+    server.will_answer(*[Answer(status=503)] * 4, Answer(answer("done", 3, 3)))
+    clock = Clock()
+
+    found, _ = waited(server, clock)
+
+    assert found.job.status == "done"
+
+
+def test_a_job_that_has_vanished_is_unknown(server: ScriptedClose):
+    server.will_answer(Answer(answer("processing", 1, 3)), Answer({"error": "gone"}, status=404))
+
+    with pytest.raises(Stop, match="no longer knows bulk delete bulkdelete_1") as caught:
+        waited(server, Clock())
+
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+# --- pace -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seen", "elapsed", "seconds"),
+    [
+        (None, 0, 0.5),
+        (None, 10, 5),
+        (None, 1000, 30),
+        (job(), 10, 5),
+        (job(total=100), 10, 5),
+        (job(processed=50, total=100), 10, 5),
+        (job(processed=99, total=100), 99, 0.5),
+        (job(processed=1, total=1_000_000), 10, 30),
+        (job(processed=100, total=100), 10, 0.5),
+        (job(processed=101, total=100), 10, 0.5),
+    ],
+)
+def test_it_asks_soon_when_the_end_is_near_and_rarely_when_it_is_far(
+    seen: BulkDelete | None, elapsed: float, seconds: float
+):
+    assert Pace(started=1000).next(seen, 1000 + elapsed) == pytest.approx(seconds)
+
+
+# --- the mark ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "instants",
+    [
+        ("2026-03-31T10:20:30.456Z",),
+        ("2026-03-31T10:20:30.456000+00:00",),
+        ("2026-03-31T10:20:30.456",),
+        ("2026-03-31T12:20:30.456+02:00",),
+        ("sometime", "2020-01-01T00:00:00Z", "2026-03-31T10:20:30.456Z"),
+    ],
+)
+def test_the_mark_is_found_in_whatever_spelling(instants: tuple[str, ...]):
+    assert has_mark(job(s_query=clauses(*instants)), AS_OF)
+
+
+@pytest.mark.parametrize(
+    "s_query",
+    [
+        None,
+        {},
+        {"type": "and", "queries": []},
+        {"type": "near", "value": "2026-03-31T10:20:30.456Z"},
+        clauses("2026-03-31T10:20:30.457Z"),
+        clauses("2026-03-31T10:20:30Z"),
+        clauses("2026-03-31"),
+    ],
+)
+def test_other_bulk_deletes_dont_have_it(s_query: dict[str, Any] | None):
+    assert not has_mark(job(s_query=s_query), AS_OF)
+
+
+PLAN = Plan(
+    organization_id="orga_1",
+    organization="Acme",
+    user_id="user_1",
+    as_of=AS_OF,
+    s_query=clauses("2026-03-31T10:20:30.456Z"),
+    counts=Counts(total=100, matched=1, kept={"total": 0}, planned=1),
+)
+
+
+def ours(**more: Any) -> BulkDelete:
+    body = answer("processing", s_query=PLAN.s_query, organization_id="orga_1", created_by="user_1")
+    return BulkDelete.model_validate({**body, **more})
+
+
+def test_our_own_bulk_delete_is_found_among_others():
+    other = job(s_query=clauses("2026-03-31T10:20:30.999Z"))
+
+    assert own([other, ours()], PLAN) == ours()
+    assert own([ours(created_by=None, organization_id=None)], PLAN) is not None
+    assert own([other], PLAN) is None
+    assert own([], PLAN) is None
+
+
+@pytest.mark.parametrize(
+    "jobs",
+    [
+        [ours(), ours()],
+        [ours(created_by="user_2")],
+        [ours(organization_id="orga_2")],
+        [ours(s_query=clauses("2026-03-31T10:20:30.456Z", "2020-01-01T00:00:00Z"))],
+    ],
+)
+def test_our_mark_on_something_else_is_unknown(jobs: list[BulkDelete]):
+    with pytest.raises(Stop) as caught:
+        own(jobs, PLAN)
+
+    assert caught.value.outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize("status", ["created", "loading", "processing", "paused", "resuming", "queued", None])
+def test_an_unfinished_bulk_delete_of_somebody_else_refuses(status: str | None):
+    with pytest.raises(Refused, match="Wait until it has finished"):
+        check_idle([job("done"), job(status)])
+
+
+def test_one_that_has_been_paused_for_more_than_a_week_is_given_up():
+    now = datetime.now(UTC)
+
+    check_idle([job("paused", date_updated=now - timedelta(days=8)), job("error"), job("done")])
+    with pytest.raises(Refused):
+        check_idle([job("paused", date_updated=now - timedelta(days=6))])
+    with pytest.raises(Refused):
+        check_idle([job("processing", date_updated=now - timedelta(days=8))])
