@@ -4,8 +4,7 @@ Importing this module imports Prefect, which takes seconds: commands do it when 
 """
 
 import logging
-from contextlib import suppress
-from functools import cache
+import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +14,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact, FlowRun, State
 from prefect.exceptions import PrefectException
+from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
@@ -27,7 +27,7 @@ from prefect.utilities.urls import url_for
 from flows.commands.parameters import Parameters
 from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
-from tasks import ledger
+from tasks.ending import report_of
 from tasks.quiet import hush
 from tasks.report import Report
 
@@ -37,24 +37,36 @@ SERVER_STARTS_WITHIN = 90  # seconds
 ENGINE = ("prefect.flow_runs", "prefect.task_runs")
 
 
-UNREACHABLE = (PrefectException, httpx.HTTPError)
+LOST = (PrefectException, httpx.HTTPError)
+"""What Prefect's client raises when its server goes away."""
+
+
+class NoServer(Exception):
+    """There is no Prefect server to run with; nothing was run."""
 
 
 class Defect(Exception):
-    """The run ended without a report: neither it nor Close foresaw what happened."""
+    """The run ended without a report: nobody foresaw what happened."""
 
 
 class _Said(logging.Handler):
     """Our own messages, and warnings of others, as plain lines on stderr.
 
     What Prefect's engine says of every run and task is left out, unless it is an exception that nobody foresaw.
+    Remembers the bulk delete that our messages spoke of: it goes on when this process is interrupted, whereas a
+    temporary server, which has the record, is interrupted with it.
     """
 
+    bulk_delete_id: str | None = None
+
     def emit(self, record: logging.LogRecord) -> None:
+        """Say it, if it is to be said."""
         ours = record.pathname.startswith(OURS)
         chatter = record.name.startswith(ENGINE) and not record.exc_info
         if not ours and (chatter or record.levelno < logging.WARNING):
             return
+        if found := re.search(r"\bbulkdelete_\w+", record.getMessage()):
+            self.bulk_delete_id = found[0]
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.title()}: "
         for line in f"{prefix}{_formatter.format(record)}".splitlines():
             say(line)
@@ -63,24 +75,36 @@ class _Said(logging.Handler):
 _formatter = logging.Formatter("%(message)s")
 
 
-@cache
+_said = _Said()
+
+
+def bulk_delete_spoken_of() -> str | None:
+    """The bulk delete that this process has started or found, as far as its messages tell."""
+    return _said.bulk_delete_id
+
+
 def speak_plainly() -> None:
-    """Replace Prefect's console log by `_Said`, once."""
+    """Say our own messages in place of Prefect's console log."""
     root = logging.getLogger()
-    for handler in list(root.handlers):
+    for handler in [each for each in root.handlers if isinstance(each, PrefectConsoleHandler)]:
         root.removeHandler(handler)
-    root.addHandler(_Said())
+    root.addHandler(_said)
     logging.getLogger("tasks").setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a message that doesn't reach the server is no news to whoever reads this one
     hush()
 
 
 def need_server(reason: str | None) -> None:
     """Have a Prefect server: the one that is set, or else a temporary one that lives as long as this process.
 
-    Raises `Usage` if there is none and a lasting one is needed, for *reason*: a sentence. Raises RuntimeError if the
-    temporary one doesn't start.
+    Raises `Usage` if there is none and a lasting one is needed, for *reason*: a sentence. Raises `NoServer` if the one
+    that is set doesn't answer, or the temporary one doesn't start.
     """
-    if PREFECT_API_URL.value():
+    if url := PREFECT_API_URL.value():
+        with get_client(sync_client=True) as prefect:
+            problem = prefect.api_healthcheck()
+        if problem:
+            raise NoServer(f"The Prefect server at {url} can't be reached: check PREFECT_API_URL, and that it runs.")
         return
     if reason or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         why = reason or "A run needs a Prefect server."
@@ -88,7 +112,10 @@ def need_server(reason: str | None) -> None:
     server = SubprocessASGIServer()
     if not server.running:
         say("No Prefect server is set: starting a temporary one, which takes about 15 seconds …")
-        server.start(timeout=SERVER_STARTS_WITHIN)
+        try:
+            server.start(timeout=SERVER_STARTS_WITHIN)
+        except (RuntimeError, httpx.HTTPError) as error:
+            raise NoServer(f"The temporary Prefect server doesn't start: {error}") from None
 
 
 class Execution:
@@ -107,23 +134,14 @@ class Execution:
         # A heartbeat is for automations that restart what died; it costs a second at the end of every run.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             state: State[Any] = observed(**given, cleanup=cleanup, return_state=True)
-            report: object = state.result(raise_on_failure=False)
-        if not isinstance(report, Report):
+            report = report_of(state)
+        if report is None:
             raise Defect(str(state.message or state.name))
         return report
 
     def _note(self, flow: object, flow_run: FlowRun, state: object) -> None:
         del flow, state
         self.run_id = flow_run.id
-
-    def bulk_delete_id(self) -> str | None:
-        """The bulk delete that the run has started, as far as its record tells."""
-        if self.run_id is None:
-            return None
-        with suppress(PrefectException, httpx.HTTPError, RuntimeError):
-            record = ledger.read(self.run_id)
-            return record.bulk_delete_id if record else None
-        return None
 
 
 def run_url(run_id: str | None) -> str | None:

@@ -4,15 +4,15 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.commands.cleanups import parameters_of
 from flows.commands.flags import Given
 from flows.commands.terminal import Usage
 from tasks.plan import rules_dropped
-from tasks.policy import Keep, Limits, Match, TimeZone, problems
+from tasks.policy import Expected, Keep, Limits, Match, Sample, TimeZone, problems
 
 
 class Parameters(BaseModel):
@@ -24,8 +24,8 @@ class Parameters(BaseModel):
     keep: Keep = Keep()
     limits: Limits = Limits()
     dry_run: bool = True
-    expect: Annotated[int, Field(ge=0)] | None = None
-    sample: Annotated[int, Field(ge=0, le=100)] = 25
+    expect: Expected = None
+    sample: Sample = 25
     time_zone: TimeZone = "UTC"
 
 

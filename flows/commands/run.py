@@ -60,13 +60,16 @@ def execute(
         engine.need_server(needs_server)
         report = execution.run(parameters, cleanup)
     except KeyboardInterrupt:
-        say(_interrupted(execution.bulk_delete_id()))
+        say(_interrupted(parameters.dry_run, engine.bulk_delete_spoken_of()))
         return INTERRUPTED
-    except engine.UNREACHABLE as error:
-        say(f"The Prefect server can't be used ({error}): check PREFECT_API_URL and that the server runs.")
+    except engine.NoServer as error:
+        say(str(error))
+        return FAILED
+    except engine.LOST as error:
+        say(f"The Prefect server was lost while the run was under way ({error}). {_left(execution.run_id)}")
         return FAILED
     except engine.Defect as error:
-        say(f"The run failed in a way that it doesn't know: {error}")
+        say(f"The run ended in a way that nobody foresaw: {error} {_left(execution.run_id)}")
         return FAILED
     if as_json:
         put(report.model_dump_json())
@@ -75,7 +78,12 @@ def execute(
     return report.outcome.exit_code
 
 
-def _interrupted(bulk_delete_id: str | None) -> str:
-    if bulk_delete_id:
-        return f"Interrupted. Close goes on with bulk delete {bulk_delete_id}: look at it in Close."
-    return "Interrupted before a bulk delete was recorded."
+def _left(run_id: object) -> str:
+    return f"Look at run {run_id or 'in Prefect'}, and at the bulk deletes in Close, before you run it again."
+
+
+def _interrupted(dry_run: bool, bulk_delete_id: str | None) -> str:
+    if dry_run:
+        return "Interrupted. Nothing was deleted."
+    what = f"bulk delete {bulk_delete_id}" if bulk_delete_id else "a bulk delete, if it had begun one"
+    return f"Interrupted. Close goes on with {what}: look at the bulk deletes in Close before you run this again."
