@@ -4,16 +4,13 @@ Needs a Close API key: ``CLOSE_API_KEY``, or a Prefect Secret block that ``CLOSE
 unless ``dry_run`` is turned off.
 """
 
-from typing import Annotated
-
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from tasks.bulk_delete import adopt_bulk_delete, read_record, start_bulk_delete, wait_for_bulk_delete
 from tasks.ending import Ending
 from tasks.plan import decide
-from tasks.policy import Keep, Limits, Match, TimeZone
+from tasks.policy import CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.preview import count_remaining, make_plan
 from tasks.publish import publish_plan, recall_plan
 from tasks.report import Report
@@ -25,13 +22,25 @@ def lead_cleanup(
     match: Match,
     keep: Keep = Keep(),
     limits: Limits = Limits(),
-    dry_run: Annotated[bool, Field(title="Dry run", description="Plan only; delete nothing.")] = True,
-    expect: Annotated[int | None, Field(ge=0, description="Stop unless exactly this many leads are planned.")] = None,
-    sample: Annotated[int, Field(ge=0, le=100, description="How many planned leads to show by name.")] = 25,
-    time_zone: Annotated[TimeZone, Field(description="Where days begin, for local dates in queries.")] = "UTC",
-    cleanup: Annotated[str | None, Field(description="Name in artifacts, instead of the deployment's.")] = None,
+    dry_run: bool = True,
+    expect: Expected = None,
+    sample: Sample = 25,
+    time_zone: TimeZone = "UTC",
+    cleanup: CleanupName = None,
 ) -> State[Report]:
-    """Delete the leads that meet all of *match* and none of *keep*, if they are within *limits*."""
+    """Delete the leads that meet all of *match* and none of *keep*, if they are within *limits*.
+
+    Args:
+        match: What a lead must meet to be deleted.
+        keep: What protects a lead.
+        limits: How much a run may do.
+        dry_run: Plan only; delete nothing.
+        expect: Stop unless exactly this many leads are planned.
+        sample: How many of the planned leads to show by name. 0 keeps names out of Prefect altogether.
+        time_zone: Where days begin, for local dates in Smart Views and queries.
+        cleanup: Name in artifacts and run names, instead of the deployment's.
+
+    """
     with Ending(this_run(cleanup)) as end:
         record = read_record(end.run)
         if record is None:

@@ -17,8 +17,10 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
@@ -68,7 +70,12 @@ CustomValues = Annotated[list[Name | int | float | bool], BeforeValidator(_value
 CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
 Months = Annotated[int, Field(ge=1, le=MAX_MONTHS)]
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS)]
+
+# The flow's own parameters that aren't models; here, so that the flow and the command line agree.
+Expected = Annotated[int, Field(ge=0)] | SkipJsonSchema[None]
+Sample = Annotated[int, Field(ge=0, le=100)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
+CleanupName = Name | SkipJsonSchema[None]
 
 
 def _drop_default(schema: dict[str, Any]) -> None:
@@ -102,6 +109,17 @@ class Policy(BaseModel):
                 raise ValueError(f"{name}: true is no value for it; write the value that you mean")
             given[name] = None if field.annotation is not bool and value is False else value
         return given
+
+    @model_serializer(mode="wrap")
+    def _set_only(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not set, so that the form's defaults and the stored parameters hold no nulls.
+
+        A default that was turned off stays as null: left out, it would come back.
+        """
+        fields = type(self).model_fields
+        return {
+            name: value for name, value in write(self).items() if value is not None or fields[name].default is not None
+        }
 
 
 class Match(Policy):

@@ -47,7 +47,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
                 kept,
                 *(f"> {note}" for note in plan.notes),
                 f"Seen by {plan.seen_by} on {plan.as_of:%Y-%m-%d %H:%M} UTC. Digest `{plan.digest}`.",
-                f"```json\n{json.dumps(plan.s_query, indent=2)}\n```",
+                f"```json\n{json.dumps(plan.s_query)}\n```",
             ]
         ),
     )

@@ -1,7 +1,6 @@
 """The report of a run: one frozen value, and what it looks like to a person. Pure; publishing is in `tasks.publish`."""
 
 import html
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -61,8 +60,6 @@ class Report(BaseModel):
         """The report as markdown. Holds counts and ids, never the name of a lead."""
         blocks = [f"## {self.headline}", escape(self.message), _table(self.rows())]
         blocks += [f"> {escape(note)}" for note in notes]
-        if self.s_query is not None:
-            blocks.append(f"```json\n{json.dumps(self.s_query, indent=2)}\n```")
         return "\n\n".join(blocks) + "\n"
 
     def rows(self) -> list[tuple[str, str]]:
@@ -73,6 +70,7 @@ class Report(BaseModel):
             ("Bulk delete", self.bulk_delete_id),
             ("Backup", self.backup),
             ("Run", self.flow_run_id),
+            ("Digest of the query", self.digest),
         ]
         numbers = [(name, f"{number:,}") for name, number in self.counts()]
         return numbers + [(name, text) for name, text in texts if text is not None]
@@ -82,7 +80,7 @@ class Report(BaseModel):
         kept = self.kept or {}
         rules = [(f"Kept by {words(rule)}", number) for rule, number in kept.items() if rule != "total"]
         counts = [
-            ("All", self.total),
+            ("Leads in all", self.total),
             ("Matched", self.matched),
             *rules,
             ("Kept", kept.get("total")),
