@@ -94,7 +94,7 @@ def _body(request: Request, raw: bytes) -> Body:
         raise Invalid("Send JSON, with the header Content-Type: application/json.")
     try:
         data: Json = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Invalid("The request contains invalid JSON.") from None
     if not isinstance(data, dict):
         raise Invalid("JSON data must be a dict.")

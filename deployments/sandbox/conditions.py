@@ -170,20 +170,18 @@ def _now(_: Body, asker: Asker) -> datetime:
 
 def _fixed_local_date(body: Body, asker: Asker) -> datetime:
     text = body.required_text("value")
+    end = body.choice("which", ("start", "end"), "start") == "end"
     try:
-        day = date.fromisoformat(text)
-    except ValueError:
+        return start_of_day(date.fromisoformat(text) + timedelta(days=1 if end else 0), asker.offset)
+    except (ValueError, OverflowError):
         raise body.invalid("value", "Could not parse date") from None
-    if body.choice("which", ("start", "end"), "start") == "end":
-        day += timedelta(days=1)
-    return start_of_day(day, asker.offset)
 
 
 def _fixed_utc(body: Body, asker: Asker) -> datetime:
     text = body.required_text("value")
     try:
         value = read_moment(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise body.invalid("value", "Could not parse datetime") from None
     digits = text.partition(".")[2].partition("+")[0].partition("-")[0].removesuffix("Z")
     if len(digits) > 3 and asker.behaviour.fixed_utc_microseconds == "refused":
@@ -205,14 +203,15 @@ def _offset(body: Body, asker: Asker) -> datetime:
     if sign is None:
         raise body.invalid("direction", "Not a valid choice.")
     which = body.choice("which_day_end", ("start", "end"), "")
+    exact = not which or any(units[unit] for unit in ("hours", "minutes", "seconds"))  # see the README
     try:
         local = base + asker.offset + sign * _delta(units)
+        if exact:
+            return local - asker.offset
+        day = local.astimezone(UTC).date() + timedelta(days=1 if which == "end" else 0)
+        return start_of_day(day, asker.offset)
     except (OverflowError, ValueError):
         raise Invalid("The offset is too large.", body.path) from None
-    if not which or any(units[unit] for unit in ("hours", "minutes", "seconds")):
-        return local - asker.offset  # an offset below a day is exact: see the README
-    day = local.astimezone(UTC).date() + timedelta(days=1 if which == "end" else 0)
-    return start_of_day(day, asker.offset)
 
 
 def _delta(units: dict[str, int]) -> relativedelta:

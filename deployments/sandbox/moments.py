@@ -45,7 +45,7 @@ def event_wire(moment: datetime) -> str:
 def read_moment(text: str, offset: timedelta = timedelta(0)) -> datetime:
     """Read an ISO date or datetime; without a zone it is taken to be local, *offset* east of UTC.
 
-    Raises ValueError when *text* is no date.
+    Raises ValueError when *text* is no date, OverflowError when it is out of the calendar.
     """
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) - offset if moment.tzinfo is None else moment.astimezone(UTC)

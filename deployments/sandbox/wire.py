@@ -25,6 +25,7 @@ URL_NOT_FOUND = (
 )
 REQUIRED = "This field is required."
 NO_SUCH_OBJECT = "Object does not exist."
+LARGEST = 2**53  # the whole numbers that JSON can be trusted with
 
 
 class ApiError(Exception):
@@ -94,9 +95,17 @@ class Body:
     def text(self, key: str) -> str | None:
         """A string, or None when absent or null."""
         value = self.data.get(key)
-        if value is None or isinstance(value, str):
-            return value
-        raise self.invalid(key, "Value must be of basestring type.")
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise self.invalid(key, "Value must be of basestring type.")
+        return self._storable(key, value)
+
+    def _storable(self, key: str, value: str) -> str:
+        """*value*, if it can be written as UTF-8: JSON can spell halves of characters, a database can't."""
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise self.invalid(key, "Value must be valid Unicode.")
+        return value
 
     def required_text(self, key: str) -> str:
         """A string that must be there and not empty."""
@@ -130,6 +139,8 @@ class Body:
             return None
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.invalid(key, "Value must be of int type.")
+        if abs(value) > LARGEST:
+            raise self.invalid(key, f"The value must not be larger than {LARGEST}.")
         if minimum is not None and value < minimum:
             raise self.invalid(key, f"The value must be at least {minimum}.")
         return value
@@ -141,6 +152,8 @@ class Body:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.invalid(key, "Value must be of float type.")
+        if not abs(value) <= LARGEST:  # not a number isn't either
+            raise self.invalid(key, f"The value must not be larger than {LARGEST}.")
         return value
 
     def moment(self, key: str) -> datetime | None:
@@ -150,7 +163,7 @@ class Body:
             return None
         try:
             return read_moment(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise self.invalid(key, "Could not parse datetime") from None
 
     def object(self, key: str) -> Body | None:
@@ -193,7 +206,7 @@ class Body:
         for position, item in enumerate(self.array(key)):
             if not isinstance(item, str):
                 raise Invalid("Value must be of basestring type.", (*self.path, key, position))
-            items.append(item)
+            items.append(self._storable(key, item))
         return items
 
     def rest(self, known: Iterable[str]) -> JsonObject:

@@ -1,5 +1,6 @@
 """Every node, condition and moment of Advanced Filtering finds the leads it should, and only those."""
 
+import json
 from typing import Any
 
 import pytest
@@ -299,3 +300,38 @@ def test_a_query_nested_beyond_reason_is_refused(close: Close) -> None:
         node = both(node)
 
     assert "too deeply" in str(close.refused(node))
+
+
+def test_long_groups_are_no_trouble(close: Close) -> None:
+    ids = close.load(*({"name": f"lead {number}"} for number in range(5)))
+    others = [{"type": "id", "value": f"lead_{number}"} for number in range(1500)]
+    names = [where("name", "text", value=f"x{number}") for number in range(1500)]
+
+    assert close.names(either(*others, {"type": "id", "value": ids[3]})) == ["lead 3"]
+    assert len(close.names(either(*others, {"type": "id", "value": ids[3]}, negate=True))) == 4
+    assert close.names(either(*names, where("name", "text", value="4"))) == ["lead 4"]
+    assert len(close.names(either(*names, negate=True))) == 5
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        where("num_calls", "number_range", gt=10**30),
+        where("num_calls", "number_range", gt=float("1e300")),
+        where("name", "text", value="half a \ud800 character"),
+        where("name", "term", values=["\ud800"]),
+        where(
+            "date_created", "moment_range", before={"type": "fixed_local_date", "value": "9999-12-31", "which": "end"}
+        ),
+        where("date_created", "moment_range", before=utc("0001-01-01T00:00:00+14:00")),
+        where("date_created", "moment_range", before=_ago("end", years=10**6)),
+        {"type": ["and"]},
+        {"type": "and", "queries": {}},
+        {"type": "and", "queries": [None]},
+    ],
+)
+def test_values_beyond_all_bounds_are_refused_not_a_crash(close: Close, node: dict[str, Any]) -> None:
+    body = json.dumps({"query": both(LEAD, node)})
+    answer = close.http.post("data/search/", content=body, headers={"content-type": "application/json"})
+
+    assert (answer.status_code, list(answer.json())) == (400, ["field-errors", "errors"])
