@@ -9,6 +9,8 @@ INSTALLED := .venv/installed
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+install: $(INSTALLED)  ## make the virtual environment .venv, with lead-cleanup in it
+
 demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with nothing to set up
 	@$(BIN)/lead-cleanup demo
 
@@ -50,4 +52,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-.PHONY: help demo test check fix server deploy worker lock clean
+.PHONY: help install demo test check fix server deploy worker lock clean
