@@ -1,0 +1,219 @@
+"""Bad input gets one line that says what is wrong and what to do, and costs nothing: not one request."""
+
+import json
+import socket
+
+import pytest
+from close_account import USER, CloseAccount, lead
+from terminal_session import Command
+
+CONTACTS = json.dumps({"type": "object_type", "object_type": "contact"})
+EVERYTHING = json.dumps({"type": "match_all"})
+OLDEST = json.dumps({"query": {"type": "id", "value": "lead_1"}, "results_limit": 50})
+
+
+@pytest.mark.parametrize("command", ["run", "query"])
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("", "set at least one criterion"),
+        ("junl", "There is no cleanup 'junl' in prefect.yaml; did you mean 'junk'?"),
+        ("junk another", "another"),
+        ("--match.stat Junk", "Did you mean --match.status?"),
+        ("--match.inactive-months 0", "match.inactive_months"),
+        ("--match.inactive-months -1", "match.inactive_months"),
+        ("--match.inactive-months soon", "--match.inactive-months"),
+        ("--match.inactive-months", "requires an argument"),
+        ("--match.name-words Acme,Inc", "is not one word"),
+        ("--match.email-domains example", "is not a whole domain"),
+        ("junk --limits.max-leads 0", "limits.max_leads"),
+        ("junk --limits.max-share 2", "limits.max_share"),
+        ("junk --time-zone Mars", "is not a time zone"),
+        ("--match.s-query {", "--match.s-query is not JSON"),
+        ("--match.s-query [1]", "not an object"),
+        ("--match.s-query @missing.json", "the file missing.json can't be read"),
+        (f"--match.s-query {CONTACTS}", "contact"),
+        (f"--match.s-query {EVERYTHING}", "every lead"),
+        (f"--match.s-query {OLDEST}", "limits.batch"),
+        ("--match.custom-fields source", "--match.custom-fields"),
+        ("junk --keep.lead-ids 42", "keep.lead_ids"),
+    ],
+)
+def test_wrong_parameters(lead_cleanup: Command, sandbox: CloseAccount, command: str, words: str, sentence: str):
+    said = lead_cleanup(command, *_split(words))
+
+    said.is_one_line(sentence)
+    assert sandbox.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [("junk --expect -1", "expect"), ("junk --sample 101", "sample"), ("junk --no-dry-rum", "--no-dry-run")],
+)
+def test_wrong_parameters_of_a_run(lead_cleanup: Command, sandbox: CloseAccount, words: str, sentence: str):
+    said = lead_cleanup("run", *_split(words))
+
+    said.is_one_line(sentence)
+    assert sandbox.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("CLOSE_API_KEY", "", "Settings, Developer, API Keys"),
+        ("CLOSE_API_KEY", "api key", "CLOSE_API_KEY"),
+        ("CLOSE_ACCESS_TOKEN", "token", "CLOSE_API_KEY and CLOSE_ACCESS_TOKEN are both set"),
+        ("CLOSE_API_URL", "http://example.com/api/v1/", "plain http"),
+        ("CLOSE_API_URL", "nowhere", "is not a URL"),
+        ("CLOSE_TIMEOUT", "0", "CLOSE_TIMEOUT"),
+    ],
+)
+@pytest.mark.parametrize("command", [["run", "junk"], ["query", "junk"], ["doctor"]])
+def test_wrong_settings(
+    lead_cleanup: Command,
+    sandbox: CloseAccount,
+    monkeypatch: pytest.MonkeyPatch,
+    command: list[str],
+    name: str,
+    value: str,
+    sentence: str,
+):
+    monkeypatch.setenv(name, value)
+
+    said = lead_cleanup(*command)
+
+    said.is_one_line(sentence)
+    assert sandbox.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--match.status Jnk", "There is no lead status 'Jnk'; did you mean 'Junk'?"),
+        ("--match.smart-view Stale", "There is no Smart View 'Stale'; did you mean 'Stale prospects'"),
+        ("--match.custom-fields.sorce x", "There is no lead custom field 'sorce'; did you mean 'source' or 'score'?"),
+        ("--match.custom-fields.source Nowhere", "has no choice 'Nowhere'"),
+        ("--match.smart-view My_leads", "depends on"),
+        ("--match.smart-view All_Leads", "every lead"),
+        ("--match.smart-view Untouched_leads_(old_search)", "legacy"),
+        ("--match.smart-view Follow_up", "give the id"),
+        ("junk --keep.status Customr", "did you mean 'Customer'"),
+    ],
+)
+def test_what_only_close_can_know_is_refused(lead_cleanup: Command, sandbox: CloseAccount, words: str, sentence: str):
+    said = lead_cleanup("query", *(word.replace("_", " ") if "-" not in word else word for word in words.split()))
+
+    said.is_one_line(sentence, code=3)
+    assert sandbox.writes() == []
+
+
+def test_an_unknown_command_names_the_nearest(lead_cleanup: Command):
+    said = lead_cleanup("rum")
+
+    said.is_one_line('Did you mean "run"?')
+
+
+def test_a_wrong_key_is_refused(lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLOSE_API_KEY", "api_wrong.key")
+
+    said = lead_cleanup("query", "junk")
+
+    said.is_one_line("CLOSE_API_KEY", code=3)
+    assert "wrong.key" not in said.err
+    assert sandbox.writes() == []
+
+
+def test_the_key_of_another_organization_is_refused(
+    lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CLOSE_ORGANIZATION_ID", "orga_expected")
+
+    said = lead_cleanup("query", "junk")
+
+    said.is_one_line("CLOSE_ORGANIZATION_ID is orga_expected", code=3)
+    assert sandbox.writes() == []
+
+
+def test_a_port_in_use_is_said(lead_cleanup: Command):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+
+        said = lead_cleanup("sandbox", "--port", port)
+
+    said.is_one_line(f"port {port} is in use")
+
+
+@pytest.mark.parametrize("words", ["--leads -1", "--leads-per-second 0", "--port 70000", "--leads many"])
+def test_a_sandbox_that_cannot_be(lead_cleanup: Command, words: str):
+    said = lead_cleanup("sandbox", *words.split())
+
+    said.is_one_line(words.split(maxsplit=1)[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--match.status Jnk", "did you mean 'Junk'?"),
+        ("--match.status Junk --expect 5", "--expect says 5"),
+        ("--match.smart-view Nothing", "There is no Smart View"),
+    ],
+)
+@pytest.mark.server
+def test_a_refused_run_prints_its_report_and_writes_nothing(
+    lead_cleanup: Command, sandbox: CloseAccount, prefect_server: str, words: str, sentence: str
+):
+    said = lead_cleanup("run", *words.split(), "--no-dry-run", "--json")
+
+    assert said.code == 3
+    assert said.json["outcome"] == "refused"
+    assert sentence in said.json["message"]
+    assert "Traceback" not in said.err
+    assert sandbox.writes() == []
+
+
+@pytest.mark.server
+def test_a_key_that_may_not_bulk_delete_is_refused(
+    lead_cleanup: Command, sandbox: CloseAccount, prefect_server: str, monkeypatch: pytest.MonkeyPatch
+):
+    sandbox.add(lead("Wrong", "Junk"), lead("Right"))
+    monkeypatch.setenv("CLOSE_API_KEY", USER)
+
+    said = lead_cleanup("run", "--match.status", "Junk", "--no-dry-run", "--json")
+
+    assert (said.code, said.json["outcome"]) == (3, "refused")
+    assert "may not bulk delete" in said.json["message"]
+    assert len(sandbox.writes()) == 0
+
+
+@pytest.mark.server
+def test_close_being_away_is_one_line(lead_cleanup: Command, prefect_server: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLOSE_API_KEY", "api_a.b")
+    monkeypatch.setenv("CLOSE_API_URL", "http://127.0.0.1:9/api/v1/")
+    monkeypatch.setattr("tasks.close.transport.TRIES", 1)
+
+    said = lead_cleanup("run", "--match.status", "Junk", "--json")
+
+    assert (said.code, said.json["outcome"]) == (1, "failed")
+    assert "Close can't be reached" in said.json["message"]
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.server
+def test_deleting_off_this_machine_needs_a_prefect_server(lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setenv("CLOSE_API_KEY", "api_a.b")
+    monkeypatch.setenv("CLOSE_API_URL", "https://close.invalid/api/v1/")
+
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        said = lead_cleanup("run", "--match.status", "Junk", "--no-dry-run")
+
+    said.is_one_line("PREFECT_API_URL")
+
+
+def _split(words: str) -> list[str]:
+    """Words, where JSON is one of them."""
+    before, brace, rest = words.partition("{")
+    return [*before.split(), *([f"{brace}{rest}"] if brace else [])]

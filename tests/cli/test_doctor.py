@@ -1,0 +1,80 @@
+"""``lead-cleanup doctor`` finds out what works and changes nothing."""
+
+import pytest
+from close_account import USER, CloseAccount
+from terminal_session import Command
+
+from tasks.policy import Keep
+
+
+def test_in_an_organization_where_all_works_every_rule_is_tried(lead_cleanup: Command, sandbox: CloseAccount):
+    sandbox.reset(leads=100)
+
+    said = lead_cleanup("doctor")
+
+    assert said.code == 0
+    assert "✗" not in said.out
+    for rule in ("created_within_days", "open_opportunities", "running_workflows", "open_tasks", "lead_ids"):
+        assert f"✓ keep.{rule}: " in said.out
+    for rule in ("inactive_months", "unreachable", "name_words"):
+        assert f"✓ match.{rule}: " in said.out
+    assert "rate limits: " in said.out
+    assert sandbox.writes() == []
+
+
+def test_every_keep_rule_that_is_on_by_default_is_tried(lead_cleanup: Command, sandbox: CloseAccount):
+    said = lead_cleanup("doctor", "--json")
+
+    on = {f"keep.{name}" for name, field in Keep.model_fields.items() if field.default}
+    assert {each["about"] for each in said.json["findings"] if each["about"] in on and each["essential"]} == on
+
+
+def test_smart_views_that_cannot_be_used_are_named(lead_cleanup: Command, sandbox: CloseAccount):
+    said = lead_cleanup("doctor")
+
+    assert "legacy text views, which can't be used: Untouched leads (old search)" in said.out
+    assert "depend on the user, which can't be used: My leads" in said.out
+    assert "use their ids: Follow up" in said.out
+
+
+def test_a_default_rule_that_close_rejects_is_exit_1_and_says_which_setting_to_change(
+    lead_cleanup: Command, sandbox: CloseAccount
+):
+    sandbox.fault("POST", "/data/search/", "status", status=400, after=1)
+
+    said = lead_cleanup("doctor")
+
+    assert said.code == 1
+    assert "✗ keep.open_opportunities: rejected: " in said.out
+    assert "--no-keep.open-opportunities" in said.out
+
+
+def test_a_wrong_key_is_one_finding(lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLOSE_API_KEY", "api_wrong.key")
+
+    said = lead_cleanup("doctor")
+
+    assert said.code == 1
+    assert "✗ key: Close refuses the API key (401)" in said.out
+    assert "wrong.key" not in said.out + said.err
+
+
+def test_a_user_who_may_not_bulk_delete_is_told(
+    lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CLOSE_API_KEY", USER)
+
+    said = lead_cleanup("doctor")
+
+    assert "! permissions: The role user of this key's user may not bulk delete." in said.out
+
+
+def test_a_never_delete_view_that_is_not_there_is_exit_1(
+    lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CLOSE_KEEP_SMART_VIEW", "Nevr delete")
+
+    said = lead_cleanup("doctor")
+
+    assert said.code == 1
+    assert "✗ CLOSE_KEEP_SMART_VIEW: There is no Smart View 'Nevr delete'; did you mean 'Never delete'?" in said.out

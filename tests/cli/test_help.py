@@ -1,0 +1,57 @@
+"""Help comes at once, and says something about everything."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from cyclopts import App
+from terminal_session import Command
+
+from flows.cli import app
+
+COMMANDS = ["demo", "doctor", "query", "run", "sandbox"]
+
+LOOK_AT_ALL_HELP = """
+import sys
+from flows.cli import call
+for words in ([], *([command] for command in sys.argv[1:])):
+    assert call([*words, "--help"]) == 0
+assert call(["--version"]) == 0
+assert call(["query", "--match.inactive-months", "12"]) == 0
+assert "prefect" not in sys.modules
+import flows.commands.doctor
+assert "prefect" not in sys.modules
+"""
+
+
+def test_help_and_query_and_doctor_do_not_import_prefect():
+    """Prefect takes three seconds to import: only running a flow is worth them."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK_AT_ALL_HELP, *COMMANDS], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_there_are_these_commands_and_no_others(lead_cleanup: Command):
+    assert sorted(name for name in app if not name.startswith("-")) == COMMANDS
+    assert all(command in lead_cleanup("--help").out for command in COMMANDS)
+
+
+def _flags() -> Iterator[tuple[str, str]]:
+    for command in COMMANDS:
+        found: App = app[command]
+        yield command, found.help
+        for argument in found.assemble_argument_collection():
+            yield f"{command} {argument.name}", argument.parameter.help or ""
+
+
+@pytest.mark.parametrize(("what", "text"), [pytest.param(*each, id=each[0]) for each in _flags()])
+def test_every_command_and_flag_has_a_sentence_of_help(what: str, text: str):
+    assert len(text.split()) > 1, what
+    assert text.strip().endswith((".", ")")), what
+
+
+def test_version_is_that_of_the_package(lead_cleanup: Command):
+    assert lead_cleanup("--version").out.strip() == "0.1.0"
