@@ -17,9 +17,9 @@ from deployments.sandbox import schema
 from deployments.sandbox.conditions import Asker
 from deployments.sandbox.events import Cause, Change, record
 from deployments.sandbox.ids import new_id
+from deployments.sandbox.labels import read_labels
 from deployments.sandbox.moments import now, wire
 from deployments.sandbox.removal import delete_leads
-from deployments.sandbox.render import read_labels
 from deployments.sandbox.searching import Found, object_of, prepare
 from deployments.sandbox.state import State, Tenant
 from deployments.sandbox.wire import Invalid, Json, JsonObject

@@ -12,13 +12,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from deployments.sandbox import render, schema
+from deployments.sandbox import render, render_children, schema
 from deployments.sandbox.conditions import Asker
 from deployments.sandbox.events import Cause, Change, record
 from deployments.sandbox.fields import LEAD_SMART
 from deployments.sandbox.ids import new_id
+from deployments.sandbox.labels import read_labels
 from deployments.sandbox.moments import now, wire
-from deployments.sandbox.render import read_labels, select_fields
+from deployments.sandbox.render import select_fields
 from deployments.sandbox.searching import object_of, prepare
 from deployments.sandbox.smart import smart_names, smart_values
 from deployments.sandbox.state import State, Tenant
@@ -141,7 +142,7 @@ def _documents(connection: Connection, tenant: Tenant, state: State, export: Row
         for row, lead in zip(leads, render.leads_json(connection, leads, labels), strict=True):
             lead.update(smart.get(row.pk, {}))
             if options["include_activities"]:
-                lead["activities"] = [render.activity_json(each, row, labels) for each in activities[row.pk]]
+                lead["activities"] = [render_children.activity_json(each, row, labels) for each in activities[row.pk]]
             yield lead
 
 

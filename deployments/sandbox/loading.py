@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, select, update
 
-from deployments.sandbox import schema, writing
+from deployments.sandbox import schema, writing, writing_children
 from deployments.sandbox.organization import ADMIN
 from deployments.sandbox.state import State
 from deployments.sandbox.wire import Body, Invalid
@@ -25,13 +25,13 @@ def _load(connection: Connection, body: Body, lag: timedelta) -> str:
         raise Invalid(f"There is a lead {wanted} already.", (*body.path, "id"))
     lead = writing.add_lead(connection, body, ADMIN.id, lag)
     for each in body.objects("opportunities"):
-        writing.add_opportunity(connection, each, lead.pk, ADMIN.id)
+        writing_children.add_opportunity(connection, each, lead.pk, ADMIN.id)
     for each in body.objects("tasks"):
-        writing.add_task(connection, each, lead.pk, ADMIN.id)
+        writing_children.add_task(connection, each, lead.pk, ADMIN.id)
     for each in body.objects("activities"):
-        writing.add_activity(connection, each, writing.activity_kind(each), lead.pk, ADMIN.id)
+        writing_children.add_activity(connection, each, writing_children.activity_kind(each), lead.pk, ADMIN.id)
     for each in body.objects("sequence_subscriptions"):
-        writing.add_subscription(connection, each, lead.pk, ADMIN.id)
+        writing_children.add_subscription(connection, each, lead.pk, ADMIN.id)
     given = {
         name: body.moment(name) for name in writing.LEAD_KEYS if name.endswith("_date") and name in body
     }  # a smart field that is given stands, whatever the activities say

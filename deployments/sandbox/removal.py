@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
-from deployments.sandbox import render, schema
+from deployments.sandbox import render, render_children, schema
 from deployments.sandbox.events import Cause, Change, record
+from deployments.sandbox.labels import Labels
 from deployments.sandbox.moments import now
-from deployments.sandbox.render import Labels
 
 
 def delete_leads(
@@ -30,11 +30,11 @@ def delete_leads(
     for pk, found in contacts.items():
         changes += [Change("deleted", "contact", str(each["id"]), by_pk[pk].id, previous=each) for each in found]
     for table in schema.CHILDREN[1:]:
-        show = render.CHILDREN_JSON[table.name]
+        show = render_children.CHILDREN_JSON[table.name]
         for pk, rows in render.by_owner(connection, table, "lead_pk", pks).items():
             for row in rows:
                 previous = show(row, by_pk[pk], labels)
-                kind = render.event_type(table.name, row)
+                kind = render_children.event_type(table.name, row)
                 changes.append(Change("deleted", kind, row.id, by_pk[pk].id, previous=previous))
     changes += [Change("deleted", "lead", lead.id, lead.id, previous=render.lead_json(lead, labels)) for lead in leads]
     record(connection, cause, changes)

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, func, insert, literal, select, update
+from sqlalchemy import Connection, Row, Table, insert, select
 
 from deployments.sandbox import schema
 from deployments.sandbox.ids import new_id
-from deployments.sandbox.moments import Moment, now
-from deployments.sandbox.organization import OPPORTUNITY_STATUSES
-from deployments.sandbox.render import ACTIVITY_TYPES
+from deployments.sandbox.moments import now
 from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, Json, JsonObject
 from deployments.sandbox.words import spaced
 
 CUSTOM = "custom."
-DEFAULT_OPPORTUNITY_STATUS = next(iter(OPPORTUNITY_STATUSES))
 STAMPS = ("id", "organization_id", "created_by", "updated_by", "date_created", "date_updated")
 # Worked out by the sandbox: what a client sends back of them is not kept.
 DERIVED = (
@@ -26,8 +23,6 @@ DERIVED = (
     *("status_label", "status_type", "status_display_name", "pipeline_id", "pipeline_name", "attachments"),
     *("expected_value", "annualized_value", "annualized_expected_value", "assigned_to_name", "due_date", "lead_id"),
 )
-COMMUNICATION = ("call", "email", "sms", "meeting")
-DIRECTIONS = {"inbound": "incoming", "outbound": "outgoing"}
 
 
 def stamps(body: Body, prefix: str, user_id: str | None) -> dict[str, Any]:
@@ -43,7 +38,8 @@ def stamps(body: Body, prefix: str, user_id: str | None) -> dict[str, Any]:
     }
 
 
-def _rest(body: Body, columns: tuple[str, ...]) -> JsonObject | None:
+def rest(body: Body, columns: tuple[str, ...]) -> JsonObject | None:
+    """What *body* has besides the *columns*: kept in `extra`."""
     return body.rest((*STAMPS, *DERIVED, *columns)) or None
 
 
@@ -102,7 +98,7 @@ def add_lead(connection: Connection, body: Body, user_id: str | None, lag: timed
     """A lead with its contacts and addresses. Raises Invalid."""
     name = body.text("name") or ""
     at = now()
-    extra = {key: value for key, value in (_rest(body, LEAD_KEYS) or {}).items() if not key.startswith(CUSTOM)}
+    extra = {key: value for key, value in (rest(body, LEAD_KEYS) or {}).items() if not key.startswith(CUSTOM)}
     default = select(schema.statuses.c.id).order_by(schema.statuses.c.pk).limit(1)
     lead = add(
         connection,
@@ -147,7 +143,7 @@ def add_contact(connection: Connection, body: Body, lead_pk: int, user_id: str |
             "lead_pk": lead_pk,
             "name": body.text("name"),
             "title": body.text("title"),
-            "extra": _rest(body, ("name", "title", "emails", "phones", "urls")),
+            "extra": rest(body, ("name", "title", "emails", "phones", "urls")),
         },
     )
     set_reachable(connection, contact.pk, body)
@@ -163,163 +159,6 @@ def set_reachable(connection: Connection, contact_pk: int, body: Body) -> None:
         for each in body.objects(many):
             kind = each.text("type") or "office"
             connection.execute(insert(table).values(contact_pk=contact_pk, type=kind, **{one: each.required_text(one)}))
-
-
-def opportunity_values(body: Body) -> dict[str, Any]:
-    """The columns of an opportunity that *body* names. Raises Invalid."""
-    values: dict[str, Any] = {}
-    if "status_id" in body or "status_type" in body or "status_label" in body:
-        values["status_id"] = _opportunity_status(body)
-        values["status_type"] = OPPORTUNITY_STATUSES[values["status_id"]][1]
-        for kind, key in (("won", "date_won"), ("lost", "date_lost")):
-            if values["status_type"] == kind:
-                values[key] = now()
-    readers = {
-        "contact_id": body.text,
-        "user_id": body.text,
-        "note": body.text,
-        "value": body.integer,
-        "confidence": body.integer,
-        "date_won": body.moment,
-        "date_lost": body.moment,
-    }
-    values |= {key: read(key) for key, read in readers.items() if body.data.get(key) is not None}
-    if "value_period" in body:
-        values["value_period"] = body.choice("value_period", ("one_time", "monthly", "annual"), "one_time")
-    return values
-
-
-def _opportunity_status(body: Body) -> str:
-    id_, label, kind = body.text("status_id"), body.text("status_label"), body.text("status_type")
-    for known, (known_label, known_kind) in OPPORTUNITY_STATUSES.items():
-        if id_ == known or (id_ is None and (label == known_label or (label is None and kind == known_kind))):
-            return known
-    raise body.invalid("status_id" if id_ is not None else "status_label" if label else "status_type", NO_SUCH_OBJECT)
-
-
-def add_opportunity(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """An opportunity; active, one-time, at 50 % unless *body* says otherwise."""
-    status = DEFAULT_OPPORTUNITY_STATUS
-    defaults = {
-        "status_id": status,
-        "status_type": OPPORTUNITY_STATUSES[status][1],
-        "value_period": "one_time",
-        "confidence": 50,
-        "user_id": user_id,
-    }
-    values = opportunity_values(body)
-    extra = _rest(
-        body, ("contact_id", "user_id", "note", "value", "confidence", "date_won", "date_lost", "value_period")
-    )
-    row = {
-        **stamps(body, "oppo", user_id),
-        "lead_pk": lead_pk,
-        **defaults,
-        **values,
-        "extra": extra and {key: value for key, value in extra.items() if key != "status_id"},
-    }
-    return add(connection, schema.opportunities, row)
-
-
-def task_values(body: Body) -> dict[str, Any]:
-    """The columns of a task that *body* names."""
-    values: dict[str, Any] = {key: body.text(key) for key in ("assigned_to", "text") if key in body}
-    if "date" in body or "due_date" in body:
-        values["date"] = body.moment("date") or body.moment("due_date")
-    if "is_complete" in body:
-        values["is_complete"] = body.boolean("is_complete", False)
-    return values
-
-
-def add_task(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """A task, open unless *body* says otherwise."""
-    defaults = {"type": "lead", "is_complete": False, "assigned_to": user_id}
-    extra = _rest(body, ("assigned_to", "text", "date", "is_complete"))
-    return add(
-        connection,
-        schema.tasks,
-        {**stamps(body, "task", user_id), "lead_pk": lead_pk, **defaults, **task_values(body), "extra": extra},
-    )
-
-
-def activity_values(body: Body, kind: str) -> dict[str, Any]:
-    """The columns of an activity that *body* names."""
-    values: dict[str, Any] = {key: body.text(key) for key in ("contact_id", "user_id", "status") if key in body}
-    if body.text("direction"):
-        direction = body.choice("direction", ("inbound", "outbound", "incoming", "outgoing"), "")
-        values["direction"] = DIRECTIONS.get(direction, direction)
-    dates = ("activity_at", "starts_at", "ends_at") if kind == "meeting" else ("activity_at",)
-    values |= {key: body.moment(key) for key in dates if key in body}
-    return values
-
-
-DEFAULT_STATUS = {"call": "completed", "email": "sent", "sms": "sent", "meeting": "completed"}
-
-
-def activity_kind(body: Body) -> str:
-    """``call`` for ``"_type": "Call"``. Raises Invalid for a type that doesn't exist."""
-    wanted = body.required_text("_type")
-    found = next((kind for kind, name in ACTIVITY_TYPES.items() if wanted in (kind, name)), None)
-    if found is None:
-        raise body.invalid("_type", "Not a valid choice.")
-    return found
-
-
-def add_activity(connection: Connection, body: Body, kind: str, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """An activity; if it is a communication that is over, the lead's communication dates follow it."""
-    values = activity_values(body, kind)
-    common = stamps(body, "acti", user_id)
-    at: datetime = values.get("activity_at") or values.get("starts_at") or body.moment("date") or common["date_created"]
-    status = "upcoming" if kind == "meeting" and at > now() else DEFAULT_STATUS.get(kind)
-    row: dict[str, Any] = {
-        **common,
-        "lead_pk": lead_pk,
-        "type": kind,
-        "user_id": user_id,
-        "status": status,
-        "direction": None if kind == "note" else "outgoing",
-        **values,
-        "activity_at": at,
-        "extra": _rest(
-            body, ("contact_id", "user_id", "status", "direction", "activity_at", "starts_at", "ends_at", "date")
-        ),
-    }
-    if kind == "meeting":
-        row["starts_at"] = row.get("starts_at") or at
-        row["ends_at"] = row.get("ends_at") or row["starts_at"] + timedelta(minutes=30)
-    _follow(connection, lead_pk, kind, at, row["user_id"])
-    return add(connection, schema.activities, row)
-
-
-def _follow(connection: Connection, lead_pk: int, kind: str, at: datetime, user_id: str | None) -> None:
-    lead, moment = schema.leads, literal(at, Moment())
-    mine = lead.c.pk == lead_pk
-    if at > now():
-        return
-    latest = {"last_activity_date": func.max(func.coalesce(lead.c.last_activity_date, moment), moment)}
-    connection.execute(update(lead).where(mine).values(latest))
-    if kind not in COMMUNICATION:
-        return
-    first = func.min(func.coalesce(lead.c.first_communication_date, moment), moment)
-    connection.execute(update(lead).where(mine).values(first_communication_date=first))
-    newer = mine & (lead.c.last_communication_date.is_(None) | (lead.c.last_communication_date <= at))
-    last = {
-        "last_communication_date": at,
-        "last_communication_type": ACTIVITY_TYPES[kind],
-        "last_communication_user_id": user_id,
-    }
-    connection.execute(update(lead).where(newer).values(last))
-
-
-def add_subscription(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """A contact's run through a sequence, active unless *body* says otherwise."""
-    values = {
-        "contact_id": body.text("contact_id"),
-        "sequence_id": body.text("sequence_id"),
-        "status": body.choice("status", ("active", "paused", "finished", "goal", "error"), "active"),
-        "extra": _rest(body, ("contact_id", "sequence_id", "status")),
-    }
-    return add(connection, schema.subscriptions, {**stamps(body, "sub", user_id), "lead_pk": lead_pk, **values})
 
 
 def required_lead(connection: Connection, body: Body) -> Row[Any]:

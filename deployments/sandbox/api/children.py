@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 from starlette.routing import Route
 
-from deployments.sandbox import render, schema, writing
+from deployments.sandbox import render, render_children, schema, writing, writing_children
 from deployments.sandbox.answering import route
 from deployments.sandbox.call import Call, page_of
 from deployments.sandbox.events import Change, record, updated
+from deployments.sandbox.labels import Labels, read_labels
 from deployments.sandbox.moments import now, read_moment
 from deployments.sandbox.removal import existing
-from deployments.sandbox.render import Labels, select_fields
+from deployments.sandbox.render import select_fields
 from deployments.sandbox.wire import Body, Invalid, Json, JsonObject, NotFound
 
 EQUAL = ("id", "user_id", "contact_id", "assigned_to", "status_id", "status_type", "value_period")
@@ -47,7 +48,7 @@ class Kind:
         if self.table is schema.contacts:
             ids = {pk: lead.id for pk, lead in by_pk.items()}
             return [contact for _, contact in render.contacts_json(connection, rows, ids, labels)]
-        show = render.CHILDREN_JSON[self.table.name]
+        show = render_children.CHILDREN_JSON[self.table.name]
         return [show(row, by_pk[row.lead_pk], labels) for row in rows]
 
     def where(self) -> list[ColumnElement[bool]]:
@@ -62,17 +63,19 @@ def _contact_values(body: Body) -> dict[str, Any]:
 
 def _activity(kind: str) -> Kind:
     def add(connection: Connection, body: Body, lead_pk: int, user_id: str) -> Row[Any]:
-        return writing.add_activity(connection, body, kind, lead_pk, user_id)
+        return writing_children.add_activity(connection, body, kind, lead_pk, user_id)
 
     def values(body: Body) -> dict[str, Any]:
-        return writing.activity_values(body, kind)
+        return writing_children.activity_values(body, kind)
 
-    return Kind(render.ACTIVITY_TYPES[kind], schema.activities, add, values, kind)
+    return Kind(render_children.ACTIVITY_TYPES[kind], schema.activities, add, values, kind)
 
 
 CONTACT = Kind("Contact", schema.contacts, writing.add_contact, _contact_values)
-OPPORTUNITY = Kind("Opportunity", schema.opportunities, writing.add_opportunity, writing.opportunity_values)
-TASK = Kind("Task", schema.tasks, writing.add_task, writing.task_values)
+OPPORTUNITY = Kind(
+    "Opportunity", schema.opportunities, writing_children.add_opportunity, writing_children.opportunity_values
+)
+TASK = Kind("Task", schema.tasks, writing_children.add_task, writing_children.task_values)
 ACTIVITIES = {kind: _activity(kind) for kind in ("note", "call", "sms", "email", "meeting")}
 ANY_ACTIVITY = replace(ACTIVITIES["note"], name="Activity", activity=None)
 
@@ -105,7 +108,7 @@ def _listing(call: Call, kind: Kind) -> JsonObject:
     with call.store.reading() as connection:
         query = select(table).where(*clauses).order_by(table.c.date_created.desc(), table.c.pk)
         rows = connection.execute(query.offset(page.skip).limit(page.limit + 1)).all()
-        found = kind.show(connection, rows, render.read_labels(connection, call.organization))
+        found = kind.show(connection, rows, read_labels(connection, call.organization))
         answer = page_of([select_fields(each, call.fields()) for each in found], page)
         if kind is OPPORTUNITY:
             answer["total_results"] = connection.execute(
@@ -124,7 +127,7 @@ def _find(call: Call, connection: Connection, kind: Kind) -> Row[Any]:
 def _one(call: Call, kind: Kind) -> JsonObject:
     with call.store.reading() as connection:
         row = _find(call, connection, kind)
-        found = kind.show(connection, [row], render.read_labels(connection, call.organization))[0]
+        found = kind.show(connection, [row], read_labels(connection, call.organization))[0]
     return select_fields(found, call.fields())
 
 
@@ -133,8 +136,8 @@ def _add(call: Call, kind: Kind) -> JsonObject:
     with call.store.writing() as connection:
         lead = _lead_for(call, connection, kind, own)
         row = kind.add(connection, own, lead.pk, call.user.id)
-        found = kind.show(connection, [row], render.read_labels(connection, call.organization))[0]
-        event = render.event_type(kind.table.name, row)
+        found = kind.show(connection, [row], read_labels(connection, call.organization))[0]
+        event = render_children.event_type(kind.table.name, row)
         record(connection, call.cause, [Change("created", event, row.id, lead.id, found)])
     return select_fields(found, call.fields())
 
@@ -144,7 +147,7 @@ def _lead_for(call: Call, connection: Connection, kind: Kind, body: Body) -> Row
     if kind in (CONTACT, OPPORTUNITY) and body.text("lead_id") is None:
         name: JsonObject = {"name": body.text("name")}
         lead = writing.add_lead(connection, Body(name), call.user.id, call.lag)
-        shown = render.lead_json(lead, render.read_labels(connection, call.organization))
+        shown = render.lead_json(lead, read_labels(connection, call.organization))
         record(connection, call.cause, [Change("created", "lead", lead.id, lead.id, shown)])
         return lead
     return writing.required_lead(connection, body)
@@ -154,7 +157,7 @@ def _change(call: Call, kind: Kind) -> JsonObject:
     known = {*(column.name for column in kind.table.c), *writing.DERIVED, *writing.STAMPS, "emails", "phones", "urls"}
     with call.store.writing() as connection:
         before = _find(call, connection, kind)
-        labels = render.read_labels(connection, call.organization)
+        labels = read_labels(connection, call.organization)
         shown = kind.show(connection, [before], labels)[0]
         values = {**kind.values(call.body), "date_updated": now(), "updated_by": call.user.id}
         extra: dict[str, Json] = {**(before.extra or {}), **call.body.rest(known)}
@@ -163,7 +166,7 @@ def _change(call: Call, kind: Kind) -> JsonObject:
             writing.set_reachable(connection, before.pk, call.body)
         changed = update(kind.table).where(kind.table.c.pk == before.pk).values(values).returning(kind.table)
         after = kind.show(connection, [connection.execute(changed).one()], labels)[0]
-        event = render.event_type(kind.table.name, before)
+        event = render_children.event_type(kind.table.name, before)
         record(connection, call.cause, updated(event, str(after["lead_id"]), shown, after))
     return select_fields(after, call.fields())
 
@@ -171,12 +174,12 @@ def _change(call: Call, kind: Kind) -> JsonObject:
 def _remove(call: Call, kind: Kind) -> JsonObject:
     with call.store.writing() as connection:
         row = _find(call, connection, kind)
-        shown = kind.show(connection, [row], render.read_labels(connection, call.organization))[0]
+        shown = kind.show(connection, [row], read_labels(connection, call.organization))[0]
         if kind is CONTACT:
             for table in schema.REACHABLE:
                 connection.execute(delete(table).where(table.c.contact_pk == row.pk))
         connection.execute(delete(kind.table).where(kind.table.c.pk == row.pk))
-        event = render.event_type(kind.table.name, row)
+        event = render_children.event_type(kind.table.name, row)
         change = Change("deleted", event, row.id, str(shown["lead_id"]), previous=shown)
         record(connection, call.cause, [change])
     return {}

@@ -11,6 +11,7 @@ from deployments.sandbox import render, schema, writing
 from deployments.sandbox.answering import route
 from deployments.sandbox.call import Call
 from deployments.sandbox.events import Change, record, updated
+from deployments.sandbox.labels import read_labels
 from deployments.sandbox.moments import now
 from deployments.sandbox.removal import delete_leads, existing
 from deployments.sandbox.render import select_fields
@@ -32,7 +33,7 @@ def find(connection: Connection, lead_id: str) -> Row[Any]:
 
 def _shown(call: Call, connection: Connection, rows: list[Row[Any]]) -> list[JsonObject]:
     fields = call.fields()
-    found = render.leads_json(connection, rows, render.read_labels(connection, call.organization))
+    found = render.leads_json(connection, rows, read_labels(connection, call.organization))
     smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
     wanted = None if fields is None or ALL in fields else fields
     return [select_fields({**lead, **smart.get(row.pk, {})}, wanted) for row, lead in zip(rows, found, strict=True)]
@@ -62,7 +63,7 @@ def add(call: Call) -> JsonObject:
     data = {key: value for key, value in call.body.data.items() if key in allowed or key.startswith(writing.CUSTOM)}
     with call.store.writing() as connection:
         lead = writing.add_lead(connection, Body(data), call.user.id, call.lag)
-        labels = render.read_labels(connection, call.organization)
+        labels = read_labels(connection, call.organization)
         changes = [Change("created", "lead", lead.id, lead.id, render.lead_json(lead, labels))]
         contacts = render.contacts_by_lead(connection, [lead.pk], {lead.pk: lead.id}, labels)[lead.pk]
         changes += [Change("created", "contact", str(contact["id"]), lead.id, contact) for contact in contacts]
@@ -91,7 +92,7 @@ def change(call: Call) -> JsonObject:
             connection.execute(delete(schema.addresses).where(schema.addresses.c.lead_pk == before.pk))
             writing.set_addresses(connection, before.pk, body)
         after = connection.execute(update(leads).where(leads.c.pk == before.pk).values(values).returning(leads)).one()
-        labels = render.read_labels(connection, call.organization)
+        labels = read_labels(connection, call.organization)
         shown = render.lead_json(before, labels), render.lead_json(after, labels)
         record(connection, call.cause, updated("lead", after.id, *shown))
         return _shown(call, connection, [after])[0]
@@ -101,7 +102,7 @@ def remove(call: Call) -> JsonObject:
     """Delete one lead and all that belongs to it."""
     with call.store.writing() as connection:
         lead = find(connection, call.ids["id"])
-        labels = render.read_labels(connection, call.organization)
+        labels = read_labels(connection, call.organization)
         delete_leads(connection, [lead.pk], call.cause, labels, lag=call.lag)
     return {}
 
@@ -115,7 +116,7 @@ def merge(call: Call) -> JsonObject:
         for table in (*schema.CHILDREN, schema.addresses):
             connection.execute(update(table).where(table.c.lead_pk == source.pk).values(lead_pk=destination.pk))
         cause = replace(call.cause, merged=(source.id, destination.id))
-        delete_leads(connection, [source.pk], cause, render.read_labels(connection, call.organization), lag=call.lag)
+        delete_leads(connection, [source.pk], cause, read_labels(connection, call.organization), lag=call.lag)
     return {}
 
 

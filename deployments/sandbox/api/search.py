@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from deployments.sandbox import render, schema
+from deployments.sandbox import render, render_children, schema
 from deployments.sandbox.answering import route
 from deployments.sandbox.call import Call
+from deployments.sandbox.labels import read_labels
 from deployments.sandbox.moments import microseconds, now
 from deployments.sandbox.render import select_fields
 from deployments.sandbox.searching import Found, prepare, required_query
@@ -85,7 +86,7 @@ def _shown(
 def _objects(
     call: Call, connection: Connection, object_type: str, rows: Sequence[Row[Any]], fields: Sequence[str]
 ) -> list[JsonObject]:
-    labels = render.read_labels(connection, call.organization)
+    labels = read_labels(connection, call.organization)
     if object_type == "lead":
         leads = render.leads_json(connection, rows, labels)
         smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
@@ -95,7 +96,7 @@ def _objects(
     if object_type == "contact":
         ids = {pk: lead.id for pk, lead in by_pk.items()}
         return [contact for _, contact in render.contacts_json(connection, rows, ids, labels)]
-    show = render.opportunity_json if object_type == "opportunity" else render.activity_json
+    show = render_children.opportunity_json if object_type == "opportunity" else render_children.activity_json
     return [show(row, by_pk[row.lead_pk], labels) for row in rows]
 
 
