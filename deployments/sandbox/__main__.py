@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (PortInUse, ValueError) as error:
         print(f"sandbox: {error}", file=sys.stderr)  # noqa: T201 - the one sentence
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as cleanly as after Ctrl-C
     with sandbox:
         print(f"{sandbox.url}  keys: api_sandbox.admin, api_sandbox.user  (Ctrl-C stops)", flush=True)  # noqa: T201
         try:

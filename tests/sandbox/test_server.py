@@ -1,6 +1,7 @@
 """The sandbox as a program: it starts, makes up an organisation, keeps it if asked to, and stops without a trace."""
 
 import os
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -8,14 +9,19 @@ import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 
 from deployments.sandbox.__main__ import main
+from deployments.sandbox.behaviour import Behaviour
+from deployments.sandbox.faults import FaultName
 from deployments.sandbox.server import PortInUse, Sandbox
+from deployments.sandbox.state import JobSettings
 
 ADMIN = ("api_sandbox.admin", "")
+ROOT = Path(__file__).parent.parent.parent
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -130,13 +136,40 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytes
     connection.close()
 
 
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "deployments.sandbox", "--port", "0", "--leads", "5"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
+        assert program.stdout is not None
+        url = program.stdout.readline().split()[0]
+        me = httpx.get(f"{url}me/", auth=ADMIN)
+        program.send_signal(stop)
+        assert program.wait(10) == 0
+
+    assert me.status_code == 200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readme_names_every_flag_and_switch() -> None:
+    readme = (ROOT / "deployments" / "sandbox" / "README.md").read_text()
+    rows = {line.split("`")[1] for line in readme.splitlines() if line.startswith("| `")}
+
+    assert set(Behaviour.model_fields) <= rows
+    for setting in JobSettings.model_fields:
+        assert f"`{setting}`" in readme
+    for fault in get_args(FaultName):
+        assert f"`{fault}`" in readme
+    for flag in ("--port 8765", "--leads 1000", "--seed 7", "--leads-per-second 200", "--database FILE"):
+        assert flag in rows
+
+
 def test_importing_it_imports_neither_prefect_nor_our_tasks() -> None:
     code = (
         "import sys, deployments.sandbox.server, deployments.sandbox.__main__;"
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'prefect', 'tasks', 'flows'}))"
     )
-    root = Path(__file__).parent.parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
 
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
 
