@@ -22,8 +22,15 @@ SHOWN = {Outcome.DRY_RUN, Outcome.REFUSED}
 class Published(Protocol):
     """What the run has published of its plan: an artifact of Prefect."""
 
-    description: str | None
-    data: Any
+    @property
+    def description(self) -> str | None:
+        """The artifact's text."""
+        ...
+
+    @property
+    def data(self) -> Any:
+        """The artifact's table, as JSON."""
+        ...
 
 
 def show(report: Report, plan: Published | None, url: str | None) -> None:
@@ -78,4 +85,6 @@ def notes(plan: Published | None) -> list[str]:
 
 
 def _unescaped(text: str) -> str:
-    return html.unescape(re.sub(r"\\([\\`*_{}\[\]()#+!|~])", r"\1", text)).removeprefix("'")
+    """What `tasks.report.escape` was given, on one line."""
+    bare = re.sub(r"^'(?=[=@-]|\\\+)", "", text)
+    return html.unescape(re.sub(r"\\([\\`*_{}\[\]()#+!|~])", r"\1", bare))

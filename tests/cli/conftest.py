@@ -16,7 +16,8 @@ def lead_cleanup(capsys: pytest.CaptureFixture[str]) -> Command:
     def call(*words: str) -> Said:
         capsys.readouterr()
         code = cli.call(words)
-        return Said(code, *capsys.readouterr())
+        out, err = capsys.readouterr()
+        return Said(code, str(out), str(err))
 
     return call
 
