@@ -13,8 +13,11 @@ from tasks.plan import decide
 from tasks.policy import CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.preview import count_remaining, make_plan
 from tasks.publish import publish_plan, recall_plan
+from tasks.quiet import hush
 from tasks.report import Report
 from tasks.run import run_name, this_run
+
+hush()
 
 
 @flow(name="lead-cleanup", flow_run_name=run_name, retries=0, persist_result=False)
@@ -42,15 +45,15 @@ def lead_cleanup(
 
     """
     with Ending(this_run(cleanup)) as end:
-        record = read_record(end.run)
-        if record is None:
+        end.record = read_record(end.run)
+        if end.record is None:
             end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
             publish_plan(end.run, end.plan)
             decide(end.plan, limits, expect=expect, dry_run=dry_run)
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan)
         else:
-            end.plan = recall_plan(record)
-            end.bulk_delete_id = adopt_bulk_delete(record, end.plan)
+            end.plan = recall_plan(end.record)
+            end.bulk_delete_id = adopt_bulk_delete(end.record, end.plan)
         end.finished = wait_for_bulk_delete(end.bulk_delete_id, limits.max_wait_minutes)
         end.remaining = count_remaining(end.plan, end.finished.job)
     return end.state

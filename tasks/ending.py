@@ -9,6 +9,7 @@ from prefect.states import Completed, Failed
 from tasks.bulk_delete import Finished
 from tasks.close.errors import CloseError, CloseUnavailable, RateLimited
 from tasks.close.resources import BulkDelete
+from tasks.ledger import Record
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Plan
 from tasks.publish import publish_report
@@ -25,6 +26,7 @@ class Ending:
 
     def __init__(self, run: Run) -> None:
         self.run = run
+        self.record: Record | None = None
         self.plan: Plan | None = None
         self.bulk_delete_id: str | None = None
         self.finished: Finished | None = None
@@ -45,12 +47,20 @@ class Ending:
             case CloseUnavailable() | RateLimited():
                 outcome, message = Outcome.FAILED, str(error)
             case CloseError():
-                outcome, message = Outcome.FAILED if self.bulk_delete_id else Outcome.REFUSED, str(error)
+                outcome, message = Outcome.REFUSED, str(error)
             case _:
                 return False
+        if outcome in {Outcome.REFUSED, Outcome.FAILED}:
+            outcome = self._given_what_was_started(outcome)
         self._report = Report(outcome=outcome, message=message, **self._evidence())
         publish_report(self.run, self._report, self.plan)
         return True
+
+    def _given_what_was_started(self, outcome: Outcome) -> Outcome:
+        """Refused means that nothing was deleted: not so once this run has started a bulk delete, or may have."""
+        if self.bulk_delete_id:
+            return Outcome.FAILED
+        return Outcome.UNKNOWN if self.record else outcome
 
     def _result(self) -> tuple[Plan, BulkDelete, int]:
         if self.plan is None or self.finished is None or self.remaining is None:
