@@ -212,9 +212,10 @@ class Compiler:
         return exists().where(*clauses).correlate_except(rows)
 
     def _field_condition(self, body: Body, this: This, *, negate: bool, negated: bool) -> ColumnElement[bool]:
-        found = condition(
-            body.required_object("condition"), self._value(body.required_object("field"), this), self.asker
-        )
+        asked = body.required_object("condition")
+        found = condition(asked, self._value(body.required_object("field"), this), self.asker)
+        if asked.data.get("type") == "exists":  # never null, and a plain IS NULL is what an index can look up
+            return not_(found) if negate != negated else found
         if not negate:
             return found.is_not(true()) if negated else found
         if self.asker.behaviour.negated_empty_matches:

@@ -252,7 +252,7 @@ INDEXES = (
     "CREATE INDEX leads_status ON leads (status_id, date_created)",
     "CREATE INDEX leads_created ON leads (date_created)",
     "CREATE INDEX leads_updated ON leads (date_updated)",
-    "CREATE INDEX leads_communication ON leads (last_communication_date)",
+    "CREATE INDEX leads_communication ON leads (last_communication_date, date_created, date_updated)",
     *(f"CREATE UNIQUE INDEX {table.name}_id ON {table.name} (id)" for table in CHILDREN),
     *(f"CREATE INDEX {table.name}_contact ON {table.name} (contact_pk)" for table in REACHABLE),
     "CREATE INDEX addresses_lead ON addresses (lead_pk)",
