@@ -38,6 +38,10 @@ class LimitSettings(BaseModel):
 
     enabled: bool = Field(default=True, description="Whether there is any limit.")
     separator: Literal[",", ";"] = Field(default=",", description="What separates the parts of the RateLimit header.")
+    decimals: bool = Field(
+        default=False,
+        description="Whether resets have decimals. Close's own Python client cuts them off, and so asks again too soon.",
+    )
     window_seconds: float = Field(default=8, gt=0, description="How long a window is.")
     scale: float = Field(default=1, gt=0, description="Multiplies the number of requests allowed.")
 
@@ -117,5 +121,6 @@ class Limits:
         return window
 
     def _reset(self, window: Window) -> float:
-        left = window.began + self.settings.window_seconds - time.monotonic()
-        return max(0.01, round(left, 2))
+        """Seconds until the window is over, rounded up: whoever waits so long isn't too early."""
+        left = max(0.01, window.began + self.settings.window_seconds - time.monotonic())
+        return math.ceil(left * 100) / 100 if self.settings.decimals else math.ceil(left)

@@ -42,17 +42,21 @@ KEPT = (
     where("date_created", "moment_range", on_or_after=_days_ago(30)),
     where("last_communication_date", "moment_range", on_or_after=_days_ago(30)),
 )
+CUT_OFF = (
+    where("date_created", "moment_range", before=_days_ago(0)),
+    where("date_updated", "moment_range", before=_days_ago(0)),
+)
 OLDEST_FIRST = [{"direction": "asc", "field": field("date_created")}]
 CASES: dict[str, tuple[Query, dict[str, object]]] = {
     "count: one status": (both(LEAD, JUNK), {"include_counts": True, "results_limit": 0}),
     "count: stale": (both(LEAD, STALE), {"include_counts": True, "results_limit": 0}),
     "count: stale, not kept": (
-        both(LEAD, STALE, either(*KEPT, negate=True)),
+        both(LEAD, STALE, either(*KEPT, negate=True), *CUT_OFF),
         {"include_counts": True, "results_limit": 0},
     ),
     "page: one status": (both(LEAD, JUNK), {"_limit": 100}),
     "page: stale, not kept, oldest first": (
-        both(LEAD, STALE, either(*KEPT, negate=True)),
+        both(LEAD, STALE, either(*KEPT, negate=True), *CUT_OFF),
         {"_limit": 100, "sort": OLDEST_FIRST},
     ),
 }
