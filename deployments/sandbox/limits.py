@@ -40,7 +40,7 @@ class LimitSettings(BaseModel):
     separator: Literal[",", ";"] = Field(default=",", description="What separates the parts of the RateLimit header.")
     decimals: bool = Field(
         default=False,
-        description="Whether resets have decimals. Close's own Python client cuts them off, and so asks again too soon.",
+        description="Whether resets have decimals. Close's own Python client cuts them off and asks again too soon.",
     )
     window_seconds: float = Field(default=8, gt=0, description="How long a window is.")
     scale: float = Field(default=1, gt=0, description="Multiplies the number of requests allowed.")
