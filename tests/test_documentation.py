@@ -1,0 +1,75 @@
+"""What the documentation shows is there, and works."""
+
+import re
+import shlex
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+from close_account import CloseAccount, lead
+
+from flows import cli
+from tasks.close.settings import CloseSettings
+from tasks.outcomes import Outcome
+from tasks.policy import Keep, Limits, Match
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = [line.removeprefix("$ ") for line in re.findall(r"^\$ .*$", README, re.MULTILINE)]
+
+
+def test_every_make_command_it_shows_is_a_target() -> None:
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    shown = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
+    assert {"demo", "test"} <= shown <= set(targets)
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("lead-cleanup query ")])
+def test_a_query_it_shows_can_be_printed(
+    command: str, sandbox: CloseAccount, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.call(shlex.split(command)[1:]) == 0
+    assert '"object_type"' in capsys.readouterr().out
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("lead-cleanup run ")])
+def test_a_run_it_shows_runs(
+    command: str, sandbox: CloseAccount, prefect_server: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Against an organisation with as many junk leads as the README expects."""
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    sandbox.add(*(lead(f"junk {n}", "Junk") for n in range(94)))
+    sandbox.add(*(lead(f"other {n}", last_communication_date=yesterday) for n in range(900)))
+    assert cli.call(shlex.split(command)[1:]) == 0
+    printed = capsys.readouterr().out
+    assert ("94 leads are deleted" in printed) == ("--no-dry-run" in command)
+
+
+def test_every_setting_is_in_the_example() -> None:
+    example = (ROOT / ".env.example").read_text()
+    for name in CloseSettings.model_fields:
+        assert re.search(rf"^CLOSE_{name.upper()}=", example, re.MULTILINE), name
+
+
+def test_every_rule_and_limit_is_named() -> None:
+    for model in (Match, Keep, Limits):
+        for name in model.model_fields:
+            assert f"`{name}`" in README or name in {"allow_unknown_nodes", "max_wait_minutes"}, name
+
+
+def test_every_deployment_is_named() -> None:
+    for each in yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]:
+        assert f"`{each['name']}`" in README
+
+
+def test_every_outcome_that_can_happen_is_explained() -> None:
+    later = {Outcome.DECLINED, Outcome.EXPIRED, Outcome.CANCELLED}
+    for outcome in set(Outcome) - later:
+        assert f"`{outcome}`" in README
+
+
+def test_the_pages_it_links_to_exist() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
