@@ -30,10 +30,7 @@ That was made up, and is gone now. What to try next:
 
 
 def demo() -> int:
-    """Clean up a made-up organisation on this machine, in under a minute: first the plan, then for real.
-
-    Reads no settings of yours, talks to no server but its own, and removes what it made.
-    """
+    """Plan and delete in an organisation that is made up; gives the first exit code that isn't 0."""
     from deployments.sandbox.server import Sandbox
 
     put(f"1. A stand-in for Close starts on this machine, with {LEADS:,} leads of a made-up company.")

@@ -14,14 +14,10 @@ from tasks.doctor import Finding, examine, works
 def doctor(
     *,
     as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), help="Print the findings as one JSON object, and nothing else.")
+        bool, Parameter(name="--json", negative=(), show_default=False, help="Print the findings as one JSON object.")
     ] = False,
 ) -> int:
-    """Find out what works with your Close: key, role, every rule, Smart Views, bulk deletes. Changes nothing.
-
-    Takes about half a minute, since Close allows two searches a second. Exits with 0 if a cleanup with the default
-    rules would work, and with 1 if not.
-    """
+    """Print one line a finding; 0 if a cleanup with the default rules would work."""
     findings: list[Finding] = []
     for finding in examine(settings_with_key()):
         findings.append(finding)

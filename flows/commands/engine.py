@@ -150,11 +150,14 @@ def run_url(run_id: str | None) -> str | None:
 
 
 def plan_artifact(run_id: str | None) -> Artifact | None:
-    """What the run published as its plan: the sample as a table, and notes."""
+    """What the run published as its plan: the sample as a table, and notes. None if it can't be read any more."""
     if run_id is None:
         return None
-    with get_client(sync_client=True) as prefect:
-        found = prefect.read_artifacts(
-            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(run_id)]))
-        )
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(run_id)]))
+    try:
+        with get_client(sync_client=True) as prefect:
+            found = prefect.read_artifacts(artifact_filter=mine)
+    except (*LOST, RuntimeError) as error:  # the run is over, and its report is still to be shown
+        say(f"The plan can't be read from the Prefect server: {error}")
+        return None
     return next((each for each in found if each.key and each.key.endswith("-plan")), None)

@@ -62,7 +62,7 @@ def _parameter(name: str, flag: str, field: FieldInfo) -> inspect.Parameter:
     may_be_off = kind is bool or any(_kind(each) is types.NoneType for each in get_args(field.annotation))
     settings = Parameter(
         name=f"--{flag}",
-        help=f"{field.description}{_default(field)}",
+        help=f"{field.description}{_usage(kind, flag)}{_default(field)}",
         group=_GROUPS[flag.partition(".")[0]],
         show_default=False,
         allow_leading_hyphen=kind is str,  # "-" is stdin
@@ -70,6 +70,12 @@ def _parameter(name: str, flag: str, field: FieldInfo) -> inspect.Parameter:
     )
     annotation = Annotated[Union[kind, None], settings]  # noqa: UP007 - kind is a value
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _usage(kind: Any, flag: str) -> str:
+    if kind is str and flag.endswith("s-query"):
+        return " Or @FILE, or - for stdin."
+    return f" Written --{flag}.NAME VALUE, or as JSON." if get_origin(kind) is dict else ""
 
 
 def _default(field: FieldInfo) -> str:

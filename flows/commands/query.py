@@ -27,10 +27,7 @@ def query(
     *,
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
 ) -> int:
-    """Print the query that a cleanup would send to Close, as JSON, with now as its cut-off.
-
-    Asks Close only for the names that the criteria use; without names it needs no key.
-    """
+    """Print the query, with now as its cut-off."""
     parameters, notes = build(given, cleanup, time_zone=time_zone)
     for note in notes:
         say(f"Note: {note}")

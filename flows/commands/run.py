@@ -22,20 +22,22 @@ def run(
     /,
     *,
     dry_run: Annotated[
-        bool, Parameter(negative="--no-dry-run", help="Plan only, which is the default; --no-dry-run deletes.")
+        bool,
+        Parameter(
+            negative="--no-dry-run", show_default=False, help="Plan only, which is the default; --no-dry-run deletes."
+        ),
     ] = True,
     expect: Annotated[int | None, Parameter(help="Stop unless exactly this many leads are planned.")] = None,
     sample: Annotated[int | None, Parameter(help="How many planned leads to show by name. 25 by default.")] = None,
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
     as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), help="Print the report as one JSON object, and nothing else.")
+        bool,
+        Parameter(
+            name="--json", negative=(), show_default=False, help="Print the report as one JSON object on stdout."
+        ),
     ] = False,
 ) -> int:
-    """Plan a cleanup and show what it would delete; with --no-dry-run, delete it.
-
-    Criteria come from a deployment in prefect.yaml, from flags, or from both: flags replace the deployment's fields one
-    by one, and lists replace lists. A deployment's own dry_run doesn't count here.
-    """
+    """Plan, and with --no-dry-run delete. Everything that can be wrong by itself is checked before Prefect starts."""
     parameters, notes = build(given, cleanup, dry_run=dry_run, expect=expect, sample=sample, time_zone=time_zone)
     settings = settings_with_key(block=True)
     for note in notes:

@@ -35,7 +35,7 @@ OLDEST = json.dumps({"query": {"type": "id", "value": "lead_1"}, "results_limit"
         (f"--match.s-query {CONTACTS}", "contact"),
         (f"--match.s-query {EVERYTHING}", "every lead"),
         (f"--match.s-query {OLDEST}", "limits.batch"),
-        ("--match.custom-fields source", "--match.custom-fields"),
+        ("--match.custom-fields source", "write --match.custom-fields.NAME VALUE"),
         ("junk --keep.lead-ids 42", "keep.lead_ids"),
     ],
 )
