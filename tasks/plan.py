@@ -44,7 +44,7 @@ class Selection:
 
     def _query(self, *more: Query) -> Query:
         """The last two clauses spare what came or changed after the cut-off, and carry the run's mark."""
-        return And(queries=(LEADS, *self.match, *more, before(CREATED, self.as_of), ))
+        return And(queries=(LEADS, *self.match, *more, before(CREATED, self.as_of), before(UPDATED, self.as_of)))
 
 
 def select(match: Match, keep: Keep, names: Names, as_of: datetime, time_zone: str = "UTC") -> Selection:
