@@ -13,7 +13,7 @@ from tasks.ledger import Record
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Plan
 from tasks.publish import publish_report
-from tasks.report import Report, of_plan, verdict
+from tasks.report import Report, Unsuccessful, of_plan, verdict
 from tasks.run import Run
 
 
@@ -87,17 +87,6 @@ class Ending:
         if report.outcome.good:
             return Completed(name=report.outcome.state_name, message=report.message, data=report)
         return Failed(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
-
-
-class Unsuccessful(Exception):
-    """What a failed run's state holds, and what the flow raises when it is called without ``return_state``."""
-
-    def __init__(self, report: Report) -> None:
-        super().__init__(report)
-        self.report = report
-
-    def __str__(self) -> str:
-        return f"{self.report.headline}. {self.report.message}"
 
 
 def report_of(state: State[Any]) -> Report | None:

@@ -1,13 +1,14 @@
 """Logs that a person can read: an end that was foreseen is one line, not a traceback.
 
-Tasks end a run by raising `Stop` or a `CloseError`. Prefect logs every exception of a task or a flow with its
-traceback; for these two the message says all there is.
+Tasks end a run by raising `Stop` or a `CloseError`, and a failed run holds `Unsuccessful`. Prefect logs every exception
+of a task or a flow with its traceback; for these the message says all there is.
 """
 
 import logging
 
 from tasks.close.errors import CloseError
 from tasks.outcomes import Stop
+from tasks.report import Unsuccessful
 
 LOGGERS = ("prefect.task_runs", "prefect.flow_runs")
 
@@ -16,9 +17,9 @@ class OneLine(logging.Filter):
     """Turns the record of an end that was foreseen into its message."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, without the traceback where it is a `Stop` or a `CloseError`."""
+        """Let every record through, without the traceback where it was foreseen."""
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, Stop | CloseError):
+        if isinstance(error, Stop | CloseError | Unsuccessful):
             record.msg, record.args, record.exc_info = str(error), (), None
         return True
 

@@ -91,6 +91,17 @@ class Report(BaseModel):
         return [(name, number) for name, number in counts if number is not None]
 
 
+class Unsuccessful(Exception):
+    """What a failed run's state holds, and what the flow raises when it is called without ``return_state``."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.report = report
+
+    def __str__(self) -> str:
+        return f"{self.report.headline}. {self.report.message}"
+
+
 def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
     """Whether the bulk delete *job*, which has ended, did what *plan* showed, and a sentence that says so."""
     planned, processed, total = plan.counts.planned, job.processed, job.total
