@@ -102,7 +102,7 @@ def activity_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObject:
         )
         activity["status"] = row.status
     if row.type == "call":
-        activity.setdefault("source", "External")
+        activity["source"] = activity.get("source") or "External"
         activity.setdefault("outcome_id", None)
     if row.type == "meeting":
         activity |= {"starts_at": wire(row.starts_at), "ends_at": wire(row.ends_at)}

@@ -17,6 +17,8 @@ from deployments.sandbox.writing import add, rest, stamps
 DEFAULT_OPPORTUNITY_STATUS = next(iter(OPPORTUNITY_STATUSES))
 COMMUNICATION = ("call", "email", "sms", "meeting")
 DATES = ("date_won", "date_lost")
+CALL_STATUSES = ("created", "in-progress", "completed", "cancel", "no-answer", "busy", "failed", "timeout")
+CALL_SOURCES = ("Close.io", "External")
 DIRECTIONS = {"inbound": "incoming", "outbound": "outgoing"}
 
 
@@ -97,7 +99,18 @@ def activity_values(body: Body, kind: str) -> dict[str, Any]:
         values["direction"] = DIRECTIONS.get(direction, direction)
     dates = ("activity_at", "starts_at", "ends_at") if kind == "meeting" else ("activity_at",)
     values |= {key: body.moment(key) for key in dates if key in body}
+    if kind == "call":
+        values |= _call_values(body)
     return values
+
+
+def _call_values(body: Body) -> dict[str, Any]:
+    """The columns of a call; what it keeps besides is only checked."""
+    body.choice("source", CALL_SOURCES, "External")
+    body.integer("duration", minimum=0)
+    for key in ("note", "outcome_id", "phone"):
+        body.text(key)
+    return {"status": body.choice("status", CALL_STATUSES, DEFAULT_STATUS["call"])} if "status" in body else {}
 
 
 DEFAULT_STATUS = {"call": "completed", "email": "sent", "sms": "sent", "meeting": "completed"}
