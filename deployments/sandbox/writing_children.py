@@ -82,7 +82,7 @@ def task_values(body: Body) -> dict[str, Any]:
 
 def add_task(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
     """A task, open unless *body* says otherwise."""
-    defaults = {"type": "lead", "is_complete": False, "assigned_to": user_id}
+    defaults = {"type": body.text("_type") or "lead", "is_complete": False, "assigned_to": user_id}
     extra = rest(body, ("assigned_to", "text", "date", "is_complete"))
     return add(
         connection,

@@ -61,6 +61,11 @@ def _contact_values(body: Body) -> dict[str, Any]:
     return {key: body.text(key) for key in ("name", "title") if key in body}
 
 
+def _add_task(connection: Connection, body: Body, lead_pk: int, user_id: str) -> Row[Any]:
+    body.choice("_type", ("lead", "outgoing_call"), "lead")  # tasks of other types only Close makes
+    return writing_children.add_task(connection, body, lead_pk, user_id)
+
+
 def _activity(kind: str) -> Kind:
     def add(connection: Connection, body: Body, lead_pk: int, user_id: str) -> Row[Any]:
         return writing_children.add_activity(connection, body, kind, lead_pk, user_id)
@@ -75,7 +80,7 @@ CONTACT = Kind("Contact", schema.contacts, writing.add_contact, _contact_values)
 OPPORTUNITY = Kind(
     "Opportunity", schema.opportunities, writing_children.add_opportunity, writing_children.opportunity_values
 )
-TASK = Kind("Task", schema.tasks, writing_children.add_task, writing_children.task_values)
+TASK = Kind("Task", schema.tasks, _add_task, writing_children.task_values)
 ACTIVITIES = {kind: _activity(kind) for kind in ("note", "call", "sms", "email", "meeting")}
 ANY_ACTIVITY = replace(ACTIVITIES["note"], name="Activity", activity=None)
 
