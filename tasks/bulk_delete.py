@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from tasks import ledger
 from tasks.close.client import CloseClient
+from tasks.close.conditions import FixedUtc
 from tasks.close.errors import CloseError, CloseUnavailable, NotFound, RateLimited
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.close.rewrite import canonical, instant_of
-from tasks.close.s_query import FixedUtc, parse, parts
+from tasks.close.s_query import parse, parts
 from tasks.connect import connect
 from tasks.ledger import Record
 from tasks.outcomes import Outcome, Refused, Stop

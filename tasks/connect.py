@@ -2,7 +2,9 @@
 
 from typing import cast
 
+import httpx
 from prefect.blocks.system import Secret
+from prefect.exceptions import PrefectException
 from pydantic import ValidationError
 
 from tasks.close.client import CloseClient
@@ -31,6 +33,10 @@ def _secret(name: str) -> str:
             f"There is no Secret block {name!r}, which CLOSE_API_KEY_BLOCK names: create it with `make deploy`."
         ) from None
     return block.get()
+
+
+PREFECT_AWAY = (PrefectException, httpx.HTTPError)
+"""What Prefect's client raises when its server can't be reached, or refuses."""
 
 
 def connect() -> CloseClient:

@@ -12,28 +12,19 @@ from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
-from tasks.close.resources import CustomField
-from tasks.close.rewrite import UnusableQuery, always, conditions_only, freeze
-from tasks.close.s_query import (
+from tasks.close.conditions import (
     CustomFieldRef,
     Exists,
     FieldRef,
-    Id,
     NumberRange,
-    Query,
     Reference,
     RegularField,
     Term,
     TextCondition,
-    all_of,
-    any_of,
-    before,
-    empty,
-    has,
-    lead_field,
-    on_or_after,
-    where,
 )
+from tasks.close.resources import CustomField
+from tasks.close.rewrite import UnusableQuery, always, conditions_only, freeze
+from tasks.close.s_query import Id, Query, all_of, any_of, before, empty, has, lead_field, on_or_after, where
 from tasks.names import Names
 from tasks.outcomes import Refused
 from tasks.policy import Keep, Match, did_you_mean

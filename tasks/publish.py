@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import cast
 from uuid import UUID
 
-import httpx
 from prefect import get_run_logger, task
 from prefect.artifacts import (
     create_markdown_artifact,
@@ -22,13 +21,13 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-from prefect.exceptions import PrefectException
 
 from tasks.close.resources import BulkDelete
+from tasks.connect import PREFECT_AWAY
 from tasks.ledger import Record
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Plan, digest
-from tasks.report import Report, sample_rows, words
+from tasks.report import Report, escape, sample_rows, words
 from tasks.run import Run, slug
 
 
@@ -38,15 +37,15 @@ def publish_plan(run: Run, plan: Plan) -> None:
     counts = plan.counts
     kept = "\n".join(f"- kept by {words(rule)}: {number:,}" for rule, number in counts.kept.items() if rule != "total")
     create_table_artifact(
-        key=artifact_key(run, plan.organization, "plan"),
+        key=artifact_key(run, plan, "plan"),
         table=sample_rows(plan),
         description="\n\n".join(
             [
                 f"**{counts.planned:,} of {counts.total:,} leads would be deleted.** {counts.matched:,} match, "
                 f"{counts.kept['total']:,} of them are kept. Below are the {len(plan.sample)} oldest.",
                 kept,
-                *(f"> {note}" for note in plan.notes),
-                f"Seen by {plan.seen_by} on {plan.as_of:%Y-%m-%d %H:%M} UTC. Digest `{plan.digest}`.",
+                *(f"> {escape(note)}" for note in plan.notes),
+                f"Seen by {escape(plan.seen_by)} on {plan.as_of:%Y-%m-%d %H:%M} UTC. Digest `{plan.digest}`.",
                 f"```json\n{json.dumps(plan.s_query)}\n```",
             ]
         ),
@@ -77,15 +76,14 @@ def recall_plan(record: Record) -> Plan:
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def publish_report(run: Run, report: Report, plan: Plan | None) -> None:
     """Record how the run ended. A failure to publish is logged; it changes nothing about what was done."""
-    organization = plan.organization if plan else ""
     with harmless("The report"):
         create_markdown_artifact(
-            key=artifact_key(run, organization),
+            key=artifact_key(run, plan),
             markdown=report.markdown(plan.notes if plan else ()),
             description=report.headline,
         )
         create_table_artifact(
-            key=artifact_key(run, organization, "counts"),
+            key=artifact_key(run, plan, "counts"),
             table=[{"": name, "leads": number} for name, number in report.counts()],
             description=report.headline,
         )
@@ -119,9 +117,13 @@ class Progress:
             self._artifact = cast("UUID", created)  # a coroutine only inside an event loop
 
 
-def artifact_key(run: Run, organization: str, *parts: str) -> str:
-    """The key of one of the cleanup's artifacts: ``lead-cleanup-<organization>-<deployment>[-part]``."""
-    return slug("lead-cleanup", organization, run.cleanup, *parts)
+def artifact_key(run: Run, plan: Plan | None, part: str = "") -> str:
+    """The key of one of the cleanup's artifacts: ``lead-cleanup-<organization>-<deployment>[-part]``.
+
+    An organisation whose name has no Latin letter is called by the end of its id.
+    """
+    organization = (slug(plan.organization) or plan.organization_id[-8:]) if plan else ""
+    return slug("lead-cleanup", organization, run.cleanup, part)
 
 
 @contextmanager
@@ -129,5 +131,5 @@ def harmless(what: str) -> Generator[None]:
     """Publishing that must not change the outcome: log that *what* couldn't be published, and go on."""
     try:
         yield
-    except (PrefectException, httpx.HTTPError) as error:
+    except PREFECT_AWAY as error:
         get_run_logger().warning("%s could not be published: %r", what, error)

@@ -21,7 +21,6 @@ SHUT: dict[str, tuple[str, ...]] = {
     "flows": ("httpx",),
     "deployments.sandbox": ("flows", "tasks", "prefect"),
 }
-MAY_IMPORT_HTTPX = {"flows.commands.engine"}  # for the errors that Prefect's own client lets through
 MAY_OPEN_THE_SANDBOX = {"flows.commands.demo", "flows.commands.sandbox"}
 TOP = {
     *("flows", "tasks", "deployments", "tests", ".ci"),
@@ -77,7 +76,6 @@ def test_the_arrows_run_one_way(room: str):
         for module in members
         for name in imports(module)
         if any(inside(name, door) for door in SHUT[room]) and not (inside(name, room) and room == "tasks.close")
-        if not (inside(name, "httpx") and module in MAY_IMPORT_HTTPX)
     ]
 
     assert members

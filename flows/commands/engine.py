@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact, FlowRun, State
-from prefect.exceptions import PrefectException
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
@@ -27,6 +25,7 @@ from prefect.utilities.urls import url_for
 from flows.commands.parameters import Parameters
 from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
+from tasks.connect import PREFECT_AWAY
 from tasks.ending import report_of
 from tasks.quiet import hush
 from tasks.report import Report
@@ -35,10 +34,6 @@ CODE = Path(__file__).parents[2]
 OURS = tuple(str(CODE / folder) for folder in ("flows", "tasks"))
 SERVER_STARTS_WITHIN = 90  # seconds
 ENGINE = ("prefect.flow_runs", "prefect.task_runs")
-
-
-LOST = (PrefectException, httpx.HTTPError)
-"""What Prefect's client raises when its server goes away."""
 
 
 class NoServer(Exception):
@@ -114,7 +109,7 @@ def need_server(reason: str | None) -> None:
         say("No Prefect server is set: starting a temporary one, which takes about 15 seconds …")
         try:
             server.start(timeout=SERVER_STARTS_WITHIN)
-        except (RuntimeError, httpx.HTTPError) as error:
+        except (*PREFECT_AWAY, RuntimeError) as error:
             raise NoServer(f"The temporary Prefect server doesn't start: {error}") from None
 
 
@@ -157,7 +152,7 @@ def plan_artifact(run_id: str | None) -> Artifact | None:
     try:
         with get_client(sync_client=True) as prefect:
             found = prefect.read_artifacts(artifact_filter=mine)
-    except (*LOST, RuntimeError) as error:  # the run is over, and its report is still to be shown
+    except (*PREFECT_AWAY, RuntimeError) as error:  # the run is over, and its report is still to be shown
         say(f"The plan can't be read from the Prefect server: {error}")
         return None
     return next((each for each in found if each.key and each.key.endswith("-plan")), None)

@@ -6,26 +6,28 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from tasks.close.rewrite import UnusableQuery, always, freeze
-from tasks.close.s_query import (
-    And,
+from tasks.close.conditions import (
     CurrentUser,
-    FieldCondition,
-    HasRelated,
-    InStatus,
     LocalTime,
     MomentRange,
     NumberRange,
-    ObjectType,
-    Or,
     Part,
-    Query,
     Reference,
     RegularField,
     Term,
-    Text,
     TextCondition,
     UnknownMoment,
+)
+from tasks.close.rewrite import UnusableQuery, always, freeze
+from tasks.close.s_query import (
+    And,
+    FieldCondition,
+    HasRelated,
+    InStatus,
+    ObjectType,
+    Or,
+    Query,
+    Text,
     UnknownNode,
     parse,
     parts,

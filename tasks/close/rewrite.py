@@ -12,20 +12,14 @@ from zoneinfo import ZoneInfo
 from dateutil.parser import isoparse
 from dateutil.relativedelta import relativedelta
 
+from tasks.close.conditions import Exists, FixedLocalDate, FixedUtc, Moment, Now, Offset, Part
 from tasks.close.s_query import (
     And,
-    Exists,
     FieldCondition,
-    FixedLocalDate,
-    FixedUtc,
     MatchAll,
-    Moment,
     Node,
-    Now,
     ObjectType,
-    Offset,
     Or,
-    Part,
     Query,
     SavedSearch,
     any_of,

@@ -6,27 +6,10 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from scripted_close import ScriptedClose
+from scripted_close import KEY, Clock, ScriptedClose
 
 from tasks.close.client import CloseClient
 from tasks.close.settings import CloseSettings
-
-KEY = "api_0123456789abcdef.fedcba9876543210"
-
-
-class Clock:
-    """Time that passes only in `sleep`."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.sleeps: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now += seconds
 
 
 @pytest.fixture(autouse=True)

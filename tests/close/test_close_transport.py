@@ -7,9 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import KEY, Clock
 from pydantic import SecretStr
-from scripted_close import Answer, ScriptedClose
+from scripted_close import KEY, Answer, Clock, ScriptedClose
 
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, CloseUnavailable, MissingKey, NotFound, RateLimited, WrongKey

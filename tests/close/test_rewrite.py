@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tasks.close.conditions import FixedUtc
 from tasks.close.rewrite import (
     UnusableQuery,
     always,
@@ -17,7 +18,7 @@ from tasks.close.rewrite import (
     inline,
     turned_round,
 )
-from tasks.close.s_query import FixedUtc, Query, parse, parts, to_json
+from tasks.close.s_query import Query, parse, parts, to_json
 
 Json = dict[str, Any]
 LEADS: Json = {"type": "object_type", "object_type": "lead"}

@@ -7,18 +7,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tasks.close.conditions import Exists, FixedUtc, Offset, Part, UnknownCondition, UnknownField, UnknownMoment
 from tasks.close.s_query import (
     And,
-    Exists,
-    FixedUtc,
     Id,
     MatchAll,
-    Offset,
     Or,
-    Part,
-    UnknownCondition,
-    UnknownField,
-    UnknownMoment,
     UnknownNode,
     all_of,
     any_of,
