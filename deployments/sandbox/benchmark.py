@@ -124,18 +124,16 @@ def _memory(client: httpx.Client, requests: int) -> None:
                 client.get(("me/", f"lead/{lead}/", "status/lead/")[number % 3]).raise_for_status()
 
     ask(requests // 10)
-    before, began = _resident(), time.monotonic()
+    before, began = _own(), time.monotonic()
     ask(requests)
-    figure = (
-        f"{before:.0f} MB before, {_resident():.0f} MB after ({requests / (time.monotonic() - began):.0f} a second)"
-    )
+    figure = f"{before:.0f} MB before, {_own():.0f} MB after ({requests / (time.monotonic() - began):.0f} a second)"
     _say(f"memory and {requests:,} requests", figure)
 
 
-def _resident() -> float:
-    """Megabytes of memory that this process, client and server, has in use."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _own() -> float:
+    """Megabytes of memory that this process, client and server, has for itself: not the database's file, mapped."""
+    _, resident, shared, *_ = (int(each) for each in Path("/proc/self/statm").read_text().split())
+    return (resident - shared) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 # The queries, as a cleanup asks them.

@@ -82,6 +82,7 @@ class Store:
 def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # transactions are begun by us: see _begin
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA journal_size_limit = 67108864")  # what making a million leads up needs isn't kept
     connection.execute("PRAGMA synchronous = OFF")  # a crash may cost the sandbox's data; that is its nature
     connection.execute("PRAGMA cache_size = -65536")  # KiB
     connection.execute("PRAGMA mmap_size = 4294967296")
