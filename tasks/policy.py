@@ -32,7 +32,7 @@ MAX_MONTHS = 600
 MAX_DAYS = 20_000
 FEW = 15
 SCALARS = {"str", "int", "float", "bool"}
-LEADS_IN_A_WALK = 10_000  # Close ends a paged search after so many objects
+LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch says where it ends
 
 
 def _one_word(text: str) -> str:
@@ -228,7 +228,7 @@ class Limits(Policy):
         title="Largest share",
         description="Stop if more than this share of all leads is planned. Not applied to plans of 20 leads or fewer.",
     )
-    batch: Annotated[int, Field(ge=1, le=LEADS_IN_A_WALK)] | SkipJsonSchema[None] = _optional(
+    batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] | SkipJsonSchema[None] = _optional(
         "Batch", "Plan only the oldest leads, at most this many; the next run goes on."
     )
     max_wait_minutes: int = Field(

@@ -13,7 +13,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import reading
-from tasks.close.client import CloseClient
+from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.errors import BadRequest
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.close.s_query import And, Query, on_or_after, to_json
@@ -21,7 +21,7 @@ from tasks.connect import connect, settings
 from tasks.criteria import CREATED
 from tasks.outcomes import Refused
 from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, rules_dropped, select
-from tasks.policy import LEADS_IN_A_WALK, Keep, Limits, Match
+from tasks.policy import Keep, Limits, Match
 from tasks.run import Run
 from tasks.surroundings import Needed, Surroundings, survey
 
@@ -132,14 +132,14 @@ def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[
     seen: set[str] = set()
     window = query
     while True:
-        rows = close.search(to_json(window), fields=(*fields, "date_created"), sort=OLDEST_FIRST, limit=LEADS_IN_A_WALK)
+        rows = close.search(to_json(window), fields=(*fields, "date_created"), sort=OLDEST_FIRST, limit=LONGEST_SEARCH)
         fresh = [row for row in rows if row["id"] not in seen]
         yield from fresh
         seen.update(str(row["id"]) for row in fresh)
-        if len(rows) < LEADS_IN_A_WALK:
+        if len(rows) < LONGEST_SEARCH:
             return
         if not fresh:
-            raise Refused(f"More than {LEADS_IN_A_WALK} leads were created at the same instant; they can't be read.")
+            raise Refused(f"More than {LONGEST_SEARCH} leads were created at the same instant; they can't be read.")
         window = And(queries=(query, on_or_after(CREATED, _instant(rows[-1]))))
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.policy import Keep, Limits, Match, Policy, TimeZone, did_you_mean, problems
+from tasks.close.client import LONGEST_SEARCH
+from tasks.policy import LARGEST_BATCH, Keep, Limits, Match, Policy, TimeZone, did_you_mean, problems
 
 STATUS = {"status": ["Junk"]}
 JUNK: dict[str, Any] = {
@@ -39,7 +40,7 @@ VALID: list[tuple[type[Policy], dict[str, Any]]] = [
     (Keep, {"s_query": {"query": JUNK, "results_limit": 50}}),
     (Limits, {}),
     (Limits, {"max_leads": 1, "max_share": 1, "batch": 1, "max_wait_minutes": 1}),
-    (Limits, {"max_share": 0.001, "batch": 10_000}),
+    (Limits, {"max_share": 0.001, "batch": 9_999}),
 ]
 
 # What is wrong, and words that the one sentence about it must contain.
@@ -96,7 +97,7 @@ INVALID: list[tuple[type[Policy], dict[str, Any], str]] = [
     (Limits, {"max_share": True}, "max_share: true is no value for it"),
     (Limits, {"max_share": float("nan")}, "max_share: Input should be"),
     (Limits, {"batch": 0}, "batch: Input should be greater than or equal to 1"),
-    (Limits, {"batch": 10_001}, "batch: Input should be less than or equal to 10000"),
+    (Limits, {"batch": 10_000}, "batch: Input should be less than or equal to 9999"),
     (Limits, {"max_wait_minutes": 0}, "max_wait_minutes: Input should be greater than or equal to 1"),
 ]
 
@@ -163,6 +164,11 @@ def test_words_and_domains_are_compared_in_lower_case():
 
 def test_one_value_of_a_custom_field_is_as_good_as_a_list_of_one():
     assert Match.model_validate({"custom_fields": {"Source": "Import"}}).custom_fields == {"Source": ["Import"]}
+
+
+def test_the_largest_batch_can_be_read_with_the_lead_after_it():
+    """The batch ends at the instant at which the next lead was created."""
+    assert LARGEST_BATCH + 1 <= LONGEST_SEARCH
 
 
 def test_policies_cannot_be_changed():
