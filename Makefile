@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+FAST := tests/core tests/close tests/cli tests/deployments tests/test_house.py tests/test_documentation.py
 
 .DEFAULT_GOAL := help
 
@@ -17,11 +18,11 @@ demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with not
 test: $(INSTALLED)  ## run all tests: a Prefect server, workers and the sandbox, for real
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
-check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that need no Prefect server
+check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that start nothing but themselves
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	$(BIN)/pytest --numprocesses 2 -m "not server"
+	$(BIN)/pytest --numprocesses 2 -m "not server" $(FAST)
 
 fix: $(INSTALLED)  ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
