@@ -80,7 +80,7 @@ GOOD: dict[str, Callable[[Close], Body]] = {
     "POST /task/": lambda close: {"lead_id": close.any_id("/lead/{id}/"), "_type": "lead", "text": "Call"},
     "POST /activity/note/": lambda close: {"lead_id": close.any_id("/lead/{id}/"), "note": "Called"},
     "POST /activity/call/": lambda close: {"lead_id": close.any_id("/lead/{id}/"), "duration": 60},
-    "POST /bulk_action/delete/": lambda _: {"s_query": LEADS, "results_limit": 1},
+    "POST /bulk_action/delete/": lambda _: {"s_query": LEADS, "results_limit": 0},  # other tests go on meanwhile
     "POST /export/lead/": lambda _: {"s_query": LEADS, "format": "json"},
 }
 WRONG: dict[str, Body] = {

@@ -31,10 +31,10 @@ PAGED = [
 @pytest.fixture(scope="module")
 def account(running_sandbox: CloseAccount) -> CloseAccount:
     """An organisation in which everything has happened once: half of its leads are deleted, the others are exported."""
-    running_sandbox.reset(leads=120)
+    running_sandbox.reset(leads=240)
     changed = running_sandbox.post("/lead/", name="New")["id"]
     running_sandbox.put(f"/lead/{changed}/", name="Changed")
-    _job(running_sandbox, "bulk_action/delete", s_query=LEADS, results_limit=60)
+    _job(running_sandbox, "bulk_action/delete", s_query=LEADS, results_limit=120)
     _job(running_sandbox, "export/lead", s_query=LEADS, format="json")
     return running_sandbox
 
