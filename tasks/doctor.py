@@ -8,7 +8,7 @@ doesn't. Everything sent is a read; counts are ``POST /data/search/`` without ro
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -29,14 +29,6 @@ from tasks.surroundings import Needed, Surroundings, survey
 
 ZONE = ZoneInfo("UTC")
 NO_LEAD = "lead_" + "0" * 43
-OFF = Keep(
-    open_opportunities=False,
-    won_opportunities=False,
-    upcoming_meetings=False,
-    running_workflows=False,
-    created_within_days=None,
-    communication_within_days=None,
-)
 
 
 class Mark(StrEnum):
@@ -72,7 +64,7 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
     yield Finding(Mark.GOOD, "settings", f"{kind}; {settings.api_url}; organization {pinned}")
     with CloseClient(settings) as close:
         try:
-            here = survey(close, Needed(True, True, True, settings.keep_smart_view))
+            here = survey(close, Needed.all(settings.keep_smart_view))
         except CloseError as error:
             about = "key" if isinstance(error, WrongKey | MissingKey) else "reading"
             yield Finding(Mark.BAD, about, str(error), essential=True)
@@ -98,8 +90,7 @@ def _permissions(here: Surroundings) -> Iterator[Finding]:
         yield Finding(
             Mark.NOTE, "bulk delete", "nothing is known against it; for certain Close says it only when asked"
         )
-    members = (*here.organization.memberships, *user.memberships)
-    granted = next((each.permissions_granted for each in members if each.user_id == user.id), None)
+    granted = here.membership.permissions_granted
     if granted is None:
         yield Finding(Mark.NOTE, "export", "Close doesn't tell this user's permissions")
     elif "export" in granted:
@@ -132,7 +123,6 @@ def _names(names: Names) -> Iterator[Finding]:
 def _rules(close: CloseClient, names: Names) -> Iterator[Finding]:
     """Each rule with what it selects, and whether the rest is what is left."""
     now = datetime.now(UTC)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
     try:
         total = close.count(to_json(Selection((), {}, now).matched()))
     except CloseError as error:
@@ -222,12 +212,12 @@ def _remedy(rule: str) -> str:
 def _never_delete(close: CloseClient, names: Names, now: datetime, total: int) -> Finding:
     name = "CLOSE_KEEP_SMART_VIEW"
     try:
-        rules: Mapping[str, Query] = keep_rules(OFF, names, now, ZONE)
+        rule = keep_rules(Keep(), names, now, ZONE)["never_delete"]
     except Refused as error:
         return Finding(Mark.BAD, name, f"{error} Nothing runs until this is right.", essential=True)
-    kept = Selection((), rules, now)
+    kept = Selection((), {"never_delete": rule}, now).kept()
     try:
-        return Finding(Mark.GOOD, name, f"{close.count(to_json(kept.kept())):,} of {total:,} leads are never deleted")
+        return Finding(Mark.GOOD, name, f"{close.count(to_json(kept)):,} of {total:,} leads are never deleted")
     except CloseError as error:
         return Finding(Mark.BAD, name, str(error), essential=True)
 

@@ -7,10 +7,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from tasks.bulk_delete import Finished
-from tasks.close.errors import CloseError, CloseUnavailable, RateLimited
+from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete
 from tasks.ledger import Record
-from tasks.outcomes import Outcome, Stop
+from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.plan import Plan
 from tasks.publish import publish_report
 from tasks.report import Report, Unsuccessful, of_plan, verdict
@@ -42,12 +42,8 @@ class Ending:
         match error:
             case None:
                 outcome, message = verdict(*self._result())
-            case Stop():
-                outcome, message = error.outcome, error.message
-            case CloseUnavailable() | RateLimited():
-                outcome, message = Outcome.FAILED, str(error)
-            case CloseError():
-                outcome, message = Outcome.REFUSED, str(error)
+            case Stop() | CloseError():
+                outcome, message = outcome_of(error), str(error)
             case _:
                 return False
         if outcome in {Outcome.REFUSED, Outcome.FAILED}:

@@ -14,6 +14,8 @@ Exit 2 is for wrong usage and invalid parameters: there was no run.
 
 from enum import StrEnum
 
+from tasks.close.errors import CloseError, CloseUnavailable, RateLimited
+
 
 class Outcome(StrEnum):
     """The end of a run. The value is what reports and ``--json`` print."""
@@ -75,3 +77,14 @@ class Refused(Stop):
     def __init__(self, message: str) -> None:
         super().__init__(Outcome.REFUSED, message)
         self.args = (message,)  # what the exception is built from again after pickling
+
+
+def outcome_of(error: Stop | CloseError) -> Outcome:
+    """What *error* makes of a run. Close being away is a failure; what Close rejects or forbids is a refusal."""
+    match error:
+        case Stop():
+            return error.outcome
+        case CloseUnavailable() | RateLimited():
+            return Outcome.FAILED
+        case CloseError():
+            return Outcome.REFUSED

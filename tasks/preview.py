@@ -5,17 +5,18 @@ They only read. Waiting for Close when it is away is the client's business, so n
 
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from dateutil.parser import isoparse
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import reading
 from tasks.close.client import LONGEST_SEARCH, CloseClient
+from tasks.close.conditions import FixedUtc
 from tasks.close.errors import BadRequest
 from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.close.rewrite import instant_of
 from tasks.close.s_query import And, Query, on_or_after, to_json
 from tasks.connect import connect, settings
 from tasks.criteria import CREATED
@@ -94,8 +95,7 @@ def oldest(selection: Selection, number: int) -> Query:
 
 def _instant(row: dict[str, Any]) -> datetime:
     """When the lead was created, cut to the milliseconds that a query can say."""
-    created = isoparse(str(row["date_created"]))
-    created = created if created.tzinfo else created.replace(tzinfo=UTC)
+    created = instant_of(FixedUtc(value=str(row["date_created"])))
     return created.replace(microsecond=created.microsecond // 1000 * 1000)
 
 

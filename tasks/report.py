@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks.close.conditions import FixedUtc
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.outcomes import Outcome
 from tasks.plan import Plan
@@ -130,7 +131,7 @@ def of_plan(plan: Plan) -> dict[str, Any]:
     """The part of a report that a plan already knows."""
     return {
         "organization_id": plan.organization_id,
-        "as_of": plan.as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "as_of": FixedUtc.at(plan.as_of).value,
         "digest": plan.digest,
         "s_query": plan.s_query,
         "matched": plan.counts.matched,

@@ -36,6 +36,11 @@ class Needed:
             keep_view=keep_view,
         )
 
+    @classmethod
+    def all(cls, keep_view: str | None) -> "Needed":
+        """Every name there is."""
+        return cls(statuses=True, custom_fields=True, smart_views=True, keep_view=keep_view)
+
     def read(self, close: CloseClient) -> Names:
         """Ask Close for them."""
         return Names(
@@ -48,13 +53,22 @@ class Needed:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where a run finds itself: the organisation, the user whose key it has, and what the names stand for."""
+    """What a run finds when it looks around. *membership* is the user's place in the organisation."""
 
     organization: Organization
     user: Me
-    role: str
+    membership: Membership
     names: Names
-    notes: tuple[str, ...]
+
+    @property
+    def role(self) -> str:
+        """The id of the user's role: for built-in roles a word, such as ``admin``."""
+        return self.membership.role_id or "unknown role"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user can't do or see, in sentences."""
+        return tuple(_blind_spots(self.membership))
 
     @property
     def may_delete(self) -> bool:
@@ -66,13 +80,11 @@ def survey(close: CloseClient, needed: Needed) -> Surroundings:
     """Prove the key, and read the organisation and the names that are needed."""
     user = close.me()  # first, since its refusal says for certain that the key is wrong
     organization = close.organization(close.organization_id())
-    membership = _membership(organization, user)
     return Surroundings(
         organization=organization,
         user=user,
-        role=membership.role_id or "unknown role",
+        membership=_membership(organization, user),
         names=needed.read(close),
-        notes=tuple(_blind_spots(membership)),
     )
 
 

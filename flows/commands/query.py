@@ -11,10 +11,10 @@ from flows.commands.parameters import Parameters, build
 from flows.commands.settings import close_settings, settings_with_key
 from flows.commands.terminal import put, say
 from tasks.close.client import CloseClient
-from tasks.close.errors import CloseError, CloseUnavailable, RateLimited
+from tasks.close.errors import CloseError
 from tasks.close.s_query import to_json
 from tasks.names import Names
-from tasks.outcomes import Outcome, Stop
+from tasks.outcomes import Stop, outcome_of
 from tasks.plan import select
 from tasks.surroundings import Needed
 
@@ -31,25 +31,14 @@ def query(
     parameters, notes = build(given, cleanup, time_zone=time_zone)
     for note in notes:
         say(f"Note: {note}")
-    now = datetime.now(UTC)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)
     try:
-        selection = select(parameters.match, parameters.keep, _names(parameters), now, parameters.time_zone)
+        names = _names(parameters)
+        selection = select(parameters.match, parameters.keep, names, datetime.now(UTC), parameters.time_zone)
     except (Stop, CloseError) as error:
         say(str(error))
-        return _exit_code(error)
+        return outcome_of(error).exit_code
     put(json.dumps(to_json(selection.planned()), indent=2))
     return 0
-
-
-def _exit_code(error: Stop | CloseError) -> int:
-    match error:
-        case Stop():
-            return error.outcome.exit_code
-        case CloseUnavailable() | RateLimited():
-            return Outcome.FAILED.exit_code
-        case _:
-            return Outcome.REFUSED.exit_code
 
 
 def _names(parameters: Parameters) -> Names:
