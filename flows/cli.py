@@ -11,10 +11,9 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
-from flows.commands.terminal import Usage, say
+from flows.commands.terminal import INTERRUPTED, Usage, say
 
 USAGE = 2
-INTERRUPTED = 130
 
 app = App(
     name="lead-cleanup",

@@ -62,7 +62,7 @@ def _values(value: object) -> object:
 
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Names = Annotated[list[Name], Field(min_length=1)]
+Statuses = Annotated[list[Name], Field(min_length=1)]
 Words = Annotated[list[Annotated[Name, AfterValidator(_one_word)]], Field(min_length=1)]
 Domains = Annotated[list[Annotated[Name, AfterValidator(_domain)]], Field(min_length=1)]
 LeadIds = Annotated[list[Annotated[str, StringConstraints(pattern=r"^lead_\w+$")]], Field(min_length=1)]
@@ -131,7 +131,7 @@ class Match(Policy):
     s_query: dict[str, Any] | SkipJsonSchema[None] = _optional(
         "Query", "Advanced Filtering JSON, as copied from Close with Copy Filters, or a bare query node."
     )
-    status: Names | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")
+    status: Statuses | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")
     inactive_months: Months | SkipJsonSchema[None] = _optional(
         "Months without communication",
         "The last communication is at least this many months ago; or there was none, and the lead is at least as old.",
@@ -199,7 +199,7 @@ class Keep(Policy):
         default=30, title="Days since communication", description="There was communication within this many days."
     )
     open_tasks: bool = Field(default=False, title="Open tasks", description="The lead has an incomplete task.")
-    status: Names | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")
+    status: Statuses | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")
     smart_view: Name | SkipJsonSchema[None] = _optional("Smart View", "Name or id of a Smart View for leads.")
     s_query: dict[str, Any] | SkipJsonSchema[None] = _optional("Query", "Advanced Filtering JSON.")
     lead_ids: LeadIds | SkipJsonSchema[None] = _optional("Lead ids", "Exactly these leads.")

@@ -28,6 +28,8 @@ HEADLINES = {
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, among them those that turn the reading direction, so that a text looks like another one."""
+MARKUP = r"([\\`*_{}\[\]()#+!|~])"
+"""What means something in markdown."""
 
 
 class Report(BaseModel):
@@ -163,8 +165,14 @@ def sample_rows(plan: Plan) -> list[dict[str, str]]:
 def escape(text: str) -> str:
     """Customer text that does nothing in markdown, HTML or a spreadsheet, and stays on one line, read in its order."""
     line = html.escape(" ".join(CONTROLS.sub(" ", text).split()), quote=False)
-    line = re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", line)
+    line = re.sub(MARKUP, r"\\\1", line)
     return f"'{line}" if line[:1] in {"=", "-", "@"} or line[:2] == "\\+" else line
+
+
+def unescape(text: str) -> str:
+    """What `escape` was given, on one line and without what it dropped."""
+    bare = re.sub(r"^'(?=[=@-]|\\\+)", "", text)
+    return html.unescape(re.sub(rf"\\{MARKUP}", r"\1", bare))
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

@@ -27,13 +27,12 @@ from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
 from tasks.connect import PREFECT_AWAY
 from tasks.ending import report_of
-from tasks.quiet import hush
+from tasks.quiet import LOGGERS
 from tasks.report import Report
 
 CODE = Path(__file__).parents[2]
 OURS = tuple(str(CODE / folder) for folder in ("flows", "tasks"))
 SERVER_STARTS_WITHIN = 90  # seconds
-ENGINE = ("prefect.flow_runs", "prefect.task_runs")
 
 
 class NoServer(Exception):
@@ -42,6 +41,9 @@ class NoServer(Exception):
 
 class Defect(Exception):
     """The run ended without a report: nobody foresaw what happened."""
+
+
+_formatter = logging.Formatter("%(message)s")
 
 
 class _Said(logging.Handler):
@@ -57,7 +59,7 @@ class _Said(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Say it, if it is to be said."""
         ours = record.pathname.startswith(OURS)
-        chatter = record.name.startswith(ENGINE) and not record.exc_info
+        chatter = record.name.startswith(LOGGERS) and not record.exc_info
         if not ours and (chatter or record.levelno < logging.WARNING):
             return
         if found := re.search(r"\bbulkdelete_\w+", record.getMessage()):
@@ -65,9 +67,6 @@ class _Said(logging.Handler):
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.title()}: "
         for line in f"{prefix}{_formatter.format(record)}".splitlines():
             say(line)
-
-
-_formatter = logging.Formatter("%(message)s")
 
 
 _said = _Said()
@@ -86,7 +85,6 @@ def speak_plainly() -> None:
     root.addHandler(_said)
     logging.getLogger("tasks").setLevel(logging.INFO)
     logging.raiseExceptions = False  # a message that doesn't reach the server is no news to whoever reads this one
-    hush()
 
 
 def need_server(reason: str | None) -> None:

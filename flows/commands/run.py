@@ -8,10 +8,10 @@ from cyclopts import Parameter
 from flows.commands.flags import Given, with_criteria
 from flows.commands.parameters import Parameters, build
 from flows.commands.settings import settings_with_key
-from flows.commands.terminal import put, say
+from flows.commands.terminal import INTERRUPTED, put, say
+from tasks.outcomes import Outcome
 
-INTERRUPTED = 130
-FAILED = 1
+FAILED = Outcome.FAILED.exit_code
 NEEDS_SERVER = "Deleting needs a Prefect server, which keeps the record of what was started."
 
 

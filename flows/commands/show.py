@@ -1,6 +1,5 @@
 """A report, for a person at a terminal."""
 
-import html
 import json
 import re
 import shutil
@@ -12,7 +11,7 @@ from rich.cells import cell_len, set_cell_size
 
 from flows.commands.terminal import printable, put
 from tasks.outcomes import Outcome
-from tasks.report import Report
+from tasks.report import Report, unescape
 
 COLUMNS = ("name", "status", "last communication", "lead")
 WIDEST_NAME = 36  # columns
@@ -73,7 +72,7 @@ def sampled(plan: Published | None) -> list[tuple[str, ...]]:
 
 
 def _cell(text: str) -> str:
-    cell = printable(_unescaped(text))
+    cell = printable(unescape(text))
     fits = cell_len(cell) <= WIDEST_NAME or cell.startswith("lead_")
     return cell if fits else f"{set_cell_size(cell, WIDEST_NAME - 2)} …"
 
@@ -81,10 +80,4 @@ def _cell(text: str) -> str:
 def notes(plan: Published | None) -> list[str]:
     """What a plan says to watch out for."""
     description = (plan.description or "") if plan else ""
-    return [printable(_unescaped(note)) for note in re.findall(r"^> (.+)$", description, re.MULTILINE)]
-
-
-def _unescaped(text: str) -> str:
-    """What `tasks.report.escape` was given, on one line."""
-    bare = re.sub(r"^'(?=[=@-]|\\\+)", "", text)
-    return html.unescape(re.sub(r"\\([\\`*_{}\[\]()#+!|~])", r"\1", bare))
+    return [printable(unescape(note)) for note in re.findall(r"^> (.+)$", description, re.MULTILINE)]

@@ -3,6 +3,8 @@
 import sys
 import unicodedata
 
+INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C ended
+
 
 class Usage(Exception):
     """The command can't be carried out as it was given. The message is one sentence that says what to do."""

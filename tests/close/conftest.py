@@ -12,14 +12,6 @@ from tasks.close.client import CloseClient
 from tasks.close.settings import CloseSettings
 
 
-@pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """Neither the environment nor a `.env` of whoever runs the tests has a say."""
-    monkeypatch.chdir(tmp_path)
-    for name in CloseSettings.model_fields:
-        monkeypatch.delenv(f"CLOSE_{name.upper()}", raising=False)
-
-
 @pytest.fixture
 def server() -> Iterator[ScriptedClose]:
     with ScriptedClose() as running:

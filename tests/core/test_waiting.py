@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from close.scripted_close import Answer, ScriptedClose
+from close.scripted_close import KEY, Answer, Clock, ScriptedClose
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
@@ -36,19 +36,6 @@ def clauses(*instants: str) -> dict[str, Any]:
     }
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.sleeps: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.now += seconds
-
-
 @pytest.fixture
 def server() -> Iterator[ScriptedClose]:
     with ScriptedClose() as running, disable_run_logger():
@@ -58,7 +45,7 @@ def server() -> Iterator[ScriptedClose]:
 def waited(server: ScriptedClose, clock: Clock, minutes: float = 60) -> tuple[Any, list[str | None]]:
     """What `wait` gives, and the statuses that it showed."""
     shown: list[str | None] = []
-    settings = CloseSettings(api_url=server.url, api_key=SecretStr("api_0123456789abcdef.fedcba9876543210"))
+    settings = CloseSettings(api_url=server.url, api_key=SecretStr(KEY))
     with CloseClient(settings, sleep=clock.sleep, clock=clock, random=lambda: 0.0) as close:
         patience = timedelta(minutes=minutes)
         found = wait(
