@@ -61,7 +61,7 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
     """
     kind = "API key" if settings.api_key else "access token"
     pinned = settings.organization_id or "not pinned (CLOSE_ORGANIZATION_ID would refuse the key of another one)"
-    yield Finding(Mark.GOOD, "settings", f"{kind}; {settings.api_url}; organization {pinned}")
+    yield Finding(Mark.GOOD, "settings", f"{kind}; {settings.api_url}; organisation {pinned}")
     with CloseClient(settings) as close:
         try:
             here = survey(close, Needed.all(settings.keep_smart_view))
@@ -240,7 +240,7 @@ def _bulk_deletes(close: CloseClient) -> Iterator[Finding]:
 
 
 def _events(settings: CloseSettings) -> Finding:
-    transport = Transport(settings, sleep=time.sleep, clock=time.monotonic, random=random.random, on_request=None)
+    transport = Transport(settings, sleep=time.sleep, clock=time.monotonic, random=random.random)
     try:
         transport.read(Request("GET", "/event/", params={"_limit": 1}))
     except CloseError as error:

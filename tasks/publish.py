@@ -118,7 +118,7 @@ class Progress:
 
 
 def artifact_key(run: Run, plan: Plan | None, part: str = "") -> str:
-    """The key of one of the cleanup's artifacts: ``lead-cleanup-<organization>-<deployment>[-part]``.
+    """The key of one of the cleanup's artifacts: ``lead-cleanup-<organisation>-<deployment>[-part]``.
 
     An organisation whose name has no Latin letter is called by the end of its id.
     """

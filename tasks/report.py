@@ -69,7 +69,7 @@ class Report(BaseModel):
         """Everything there is to say in a table, as pairs; what isn't known is left out."""
         texts = [
             ("Cut-off", self.as_of),
-            ("Organization", self.organization_id),
+            ("Organisation", self.organization_id),
             ("Bulk delete", self.bulk_delete_id),
             ("Backup", self.backup),
             ("Run", self.flow_run_id),

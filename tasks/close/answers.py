@@ -28,7 +28,7 @@ _REFUSED: dict[int, tuple[type[CloseError], str]] = {
         "Close refuses {asked} (401): the API key is wrong, or its user may not do this. "
         "Check CLOSE_API_KEY and the user's role.",
     ),
-    402: (NotAllowed, "The organization's Close plan doesn't include {asked} (402): ask Close to add it."),
+    402: (NotAllowed, "The organisation's Close plan doesn't include {asked} (402): ask Close to add it."),
     403: (
         NotAllowed,
         "Close doesn't let the API key's user do {asked} (403): "
@@ -36,7 +36,7 @@ _REFUSED: dict[int, tuple[type[CloseError], str]] = {
     ),
     404: (
         NotFound,
-        "Close doesn't know {path} (404): it is gone, belongs to another organization, or CLOSE_API_URL is wrong.",
+        "Close doesn't know {path} (404): it is gone, belongs to another organisation, or CLOSE_API_URL is wrong.",
     ),
 }
 _WRONG_KEY = "Close refuses the API key (401): check CLOSE_API_KEY or CLOSE_ACCESS_TOKEN, or make a new one in Close."

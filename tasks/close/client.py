@@ -42,8 +42,8 @@ R = TypeVar("R", bound=Resource)
 class CloseClient:
     """Close, as one API key sees it. A context manager; safe to use from several threads.
 
-    *sleep*, *clock* (seconds) and *random* (0 to 1) are there for tests. *on_request* is called with the method and the
-    path of every request, before it is sent. Raises MissingKey when the settings hold no key.
+    *sleep*, *clock* (seconds) and *random* (0 to 1) are there for tests. Raises MissingKey when the settings hold
+    no key.
     """
 
     def __init__(
@@ -53,10 +53,9 @@ class CloseClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
-        on_request: Callable[[str, str], None] | None = None,
     ) -> None:
         self._settings = settings
-        self._transport = Transport(settings, sleep=sleep, clock=clock, random=random, on_request=on_request)
+        self._transport = Transport(settings, sleep=sleep, clock=clock, random=random)
 
     def __enter__(self) -> Self:
         return self
@@ -80,17 +79,17 @@ class CloseClient:
         return self._read(Me, Request("GET", "/me/"))
 
     def organization(self, organization_id: str) -> Organization:
-        """An organization with its lead statuses and members."""
+        """An organisation with its members."""
         return self._read(Organization, Request("GET", "/organization/{id}/", organization_id))
 
     def organization_id(self) -> str:
-        """The organization this key acts in, read off its lead statuses: a user may be a member of several.
+        """The organisation this key acts in, read off its lead statuses: a user may be a member of several.
 
         Raises WrongOrganization if CLOSE_ORGANIZATION_ID is set to another.
         """
         found = {status.organization_id for status in self.lead_statuses()}
         if len(found) != 1 or not (organization_id := found.pop()):
-            raise unusable_answer("GET", "/status/lead/", "it doesn't name one organization")
+            raise unusable_answer("GET", "/status/lead/", "it doesn't name one organisation")
         expected = self._settings.organization_id
         if expected and expected != organization_id:
             raise WrongOrganization(
@@ -98,7 +97,7 @@ class CloseClient:
             )
         return organization_id
 
-    # What an organization has set up
+    # What an organisation has set up
 
     def lead_statuses(self) -> list[LeadStatus]:
         """Every lead status. Close answers with all of them at once."""
@@ -113,10 +112,6 @@ class CloseClient:
     def smart_views(self) -> list[SmartView]:
         """Every Smart View of leads that this key's user can see."""
         return list(self._list(SmartView, "/saved_search/", type="lead"))
-
-    def smart_view(self, smart_view_id: str) -> SmartView:
-        """One Smart View, of whatever type."""
-        return self._read(SmartView, Request("GET", "/saved_search/{id}/", smart_view_id))
 
     # Searching
 
@@ -159,13 +154,13 @@ class CloseClient:
         return self._read(BulkDelete, Request("GET", "/bulk_action/delete/{id}/", bulk_delete_id))
 
     def bulk_deletes(self) -> list[BulkDelete]:
-        """Every bulk delete of the organization. Close doesn't document their order, so the whole list is read.
+        """Every bulk delete of the organisation. Close doesn't document their order, so the whole list is read.
 
         Raises CloseUnavailable when a page can't be read: a short list would look like "never started".
         """
         return list(self._list(BulkDelete, "/bulk_action/delete/"))
 
-    def start_bulk_delete(self, query: JSON, *, send_done_email: bool = False) -> BulkDelete:
+    def start_bulk_delete(self, query: JSON) -> BulkDelete:
         """Delete every lead that *query* (a bare node) matches. Close can't tell a repeated POST from a second one.
 
         Sent again, for at most 10 seconds, only after answers that prove nothing was accepted. On any other error look
@@ -173,7 +168,7 @@ class CloseClient:
         """
         if not query.get("type"):
             raise ValueError("A bulk delete needs a query node with a type; to Close, no query may mean every lead.")
-        body: JSON = {"s_query": query, "results_limit": None, "sort": [], "send_done_email": send_done_email}
+        body: JSON = {"s_query": query, "results_limit": None, "sort": [], "send_done_email": False}
         request = Request("POST", "/bulk_action/delete/", body=body)
         return _parse(BulkDelete, self._transport.start(request), request)
 

@@ -9,7 +9,7 @@ CloseError               method, path, status, trace_id; a sentence that says wh
 │   └── MissingKey       no key is set; nothing was sent
 ├── NotAllowed           403, or 402: the plan doesn't include it
 ├── NotFound             404
-└── WrongOrganization    the key works, for another organization than expected
+└── WrongOrganization    the key works, for another organisation than expected
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ class MissingKey(WrongKey):
 
 
 class NotAllowed(CloseError):
-    """The key's user may not do this, or the organization's plan doesn't include it."""
+    """The key's user may not do this, or the organisation's plan doesn't include it."""
 
 
 class NotFound(CloseError):
@@ -102,4 +102,4 @@ class NotFound(CloseError):
 
 
 class WrongOrganization(CloseError):
-    """The key belongs to another organization than `CLOSE_ORGANIZATION_ID`."""
+    """The key belongs to another organisation than `CLOSE_ORGANIZATION_ID`."""

@@ -1,4 +1,7 @@
-"""What Close answers, as types. Lenient: fields we don't know are ignored, fields we can do without may be missing."""
+"""What Close answers, as types: the fields that something here reads, and all of a bulk delete.
+
+Lenient: other fields are ignored, and what we can do without may be missing.
+"""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -88,7 +91,6 @@ class CustomField(Resource):
     name: str
     type: str
     choices: list[str] | None = None
-    accepts_multiple_values: bool | None = None
 
 
 class SmartView(Resource):
@@ -98,27 +100,23 @@ class SmartView(Resource):
     name: str
     type: str = "lead"
     s_query: dict[str, Any] | None = None
-    query: str | None = None
     is_user_dependent: bool | None = None
 
 
 class Membership(Resource):
-    """A user's place in an organization. Built-in roles have words as ids, such as `admin`."""
+    """A user's place in an organisation. Built-in roles have words as ids, such as `admin`."""
 
     user_id: str | None = None
     organization_id: str | None = None
     role_id: str | None = None
-    user_email: str | None = None
-    user_full_name: str | None = None
     permissions_granted: list[str] | None = None
 
 
 class Organization(Resource):
-    """An organization with its lead statuses and members."""
+    """An organisation with its members."""
 
     id: Id
     name: str = ""
-    lead_statuses: list[LeadStatus] = []
     memberships: list[Membership] = []
 
 
@@ -127,9 +125,6 @@ class Me(Resource):
 
     id: Id
     email: str | None = None
-    first_name: str | None = None
-    last_name: str | None = None
-    organizations: list[Organization] = []
     memberships: list[Membership] = []
 
 
@@ -141,9 +136,8 @@ class ListPage(Resource):
 
 
 class SearchPage(Resource):
-    """A page of a search. The counts are there only if they were asked for; `count_total` ignores the limit."""
+    """A page of a search. The count is there only if it was asked for, and ignores the limit."""
 
     data: list[dict[str, Any]]
     cursor: str | None = None
     count_total: Count | None = Field(default=None, validation_alias=AliasPath("count", "total"))
-    count_limited: Count | None = Field(default=None, validation_alias=AliasPath("count", "limited"))

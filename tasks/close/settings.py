@@ -18,7 +18,7 @@ def _data_folder() -> str:
 
 
 class CloseSettings(BaseSettings):
-    """Settings of one organization. Build it when a task runs, never at import."""
+    """Settings of one organisation. Build it when a task runs, never at import."""
 
     model_config = SettingsConfigDict(
         env_prefix="CLOSE_",
@@ -37,7 +37,7 @@ class CloseSettings(BaseSettings):
         default="https://api.close.com/api/v1/", description="Where the API is. https, except on this machine."
     )
     organization_id: str | None = Field(
-        default=None, description="If set, the key must belong to this organization (orga_…)."
+        default=None, description="If set, the key must belong to this organisation (orga_…)."
     )
     backup_url: str = Field(default_factory=_data_folder, description="Folder or fsspec URL that backups go to.")
     timeout: float = Field(

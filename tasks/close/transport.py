@@ -76,10 +76,9 @@ class Transport:
         sleep: Callable[[float], None],
         clock: Callable[[], float],
         random: Callable[[], float],
-        on_request: Callable[[str, str], None] | None,
     ) -> None:
         self.rate_limits: dict[str, RateLimit] = {}
-        self._sleep, self._clock, self._random, self._on_request = sleep, clock, random, on_request
+        self._sleep, self._clock, self._random = sleep, clock, random
         self._pool = _connect(settings, httpx.Limits())
         # A kept connection may be closed by the other side just as we write to it, and nobody could say what happened.
         self._unpooled = _connect(settings, httpx.Limits(max_keepalive_connections=0))
@@ -133,8 +132,6 @@ class Transport:
                 self._sleep(wait)
 
     def _exchange(self, client: httpx.Client, request: Request) -> JSON:
-        if self._on_request:
-            self._on_request(request.method, request.path)
         try:
             response = client.request(request.method, request.path, params=request.params, json=request.body)
         except httpx.RequestError as error:

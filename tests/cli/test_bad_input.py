@@ -123,7 +123,7 @@ def test_a_wrong_key_is_refused(lead_cleanup: Command, sandbox: CloseAccount, mo
     assert sandbox.writes() == []
 
 
-def test_the_key_of_another_organization_is_refused(
+def test_the_key_of_another_organisation_is_refused(
     lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CLOSE_ORGANIZATION_ID", "orga_expected")

@@ -7,7 +7,7 @@ from terminal_session import Command
 from tasks.policy import Keep
 
 
-def test_in_an_organization_where_all_works_every_rule_is_tried(lead_cleanup: Command, sandbox: CloseAccount):
+def test_in_an_organisation_where_all_works_every_rule_is_tried(lead_cleanup: Command, sandbox: CloseAccount):
     sandbox.reset(leads=100)
 
     said = lead_cleanup("doctor")

@@ -45,7 +45,7 @@ def test_a_weakened_keep_rule_is_said(lead_cleanup: Command, sandbox: CloseAccou
     assert "Note: keep.created_within_days of the deployment (30)" in said.err
 
 
-def test_the_organizations_never_delete_view_is_in_every_query(
+def test_the_organisations_never_delete_view_is_in_every_query(
     lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch
 ):
     plain = lead_cleanup("query", "--match.inactive-months", "12")

@@ -247,21 +247,13 @@ class TestTheOnePost:
             settings = CloseSettings(
                 api_url=f"http://127.0.0.1:{nobody.getsockname()[1]}/api/v1/", api_key=SecretStr(KEY)
             )
-            asked: list[str] = []
-            client = CloseClient(
-                settings,
-                sleep=clock.sleep,
-                clock=clock,
-                random=lambda: 0.5,
-                on_request=lambda method, path: asked.append(f"{method} {path}"),
-            )
+            client = CloseClient(settings, sleep=clock.sleep, clock=clock, random=lambda: 0.5)
             with client as close, pytest.raises(CloseUnavailable, match="can't be reached") as caught:
                 close.start_bulk_delete(LEADS)
 
         assert caught.value.nothing_started
         assert not caught.value.maybe_accepted
-        assert len(asked) > 1
-        assert sum(clock.sleeps) <= START_PATIENCE
+        assert 0 < sum(clock.sleeps) <= START_PATIENCE
 
     def test_it_has_a_connection_of_its_own(self, server: ScriptedClose, close: CloseClient) -> None:
         """A kept connection may be closed by Close just as we write to it, and nobody could say what happened."""
