@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from dateutil.parser import isoparse
 from dateutil.relativedelta import relativedelta
 
-from tasks.close.conditions import Exists, FixedLocalDate, FixedUtc, Moment, Now, Offset, Part
+from tasks.close.conditions import Exists, FixedLocalDate, FixedUtc, Moment, Now, Offset, Part, Span
 from tasks.close.s_query import (
     And,
     FieldCondition,
@@ -77,6 +77,8 @@ def inline(query: Query, view: Callable[[str], Query], *, inside: tuple[str, ...
     def change(part: Part) -> Part:
         if not isinstance(part, SavedSearch):
             return part
+        if part.model_extra:
+            raise UnusableQuery(f"a Smart View nested in it has {', '.join(part.model_extra)}, which we don't know")
         if part.saved_search_id in inside:
             raise UnusableQuery(f"Smart View {part.saved_search_id} contains itself")
         found = inline(view(part.saved_search_id), view, inside=(*inside, part.saved_search_id))
@@ -106,6 +108,9 @@ def freeze(query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
 
 
 def _fixed(part: Part, as_of: datetime, zone: ZoneInfo) -> datetime | None:
+    if isinstance(part, Now | FixedLocalDate | Offset | Span) and part.model_extra:
+        keys = ", ".join(part.model_extra)
+        raise UnusableQuery(f"a moment in it has {keys}, which we don't know and can't fix; write the instant instead")
     match part:
         case Now():
             return as_of

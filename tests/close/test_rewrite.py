@@ -338,3 +338,41 @@ def test_equal_queries_are_equal_however_they_are_written(one: Json, other: Json
 def test_different_queries_are_different(one: Json, other: Json):
     assert canonical(one) != canonical(other)
     assert canonical(parse(one)) != canonical(parse(other))
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        {
+            "type": "offset",
+            "direction": "past",
+            "moment": {"type": "now"},
+            "offset": {"quarters": 4},
+            "which_day_end": "start",
+        },
+        {"type": "offset", "direction": "past", "moment": {"type": "now"}, "offset": {"days": 4}, "business": True},
+        {"type": "now", "rounded_to": "quarter"},
+        {"type": "fixed_local_date", "value": "2026-01-31", "which": "start", "minus_years": 2},
+    ],
+)
+def test_a_moment_that_says_more_than_we_know_is_never_fixed_to_less(moment: Json):
+    """Four quarters ago, without the quarters, is now: everything would be older."""
+    with pytest.raises(UnusableQuery, match="which we don't know and can't fix"):
+        freeze(
+            parse(
+                {
+                    "type": "field_condition",
+                    "field": {"type": "regular_field", "object_type": "lead", "field_name": "date_created"},
+                    "condition": {"type": "moment_range", "before": moment},
+                }
+            ),
+            datetime(2026, 3, 31, tzinfo=UTC),
+            UTC_ZONE,
+        )
+
+
+def test_a_nested_view_that_says_more_than_we_know_is_not_put_in_place():
+    nested = parse({"type": "saved_search", "saved_search_id": "save_1", "results_limit": 50})
+
+    with pytest.raises(UnusableQuery, match="has results_limit, which we don't know"):
+        inline(nested, lambda _: parse(A))
