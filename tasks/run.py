@@ -61,12 +61,14 @@ def run_name() -> str:
 
 
 def cut_off(run_id: UUID, start: datetime) -> datetime:
-    """*start* cut to the second, marked with the run: the milliseconds are taken from its id.
+    """The second before *start*, marked with the run: the milliseconds are taken from its id.
 
     Prefect keeps the expected start over retries and resumes, so every attempt reckons from the same instant; and two
-    runs of one schedule tick can be told apart.
+    runs of one schedule tick can be told apart. The second before, since a mark ahead of *start* would let through
+    leads that are edited between the plan and the mark.
     """
-    return start.astimezone(UTC).replace(microsecond=0) + timedelta(milliseconds=run_id.int % 1000)
+    second = start.astimezone(UTC).replace(microsecond=0) - timedelta(seconds=1)
+    return second + timedelta(milliseconds=run_id.int % 1000)
 
 
 def slug(*words: str) -> str:

@@ -10,9 +10,16 @@ from tasks.run import cut_off, slug
 TICK = datetime(2026, 3, 31, 6, 0, 0, 987654, tzinfo=UTC)
 
 
-def test_the_cut_off_is_the_start_to_the_second_marked_with_the_run():
-    assert cut_off(UUID(int=1_000_042), TICK) == datetime(2026, 3, 31, 6, 0, 0, 42000, tzinfo=UTC)
-    assert cut_off(UUID(int=999), TICK) == datetime(2026, 3, 31, 6, 0, 0, 999000, tzinfo=UTC)
+def test_the_cut_off_is_the_second_before_the_start_marked_with_the_run():
+    assert cut_off(UUID(int=1_000_042), TICK) == datetime(2026, 3, 31, 5, 59, 59, 42000, tzinfo=UTC)
+    assert cut_off(UUID(int=999), TICK) == datetime(2026, 3, 31, 5, 59, 59, 999000, tzinfo=UTC)
+
+
+def test_it_never_lies_ahead_of_the_start():
+    """A lead that is edited in between would be deleted though it was edited after the plan."""
+    whole = TICK.replace(microsecond=0)
+
+    assert all(cut_off(UUID(int=mark), whole) < whole for mark in (0, 1, 500, 999))
 
 
 def test_it_is_the_same_for_every_attempt_wherever_it_runs():
