@@ -162,7 +162,8 @@ def custom_field_is(field: CustomField, values: list[str | int | float | bool]) 
                     raise Refused(f"The custom field {field.name!r} has no choice {value!r}{nearest}")
             return where(reference, Term(values=tuple(values)))
         case "text" | "textarea" | "hidden":
-            return any_of([where(reference, TextCondition(mode="exact_value", value=str(value))) for value in values])
+            texts = list(_texts(field, values))
+            return any_of([where(reference, TextCondition(mode="exact_value", value=text)) for text in texts])
         case "number":
             return any_of([_number_is(field, reference, value) for value in values])
         case "user":
@@ -181,10 +182,17 @@ def _user_ids(field: CustomField, values: list[str | int | float | bool]) -> Ite
         yield str(value)
 
 
+def _texts(field: CustomField, values: list[str | int | float | bool]) -> Iterator[str]:
+    for value in values:
+        if not isinstance(value, str):  # YAML's yes, 1.10 and 0123 are no longer what was written
+            raise Refused(f"The custom field {field.name!r} holds text; put {value!r} in quotes, as Close shows it.")
+        yield value
+
+
 def _number_is(field: CustomField, reference: FieldRef, value: str | float) -> Query:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise Refused(f"The custom field {field.name!r} holds numbers; {value!r} is none.")

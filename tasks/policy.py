@@ -30,6 +30,7 @@ from tasks.close.rewrite import UnusableQuery
 
 MAX_MONTHS = 600
 MAX_DAYS = 20_000
+MAX_WAIT_MINUTES = 30 * 24 * 60
 FEW = 15
 SCALARS = {"str", "int", "float", "bool"}
 LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch says where it ends
@@ -51,7 +52,7 @@ def _domain(text: str) -> str:
 def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as Europe
         raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin") from None
     return name
 
@@ -234,6 +235,7 @@ class Limits(Policy):
     max_wait_minutes: int = Field(
         default=360,
         ge=1,
+        le=MAX_WAIT_MINUTES,
         title="Longest wait",
         description="Minutes to wait for Close to finish; after that the run says that Close is still deleting.",
     )

@@ -25,7 +25,9 @@ def needed(match: Match, keep: Keep) -> bool:
 
 
 def check_leads(leads: Sequence[Lead], match: Match, keep: Keep) -> None:
-    """Raise `Refused`, with ids and never names, if one of *leads* isn't what it was planned for."""
+    """Raise `Refused`, with ids and never names, if one of *leads* isn't what it was planned for, or can't be read."""
+    if match.email_domains or keep.email_domains:
+        _refuse([lead for lead in leads if not isinstance(lead.get("contacts"), list)], "came without their contacts")
     if match.name_words:
         wrong = [lead for lead in leads if not has_word(lead, match.name_words)]
         _refuse(wrong, "have none of the words of match.name_words in their name")

@@ -99,6 +99,7 @@ INVALID: list[tuple[type[Policy], dict[str, Any], str]] = [
     (Limits, {"batch": 0}, "batch: Input should be greater than or equal to 1"),
     (Limits, {"batch": 10_000}, "batch: Input should be less than or equal to 9999"),
     (Limits, {"max_wait_minutes": 0}, "max_wait_minutes: Input should be greater than or equal to 1"),
+    (Limits, {"max_wait_minutes": 10**13}, "max_wait_minutes: Input should be less than or equal to 43200"),
 ]
 
 
@@ -180,7 +181,7 @@ def test_a_time_zone_is_one_that_exists():
     zones = TypeAdapter[str](TimeZone)
 
     assert zones.validate_python("Europe/Berlin") == "Europe/Berlin"
-    for wrong in ("Europe/Berlim", "", "../etc/passwd", "CEST+2"):
+    for wrong in ("Europe/Berlim", "", "../etc/passwd", "CEST+2", "Europe", "x" * 300):
         with pytest.raises(ValidationError, match="is not a time zone such as Europe/Berlin"):
             zones.validate_python(wrong)
 

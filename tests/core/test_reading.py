@@ -107,3 +107,10 @@ def test_it_is_needed_only_for_words_and_domains():
     assert needed(Match(email_domains=["example.com"]), Keep())
     assert needed(Match(status=["Junk"]), Keep(email_domains=["example.com"]))
     assert not needed(Match(status=["Junk"], unreachable=True), Keep(lead_ids=["lead_1"], status=["Customer"]))
+
+
+@pytest.mark.parametrize("contacts", [{}, {"contacts": None}])
+def test_a_lead_that_came_without_its_contacts_is_not_one_without_addresses(contacts: dict[str, Any]):
+    """What can't be read is never "not protected"."""
+    with pytest.raises(Refused, match="came without their contacts"):
+        check_leads([{"id": "lead_1", "name": "x", **contacts}], Match(status=["Junk"]), Keep(email_domains=["a.com"]))
