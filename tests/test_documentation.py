@@ -53,6 +53,13 @@ def test_every_setting_is_in_the_example() -> None:
         assert re.search(rf"^CLOSE_{name.upper()}=", example, re.MULTILINE), name
 
 
+def test_the_example_sets_nothing_of_prefects() -> None:
+    """Prefect reads .env too: an empty address there would hide the server of the user's own profile."""
+    example = (ROOT / ".env.example").read_text()
+    assert "PREFECT_API_URL" in example
+    assert not re.search(r"^PREFECT_", example, re.MULTILINE)
+
+
 def test_every_rule_and_limit_is_named() -> None:
     for model in (Match, Keep, Limits):
         for name in model.model_fields:
@@ -65,7 +72,7 @@ def test_every_deployment_is_named() -> None:
 
 
 def test_every_outcome_that_can_happen_is_explained() -> None:
-    later = {Outcome.DECLINED, Outcome.EXPIRED, Outcome.CANCELLED}
+    later = {Outcome.SKIPPED, Outcome.DECLINED, Outcome.EXPIRED, Outcome.CANCELLED}
     for outcome in set(Outcome) - later:
         assert f"`{outcome}`" in README
 
