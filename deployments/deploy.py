@@ -35,6 +35,7 @@ def main() -> int:
         if not _make_block():
             return _fail("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
         command: list[str | Path] = [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"]
+        # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the folder of whoever called.
         if code := subprocess.run(command, cwd=ROOT, env={**os.environ, "PWD": str(ROOT)}, check=False).returncode:  # noqa: S603 - all ours
             return code
         for name in _left_over(prefect):

@@ -144,7 +144,9 @@ def _found(close: CloseClient, plan: Plan) -> BulkDelete:
 
 def _busy(job: BulkDelete) -> str:
     progress = f"{job.processed} of {job.total if job.total is not None else 'an unknown number of'} leads"
-    return f"Bulk delete {job.id} of {job.created_by} is {job.status} ({progress}). Wait until it has finished."
+    whose = job.created_by or "somebody"
+    status = job.status or "in an unknown status"
+    return f"Bulk delete {job.id} of {whose} is {status} ({progress}). Wait until it has finished."
 
 
 def _given_up(job: BulkDelete) -> bool:

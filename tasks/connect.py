@@ -1,4 +1,4 @@
-"""The client a task talks to Close with."""
+"""Close and Prefect as a task meets them: a client with settings and key, and what is raised when Prefect is away."""
 
 from typing import cast
 
@@ -10,6 +10,9 @@ from pydantic import ValidationError
 from tasks.close.client import CloseClient
 from tasks.close.settings import CloseSettings, settings_problem
 from tasks.outcomes import Refused
+
+PREFECT_AWAY = (PrefectException, httpx.HTTPError)
+"""What Prefect's client raises when its server can't be reached, or refuses."""
 
 
 def settings() -> CloseSettings:
@@ -33,10 +36,6 @@ def _secret(name: str) -> str:
             f"There is no Secret block {name!r}, which CLOSE_API_KEY_BLOCK names: create it with `make deploy`."
         ) from None
     return block.get()
-
-
-PREFECT_AWAY = (PrefectException, httpx.HTTPError)
-"""What Prefect's client raises when its server can't be reached, or refuses."""
 
 
 def connect() -> CloseClient:

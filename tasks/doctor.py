@@ -5,8 +5,6 @@ and `Keep` is tried by counting, and the numbers are checked: all leads are thos
 doesn't. Everything sent is a read; counts are ``POST /data/search/`` without rows.
 """
 
-import random
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +17,6 @@ from tasks.close.errors import BadRequest, CloseError, MissingKey, WrongKey
 from tasks.close.resources import CustomField
 from tasks.close.s_query import Query, to_json
 from tasks.close.settings import CloseSettings
-from tasks.close.transport import Request, Transport
 from tasks.criteria import keep_rules, match_clauses
 from tasks.names import Names
 from tasks.outcomes import Refused
@@ -73,7 +70,7 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
         yield from _names(here.names)
         yield from _rules(close, here.names)
         yield from _bulk_deletes(close)
-        yield _events(settings)
+        yield _events(close)
         limits = ", ".join(f"{bucket} {seen.limit}" for bucket, seen in close.rate_limits.items())
         yield Finding(Mark.NOTE, "rate limits", limits or "Close tells none")
 
@@ -239,12 +236,9 @@ def _bulk_deletes(close: CloseClient) -> Iterator[Finding]:
             yield Finding(Mark.NOTE, "bulk deletes", f"{job.id} is {job.status}; no run starts another one meanwhile")
 
 
-def _events(settings: CloseSettings) -> Finding:
-    transport = Transport(settings, sleep=time.sleep, clock=time.monotonic, random=random.random)
+def _events(close: CloseClient) -> Finding:
     try:
-        transport.read(Request("GET", "/event/", params={"_limit": 1}))
+        close.events(limit=1)
     except CloseError as error:
         return Finding(Mark.NOTE, "event log", f"can't be read: {error}")
-    finally:
-        transport.close()
     return Finding(Mark.GOOD, "event log", "readable; Close keeps what was deleted there for 30 days")

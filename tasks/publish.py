@@ -21,6 +21,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.objects import Artifact
 
 from tasks.close.resources import BulkDelete
 from tasks.connect import PREFECT_AWAY
@@ -58,11 +59,7 @@ def recall_plan(record: Record) -> Plan:
 
     Labels get renamed and Smart Views edited. Raises `Stop` (``unknown``) if the plan can't be found as it was.
     """
-    with get_client(sync_client=True) as prefect:
-        artifacts = prefect.read_artifacts(
-            artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[record.run_id]))
-        )
-    for artifact in artifacts:
+    for artifact in artifacts_of(record.run_id):
         found = re.search(r"```json\n(.*)\n```", artifact.description or "", re.DOTALL)
         if found and digest(record.organization_id, s_query := json.loads(found[1])) == record.digest:
             return record.plan(s_query)
@@ -124,6 +121,13 @@ def artifact_key(run: Run, plan: Plan | None, part: str = "") -> str:
     """
     organization = (slug(plan.organization) or plan.organization_id[-8:]) if plan else ""
     return slug("lead-cleanup", organization, run.cleanup, part)
+
+
+def artifacts_of(run_id: UUID) -> list[Artifact]:
+    """Everything that the run has published. Raises when the Prefect API can't be read."""
+    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+    with get_client(sync_client=True) as prefect:
+        return prefect.read_artifacts(artifact_filter=mine)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact, FlowRun, State
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.server.api.server import SubprocessASGIServer
@@ -27,6 +26,7 @@ from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
 from tasks.connect import PREFECT_AWAY
 from tasks.ending import report_of
+from tasks.publish import artifacts_of
 from tasks.quiet import LOGGERS
 from tasks.report import Report
 
@@ -146,10 +146,8 @@ def plan_artifact(run_id: str | None) -> Artifact | None:
     """What the run published as its plan: the sample as a table, and notes. None if it can't be read any more."""
     if run_id is None:
         return None
-    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[UUID(run_id)]))
     try:
-        with get_client(sync_client=True) as prefect:
-            found = prefect.read_artifacts(artifact_filter=mine)
+        found = artifacts_of(UUID(run_id))
     except (*PREFECT_AWAY, RuntimeError) as error:  # the run is over, and its report is still to be shown
         say(f"The plan can't be read from the Prefect server: {error}")
         return None

@@ -180,6 +180,13 @@ class CloseClient:
         """Ask Close to go on; it refuses after seven days. The address is assumed, as for pausing."""
         return self._set_status(bulk_delete_id, "resuming")
 
+    # Events
+
+    def events(self, *, limit: int) -> list[dict[str, Any]]:
+        """The newest *limit* events (at most 50). Close keeps them for 30 days."""
+        request = Request("GET", "/event/", params={"_limit": limit})
+        return _parse(ListPage, {"has_more": False, **self._transport.read(request)}, request).data
+
     # How it is done
 
     def _read(self, kind: type[R], request: Request) -> R:
