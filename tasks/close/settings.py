@@ -2,13 +2,19 @@
 
 import os
 import re
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+GUARDS = ("CLOSE_KEEP_SMART_VIEW", "CLOSE_ORGANIZATION_ID")
+"""Settings that protect: misspelt, they would silently protect nobody. Other names are no business of ours."""
+NEARLY = 0.9  # alike; CLOSE_ORGANISATION_ID is, CLOSE_ORGANIZATION_NAME isn't
 
 
 def _data_folder() -> str:
@@ -39,7 +45,9 @@ class CloseSettings(BaseSettings):
     organization_id: str | None = Field(
         default=None, description="If set, the key must belong to this organisation (orga_…)."
     )
-    backup_url: str = Field(default_factory=_data_folder, description="Folder or fsspec URL that backups go to.")
+    backup_url: str = Field(
+        default_factory=_data_folder, description="Folder or fsspec URL for backups, which nothing makes yet."
+    )
     timeout: float = Field(
         default=30.0, gt=0, le=300, description="Seconds to wait for each part of an answer; to connect, at most 10."
     )
@@ -50,6 +58,24 @@ class CloseSettings(BaseSettings):
         default=None,
         description="Name or id of the Smart View of leads that are never deleted, whatever the parameters.",
     )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except UnicodeDecodeError:  # it holds the whole file, with the key
+            raise _invalid("the file .env is not UTF-8 text; save it as UTF-8") from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The usual sources. Refuses names that are nearly those of a setting that protects."""
+        del settings_cls
+        found = (*sources, *named.values())
+        for source in found:
+            if isinstance(source, EnvSettingsSource):
+                _check_names(source)
+        return found
 
     @field_validator("api_key", "access_token", mode="after")
     @classmethod
@@ -97,6 +123,18 @@ class CloseSettings(BaseSettings):
     def on_this_machine(self) -> bool:
         """Whether the API is served on loopback, as the sandbox is."""
         return _is_loopback(httpx.URL(self.api_url).host)
+
+
+def _check_names(source: EnvSettingsSource) -> None:
+    for name in (each.upper() for each in source.env_vars):
+        meant = get_close_matches(name, GUARDS, n=1, cutoff=NEARLY)
+        if meant and name not in GUARDS:
+            raise _invalid(f"{name} is no setting, and protects nothing: write {meant[0]}, or take it away")
+
+
+def _invalid(sentence: str) -> ValidationError:
+    problem = InitErrorDetails(type=PydanticCustomError("setting", "{sentence}", {"sentence": sentence}), input=None)
+    return ValidationError.from_exception_data("CloseSettings", [problem], hide_input=True)
 
 
 def settings_problem(error: ValidationError) -> str:

@@ -167,3 +167,39 @@ def test_the_key_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert all(field.description for field in CloseSettings.model_fields.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CLOSE_KEEP_SMARTVIEW", "CLOSE_KEEP_SMART_VIEW"),
+        ("CLOSE_KEEP_SMART_VEIW", "CLOSE_KEEP_SMART_VIEW"),
+        ("close_keep_smartview", "CLOSE_KEEP_SMART_VIEW"),
+        ("CLOSE_ORGANISATION_ID", "CLOSE_ORGANIZATION_ID"),
+    ],
+)
+def test_a_misspelt_guard_is_refused_wherever_it_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, meant: str
+) -> None:
+    """Silently ignored, it would protect nobody while everybody counts on it."""
+    sentence = f"{name.upper()} is no setting, and protects nothing: write {meant}, or take it away."
+
+    assert problem(monkeypatch, **{name: "x"}) == sentence
+    monkeypatch.delenv(name)
+    (tmp_path / ".env").write_text(f"CLOSE_API_KEY=api_a.b\n{name}=x\n")
+    assert problem(monkeypatch) == sentence
+
+
+def test_names_of_others_are_no_business_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOSE_ORGANIZATION_NAME", "x")
+    monkeypatch.setenv("CLOSE_API_KEY_2", "x")
+
+    assert CloseSettings().organization_id is None
+
+
+def test_a_dotenv_file_that_is_not_utf_8_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_bytes("CLOSE_API_KEY=api_a.b\nCLOSE_KEEP_SMART_VIEW=Schl\u00fcssel\n".encode("latin-1"))
+
+    assert problem(monkeypatch) == "the file .env is not UTF-8 text; save it as UTF-8."
