@@ -96,10 +96,11 @@ def has_words(haystack: Expression, value: str, mode: str) -> ColumnElement[bool
 
 
 def _term(body: Body, field: Value, _: Asker) -> ColumnElement[bool]:
-    return field.among(_required_texts(body, "values"))
+    return field.among(required_texts(body, "values"))
 
 
-def _required_texts(body: Body, key: str) -> list[str]:
+def required_texts(body: Body, key: str) -> list[str]:
+    """A list of strings that must be there and not empty."""
     values = body.texts(key)
     if not values:
         raise body.invalid(key, "List must not be empty." if body.data.get(key) is not None else REQUIRED)
@@ -113,7 +114,7 @@ def _reference(body: Body, field: Value, asker: Asker) -> ColumnElement[bool]:
     expected = {"user_or_group": "user"}.get(kind, kind)
     if field.kind != expected and (field.kind != "term" or expected in ("user", "status.lead", "status.opportunity")):
         raise body.invalid("reference_type", "The reference type doesn't fit the field.")
-    ids = _required_texts(body, "object_ids")
+    ids = required_texts(body, "object_ids")
     return field.among([asker.user_id if each == CURRENT_USER else each for each in ids])
 
 

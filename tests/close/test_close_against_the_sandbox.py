@@ -145,7 +145,7 @@ def test_a_wrong_key_an_unknown_id_and_a_bad_query_are_told_apart(sandbox: Sandb
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_a_rate_limit_is_kept_rather_than_met(separator: str) -> None:
     with Sandbox(leads=10) as sandbox:
-        limits = {"separator": separator, "window_seconds": 0.4}
+        limits = {"separator": separator, "window_seconds": 0.4, "decimals": True}
         httpx.post(f"{sandbox.base}/sandbox/limits", json=limits).raise_for_status()
         settings = CloseSettings(api_url=sandbox.url, api_key=SecretStr("api_sandbox.admin"))
 

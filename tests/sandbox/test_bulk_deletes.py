@@ -108,7 +108,11 @@ def test_results_limit_and_sort_decide_which_leads(close: Close) -> None:
     assert sorted(close.names()) == ["junk 2", "junk 3", "junk 4"]
 
 
-def test_matches_are_fixed_while_it_is_loading(close: Close) -> None:
+@pytest.mark.parametrize(("matching", "processed", "left"), [("at_loading", 3, []), ("at_processing", 2, ["good now"])])
+def test_matches_are_fixed_while_it_is_loading_or_asked_again_for_each_lead(
+    close: Close, matching: str, processed: int, left: list[str]
+) -> None:
+    close.control("POST", "behaviour", {"matching": matching})
     ids = close.load(*junk(3))
     close.control("POST", "jobs", {"stall_after": 1})
     job = close.start(JUNK)
@@ -118,23 +122,8 @@ def test_matches_are_fixed_while_it_is_loading(close: Close) -> None:
 
     _go_on(close, job)
 
-    assert close.until(job, "done")["n_leads_processed"] == 3
-    assert close.names() == []
-
-
-def test_or_asked_again_for_each_lead_if_the_switch_says_so(close: Close) -> None:
-    close.control("POST", "behaviour", {"matching": "at_processing"})
-    ids = close.load(*junk(3))
-    close.control("POST", "jobs", {"stall_after": 1})
-    job = close.start(JUNK)
-    while close.job(job)["n_leads_processed"] < 1:
-        time.sleep(0.01)
-    close.http.put(f"lead/{ids[2]}/", json={"name": "good now"})
-
-    _go_on(close, job)
-
-    assert close.until(job, "done")["n_leads_processed"] == 2
-    assert close.names() == ["good now"]
+    assert close.until(job, "done")["n_leads_processed"] == processed
+    assert close.names() == left
 
 
 def _go_on(close: Close, job: dict[str, Any]) -> None:

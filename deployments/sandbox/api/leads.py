@@ -16,6 +16,7 @@ from deployments.sandbox.moments import now
 from deployments.sandbox.removal import delete_leads, existing
 from deployments.sandbox.render import select_fields
 from deployments.sandbox.smart import ALL, smart_names, smart_values
+from deployments.sandbox.status_history import change_status
 from deployments.sandbox.text_query import text_query
 from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, JsonObject, NotFound
 from deployments.sandbox.words import spaced
@@ -84,9 +85,7 @@ def change(call: Call) -> JsonObject:
             values["description"] = body.text("description") or ""
         if "url" in body:
             values["url"] = body.text("url")
-        status = writing.status_id(connection, body)
-        if status is not None and status != before.status_id:
-            values |= {"status_id": status, "last_lead_status_change_date": values["date_updated"]}
+        values |= change_status(connection, leads, before, writing.status_id(connection, body), values["date_updated"])
         values["custom"] = writing.custom_values(connection, body, before.custom or {}) or None
         if "addresses" in body:
             connection.execute(delete(schema.addresses).where(schema.addresses.c.lead_pk == before.pk))
