@@ -27,7 +27,8 @@ from tasks.close.rewrite import UnusableQuery, always, conditions_only, freeze
 from tasks.close.s_query import Id, Query, all_of, any_of, before, empty, has, lead_field, on_or_after, where
 from tasks.names import Names
 from tasks.outcomes import Refused
-from tasks.policy import Keep, Match, did_you_mean
+from tasks.policy import Keep, Match
+from tasks.wording import did_you_mean
 
 CREATED = lead_field("date_created")
 UPDATED = lead_field("date_updated")

@@ -11,7 +11,7 @@ from tasks.close.resources import CustomField, LeadStatus, SmartView
 from tasks.close.rewrite import UnusableQuery, inline
 from tasks.close.s_query import Query
 from tasks.outcomes import Refused
-from tasks.policy import did_you_mean, problems
+from tasks.wording import did_you_mean, problems
 
 
 class _Identified(Protocol):

@@ -6,8 +6,6 @@ silently ignored deletes leads that it should have protected.
 """
 
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Annotated, Any, Self, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -27,12 +25,11 @@ from pydantic.json_schema import SkipJsonSchema
 
 from tasks.close.check import check, unwrap
 from tasks.close.rewrite import UnusableQuery
+from tasks.wording import did_you_mean, problems
 
 MAX_MONTHS = 600
 MAX_DAYS = 20_000
 MAX_WAIT_MINUTES = 30 * 24 * 60
-FEW = 15
-SCALARS = {"str", "int", "float", "bool"}
 LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch says where it ends
 
 
@@ -251,28 +248,3 @@ def _check_pasted(document: dict[str, Any], *, allow_unknown: bool = False) -> i
     except UnusableQuery as error:
         raise ValueError(f"s_query: {error}") from None
     return limit
-
-
-def problems(error: ValidationError) -> str:
-    """What is wrong, as one line: ``inactive_months: Input should be greater than or equal to 1``. Shows no values."""
-    lines: dict[str, str] = {}
-    for each in error.errors(include_url=False, include_input=False):
-        if each["type"] == "none_required":  # the other half of "a value, or nothing"
-            continue
-        steps = [str(step) for step in each["loc"]]
-        if steps and steps[-1] in SCALARS:  # one of several types a value may have: the first says enough
-            steps.pop()
-        place = ".".join(step for step in steps if not re.search(r"[\[-]", step))
-        message = each["msg"].removeprefix("Value error, ")
-        lines.setdefault(place, f"{place}: {message}" if place else message)
-    return "; ".join(lines.values())
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence that refuses *name*: the nearest of the *known* names, or all of them if few."""
-    names = sorted(known)
-    spellings = {each.lower(): each for each in names}
-    nearest = [spellings[each] for each in get_close_matches(name.lower(), spellings, n=3, cutoff=0.5)]
-    if nearest:
-        return f"; did you mean {' or '.join(map(repr, nearest))}?"
-    return f"; there are {', '.join(map(repr, names))}" if 0 < len(names) <= FEW else ""

@@ -12,7 +12,8 @@ from flows.commands.cleanups import parameters_of
 from flows.commands.flags import Given
 from flows.commands.terminal import Usage
 from tasks.plan import rules_dropped
-from tasks.policy import Expected, Keep, Limits, Match, Sample, TimeZone, problems
+from tasks.policy import Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.wording import problems
 
 
 class Parameters(BaseModel):

@@ -7,7 +7,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.close.client import LONGEST_SEARCH
-from tasks.policy import LARGEST_BATCH, Keep, Limits, Match, Policy, TimeZone, did_you_mean, problems
+from tasks.policy import LARGEST_BATCH, Keep, Limits, Match, Policy, TimeZone
+from tasks.wording import problems
 
 STATUS = {"status": ["Junk"]}
 JUNK: dict[str, Any] = {
@@ -199,11 +200,3 @@ def test_the_form_in_prefect_is_a_plain_list_of_inputs(model: type[Policy]):
         assert not {"anyOf", "oneOf", "allOf", "$ref"} & set(field), name
         assert field["type"] in {"string", "integer", "number", "boolean", "array", "object"}, name
         assert ("default" in field) is (model.model_fields[name].default is not None), name
-
-
-def test_names_that_are_near_are_offered():
-    assert did_you_mean("junk", ["Junk", "Customer"]) == "; did you mean 'Junk'?"
-    assert did_you_mean("BAD-FIT", ["Junk", "Bad Fit"]) == "; did you mean 'Bad Fit'?"
-    assert did_you_mean("xyz", ["b", "a"]) == "; there are 'a', 'b'"
-    assert did_you_mean("xyz", [f"{number:03}" for number in range(100)]) == ""
-    assert did_you_mean("xyz", []) == ""

@@ -1,0 +1,35 @@
+"""What is said to people about input that can't be used: what is wrong with it, and the name they may have meant."""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+from pydantic import ValidationError
+
+FEW = 15  # names, which can all be listed
+SCALARS = {"str", "int", "float", "bool"}
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong, as one line: ``inactive_months: Input should be greater than or equal to 1``. Shows no values."""
+    lines: dict[str, str] = {}
+    for each in error.errors(include_url=False, include_input=False):
+        if each["type"] == "none_required":  # the other half of "a value, or nothing"
+            continue
+        steps = [str(step) for step in each["loc"]]
+        if steps and steps[-1] in SCALARS:  # one of several types a value may have: the first says enough
+            steps.pop()
+        place = ".".join(step for step in steps if not re.search(r"[\[-]", step))
+        message = each["msg"].removeprefix("Value error, ")
+        lines.setdefault(place, f"{place}: {message}" if place else message)
+    return "; ".join(lines.values())
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that refuses *name*: the nearest of the *known* names, or all of them if few."""
+    names = sorted(known)
+    spellings = {each.lower(): each for each in names}
+    nearest = [spellings[each] for each in get_close_matches(name.lower(), spellings, n=3, cutoff=0.5)]
+    if nearest:
+        return f"; did you mean {' or '.join(map(repr, nearest))}?"
+    return f"; there are {', '.join(map(repr, names))}" if 0 < len(names) <= FEW else ""
