@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -22,14 +23,14 @@ UNITS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
 CURRENT_USER = "CURRENT_USER"
 
 
+@dataclass(frozen=True, kw_only=True)
 class Asker:
     """On whose behalf, when and where a query is read: what `now`, days and the current user mean."""
 
-    def __init__(self, *, now: datetime, offset: timedelta, user_id: str, behaviour: Behaviour) -> None:
-        self.now = now
-        self.offset = offset
-        self.user_id = user_id
-        self.behaviour = behaviour
+    now: datetime
+    offset: timedelta
+    user_id: str
+    behaviour: Behaviour
 
 
 class Value:

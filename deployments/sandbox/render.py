@@ -1,4 +1,4 @@
-"""Rows of leads and contacts → the objects that Close shows."""
+"""Rows of leads and contacts, and of whatever belongs to leads → the objects that Close shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, Table, select
 
 from deployments.sandbox import schema
 from deployments.sandbox.labels import Labels, shown_stamps
-from deployments.sandbox.render_children import opportunity_json, task_json
+from deployments.sandbox.render_children import CHILDREN_JSON, opportunity_json, task_json
 from deployments.sandbox.wire import Json, JsonObject
 
 ADDRESS = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
@@ -123,6 +123,17 @@ def contacts_json(
         )
         for row in rows
     ]
+
+
+def children_json(connection: Connection, table: Table, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
+    """Rows of *table*, which belong to leads, as Close shows them."""
+    query = select(schema.leads).where(schema.leads.c.pk.in_([row.lead_pk for row in rows]))
+    leads = {lead.pk: lead for lead in connection.execute(query)}
+    if table is schema.contacts:
+        ids = {pk: lead.id for pk, lead in leads.items()}
+        return [contact for _, contact in contacts_json(connection, rows, ids, labels)]
+    show = CHILDREN_JSON[table.name]
+    return [show(row, leads[row.lead_pk], labels) for row in rows]
 
 
 def select_fields(found: JsonObject, fields: Iterable[str] | None) -> JsonObject:

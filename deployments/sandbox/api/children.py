@@ -44,13 +44,7 @@ class Kind:
 
     def show(self, connection: Connection, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
         """The objects as Close shows them."""
-        query = select(schema.leads).where(schema.leads.c.pk.in_([row.lead_pk for row in rows]))
-        by_pk = {lead.pk: lead for lead in connection.execute(query)}
-        if self.table is schema.contacts:
-            ids = {pk: lead.id for pk, lead in by_pk.items()}
-            return [contact for _, contact in render.contacts_json(connection, rows, ids, labels)]
-        show = render_children.CHILDREN_JSON[self.table.name]
-        return [show(row, by_pk[row.lead_pk], labels) for row in rows]
+        return render.children_json(connection, self.table, rows, labels)
 
     def where(self) -> list[ColumnElement[bool]]:
         """Only rows of this kind, and none of deleted leads."""

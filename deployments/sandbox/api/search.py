@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row
 
-from deployments.sandbox import render, render_children, schema
+from deployments.sandbox import render
 from deployments.sandbox.answering import route
 from deployments.sandbox.call import Call
 from deployments.sandbox.labels import read_labels
 from deployments.sandbox.moments import microseconds, now
+from deployments.sandbox.query import TABLES
 from deployments.sandbox.render import select_fields
 from deployments.sandbox.searching import Found, prepare, required_query
 from deployments.sandbox.smart import ALL, smart_names, smart_values
@@ -91,13 +92,7 @@ def _objects(
         leads = render.leads_json(connection, rows, labels)
         smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
         return [{**lead, **smart.get(row.pk, {})} for row, lead in zip(rows, leads, strict=True)]
-    parents = connection.execute(select(schema.leads).where(schema.leads.c.pk.in_([row.lead_pk for row in rows])))
-    by_pk = {lead.pk: lead for lead in parents}
-    if object_type == "contact":
-        ids = {pk: lead.id for pk, lead in by_pk.items()}
-        return [contact for _, contact in render.contacts_json(connection, rows, ids, labels)]
-    show = render_children.opportunity_json if object_type == "opportunity" else render_children.activity_json
-    return [show(row, by_pk[row.lead_pk], labels) for row in rows]
+    return render.children_json(connection, TABLES[object_type], rows, labels)
 
 
 def _digest(body: Body) -> str:
