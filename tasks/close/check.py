@@ -1,5 +1,6 @@
 """Whether a query that people wrote or stored may select leads: what is refused, and what to write instead."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from tasks.close.conditions import (
     CurrentUser,
+    FixedUtc,
     LocalTime,
     MomentRange,
     NumberRange,
@@ -18,11 +20,12 @@ from tasks.close.conditions import (
     TextCondition,
     UnknownMoment,
 )
-from tasks.close.rewrite import UnusableQuery, always, freeze
+from tasks.close.rewrite import UnusableQuery, always, freeze, instant_of
 from tasks.close.s_query import (
     And,
     FieldCondition,
     HasRelated,
+    Id,
     InStatus,
     ObjectType,
     Or,
@@ -103,11 +106,21 @@ def _check_steady(part: Part) -> None:
             f"the moment {part.type!r} is relative in a way we can't fix; write the instant that you mean as "
             '{"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
         )
+    if isinstance(part, FixedUtc) and not _is_instant(part):  # "now" might be one to Close
+        raise UnusableQuery(f"{part.value!r} in it is not an instant such as 2026-01-31T00:00:00.000Z")
     if isinstance(part, UnknownNode) and not part.type:
         raise UnusableQuery("one of its nodes has no type")
     hidden = sorted(set(_texts(part.model_extra or {})).intersection(UNSTEADY))
     if hidden:
         raise UnusableQuery(f"it has {', '.join(hidden)} inside a part that we can't read, where it can't be fixed")
+
+
+def _is_instant(moment: FixedUtc) -> bool:
+    try:
+        instant_of(moment)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_value(part: Part) -> None:
@@ -116,9 +129,12 @@ def _check_value(part: Part) -> None:
         case Term() | Reference() | InStatus():
             missing = not _choices(part)
         case NumberRange():
-            missing = (part.gt, part.gte, part.lt, part.lte) == (None,) * 4
+            bounds = [each for each in (part.gt, part.gte, part.lt, part.lte) if each is not None]
+            missing = not bounds or any(isinstance(each, float) and not math.isfinite(each) for each in bounds)
         case MomentRange():
             missing = part.on_or_after is None and part.before is None
+        case Id():
+            missing = not part.value.strip()
         case TextCondition(mode="exact_value"):
             missing = not part.value.strip()
         case Text() | TextCondition():

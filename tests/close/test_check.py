@@ -118,6 +118,7 @@ USELESS: dict[str, tuple[Json, str]] = {
     "a distance from one": (created(ago({"type": "start_of_week"}, days=1)), "fixed_utc"),
     "a date there isn't": (created({"type": "fixed_local_date", "value": "2025-02-29"}), "2025-02-29"),
     "an instant there isn't": (created(ago({"type": "fixed_utc", "value": "soon"}, days=1)), "'soon'"),
+    "an instant that only Close could read": (created({"type": "fixed_utc", "value": "now-1y"}), "'now-1y' .* instant"),
     "before all calendars": (created(ago(years=2026)), "leaves the calendar"),
     "after all calendars": (
         created({"type": "fixed_local_date", "value": "9999-12-31", "which": "end"}),
@@ -140,6 +141,12 @@ USELESS: dict[str, tuple[Json, str]] = {
         "reference condition .* no value",
     ),
     "no bounds": (lead({"type": "number_range", "gt": None}, "num_contacts"), "number_range condition .* no value"),
+    "no bound at all": (
+        lead({"type": "number_range", "gte": float("-inf")}, "num_contacts"),
+        "number_range condition .* no value",
+    ),
+    "not a number": (lead({"type": "number_range", "lt": float("nan")}, "num_contacts"), "number_range .* no value"),
+    "no id": ({"type": "id", "value": " ", "negate": True}, "id condition .* no value"),
     "no instants": (lead({"type": "moment_range", "before": None}, "date_created"), "moment_range .* no value"),
     "no former statuses": ({"type": "in_status", "status_ids": []}, "in_status condition .* no value"),
 }
