@@ -1,0 +1,119 @@
+"""What the ledger rests on: Prefect's Variables and labels.
+
+Each test says in its assertion what of ours would break.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from uuid import UUID, uuid4
+
+import pytest
+from lossy_proxy import LossyProxy
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import VariableCreate
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.runtime import flow_run
+from pydantic import ValidationError
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
+
+COPIES = 8
+
+
+def name() -> str:
+    """A name as the ledger gives."""
+    return f"lead_cleanup_run_{uuid4()}"
+
+
+def test_creating_a_variable_has_one_winner(server: str) -> None:
+    """Rests on it: of several copies of a run, one claims, and so one starts a bulk delete."""
+    shared, together = name(), Barrier(COPIES)
+
+    def create(copy: int) -> int | None:
+        with SyncPrefectClient(server) as prefect:
+            together.wait()
+            try:
+                prefect.create_variable(VariableCreate(name=shared, value={"nonce": copy}))
+            except ObjectAlreadyExists:
+                return None
+        return copy
+
+    with ThreadPoolExecutor(COPIES) as threads:
+        winners = [copy for copy in threads.map(create, range(COPIES)) if copy is not None]
+
+    assert len(winners) == 1, (
+        f"{len(winners)} of {COPIES} created the same Variable: a claim no longer has one winner, and two copies of a "
+        "run could both start a bulk delete. tasks/ledger.py needs another compare-and-set."
+    )
+    with SyncPrefectClient(server) as prefect:
+        standing = prefect.read_variable_by_name(shared)
+    assert standing, "A Variable that was created can't be read back: ledger.claim can't tell whose claim stands."
+    assert standing.value == {"nonce": winners[0]}, (
+        "The Variable doesn't hold what its winner wrote: ledger.claim errs."
+    )
+
+
+def test_creating_a_variable_is_repeated_when_its_reply_is_lost(server: str) -> None:
+    """Rests on it: a record has a nonce, and "already exists" is no defeat while the nonce that stands is ours."""
+    lost = name()
+
+    with LossyProxy(server, cut="POST /api/variables/") as proxy, SyncPrefectClient(proxy.api) as prefect:
+        try:
+            prefect.create_variable(VariableCreate(name=lost, value={"nonce": "mine"}))
+            outcome = "created"
+        except ObjectAlreadyExists:
+            outcome = "already exists"
+        standing = prefect.read_variable_by_name(lost)
+
+    assert proxy.was_cut
+    assert standing, "A create whose reply was lost took no effect: the proxy no longer produces the accident."
+    assert standing.value == {"nonce": "mine"}
+    assert outcome == "already exists", (
+        f"A create whose reply was lost now ends {outcome!r}. It was repeated, and met its own Variable; the nonce in "
+        "tasks/ledger.py was needed for that only. Keep it unless Prefect promises one of the two."
+    )
+
+
+def test_a_variable_holds_a_record_of_5000_characters_and_no_more(prefect: SyncPrefectClient) -> None:
+    """Rests on it: a record holds counts and ids, while the query stands in the plan's artifact."""
+    largest = "x" * (5000 - len('""'))
+
+    try:
+        prefect.create_variable(VariableCreate(name=name(), value=largest))
+    except ValidationError as error:
+        raise AssertionError(
+            "A Variable no longer takes 5,000 characters of JSON: see that the largest record of tasks/ledger.py fits."
+        ) from error
+    with pytest.raises(ValidationError):
+        VariableCreate(name=name(), value=largest + "x")
+
+
+@pytest.mark.parametrize("wrong", ["Lead_cleanup", "lead cleanup", "lead.cleanup", "lead/cleanup"])
+def test_a_variables_name_is_lower_case_words(prefect: SyncPrefectClient, wrong: str) -> None:
+    """Rests on it: records are named by their run's id, in a form that needs no escaping."""
+    fine = name()
+
+    assert prefect.create_variable(VariableCreate(name=fine, value=1)).name == fine
+    with pytest.raises(ValidationError):
+        VariableCreate(name=wrong, value=1)
+
+
+def test_a_label_is_added_to_the_others_and_read_back(here: None, prefect: SyncPrefectClient) -> None:
+    """Rests on it: people find the run of a bulk delete by its label, and what else labels a run stays."""
+
+    @flow
+    def labelled() -> None:
+        run_id = UUID(flow_run.get_id())
+        prefect.update_flow_run_labels(run_id, {"theirs": "stays"})
+        prefect.update_flow_run_labels(run_id, {"close.bulk_delete_id": "bulkdelete_1"})
+
+    state = labelled(return_state=True)
+
+    run_id = state.state_details.flow_run_id
+    assert run_id
+    labels = prefect.read_flow_run(run_id).labels
+    assert labels["close.bulk_delete_id"] == "bulkdelete_1", (
+        "Labels aren't read back: the run of a bulk delete is lost."
+    )
+    assert labels["theirs"] == "stays", "Updating labels replaces the others: ledger.update takes people's labels away."

@@ -1,0 +1,114 @@
+"""What the end of a run rests on: states with names of ours, the exceptions in them, and where Prefect logs those.
+
+Each test says in its assertion what of ours would break.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from tasks.quiet import LOGGERS
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract"), pytest.mark.usefixtures("here")]
+
+
+class Unsuccessful(Exception):
+    """An end that was foreseen."""
+
+
+def read_state(prefect: SyncPrefectClient, state: State[Any]) -> State[Any]:
+    """The state of the same run as the server has it."""
+    run_id = state.state_details.flow_run_id
+    assert run_id
+    stored = prefect.read_flow_run(run_id).state
+    assert stored
+    return stored
+
+
+def test_a_flow_that_returns_failed_ends_failed_with_its_name_and_its_exception(prefect: SyncPrefectClient) -> None:
+    """Rests on it: a refusal is called Refused in the UI, counts as failed, and still carries its report."""
+
+    @flow(persist_result=False)
+    def refuses() -> State[Any]:
+        return Failed(name="Refused", message="Too many.", data=Unsuccessful("Too many."))
+
+    state = refuses(return_state=True)
+
+    stored = read_state(prefect, state)
+    assert (stored.name, stored.type.value, stored.message) == ("Refused", "FAILED", "Too many."), (
+        "A returned Failed state loses its name, type or message: tasks/ending.py can't say how a run ended, and a "
+        "refusal could pass for a success."
+    )
+    assert isinstance(state.result(raise_on_failure=False), Unsuccessful), (
+        "The exception in a Failed state doesn't come back: ending.report_of finds no report, and the command line "
+        "calls every refusal a defect."
+    )
+
+
+def test_a_flow_that_returns_completed_ends_completed_with_its_name_and_its_value(prefect: SyncPrefectClient) -> None:
+    """Rests on it: a dry run and a deletion both succeed, and can be told apart in the UI."""
+
+    @flow(persist_result=False)
+    def plans() -> State[Any]:
+        return Completed(name="DryRun", message="3 leads.", data={"planned": 3})
+
+    state = plans(return_state=True)
+
+    stored = read_state(prefect, state)
+    assert (stored.name, stored.type.value, stored.message) == ("DryRun", "COMPLETED", "3 leads."), (
+        "A returned Completed state loses its name, type or message: a dry run can't be told from a deletion."
+    )
+    assert state.result(raise_on_failure=False) == {"planned": 3}, (
+        "The value in a Completed state doesn't come back: ending.report_of finds no report."
+    )
+
+
+class Heard(logging.Filter):
+    """Remembers the exceptions in the records that pass, where tasks/quiet.py would shorten them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exceptions: list[BaseException | None] = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info:
+            self.exceptions.append(record.exc_info[1])
+        return True
+
+
+@pytest.fixture
+def heard() -> Iterator[dict[str, Heard]]:
+    filters = {name: Heard() for name in LOGGERS}
+    for name, each in filters.items():
+        logging.getLogger(name).addFilter(each)
+    yield filters
+    for name, each in filters.items():
+        logging.getLogger(name).removeFilter(each)
+
+
+def test_what_a_task_or_a_flow_raises_is_logged_by_the_loggers_that_we_hush(heard: dict[str, Heard]) -> None:
+    """Rests on it: an end that was foreseen is one line in the log, without a traceback."""
+    error = Unsuccessful("Too many.")
+
+    @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+    def fails() -> None:
+        raise error
+
+    @flow(persist_result=False)
+    def runs() -> None:
+        fails()
+
+    runs(return_state=True)
+
+    silent = [name for name in LOGGERS if error not in heard[name].exceptions]
+    assert not silent, (
+        f"{' and '.join(silent)} no longer log what is raised: tasks/quiet.py filters nothing there, and every refusal "
+        "shows a traceback."
+    )
