@@ -76,7 +76,7 @@ def publish_report(run: Run, report: Report, plan: Plan | None) -> None:
     with harmless("The report"):
         create_markdown_artifact(
             key=artifact_key(run, plan),
-            markdown=report.markdown(plan.notes if plan else ()),
+            markdown=report.markdown(),
             description=report.headline,
         )
         create_table_artifact(

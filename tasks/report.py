@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.close.conditions import FixedUtc
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.outcomes import Outcome
-from tasks.plan import Plan
+from tasks.plan import Plan, SampleLead
 
 HEADLINES = {
     Outcome.NOTHING_TO_DO: "Nothing to do",
@@ -28,8 +28,6 @@ HEADLINES = {
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, among them those that turn the reading direction, so that a text looks like another one."""
-MARKUP = r"([\\`*_{}\[\]()#+!|~])"
-"""What means something in markdown."""
 
 
 class Report(BaseModel):
@@ -53,16 +51,19 @@ class Report(BaseModel):
     polls: int | None = None
     backup: str | None = None
     flow_run_id: str | None = None
+    # For whoever is at the terminal; in no JSON and no log, since leads have names.
+    notes: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
+    sample: tuple[SampleLead, ...] = Field(default=(), exclude=True, repr=False)
 
     @property
     def headline(self) -> str:
         """The outcome in words."""
         return HEADLINES[self.outcome]
 
-    def markdown(self, notes: Iterable[str] = ()) -> str:
+    def markdown(self) -> str:
         """The report as markdown. Holds counts and ids, never the name of a lead."""
         blocks = [f"## {self.headline}", escape(self.message), _table(self.rows())]
-        blocks += [f"> {escape(note)}" for note in notes]
+        blocks += [f"> {escape(note)}" for note in self.notes]
         return "\n\n".join(blocks) + "\n"
 
     def rows(self) -> list[tuple[str, str]]:
@@ -140,6 +141,8 @@ def of_plan(plan: Plan) -> dict[str, Any]:
         "kept": plan.counts.kept,
         "planned": plan.counts.planned,
         "total": plan.counts.total,
+        "notes": plan.notes,
+        "sample": plan.sample,
     }
 
 
@@ -165,14 +168,8 @@ def sample_rows(plan: Plan) -> list[dict[str, str]]:
 def escape(text: str) -> str:
     """Customer text that does nothing in markdown, HTML or a spreadsheet, and stays on one line, read in its order."""
     line = html.escape(" ".join(CONTROLS.sub(" ", text).split()), quote=False)
-    line = re.sub(MARKUP, r"\\\1", line)
+    line = re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", line)
     return f"'{line}" if line[:1] in {"=", "-", "@"} or line[:2] == "\\+" else line
-
-
-def unescape(text: str) -> str:
-    """What `escape` was given, on one line and without what it dropped."""
-    bare = re.sub(r"^'(?=[=@-]|\\\+)", "", text)
-    return html.unescape(re.sub(rf"\\{MARKUP}", r"\1", bare))
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:

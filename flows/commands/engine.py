@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import Artifact, FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
@@ -26,7 +26,6 @@ from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
 from tasks.connect import PREFECT_AWAY
 from tasks.ending import report_of
-from tasks.publish import artifacts_of
 from tasks.quiet import LOGGERS
 from tasks.report import Report
 
@@ -140,15 +139,3 @@ class Execution:
 def run_url(run_id: str | None) -> str | None:
     """Where the run can be looked at, if its server has an address that lasts."""
     return url_for("flow-run", obj_id=run_id) if run_id and PREFECT_API_URL.value() else None
-
-
-def plan_artifact(run_id: str | None) -> Artifact | None:
-    """What the run published as its plan: the sample as a table, and notes. None if it can't be read any more."""
-    if run_id is None:
-        return None
-    try:
-        found = artifacts_of(UUID(run_id))
-    except (*PREFECT_AWAY, RuntimeError) as error:  # the run is over, and its report is still to be shown
-        say(f"The plan can't be read from the Prefect server: {error}")
-        return None
-    return next((each for each in found if each.key and each.key.endswith("-plan")), None)

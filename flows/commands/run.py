@@ -76,7 +76,7 @@ def execute(
     if as_json:
         put(report.model_dump_json())
     else:
-        show(report, engine.plan_artifact(report.flow_run_id), engine.run_url(report.flow_run_id))
+        show(report, engine.run_url(report.flow_run_id))
     return report.outcome.exit_code
 
 

@@ -1,45 +1,28 @@
 """A report, for a person at a terminal."""
 
-import json
-import re
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
 
 from rich.cells import cell_len, set_cell_size
 
 from flows.commands.terminal import printable, put
 from tasks.outcomes import Outcome
-from tasks.report import Report, unescape
+from tasks.report import Report
 
 COLUMNS = ("name", "status", "last communication", "lead")
 WIDEST_NAME = 36  # columns
 SHOWN = {Outcome.DRY_RUN, Outcome.REFUSED}
 
 
-class Published(Protocol):
-    """What the run has published of its plan: an artifact of Prefect."""
-
-    @property
-    def description(self) -> str | None:
-        """The artifact's text."""
-        ...
-
-    @property
-    def data(self) -> Any:
-        """The artifact's table, as JSON."""
-        ...
-
-
-def show(report: Report, plan: Published | None, url: str | None) -> None:
-    """Print *report* on stdout; after a dry run or a refusal with the sample of *plan*."""
+def show(report: Report, url: str | None) -> None:
+    """Print *report* on stdout; after a dry run or a refusal with a sample of what was planned."""
     put(f"{report.headline}\n{printable(report.message)}")
     counts = report.counts()
     width = max((len(f"{number:,}") for _, number in counts), default=0)
     _paragraph(aligned([(name, f"{number:>{width},}") for name, number in counts]))
-    _paragraph([f"Note: {note}" for note in notes(plan)])
-    sample = sampled(plan)
+    _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
+    sample = sampled(report)
     if sample and report.outcome in SHOWN:
         _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(_that_fit([COLUMNS, *sample]))])
     facts = [("Bulk delete", report.bulk_delete_id), ("Cut-off", report.as_of), ("Run", url or report.flow_run_id)]
@@ -64,20 +47,12 @@ def _that_fit(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     return rows if fits else [row[:-1] for row in rows]
 
 
-def sampled(plan: Published | None) -> list[tuple[str, ...]]:
-    """The sample of a plan, as it was before it was made safe for markdown."""
-    found = cast("object", json.loads(plan.data) if plan and isinstance(plan.data, str) else None)
-    table = cast("list[dict[str, str]]", found if isinstance(found, list) else [])
-    return [tuple(_cell(row.get(column, "")) for column in COLUMNS) for row in table]
+def sampled(report: Report) -> list[tuple[str, ...]]:
+    """The sample of what was planned, as rows."""
+    return [tuple(map(_cell, (lead.name, lead.status, lead.last_communication, lead.id))) for lead in report.sample]
 
 
 def _cell(text: str) -> str:
-    cell = printable(unescape(text))
+    cell = printable(text)
     fits = cell_len(cell) <= WIDEST_NAME or cell.startswith("lead_")
     return cell if fits else f"{set_cell_size(cell, WIDEST_NAME - 2)} …"
-
-
-def notes(plan: Published | None) -> list[str]:
-    """What a plan says to watch out for."""
-    description = (plan.description or "") if plan else ""
-    return [printable(unescape(note)) for note in re.findall(r"^> (.+)$", description, re.MULTILINE)]

@@ -1,49 +1,47 @@
-"""What a plan published, as a person at a terminal reads it."""
-
-import json
-from typing import Any, NamedTuple
+"""A report, as a person at a terminal reads it."""
 
 import pytest
 
-from flows.commands.show import aligned, notes, sampled
-from tasks.report import escape
+from flows.commands.show import aligned, sampled, show
+from tasks.outcomes import Outcome
+from tasks.plan import SampleLead
+from tasks.report import Report
 
 
-class Published(NamedTuple):
-    """As much of an artifact as there is to read."""
-
-    description: str | None
-    data: Any
-
-
-def published(name: str) -> Published:
-    row = {"name": escape(name), "status": "Junk", "last communication": "never", "lead": "lead_1", "url": ""}
-    return Published(None, json.dumps([row]))
+def planned(name: str) -> Report:
+    return Report(
+        outcome=Outcome.DRY_RUN,
+        message="1 of 2 leads would be deleted.",
+        notes=("keep.x doesn't hold",),
+        sample=(SampleLead(id="lead_1", name=name, status="Junk"),),
+    )
 
 
-@pytest.mark.parametrize(
-    "name", ["Acme", "=HYPERLINK(1)", "-x", "+1", "@me", "'t Hooft", "a & b &amp; <b>", "\\*_|", "[x](y)"]
-)
+@pytest.mark.parametrize("name", ["Acme", "=HYPERLINK(1)", "-x", "'t Hooft", "a & b &amp; <b>", "\\*_|", "[x](y)"])
 def test_a_name_is_shown_as_it_is_in_close(name: str):
-    assert sampled(published(name)) == [(name, "Junk", "never", "lead_1")]
+    assert sampled(planned(name)) == [(name, "Junk", "never", "lead_1")]
 
 
 def test_a_name_cannot_steer_the_terminal():
-    row = {"name": "\x1b[2J\u202eevil\r", "status": "", "last communication": "", "lead": ""}
-
-    assert sampled(Published(None, json.dumps([row])))[0][0] == "[2Jevil"
+    assert sampled(planned("\x1b[2J\u202eevil\r"))[0][0] == "[2Jevil"
 
 
 def test_a_very_long_name_is_cut():
-    name, *_ = sampled(published("x" * 300))[0]
+    name, *_ = sampled(planned("x" * 300))[0]
 
     assert len(name) < 40
     assert name.endswith("…")
 
 
-def test_notes_are_found_in_a_plan():
-    assert notes(Published("**1 of 2**\n\n> keep\\.x doesn't hold\n\nSeen by", None)) == ["keep\\.x doesn't hold"]
-    assert notes(None) == []
+def test_notes_and_names_are_shown_but_neither_in_json_nor_in_a_log(capsys: pytest.CaptureFixture[str]):
+    report = planned("Wayne Enterprises")
+
+    show(report, None)
+
+    printed = capsys.readouterr().out
+    assert "Wayne Enterprises" in printed
+    assert "Note: keep.x doesn't hold" in printed
+    assert "Wayne" not in report.model_dump_json() + repr(report) + str(report)
 
 
 def test_columns_stand_below_one_another_whatever_the_script():

@@ -101,7 +101,7 @@ def test_counts_go_from_all_to_what_is_left():
 
 
 def test_markdown_says_the_outcome_first_and_has_a_table():
-    lines = FULL.markdown(["A note | with *signs*."]).splitlines()
+    lines = FULL.model_copy(update={"notes": ("A note | with *signs*.",)}).markdown().splitlines()
 
     assert lines[0] == "## Deleted"
     assert lines[2] == "10 leads are deleted."
