@@ -7,7 +7,7 @@ unless ``dry_run`` is turned off.
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.bulk_delete import adopt_bulk_delete, read_record, start_bulk_delete, wait_for_bulk_delete
+from tasks.bulk_delete import adopt_bulk_delete, read_record, start_bulk_delete
 from tasks.ending import Ending
 from tasks.plan import decide
 from tasks.policy import CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
@@ -16,6 +16,7 @@ from tasks.publish import publish_plan, recall_plan
 from tasks.quiet import hush
 from tasks.report import Report
 from tasks.run import run_name, this_run
+from tasks.waiting import wait_for_bulk_delete
 
 hush()
 
@@ -54,6 +55,6 @@ def lead_cleanup(
         else:
             end.plan = recall_plan(end.record)
             end.bulk_delete_id = adopt_bulk_delete(end.record, end.plan)
-        end.finished = wait_for_bulk_delete(end.bulk_delete_id, limits.max_wait_minutes)
+        end.finished = wait_for_bulk_delete(end.run, end.bulk_delete_id, limits.max_wait_minutes)
         end.remaining = count_remaining(end.plan, end.finished.job)
     return end.state

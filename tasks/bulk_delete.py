@@ -1,8 +1,6 @@
-"""Tasks that start a bulk delete at most once, and wait for it."""
+"""Tasks that start a bulk delete at most once."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from prefect import get_run_logger, task
@@ -12,7 +10,7 @@ from pydantic import ValidationError
 from tasks import ledger
 from tasks.close.client import CloseClient
 from tasks.close.conditions import FixedUtc
-from tasks.close.errors import CloseError, CloseUnavailable, NotFound, RateLimited
+from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.close.rewrite import canonical, instant_of
 from tasks.close.s_query import parse, parts
@@ -20,43 +18,40 @@ from tasks.connect import connect
 from tasks.ledger import Record
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Plan
-from tasks.publish import Progress
 from tasks.run import Run
 
-LOOKS = 5
 LOOK_SECONDS = 3.0
 RESUMABLE = timedelta(days=7)
 """Close refuses to resume a bulk delete that has been paused for longer."""
 
 
-# --- start ------------------------------------------------------------------------------------------------------------
-
-
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def read_record(run: Run) -> Record | None:
     """What an earlier attempt of this run has claimed or started. Read before anything else."""
-    return ledger.read(run.id)
+    record = ledger.read(run.id)
+    return None if record and record.refused else record
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # a second POST would start a second bulk delete
 def start_bulk_delete(run: Run, plan: Plan) -> str:
     """Start what *plan* says, at most once, and give the id of the bulk delete.
 
-    Looks first, claims, posts once and records the id. Whatever can't be told apart from "it was started" ends as
-    ``unknown``, and only a person starts again.
+    Looks and counts a last time, claims, posts once and records the id. Whatever can't be told apart from "it was
+    started" ends as ``unknown``, and only a person starts again.
     """
     with connect() as close:
         jobs = close.bulk_deletes()
         found = own(jobs, plan)
         if found is None:
             check_idle(jobs)
-        record = ledger.claim(mine := Record.of(run, plan))
+            check_drift(close.count(plan.s_query), plan.counts.planned)
+        record = ledger.claim(mine := ledger.next_claim(run, plan))
         if record.bulk_delete_id:
             return record.bulk_delete_id
         if record.nonce != mine.nonce:
             return _adopted(close, record, plan)
         if found is None:
-            found = _post(close, plan)
+            found = _post(close, record, plan, jobs)
         ledger.update(record.model_copy(update={"bulk_delete_id": found.id}))
         if found.s_query is not None and canonical(found.s_query) != canonical(plan.s_query):
             get_run_logger().warning("Close repeats another query than it was sent: look at bulk delete %s.", found.id)
@@ -94,6 +89,12 @@ def check_idle(jobs: list[BulkDelete]) -> None:
             raise Refused(_busy(job))
 
 
+def check_drift(matching: int, planned: int) -> None:
+    """Raise `Refused` if more leads match right before the start than were planned: something protected has lost it."""
+    if matching > planned:
+        raise Refused(f"{matching} leads match now, more than the {planned} planned: make a new plan.")
+
+
 def has_mark(job: BulkDelete, as_of: datetime) -> bool:
     """Whether the query that Close repeats holds the run's cut-off, to the millisecond."""
     try:
@@ -110,11 +111,15 @@ def _says(moment: FixedUtc, instant: datetime) -> bool:
         return False
 
 
-def _post(close: CloseClient, plan: Plan) -> BulkDelete:
+def _post(close: CloseClient, record: Record, plan: Plan, jobs: list[BulkDelete]) -> BulkDelete:
+    if other := _in_the_way(record, jobs):
+        ledger.end(record.run_id, ledger.REFUSED)
+        raise Refused(_unresolved(other))
     try:
         return close.start_bulk_delete(plan.s_query)
     except CloseError as error:
         if error.nothing_started:
+            ledger.end(record.run_id, ledger.REFUSED)
             raise
         get_run_logger().warning("It isn't certain that Close started the bulk delete: %s Looking for it.", error)
         return _found(close, plan)
@@ -127,18 +132,52 @@ def _adopted(close: CloseClient, record: Record, plan: Plan) -> str:
 
 
 def _found(close: CloseClient, plan: Plan) -> BulkDelete:
-    """This run's own bulk delete, after it may have been started. Whatever hides it from us leaves it ``unknown``."""
-    for _ in range(LOOKS):
+    """This run's own bulk delete, after it may have been started. Whatever hides it from us leaves it ``unknown``.
+
+    Looks for longer than a POST can take: another copy of this run may be in the middle of it.
+    """
+    give_up = time.monotonic() + settling_seconds(close)
+    while True:
         try:
             if job := own(close.bulk_deletes(), plan):
                 return job
         except CloseError as error:
             get_run_logger().warning("Close's bulk deletes can't be read: %s", error)
+        if time.monotonic() >= give_up:
+            break
         time.sleep(LOOK_SECONDS)
     raise Stop(
         Outcome.UNKNOWN,
         "This run may have started a bulk delete, but Close shows none that is its own. Look at the bulk deletes in "
         "Close before you run this cleanup again.",
+    )
+
+
+def settling_seconds(close: CloseClient) -> float:
+    """How long a bulk delete that was asked for may take to show."""
+    return close.start_takes_at_most + 2 * LOOK_SECONDS
+
+
+def _in_the_way(record: Record, jobs: list[BulkDelete]) -> Record | None:
+    """Another run's claim in the organisation that isn't known to have ended, also not by *jobs*, Close's own list.
+
+    Read after our own claim is written: of two runs that claim at once, at least one sees the other.
+    """
+    for other in ledger.unresolved(record.organization_id):
+        if other.run_id == record.run_id:
+            continue
+        job = next((each for each in jobs if each.id == other.bulk_delete_id or has_mark(each, other.as_of)), None)
+        if job is None or not job.finished:
+            return other
+        ledger.end(other.run_id, str(job.status))
+    return None
+
+
+def _unresolved(record: Record) -> str:
+    return (
+        f"Run {record.run_id} ({record.cleanup}) claimed a bulk delete at {record.claimed_at:%Y-%m-%d %H:%M} UTC, "
+        "and is not known to have ended. Retry that run in Prefect: it starts nothing again. If Close shows nothing of "
+        f"it under way, delete the Prefect Variable {record.name}."
     )
 
 
@@ -156,85 +195,3 @@ def _given_up(job: BulkDelete) -> bool:
 
 def _ids(jobs: list[BulkDelete]) -> str:
     return ", ".join(job.id for job in jobs)
-
-
-# --- wait -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A bulk delete that Close says is done or in error, and how often we asked."""
-
-    job: BulkDelete
-    polls: int
-
-
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def wait_for_bulk_delete(bulk_delete_id: str, max_wait_minutes: int) -> Finished:
-    """Ask until Close says that the bulk delete is done or in error.
-
-    Close being away doesn't end the wait; the deadline does, as ``still_running``: Close goes on deleting.
-    """
-    progress = Progress(bulk_delete_id)
-    with connect() as close:
-        return wait(close, bulk_delete_id, timedelta(minutes=max_wait_minutes), progress.show)
-
-
-def wait(
-    close: CloseClient,
-    bulk_delete_id: str,
-    patience: timedelta,
-    show: Callable[[BulkDelete], None],
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
-) -> Finished:
-    """See `wait_for_bulk_delete`. *clock* counts seconds and never goes back."""
-    deadline = clock() + patience.total_seconds()
-    pace = Pace(clock())
-    polls = 0
-    job: BulkDelete | None = None
-    while True:
-        polls += 1
-        try:
-            job = close.bulk_delete(bulk_delete_id)
-        except NotFound:
-            raise Stop(Outcome.UNKNOWN, f"Close no longer knows bulk delete {bulk_delete_id}.") from None
-        except (CloseUnavailable, RateLimited) as error:
-            get_run_logger().warning("Close can't be asked just now, and goes on deleting meanwhile: %s", error)
-        else:
-            show(job)
-            if job.finished:
-                return Finished(job, polls)
-        now = clock()
-        if now >= deadline:
-            raise Stop(Outcome.STILL_RUNNING, _still_running(bulk_delete_id, job, patience))
-        sleep(min(pace.next(job, now), deadline - now))  # the last question is asked at the deadline itself
-
-
-@dataclass
-class Pace:
-    """When to ask next: half the time that is left at the rate seen so far, within bounds (seconds)."""
-
-    started: float
-    soonest: float = 0.5
-    latest: float = 30.0
-
-    def next(self, job: BulkDelete | None, now: float) -> float:
-        """Seconds until the next question."""
-        elapsed = now - self.started
-        if job is None or job.total is None or not job.processed:
-            return self._bounded(elapsed / 2)
-        left = max(job.total - job.processed, 0)
-        return self._bounded(left * elapsed / job.processed / 2)
-
-    def _bounded(self, seconds: float) -> float:
-        return min(max(seconds, self.soonest), self.latest)
-
-
-def _still_running(bulk_delete_id: str, job: BulkDelete | None, patience: timedelta) -> str:
-    reached = f"{job.processed} of {job.total} leads, status {job.status}" if job else "nothing heard"
-    return (
-        f"After {patience} Close has not finished bulk delete {bulk_delete_id} ({reached}). It goes on deleting. "
-        "Retry this run to wait on; it will not start another one."
-    )

@@ -6,7 +6,6 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from tasks.bulk_delete import Finished
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete
 from tasks.ledger import Record
@@ -15,6 +14,7 @@ from tasks.plan import Plan
 from tasks.publish import publish_report
 from tasks.report import Report, Unsuccessful, of_plan, verdict
 from tasks.run import Run
+from tasks.waiting import Finished
 
 
 class Ending:

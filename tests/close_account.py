@@ -46,6 +46,10 @@ class CloseAccount:
         """Let the next *times* requests to *path* go wrong."""
         self._control("POST", "faults", [{"method": method, "path": path, "fault": fault, "times": times, **more}])
 
+    def clear_faults(self) -> None:
+        """Nothing goes wrong any more."""
+        self._control("DELETE", "faults")
+
     def jobs(self, **behaviour: Any) -> None:
         """How the next bulk deletes behave."""
         self._control("POST", "jobs", behaviour)

@@ -59,6 +59,16 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield PREFECT_API_URL.value()
 
 
+@pytest.fixture
+def empty_ledger(prefect_server: str) -> None:
+    """No run has claimed anything: what one test leaves unresolved would stop the runs of the next."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as prefect:
+        for variable in prefect.read_variables():
+            prefect.delete_variable_by_name(variable.name)
+
+
 class Ended(NamedTuple):
     """How a flow run ended."""
 
@@ -69,7 +79,7 @@ class Ended(NamedTuple):
 
 
 @pytest.fixture
-def run_cleanup(prefect_server: str) -> Callable[..., Ended]:
+def run_cleanup(prefect_server: str, empty_ledger: None) -> Callable[..., Ended]:
     """Runs the flow in this process; parameters are given as people write them."""
     from flows.lead_cleanup import lead_cleanup
     from tasks.ending import report_of

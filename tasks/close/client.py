@@ -28,7 +28,7 @@ from tasks.close.resources import (
     SmartView,
 )
 from tasks.close.settings import CloseSettings
-from tasks.close.transport import JSON, RateLimit, Request, Transport
+from tasks.close.transport import JSON, LONGEST_CONNECT, START_PATIENCE, RateLimit, Request, Transport
 
 PAGE = 100  # rows of a list
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
@@ -66,6 +66,11 @@ class CloseClient:
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+
+    @property
+    def start_takes_at_most(self) -> float:
+        """Seconds after which a call of `start_bulk_delete` is over: it has reached Close, or it never will."""
+        return START_PATIENCE + LONGEST_CONNECT + 2 * self._settings.timeout
 
     @property
     def rate_limits(self) -> Mapping[str, RateLimit]:

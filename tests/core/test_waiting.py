@@ -9,12 +9,13 @@ from close.scripted_close import KEY, Answer, Clock, ScriptedClose
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
-from tasks.bulk_delete import Pace, check_idle, has_mark, own, wait
+from tasks.bulk_delete import check_idle, has_mark, own
 from tasks.close.client import CloseClient
 from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Counts, Plan
+from tasks.waiting import Pace, wait
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
 
@@ -112,12 +113,30 @@ def test_close_being_away_does_not_end_the_wait(server: ScriptedClose):
 
 
 def test_a_job_that_has_vanished_is_unknown(server: ScriptedClose):
-    server.will_answer(Answer(answer("processing", 1, 3)), Answer({"error": "gone"}, status=404))
+    clock = Clock()
+    server.will_answer(Answer(answer("processing", 1, 3)), *[Answer({"error": "gone"}, status=404)] * 100)
 
-    with pytest.raises(Stop, match="no longer knows bulk delete bulkdelete_1") as caught:
-        waited(server, Clock())
+    with pytest.raises(Stop, match="does not know bulk delete bulkdelete_1 any more") as caught:
+        waited(server, clock)
 
     assert caught.value.outcome is Outcome.UNKNOWN
+    assert clock.now == pytest.approx(1061, abs=2)
+
+
+def test_a_job_that_is_not_known_everywhere_at_once_is_waited_for(server: ScriptedClose):
+    """Right after the start one part of Close may not have heard of it yet."""
+    server.will_answer(*[Answer({"error": "not found"}, status=404)] * 3, Answer(answer("done", 3, 3)))
+
+    found, _ = waited(server, Clock())
+
+    assert found.job.status == "done"
+
+
+def test_more_leads_than_were_planned_are_not_deleted():
+    check_drift(3, planned=3)
+    check_drift(2, planned=3)
+    with pytest.raises(Refused, match="4 leads match now, more than the 3 planned"):
+        check_drift(4, planned=3)
 
 
 # --- pace -------------------------------------------------------------------------------------------------------------

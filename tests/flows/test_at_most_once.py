@@ -1,0 +1,148 @@
+"""One run, one bulk delete: whatever Close answers, however often the run is tried again, whoever else is at it."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from close_account import CloseAccount, lead
+from prefect.client.orchestration import get_client
+from prefect.flow_engine import run_flow
+from prefect.states import AwaitingRetry
+
+from flows.lead_cleanup import lead_cleanup
+from tasks import ledger
+from tasks.ending import report_of
+from tasks.report import Report
+
+pytestmark = pytest.mark.server
+
+Run = Callable[..., Any]
+BULK_DELETE = "/bulk_action/delete/"
+JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False}
+
+
+def soon(_: object) -> float:
+    return 1.0
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bulk delete that is nowhere to be seen is looked for a second instead of more than a minute."""
+    monkeypatch.setattr("tasks.bulk_delete.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("tasks.bulk_delete.settling_seconds", soon)
+    monkeypatch.setattr("tasks.close.transport.START_PATIENCE", 0.1)
+
+
+def tried_again(run_id: str) -> Report | None:
+    """What ``prefect flow-run retry`` does: the same run, executed again with the parameters it had."""
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(UUID(run_id), AwaitingRetry(), force=True)
+        run = prefect.read_flow_run(UUID(run_id))
+    return report_of(run_flow(lead_cleanup, flow_run=run, parameters=JUNK, return_type="state"))  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 429])
+def test_what_close_refused_may_be_tried_again(sandbox: CloseAccount, run_cleanup: Run, status: int) -> None:
+    """These answers prove that nothing was started. The record says so, and another attempt makes its own claim."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", BULK_DELETE, "status", times=10 if status == 429 else 1, status=status)
+
+    first = run_cleanup(**JUNK).report
+    sandbox.clear_faults()
+    again = tried_again(first.flow_run_id)
+
+    assert first.outcome in {"refused", "failed"}
+    assert again is not None
+    assert again.outcome == "deleted"
+    assert len(sandbox.leads()) == 1
+
+
+@pytest.mark.parametrize("status", [302, 500, 502, 503])
+def test_what_may_have_been_started_is_never_started_again(
+    sandbox: CloseAccount, run_cleanup: Run, status: int
+) -> None:
+    """Not by a retry of the run, and not by another run: both say which run it is about."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", BULK_DELETE, "status", status=status)
+
+    first = run_cleanup(**JUNK).report
+    again = tried_again(first.flow_run_id)
+    another = run_cleanup_keeping_the_ledger()
+
+    assert (first.outcome, again and again.outcome, another.outcome) == ("unknown", "unknown", "refused")
+    assert first.flow_run_id in another.message
+    assert len(sandbox.posts(BULK_DELETE)) == 1
+    assert len(sandbox.leads()) == 2
+
+
+def test_a_run_that_has_ended_stands_in_nobodys_way(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    first = run_cleanup(**JUNK).report
+    sandbox.add(lead("C", "Junk"))
+
+    record = ledger.read(UUID(first.flow_run_id))
+    another = run_cleanup_keeping_the_ledger()
+
+    assert record is not None
+    assert (record.bulk_delete_id, record.ended) == (first.bulk_delete_id, "done")
+    assert another.outcome == "deleted"
+
+
+def test_a_finished_run_that_is_tried_again_starts_nothing(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    first = run_cleanup(**JUNK).report
+    newer, _ = sandbox.add(lead("C", "Junk"), lead("D"))
+
+    again = tried_again(first.flow_run_id)
+
+    assert again is not None
+    assert again.bulk_delete_id == first.bulk_delete_id
+    assert len(sandbox.posts(BULK_DELETE)) == 1
+    assert newer in sandbox.leads()
+
+
+def test_of_two_runs_at_once_at_most_one_starts(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(*(lead(f"{n}", "Junk") for n in range(10)), *(lead(f"{n}") for n in range(2)))
+    sandbox.jobs(leads_per_second=5)
+    ended: list[Report] = []
+
+    runs = [threading.Thread(target=lambda: ended.append(run_cleanup_keeping_the_ledger())) for _ in range(2)]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+
+    assert len(sandbox.posts(BULK_DELETE)) <= 1
+    assert {each.outcome for each in ended} <= {"deleted", "refused"}
+    assert [str(each.outcome) for each in ended].count("deleted") == len(sandbox.posts(BULK_DELETE))
+
+
+def test_what_lost_its_protection_since_the_plan_stops_the_run(
+    sandbox: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Closing an opportunity needn't show on the lead itself, so the leads are counted again right before the start."""
+    _, protected, _ = sandbox.add(
+        lead("A", "Junk"), lead("B", "Junk", opportunities=[{"status_type": "active"}]), lead("C")
+    )
+    [opportunity] = sandbox.leads()[protected]["opportunities"]
+    lost = next(each["id"] for each in sandbox.get("/status/opportunity/")["data"] if each["type"] == "lost")
+
+    def lose_it(key: str, *args: Any, **kwargs: Any) -> None:
+        if key.endswith("-plan"):
+            sandbox.put(f"/opportunity/{opportunity['id']}/", status_id=lost)
+
+    monkeypatch.setattr("tasks.publish.create_table_artifact", lose_it)
+    report = run_cleanup(**JUNK).report
+
+    assert report.outcome == "refused"
+    assert "2 leads match now, more than the 1 planned" in report.message
+    assert len(sandbox.leads()) == 3
+
+
+def run_cleanup_keeping_the_ledger() -> Report:
+    """Another run of the same cleanup."""
+    report = report_of(lead_cleanup(**JUNK, limits={"max_share": 1.0}, return_state=True))
+    assert report is not None
+    return report
