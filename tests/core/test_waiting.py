@@ -9,7 +9,7 @@ from close.scripted_close import KEY, Answer, Clock, ScriptedClose
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
-from tasks.bulk_delete import check_idle, has_mark, own
+from tasks.bulk_delete import check_drift, check_idle, has_mark, own
 from tasks.close.client import CloseClient
 from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
