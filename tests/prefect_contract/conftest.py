@@ -10,14 +10,14 @@ from uuid import UUID
 import contract_flows
 import httpx
 import pytest
-from contract_runs import PREFECT, Deploy, Life, Lives, process, wait_for
+from contract_runs import PREFECT, Deploy, Life, Lives, Notes, process, wait_for
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate, WorkPoolCreate
 from prefect.client.schemas.schedules import SCHEDULE_TYPES
 from prefect.events.worker import EventsWorker
 from prefect.flows import Flow
 from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 from prefect.utilities.callables import parameter_schema
 
 FOLDER = Path(__file__).parent
@@ -72,9 +72,10 @@ def prefect(server: str) -> Iterator[SyncPrefectClient]:
 
 
 @pytest.fixture
-def here(server: str) -> Iterator[None]:
-    """Flows that are called in this process are runs of the server under test."""
-    with temporary_settings({PREFECT_API_URL: server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+def here(server: str, folder: Path) -> Iterator[None]:
+    """Flows that are called in this process are runs of the server under test; heartbeats cost each a second."""
+    home = folder / "home"
+    with temporary_settings({PREFECT_API_URL: server, PREFECT_HOME: home, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
 
 
@@ -106,7 +107,7 @@ def lives(prefect: SyncPrefectClient, deploy: Deploy, environment: dict[str, str
     def start(flow: Flow[..., Any], **given: Any) -> Life:
         file = folder / f"{flow.fn.__name__}.notes"
         run = prefect.create_flow_run_from_deployment(deploy(flow), parameters={"notes": str(file), **given})
-        return Life(run.id, file, prefect)
+        return Life(run.id, Notes(file), prefect)
 
     with process(PREFECT, "worker", "start", "--pool", POOL, log=folder / "worker.log", env=environment):
         yield Lives(

@@ -50,6 +50,7 @@ def note(what: str, run: FlowRun | None = None) -> None:
 
 
 def _note_cancellation(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    # Called with keywords in that process: under other names than these three a hook fails there, and only in its log.
     del flow, state
     note("hook", flow_run)
 

@@ -15,7 +15,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 PREFECT = str(Path(sys.executable).parent / "prefect")
-PATIENCE = 60  # seconds; on an idle machine nothing takes more than ten
+PATIENCE = 90  # seconds; on an idle machine nothing takes more than fifteen
 
 T = TypeVar("T")
 Deploy = Callable[..., UUID]
@@ -45,21 +45,28 @@ def process(*command: str, log: Path, env: dict[str, str]) -> Generator[None]:
 
 
 @dataclass(frozen=True)
-class Life:
-    """A run of one of the contract's flows by the worker, and what its processes note."""
+class Notes:
+    """What the processes of a run have noted."""
 
-    run_id: UUID
     file: Path
-    prefect: SyncPrefectClient
 
-    def notes(self, what: str) -> list[Note]:
-        """What has been noted so far under that name, oldest first."""
+    def of(self, what: str) -> list[Note]:
+        """The notes of that name so far, oldest first."""
         lines = self.file.read_text().splitlines() if self.file.exists() else []
         return [each for each in map(Note.model_validate_json, lines) if each.what == what]
 
-    def noted(self, what: str) -> Note:
+    def first(self, what: str) -> Note:
         """The first note of that name, once there is one."""
-        return wait_for(f"The run notes {what!r}", lambda: self.notes(what))[0]
+        return wait_for(f"The run notes {what!r}", lambda: self.of(what))[0]
+
+
+@dataclass(frozen=True)
+class Life:
+    """A run of one of the contract's flows by the worker."""
+
+    run_id: UUID
+    notes: Notes
+    prefect: SyncPrefectClient
 
     def becomes(self, state: str, otherwise: str) -> FlowRun:
         """The run, once its state is of type *state*. *otherwise* says what it means if it never is."""
