@@ -32,6 +32,8 @@ from tasks.wording import did_you_mean
 
 CREATED = lead_field("date_created")
 UPDATED = lead_field("date_updated")
+NEVER_DELETE = "never_delete"
+"""The keep rule of the organisation's own Smart View, whatever the parameters."""
 LAST_COMMUNICATION = lead_field("last_communication_date")
 
 
@@ -81,7 +83,7 @@ def keep_rules(keep: Keep, names: Names, as_of: datetime, zone: ZoneInfo) -> dic
     if keep.s_query:
         rules["s_query"] = names.pasted(keep.s_query)
     if names.keep_view:
-        rules["never_delete"] = names.smart_view(names.keep_view, may_limit=True)
+        rules[NEVER_DELETE] = names.smart_view(names.keep_view, may_limit=True)
     frozen = {name: _frozen(f"keep.{name}", query, as_of, zone) for name, query in rules.items()}
     return {name: _protecting(name, query) for name, query in frozen.items()}
 
@@ -121,12 +123,17 @@ def _frozen(setting: str, query: Query, as_of: datetime, zone: ZoneInfo) -> Quer
         raise Refused(f"{setting} can't be used: {error}.") from None
 
 
+def setting(rule: str) -> str:
+    """Where the keep rule of this name is set."""
+    return "CLOSE_KEEP_SMART_VIEW" if rule == NEVER_DELETE else f"keep.{rule}"
+
+
 def _protecting(name: str, query: Query) -> Query:
     if always(query) is False:
-        raise Refused(f"keep.{name} protects no lead, whatever leads there are; correct it, or turn it off.")
+        raise Refused(f"{setting(name)} protects no lead, whatever leads there are; correct it, or turn it off.")
     conditions = conditions_only(query)
     if conditions is None:
-        raise Refused(f"keep.{name} protects every lead; there is nothing left to clean up.")
+        raise Refused(f"{setting(name)} protects every lead; there is nothing left to clean up.")
     return conditions
 
 

@@ -59,6 +59,8 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
     kind = "API key" if settings.api_key else "access token"
     pinned = settings.organization_id or "not pinned (CLOSE_ORGANIZATION_ID would refuse the key of another one)"
     yield Finding(Mark.GOOD, "settings", f"{kind}; {settings.api_url}; organisation {pinned}")
+    if settings.api_key_block:
+        yield Finding(Mark.NOTE, "settings", f"runs use the key in the block {settings.api_key_block!r} instead")
     with CloseClient(settings) as close:
         try:
             here = survey(close, Needed.all(settings.keep_smart_view))

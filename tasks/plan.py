@@ -182,6 +182,14 @@ def rules_dropped(deployed: Keep | None, keep: Keep) -> list[str]:
     ]
 
 
+def limits_loosened(deployed: Limits, limits: Limits) -> list[str]:
+    """Notes on limits of the deployment that this run doesn't have, or has wider: they too are replaced whole."""
+    wider = [name for name in ("max_leads", "max_share") if getattr(limits, name) > getattr(deployed, name)]
+    if deployed.batch and (limits.batch is None or limits.batch > deployed.batch):
+        wider.append("batch")
+    return [f"limits.{name} of the deployment ({getattr(deployed, name)}) does not hold in this run." for name in wider]
+
+
 def _weaker(ours: object, theirs: object) -> bool:
     match ours, theirs:
         case bool(), bool():

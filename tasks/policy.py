@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    StrictInt,
     StringConstraints,
     ValidationError,
     model_serializer,
@@ -70,7 +71,7 @@ Months = Annotated[int, Field(ge=1, le=MAX_MONTHS)]
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS)]
 
 # The flow's own parameters that aren't models; here, so that the flow and the command line agree.
-Expected = Annotated[int, Field(ge=0)] | SkipJsonSchema[None]
+Expected = Annotated[StrictInt, Field(ge=0)] | SkipJsonSchema[None]
 Sample = Annotated[int, Field(ge=0, le=100)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 CleanupName = Name | SkipJsonSchema[None]

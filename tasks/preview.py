@@ -4,7 +4,7 @@ They only read. Waiting for Close when it is away is the client's business, so n
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -19,9 +19,9 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.close.rewrite import instant_of
 from tasks.close.s_query import And, Query, on_or_after, to_json
 from tasks.connect import connect, settings
-from tasks.criteria import CREATED
+from tasks.criteria import CREATED, setting
 from tasks.outcomes import Refused
-from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, rules_dropped, select
+from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, limits_loosened, rules_dropped, select
 from tasks.policy import Keep, Limits, Match
 from tasks.run import Run
 from tasks.surroundings import Needed, Surroundings, survey
@@ -63,7 +63,7 @@ def _count(close: CloseClient, selection: Selection) -> Counts:
             raise Refused(f"Close rejects {setting}: {error} Change that setting, or turn it off.") from None
 
     matched = count(selection.matched(), "match")
-    kept = {rule: count(selection.kept(rule), f"keep.{rule}") for rule in selection.keep}
+    kept = {rule: count(selection.kept(rule), setting(rule)) for rule in selection.keep}
     kept = {rule: number for rule, number in kept.items() if number}
     return Counts(
         total=count(LEADS, "the count of all leads"),
@@ -152,6 +152,8 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
     if limits.batch and counts.planned > limits.batch:
         query = oldest(selection, limits.batch)
         counts = counts.cut_to(recount(query))
+        if counts.planned > limits.batch:
+            raise Refused(f"The batch would be {counts.planned} leads, more than {limits.batch}: leads are changing.")
     if reading.needed(match, keep) and counts.planned <= limits.max_leads:
         read_leads(query, match, keep)
     return Plan(
@@ -164,8 +166,16 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
         s_query=to_json(query),
         counts=counts,
         sample=sample_leads(query, sample) if sample and counts.planned else (),
-        notes=(*here.notes, *rules_dropped(run.deployed_keep(), keep)),
+        notes=(*here.notes, *_lost(run.deployed(), keep, limits)),
     )
+
+
+def _lost(deployed: Mapping[str, Any], keep: Keep, limits: Limits) -> list[str]:
+    """What this run lacks of the rules and limits of its deployment."""
+    if not deployed:
+        return []
+    rules = rules_dropped(Keep.model_validate(deployed.get("keep") or {}), keep)
+    return rules + limits_loosened(Limits.model_validate(deployed.get("limits") or {}), limits)
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)

@@ -126,7 +126,7 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
     if remaining:
         return Outcome.FAILED, f"Close says done with {processed} leads, but {remaining} still match."
     changed = planned - processed
-    spared = f" {changed} had changed since the plan and were spared." if changed else ""
+    spared = f" {changed} more had changed since the plan, or were gone." if changed else ""
     return Outcome.DELETED, f"{processed} leads are deleted.{spared}"
 
 

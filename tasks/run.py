@@ -3,13 +3,12 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
-
-from tasks.policy import Keep
 
 AD_HOC = "ad-hoc"
 
@@ -25,13 +24,12 @@ class Run:
     """The deployment's name, or ``ad-hoc``."""
     deployment_id: UUID | None = None
 
-    def deployed_keep(self) -> Keep | None:
-        """The keep rules of the deployment that this run belongs to, whatever the run itself was given."""
+    def deployed(self) -> dict[str, Any]:
+        """The parameters of the deployment that this run belongs to, whatever the run itself was given."""
         if self.deployment_id is None:
-            return None
+            return {}
         with get_client(sync_client=True) as prefect:
-            parameters = prefect.read_deployment(self.deployment_id).parameters
-        return Keep.model_validate(parameters.get("keep") or {})
+            return prefect.read_deployment(self.deployment_id).parameters
 
 
 def this_run(cleanup: str | None = None) -> Run:

@@ -67,8 +67,8 @@ class Surroundings:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user can't do or see, in sentences."""
-        return tuple(_blind_spots(self.membership))
+        """What holds besides the parameters, in sentences."""
+        return tuple(_besides(self.membership, self.names.keep_view))
 
     @property
     def may_delete(self) -> bool:
@@ -95,7 +95,9 @@ def _membership(organization: Organization, user: Me) -> Membership:
     return Membership()
 
 
-def _blind_spots(membership: Membership) -> Iterator[str]:
+def _besides(membership: Membership, keep_view: str | None) -> Iterator[str]:
+    if keep_view:
+        yield f"Leads of the Smart View {keep_view!r} are kept, whatever the parameters."
     granted = membership.permissions_granted
     if membership.role_id in ROLES_WITHOUT_BULK_DELETE:
         yield f"The role {membership.role_id} of this key's user may not bulk delete."

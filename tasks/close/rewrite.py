@@ -16,6 +16,7 @@ from tasks.close.conditions import Exists, FixedLocalDate, FixedUtc, Moment, Now
 from tasks.close.s_query import (
     And,
     FieldCondition,
+    HasRelated,
     MatchAll,
     Node,
     ObjectType,
@@ -32,20 +33,22 @@ class UnusableQuery(ValueError):
     """A query that must not select leads. The message says which part, and what to write instead."""
 
 
-def always(query: Query) -> bool | None:
-    """True if *query* matches every lead, False if none, None where it depends on the lead."""
+def always(query: Query, kind: str = "lead") -> bool | None:
+    """True if *query* matches every object of this *kind*, False if none, None where it depends on the object."""
     verdict: bool | None = None
     match query:
         case MatchAll():
             verdict = True
         case ObjectType():
-            verdict = query.object_type == "lead"
+            verdict = query.object_type == kind
         case And():
-            inner = [always(each) for each in query.queries]
+            inner = [always(each, kind) for each in query.queries]
             verdict = False if False in inner else None if None in inner else True
         case Or():
-            inner = [always(each) for each in query.queries]
+            inner = [always(each, kind) for each in query.queries]
             verdict = True if True in inner else None if None in inner else False
+        case HasRelated() if always(query.related_query, query.related_object_type) is False:
+            verdict = False
         case _:
             return None
     return verdict if verdict is None else verdict != query.negate

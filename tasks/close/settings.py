@@ -117,7 +117,7 @@ class CloseSettings(BaseSettings):
 
     def with_api_key(self, api_key: str) -> Self:
         """The same settings with a key that comes from elsewhere, held to the same rules."""
-        return self.model_validate({**self.model_dump(), "api_key": SecretStr(api_key)})
+        return self.model_validate({**self.model_dump(), "api_key": SecretStr(api_key), "access_token": None})
 
     @property
     def on_this_machine(self) -> bool:

@@ -376,3 +376,22 @@ def test_a_nested_view_that_says_more_than_we_know_is_not_put_in_place():
 
     with pytest.raises(UnusableQuery, match="has results_limit, which we don't know"):
         inline(nested, lambda _: parse(A))
+
+
+def test_what_is_related_to_nothing_is_related_to_no_lead():
+    """A keep rule of this kind would protect nobody."""
+    nothing = {"type": "match_all", "negate": True}
+    contacts = {"type": "object_type", "object_type": "contact"}
+
+    def related(query: dict[str, Any]) -> Query:
+        return parse(
+            {
+                "type": "has_related",
+                "this_object_type": "lead",
+                "related_object_type": "contact",
+                "related_query": query,
+            }
+        )
+
+    assert always(related(nothing)) is False
+    assert always(related(contacts)) is None

@@ -11,7 +11,7 @@ from tasks.close.rewrite import canonical
 from tasks.close.s_query import to_json
 from tasks.names import Names
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.plan import Counts, Plan, Selection, check_limits, decide, digest, rules_dropped, select
+from tasks.plan import Counts, Plan, Selection, check_limits, decide, digest, limits_loosened, rules_dropped, select
 from tasks.policy import Keep, Limits, Match
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
@@ -245,3 +245,16 @@ def test_rules_of_the_deployment_that_a_run_lacks_or_weakens_are_named(deployed:
 
 def test_without_a_deployment_nothing_can_be_dropped():
     assert rules_dropped(None, NOTHING_KEPT) == []
+
+
+def test_limits_that_are_wider_than_the_deployments_are_said():
+    """Prefect replaces ``limits`` whole: naming one of them sets the others back to their defaults."""
+    deployed = Limits(max_leads=50, max_share=0.02, batch=10)
+
+    assert limits_loosened(deployed, deployed) == []
+    assert limits_loosened(deployed, Limits(max_leads=40, max_share=0.01, batch=5)) == []
+    assert [note.split()[0] for note in limits_loosened(deployed, Limits(max_wait_minutes=60))] == [
+        "limits.max_leads",
+        "limits.max_share",
+        "limits.batch",
+    ]
