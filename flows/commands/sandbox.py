@@ -1,5 +1,6 @@
 """``lead-cleanup sandbox``: a stand-in for Close, with its keys and what to set."""
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,9 @@ def sandbox(
     database: Annotated[
         Path | None, Parameter(help="SQLite file to keep the organisation in; made if missing.")
     ] = None,
+    rate_limits: Annotated[
+        bool, Parameter(negative="--no-rate-limits", help="Answer 429 as Close does when requests come too fast.")
+    ] = True,
 ) -> int:
     """Serve a stand-in for Close on this machine until Ctrl-C, with an organisation that is made up."""
     from deployments.sandbox.server import PortInUse, Sandbox
@@ -27,9 +31,17 @@ def sandbox(
     if leads < 0 or leads_per_second <= 0 or not 0 <= port <= 65535:
         raise Usage("--leads must be 0 or more, --leads-per-second more than 0, and --port between 0 and 65535.")
     try:
-        server = Sandbox(leads=leads, seed=seed, leads_per_second=leads_per_second, port=port, database=database)
+        server = Sandbox(
+            leads=leads,
+            seed=seed,
+            leads_per_second=leads_per_second,
+            port=port,
+            database=database,
+            rate_limits=rate_limits,
+        )
     except (PortInUse, ValueError) as error:
         raise Usage(f"{error}.") from None
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as cleanly as after Ctrl-C
     with server:
         put(f"Close is played at {server.url} with {leads:,} leads; Ctrl-C stops it.")
         put(f"Keys: {ADMIN_KEY}, and {USER_KEY}, whose user may not bulk delete. In another terminal:")

@@ -14,11 +14,11 @@ from typing import get_args
 import httpx
 import pytest
 
-from deployments.sandbox.__main__ import main
 from deployments.sandbox.behaviour import Behaviour
 from deployments.sandbox.faults import FaultName
 from deployments.sandbox.server import PortInUse, Sandbox
 from deployments.sandbox.state import JobSettings
+from flows.cli import call
 
 ADMIN = ("api_sandbox.admin", "")
 ROOT = Path(__file__).parent.parent.parent
@@ -96,19 +96,16 @@ def test_a_port_in_use_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> No
 
         with pytest.raises(PortInUse):
             Sandbox(port=port)
-        assert main(["--port", str(port), "--leads", "0"]) == 2
+        assert call(["sandbox", "--port", str(port), "--leads", "0"]) == 2
 
     output = capsys.readouterr()
-    assert output.err == f"sandbox: port {port} is in use: stop what listens there or choose another with --port\n"
+    assert output.err == f"port {port} is in use: stop what listens there or choose another with --port.\n"
     assert output.out == ""
 
 
 @pytest.mark.parametrize("argv", [["--leads", "-1"], ["--leads-per-second", "0"], ["--port", "x"], ["--nope"]])
 def test_wrong_flags_are_wrong_usage(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(argv)
-
-    assert stopped.value.code == 2
+    assert call(["sandbox", *argv]) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -116,7 +113,7 @@ def test_a_file_that_is_no_database_is_one_sentence(tmp_path: Path, capsys: pyte
     file = tmp_path / "notes.txt"
     file.write_text("my notes, which nobody should overwrite" * 20)
 
-    assert main(["--port", "0", "--database", str(file)]) == 2
+    assert call(["sandbox", "--port", "0", "--database", str(file)]) == 2
 
     assert str(file) in capsys.readouterr().err
     assert file.read_text().startswith("my notes")
@@ -128,7 +125,7 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytes
     connection.execute("CREATE TABLE leads (mine)")
     connection.close()
 
-    assert main(["--port", "0", "--database", str(file)]) == 2
+    assert call(["sandbox", "--port", "0", "--database", str(file)]) == 2
 
     assert "not written by this version of the sandbox" in capsys.readouterr().err
     connection = sqlite3.connect(file)
@@ -139,10 +136,10 @@ def test_a_database_of_somebody_else_is_left_alone(tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_the_program_serves_until_it_is_told_to_stop(tmp_path: Path, stop: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "deployments.sandbox", "--port", "0", "--leads", "5"]
+    command = [sys.executable, "-m", "flows", "sandbox", "--port", "0", "--leads", "5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as program:
         assert program.stdout is not None
-        url = program.stdout.readline().split()[0]
+        url = next(word for word in program.stdout.readline().split() if word.startswith("http"))
         me = httpx.get(f"{url}me/", auth=ADMIN)
         program.send_signal(stop)
         assert program.wait(10) == 0
@@ -166,7 +163,7 @@ def test_the_readme_names_every_flag_and_switch() -> None:
 
 def test_importing_it_imports_neither_prefect_nor_our_tasks() -> None:
     code = (
-        "import sys, deployments.sandbox.server, deployments.sandbox.__main__;"
+        "import sys, deployments.sandbox.server;"
         "print(sorted({name.split('.')[0] for name in sys.modules} & {'prefect', 'tasks', 'flows'}))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
