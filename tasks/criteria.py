@@ -44,7 +44,7 @@ def match_clauses(match: Match, names: Names, as_of: datetime, zone: ZoneInfo) -
         view = names.smart_view(match.smart_view, allow_unknown=match.allow_unknown_nodes)
         clauses.append(_frozen("match.smart_view", view, as_of, zone))
     if match.s_query:
-        pasted = names.pasted(match.s_query, allow_unknown=match.allow_unknown_nodes)
+        pasted = names.pasted("match.s_query", match.s_query, allow_unknown=match.allow_unknown_nodes)
         clauses.append(_frozen("match.s_query", pasted, as_of, zone))
     return clauses
 
@@ -81,7 +81,7 @@ def keep_rules(keep: Keep, names: Names, as_of: datetime, zone: ZoneInfo) -> dic
     if keep.smart_view:
         rules["smart_view"] = names.smart_view(keep.smart_view, may_limit=True)
     if keep.s_query:
-        rules["s_query"] = names.pasted(keep.s_query)
+        rules["s_query"] = names.pasted("keep.s_query", keep.s_query)
     if names.keep_view:
         rules[NEVER_DELETE] = names.smart_view(names.keep_view, may_limit=True)
     frozen = {name: _frozen(f"keep.{name}", query, as_of, zone) for name, query in rules.items()}

@@ -51,10 +51,10 @@ class Names:
             allow_unknown=allow_unknown,
         )
 
-    def pasted(self, document: dict[str, object], *, allow_unknown: bool = False) -> Query:
-        """What a query pasted into the parameters selects, with the views nested in it put in place."""
+    def pasted(self, setting: str, document: dict[str, object], *, allow_unknown: bool = False) -> Query:
+        """What a query pasted into the parameter *setting* selects, with the views nested in it put in place."""
         return _usable(
-            "s_query",
+            setting,
             lambda: inline(unwrap(document)[0], self._nested),
             allow_unknown=allow_unknown,
         )

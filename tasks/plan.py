@@ -132,7 +132,7 @@ def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> 
     """
     counts = plan.counts
     if expect is not None and counts.planned != expect:
-        raise Refused(f"{counts.planned} leads are planned, but --expect says {expect}.")
+        raise Refused(f"{counts.planned} leads are planned, but {expect} were expected.")
     if not counts.add_up:
         raise Refused(
             f"The numbers don't add up: {counts.matched} matched, but {counts.kept['total']} kept and {counts.planned} "

@@ -72,7 +72,7 @@ def test_expect_stops_when_the_plan_is_another(lead_cleanup: Command, sandbox: C
     said = lead_cleanup(*JUNK, "--no-dry-run", "--expect", "2")
 
     assert said.code == 3
-    assert "1 leads are planned, but --expect says 2." in said.out
+    assert "1 leads are planned, but 2 were expected." in said.out
     assert sandbox.writes() == []
 
 

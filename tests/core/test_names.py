@@ -113,7 +113,7 @@ def test_a_view_whose_meaning_isnt_certain_is_refused(name: str, reason: str):
 
 def test_nested_views_are_put_in_place_also_in_a_pasted_query():
     assert to_json(NAMES.smart_view("Nests A")) == both(LEADS, both(LEADS, A))
-    assert to_json(NAMES.pasted({"query": both(B, nested("save_a"))})) == both(B, both(LEADS, A))
+    assert to_json(NAMES.pasted("match.s_query", {"query": both(B, nested("save_a"))})) == both(B, both(LEADS, A))
 
 
 def test_a_keep_view_may_have_a_limit_since_more_leads_are_kept_without_it():
@@ -125,7 +125,7 @@ def test_a_nested_view_may_never_have_a_limit():
     with pytest.raises(Refused, match="only its first 50"):
         NAMES.smart_view("Nests the 50 oldest", may_limit=True)
     with pytest.raises(Refused, match="only its first 50"):
-        NAMES.pasted({**nested("save_50"), "negate": True})
+        NAMES.pasted("match.s_query", {**nested("save_50"), "negate": True})
 
 
 def test_unknown_nodes_may_be_sent_on_request():

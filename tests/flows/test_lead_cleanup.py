@@ -38,7 +38,7 @@ def test_leads_edited_after_the_plan_are_spared(sandbox: CloseAccount, run_clean
     ("parameters", "sentence"),
     [
         ({"limits": {"max_leads": 2}}, "more than limits.max_leads allows (2)"),
-        ({"expect": 4}, "3 leads are planned, but --expect says 4"),
+        ({"expect": 4}, "3 leads are planned, but 4 were expected"),
         ({"match": {"status": ["Jnuk"]}}, "There is no lead status 'Jnuk'; did you mean 'Junk'"),
         ({"match": {"smart_view": "All Leads"}}, "it matches every lead"),
         ({"match": {"custom_fields": {"Sorce": ["x"]}}}, "There is no lead custom field 'Sorce'"),
