@@ -70,11 +70,12 @@ CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
 Months = Annotated[int, Field(ge=1, le=MAX_MONTHS)]
 Days = Annotated[int, Field(ge=1, le=MAX_DAYS)]
 
-# The flow's own parameters that aren't models; here, so that the flow and the command line agree.
-Expected = Annotated[StrictInt, Field(ge=0)] | SkipJsonSchema[None]
+# The flow's own parameters that aren't models; here, so that the flow and the command line agree. Prefect puts their
+# defaults into the form, so a null must be allowed by the schema: the form would submit what its server then refuses.
+Expected = Annotated[StrictInt, Field(ge=0)] | None
 Sample = Annotated[int, Field(ge=0, le=100)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
-CleanupName = Name | SkipJsonSchema[None]
+CleanupName = Name | None
 
 
 def _drop_default(schema: dict[str, Any]) -> None:

@@ -6,7 +6,10 @@ from typing import Any, cast
 
 import pytest
 import yaml
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
 
+from flows.lead_cleanup import lead_cleanup
 from tasks.policy import Keep, Limits, Match
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,6 +34,15 @@ def test_its_parameters_are_valid(deployment: dict[str, Any]) -> None:
     Limits(**parameters["limits"])
     if deployment["name"] != "ad-hoc":
         Match(**parameters["match"])
+
+
+def test_its_form_can_be_submitted_as_it_opens(deployment: dict[str, Any]) -> None:
+    """The form submits every default that the schema has; the server holds them against the same schema."""
+    schema = parameter_schema(lead_cleanup).model_dump()
+    defaults = {name: each["default"] for name, each in schema["properties"].items() if "default" in each}
+    parameters = {**defaults, "match": {"status": ["Junk"]}, **deployment["parameters"]}
+
+    assert validate(parameters, schema) == []
 
 
 def test_it_is_a_dry_run_one_at_a_time_and_tagged(deployment: dict[str, Any]) -> None:
