@@ -81,7 +81,7 @@ def publish_report(run: Run, report: Report, plan: Plan | None) -> None:
         )
         create_table_artifact(
             key=artifact_key(run, plan, "counts"),
-            table=[{"": name, "leads": number} for name, number in report.counts()],
+            table=[{"count": name, "leads": number} for name, number in report.counts()],
             description=report.headline,
         )
 
