@@ -86,9 +86,13 @@ def _permissions(here: Surroundings) -> Iterator[Finding]:
     for note in here.notes:
         yield Finding(Mark.NOTE, "permissions", note)
     if here.may_delete:
-        yield Finding(
-            Mark.NOTE, "bulk delete", "nothing is known against it; for certain Close says it only when asked"
+        text = "nothing is known against it; for certain Close says it only when asked"
+        yield Finding(Mark.NOTE, "bulk delete", text)
+    else:
+        text = (
+            f"not with this key (role {here.role}), but dry runs work; use the key of a user who may, such as an admin"
         )
+        yield Finding(Mark.BAD, "bulk delete", text, essential=True)
     granted = here.membership.permissions_granted
     if granted is None:
         yield Finding(Mark.NOTE, "export", "Close doesn't tell this user's permissions")
