@@ -22,6 +22,7 @@ STATUSES: Final = ["Junk", "Bad Fit", "Not Interested"]
 CRITERIA: Final = Parameters(match=Match(status=STATUSES, inactive_months=12), limits=Limits(max_share=0.3), sample=8)
 NEXT: Final = """
 That was made up, and is gone now. What to try next:
+  source .venv/bin/activate            puts lead-cleanup on the path of this terminal
   lead-cleanup sandbox                 the same organisation, to play with as long as you like
   lead-cleanup run --help              every criterion, every keep rule, every limit
   export CLOSE_API_KEY=api_…           your own organisation (Close: Settings, Developer, API Keys), and then
