@@ -29,7 +29,7 @@ fix: $(INSTALLED)  ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 
 server: $(INSTALLED)  ## start a Prefect server on this machine
-	$(BIN)/prefect server start
+	PREFECT_SERVER_ANALYTICS_ENABLED=false $(BIN)/prefect server start
 
 deploy: $(INSTALLED)  ## create the work pool and the key's Secret block, and deploy prefect.yaml
 	@$(BIN)/python -m deployments.deploy

@@ -33,7 +33,8 @@ def _secret(name: str) -> str:
         block = cast("Secret[str]", Secret.load(name))  # pyright: ignore[reportUnknownMemberType]
     except ValueError:
         raise Refused(
-            f"There is no Secret block {name!r}, which CLOSE_API_KEY_BLOCK names: create it with `make deploy`."
+            f"There is no Secret block {name!r}, which CLOSE_API_KEY_BLOCK names. "
+            "Make it in Prefect, under Blocks; `make deploy` makes the one called close-api-key."
         ) from None
     return block.get()
 

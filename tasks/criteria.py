@@ -83,7 +83,7 @@ def keep_rules(keep: Keep, names: Names, as_of: datetime, zone: ZoneInfo) -> dic
     if keep.s_query:
         rules["s_query"] = names.pasted("keep.s_query", keep.s_query)
     if names.keep_view:
-        rules[NEVER_DELETE] = names.smart_view(names.keep_view, may_limit=True)
+        rules[NEVER_DELETE] = _never_delete(names, names.keep_view)
     frozen = {name: _frozen(f"keep.{name}", query, as_of, zone) for name, query in rules.items()}
     return {name: _protecting(name, query) for name, query in frozen.items()}
 
@@ -121,6 +121,13 @@ def _frozen(setting: str, query: Query, as_of: datetime, zone: ZoneInfo) -> Quer
         return freeze(query, as_of, zone)
     except UnusableQuery as error:
         raise Refused(f"{setting} can't be used: {error}.") from None
+
+
+def _never_delete(names: Names, view: str) -> Query:
+    try:
+        return names.smart_view(view, may_limit=True)
+    except Refused as refusal:
+        raise Refused(f"CLOSE_KEEP_SMART_VIEW: {refusal.message}") from None
 
 
 def setting(rule: str) -> str:

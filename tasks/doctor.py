@@ -217,7 +217,8 @@ def _never_delete(close: CloseClient, names: Names, now: datetime, total: int) -
     try:
         rule = keep_rules(Keep(), names, now, ZONE)["never_delete"]
     except Refused as error:
-        return Finding(Mark.BAD, name, f"{error} Nothing runs until this is right.", essential=True)
+        problem = error.message.removeprefix(f"{name}: ")
+        return Finding(Mark.BAD, name, f"{problem} Nothing runs until this is right.", essential=True)
     kept = Selection((), {"never_delete": rule}, now).kept()
     try:
         return Finding(Mark.GOOD, name, f"{close.count(to_json(kept)):,} of {total:,} leads are never deleted")

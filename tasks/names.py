@@ -93,5 +93,6 @@ def _find(kind: str, name: str, objects: Sequence[_Object], label: Callable[[_Ob
     if not found:
         raise Refused(f"There is no {kind} {name!r}{did_you_mean(name, map(label, objects))}")
     if len(found) > 1:
-        raise Refused(f"{len(found)} of the kind {kind} are called {name!r}; give the id of the one you mean.")
+        ids = ", ".join(each.id for each in found)
+        raise Refused(f"There are {len(found)} called {name!r}, each a {kind}; give the id of the one you mean: {ids}.")
     return found[0]

@@ -143,7 +143,7 @@ def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> 
         raise Stop(Outcome.NOTHING_TO_DO, _nothing(counts))
     check_limits(counts, limits)
     if dry_run:
-        raise Stop(Outcome.DRY_RUN, f"{counts.planned} of {counts.total} leads would be deleted.")
+        raise Stop(Outcome.DRY_RUN, f"{counts.planned:,} of {counts.total:,} leads would be deleted.")
     if not plan.may_delete:
         raise Refused(f"{plan.seen_by} may not bulk delete: use the key of a user who may, such as an admin.")
 
@@ -160,12 +160,12 @@ def check_limits(counts: Counts, limits: Limits) -> None:
         raise Refused(f"All {total} leads of the organisation are planned. That is never done; narrow the criteria.")
     if planned > limits.max_leads:
         raise Refused(
-            f"{planned} leads are planned, more than limits.max_leads allows ({limits.max_leads}). "
+            f"{planned:,} leads are planned, more than limits.max_leads allows ({limits.max_leads:,}). "
             "Raise it, or set limits.batch to delete the oldest first."
         )
     if planned > SMALL_PLAN and planned / total > limits.max_share:  # not share x total: 0.29 x 100 is less than 29
         raise Refused(
-            f"{planned} of {total} leads are planned ({planned / total:.1%}), more than limits.max_share allows "
+            f"{planned:,} of {total:,} leads are planned ({planned / total:.1%}), more than limits.max_share allows "
             f"({limits.max_share:.1%}). Raise it, or set limits.batch to delete the oldest first."
         )
 

@@ -60,7 +60,7 @@ def _count(close: CloseClient, selection: Selection) -> Counts:
         try:
             return close.count(to_json(query))
         except BadRequest as error:
-            raise Refused(f"Close rejects {setting}: {error} Change that setting, or turn it off.") from None
+            raise Refused(f"{setting} can't be used here: {error} Change it, or leave it out.") from None
 
     matched = count(selection.matched(), "match")
     kept = {rule: count(selection.kept(rule), setting(rule)) for rule in selection.keep}

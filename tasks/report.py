@@ -127,7 +127,7 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
         return Outcome.FAILED, f"Close says done with {processed} leads, but {remaining} still match."
     changed = planned - processed
     spared = f" {changed} more had changed since the plan, or were gone." if changed else ""
-    return Outcome.DELETED, f"{processed} leads are deleted.{spared}"
+    return Outcome.DELETED, f"{processed:,} leads are deleted.{spared}"
 
 
 def of_plan(plan: Plan) -> dict[str, Any]:

@@ -27,9 +27,9 @@ def problems(error: ValidationError) -> str:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a sentence that refuses *name*: the nearest of the *known* names, or all of them if few."""
-    names = sorted(known)
+    names = sorted(set(known))
     spellings = {each.lower(): each for each in names}
     nearest = [spellings[each] for each in get_close_matches(name.lower(), spellings, n=3, cutoff=0.5)]
     if nearest:
         return f"; did you mean {' or '.join(map(repr, nearest))}?"
-    return f"; there are {', '.join(map(repr, names))}" if 0 < len(names) <= FEW else ""
+    return f"; there are {', '.join(map(repr, names))}." if 0 < len(names) <= FEW else ""

@@ -27,7 +27,7 @@ That was made up, and is gone now. What to try next:
   lead-cleanup run --help              every criterion, every keep rule, every limit
   export CLOSE_API_KEY=api_…           your own organisation (Close: Settings, Developer, API Keys), and then
   lead-cleanup doctor                  what of this your Close accepts; it only reads
-  lead-cleanup run --match.inactive-months 24    a plan, which deletes nothing"""
+  lead-cleanup run --match.inactive-months 24 --limits.batch 100    a plan, which deletes nothing"""
 
 
 def demo() -> int:

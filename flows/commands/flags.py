@@ -75,6 +75,8 @@ def _parameter(name: str, flag: str, field: FieldInfo) -> inspect.Parameter:
 def _usage(kind: Any, flag: str) -> str:
     if kind is str and flag.endswith("s-query"):
         return " Or @FILE, or - for stdin."
+    if get_origin(kind) is list:
+        return " Repeat it for several."
     return f" Written --{flag}.NAME VALUE, or as JSON." if get_origin(kind) is dict else ""
 
 

@@ -114,7 +114,7 @@ class Transport:
                 wait = self._back_off(error, tries)
                 if not again(error) or tries == TRIES or self._clock() + wait > deadline:
                     raise
-                logger.info("%s Trying again in %.1f s.", error, wait)
+                logger.info("%s %s has no usable answer. Trying again in %.1f s.", request.method, request.path, wait)
                 self._sleep(wait)
 
     def _back_off(self, error: CloseError, tries: int) -> float:

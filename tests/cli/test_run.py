@@ -36,7 +36,7 @@ def test_without_no_dry_run_nothing_is_deleted_and_the_plan_is_shown(
 
     assert said.code == 0
     assert "1 of 2 leads would be deleted." in said.out
-    assert "Acme *Ltd.* [x](javascript:1) [31m  Junk" in said.out, "as people know it, without what steers a terminal"
+    assert "Acme *Ltd.* [x](javascript:1)[31m  Junk" in said.out, "as people know it, without what steers a terminal"
     assert "/runs/flow-run/" in said.out
     assert sandbox.writes() == []
 

@@ -153,7 +153,7 @@ def test_limits_hold_to_the_last_lead(planned: int, total: int, limits: Json, al
 def test_a_refusal_names_the_numbers_and_the_setting():
     with pytest.raises(Refused, match=r"501 leads are planned, more than limits\.max_leads allows \(500\)"):
         check_limits(counted(501, total=10_000), Limits())
-    with pytest.raises(Refused, match=r"104 of 1000 leads are planned \(10\.4%\), more than limits\.max_share"):
+    with pytest.raises(Refused, match=r"104 of 1,000 leads are planned \(10\.4%\), more than limits\.max_share"):
         check_limits(counted(104), Limits())
     with pytest.raises(Refused, match="All 30 leads of the organisation are planned"):
         check_limits(counted(30, total=30), Limits(max_share=1))
