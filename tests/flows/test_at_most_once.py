@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -93,12 +94,13 @@ def test_a_run_that_has_ended_stands_in_nobodys_way(sandbox: CloseAccount, run_c
 def test_a_finished_run_that_is_tried_again_starts_nothing(sandbox: CloseAccount, run_cleanup: Run) -> None:
     sandbox.add(lead("A", "Junk"), lead("B"))
     first = run_cleanup(**JUNK).report
-    newer, _ = sandbox.add(lead("C", "Junk"), lead("D"))
+    now = datetime.now(UTC).isoformat()
+    newer, _ = sandbox.add(lead("C", "Junk", date_created=now, date_updated=now), lead("D"))
 
     again = tried_again(first.flow_run_id)
 
     assert again is not None
-    assert again.bulk_delete_id == first.bulk_delete_id
+    assert (again.outcome, again.bulk_delete_id) == ("deleted", first.bulk_delete_id)
     assert len(sandbox.posts(BULK_DELETE)) == 1
     assert newer in sandbox.leads()
 
