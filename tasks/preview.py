@@ -20,6 +20,7 @@ from tasks.close.rewrite import instant_of
 from tasks.close.s_query import And, Query, on_or_after, to_json
 from tasks.connect import connect, settings
 from tasks.criteria import CREATED, setting
+from tasks.fields import unknown_field
 from tasks.outcomes import Refused
 from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, limits_loosened, rules_dropped, select
 from tasks.policy import Keep, Limits, Match
@@ -60,7 +61,8 @@ def _count(close: CloseClient, selection: Selection) -> Counts:
         try:
             return close.count(to_json(query))
         except BadRequest as error:
-            raise Refused(f"{setting} can't be used here: {error} Change it, or leave it out.") from None
+            unknown = unknown_field(to_json(query), error.field_errors)
+            raise Refused(f"{setting} can't be used here: {error} {unknown or 'Change it, or leave it out.'}") from None
 
     matched = count(selection.matched(), "match")
     kept = {rule: count(selection.kept(rule), setting(rule)) for rule in selection.keep}

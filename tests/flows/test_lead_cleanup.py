@@ -12,6 +12,11 @@ pytestmark = pytest.mark.server
 
 Run = Callable[..., Any]
 BULK_DELETE = "/bulk_action/delete/"
+MISSPELT: dict[str, Any] = {
+    "type": "field_condition",
+    "field": {"type": "regular_field", "object_type": "lead", "field_name": "num_calles"},
+    "condition": {"type": "exists"},
+}
 
 
 def test_leads_edited_after_the_plan_are_spared(sandbox: CloseAccount, run_cleanup: Run) -> None:
@@ -41,6 +46,7 @@ def test_leads_edited_after_the_plan_are_spared(sandbox: CloseAccount, run_clean
         ({"expect": 4}, "3 leads are planned, but 4 were expected"),
         ({"match": {"status": ["Jnuk"]}}, "There is no lead status 'Jnuk'; did you mean 'Junk'"),
         ({"match": {"smart_view": "All Leads"}}, "it matches every lead"),
+        ({"match": {"s_query": MISSPELT}}, "There is no field 'num_calles'; did you mean 'num_calls'"),
         ({"match": {"custom_fields": {"Sorce": ["x"]}}}, "There is no lead custom field 'Sorce'"),
         ({"keep": {"status": ["Customers"]}}, "There is no lead status 'Customers'; did you mean 'Customer'"),
         ({"match": {"created_before_months": 1}, "keep": {"open_opportunities": False}}, "All 4 leads"),
