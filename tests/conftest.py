@@ -1,6 +1,7 @@
 """What all tests share: a sandbox that is empty again for each test, a Prefect server, and a way to run a cleanup."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,9 @@ from close_account import ADMIN, CloseAccount
 from hypothesis import settings
 
 from deployments.sandbox.server import Sandbox
+
+# A shell that runs the tests in the background makes them ignore Ctrl-C, and so every process that they start and stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("default", derandomize=True, deadline=None)
 settings.load_profile("default")
