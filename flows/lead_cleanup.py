@@ -7,7 +7,8 @@ unless ``dry_run`` is turned off.
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.bulk_delete import adopt_bulk_delete, read_record, start_bulk_delete
+from tasks.bulk_delete import continue_bulk_delete, read_record, start_bulk_delete
+from tasks.cancelling import pause_when_cancelled
 from tasks.ending import Ending
 from tasks.plan import decide
 from tasks.policy import CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
@@ -16,12 +17,19 @@ from tasks.publish import publish_plan, recall_plan
 from tasks.quiet import hush
 from tasks.report import Report
 from tasks.run import run_name, this_run
+from tasks.turn import check_turn
 from tasks.waiting import wait_for_bulk_delete
 
 hush()
 
 
-@flow(name="lead-cleanup", flow_run_name=run_name, retries=0, persist_result=False)
+@flow(
+    name="lead-cleanup",
+    flow_run_name=run_name,
+    retries=0,
+    persist_result=False,
+    on_cancellation=[pause_when_cancelled],
+)
 def lead_cleanup(
     match: Match,
     keep: Keep = Keep(),
@@ -47,6 +55,7 @@ def lead_cleanup(
     """
     with Ending(this_run(cleanup)) as end:
         end.record = read_record(end.run)
+        check_turn(end.run, end.record, limits)
         if end.record is None:
             end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
             publish_plan(end.run, end.plan)
@@ -54,7 +63,7 @@ def lead_cleanup(
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan)
         else:
             end.plan = recall_plan(end.record)
-            end.bulk_delete_id = adopt_bulk_delete(end.record, end.plan)
-        end.finished = wait_for_bulk_delete(end.run, end.bulk_delete_id, limits.max_wait_minutes)
+            end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan)
+        end.finished = wait_for_bulk_delete(end.run, end.plan, end.bulk_delete_id, limits.max_wait_minutes)
         end.remaining = count_remaining(end.plan, end.finished.job)
     return end.state

@@ -1,28 +1,19 @@
-"""Tasks that start a bulk delete at most once."""
-
-import time
-from datetime import UTC, datetime, timedelta
+"""Tasks that start a bulk delete at most once, and go on with one that was started."""
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from pydantic import ValidationError
 
-from tasks import ledger
+from tasks import ledger, stop
+from tasks.adoption import CLAIM_SECONDS, check_idle, find, has_mark, over, own, progress_of
 from tasks.close.client import CloseClient
-from tasks.close.conditions import FixedUtc
-from tasks.close.errors import CloseError
+from tasks.close.errors import CloseError, NotFound
 from tasks.close.resources import BulkDelete, BulkStatus
-from tasks.close.rewrite import canonical, instant_of
-from tasks.close.s_query import parse, parts
-from tasks.connect import connect
-from tasks.ledger import Record
+from tasks.connect import connect, prefect
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.plan import Plan
+from tasks.plan import Plan, digest
+from tasks.record import GIVEN_UP, REFUSED, Record
 from tasks.run import Run
-
-LOOK_SECONDS = 3.0
-RESUMABLE = timedelta(days=7)
-"""Close refuses to resume a bulk delete that has been paused for longer."""
+from tasks.turn import turn
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -36,57 +27,33 @@ def read_record(run: Run) -> Record | None:
 def start_bulk_delete(run: Run, plan: Plan) -> str:
     """Start what *plan* says, at most once, and give the id of the bulk delete.
 
-    Looks and counts a last time, claims, posts once and records the id. Whatever can't be told apart from "it was
-    started" ends as ``unknown``, and only a person starts again.
+    Looks and counts a last time, reads the stop, claims, posts once and records the id. Whatever can't be told apart
+    from "it was started" ends as ``unknown``, and only a person starts again.
     """
-    with connect() as close:
-        jobs = close.bulk_deletes()
-        found = own(jobs, plan)
-        if found is None:
-            check_idle(jobs)
-            check_drift(close.count(plan.s_query), plan.counts.planned)
-        record = ledger.claim(mine := ledger.next_claim(run, plan))
-        if record.bulk_delete_id:
-            return record.bulk_delete_id
-        if record.nonce != mine.nonce:
-            return _adopted(close, record, plan)
-        if found is None:
-            found = _post(close, record, plan, jobs)
-        ledger.update(record.model_copy(update={"bulk_delete_id": found.id}))
-        if found.s_query is not None and canonical(found.s_query) != canonical(plan.s_query):
-            get_run_logger().warning("Close repeats another query than it was sent: look at bulk delete %s.", found.id)
-        return found.id
+    return _start(run, plan)
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def adopt_bulk_delete(record: Record, plan: Plan) -> str:
-    """The id of the bulk delete that an earlier attempt of this run has started, or ``unknown``."""
-    if record.bulk_delete_id:
-        return record.bulk_delete_id
-    with connect() as close:
-        return _adopted(close, record, plan)
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # for the same reason: a person may have let it start
+def continue_bulk_delete(run: Run, record: Record, plan: Plan) -> str:
+    """Go on with what *record* says an earlier attempt of this run has claimed, and give the id of the bulk delete.
 
-
-def own(jobs: list[BulkDelete], plan: Plan) -> BulkDelete | None:
-    """This run's own bulk delete among *jobs*; raises ``unknown`` for one that has our mark but isn't what we send."""
-    ours = [job for job in jobs if has_mark(job, plan.as_of)]
-    if not ours:
-        return None
-    job = ours[0]
-    if len(ours) > 1:
-        raise Stop(Outcome.UNKNOWN, f"{len(ours)} bulk deletes carry this run's mark: {_ids(ours)}. Look at them.")
-    if job.organization_id not in {None, plan.organization_id} or job.created_by not in {None, plan.user_id}:
-        raise Stop(Outcome.UNKNOWN, f"Bulk delete {job.id} carries this run's mark, but somebody else started it.")
-    if canonical(job.s_query or {}) != canonical(plan.s_query):
-        raise Stop(Outcome.UNKNOWN, f"Bulk delete {job.id} carries this run's mark, but has another query.")
-    return job
-
-
-def check_idle(jobs: list[BulkDelete]) -> None:
-    """Raise `Refused` if one of *jobs* is unfinished: two bulk deletes at once can't be told apart by their effect."""
-    for job in jobs:
-        if not job.finished and not _given_up(job):
-            raise Refused(_busy(job))
+    Finds it, lets it go on where it is paused, and starts it only where a person has said so. What a person has
+    cancelled goes on for a person only, and never for an automation that tries again. Raises `Stop`.
+    """
+    by_person = run.tried_again_by_person()
+    if record.cancelled_at and not by_person:
+        raise Stop(Outcome.CANCELLED, f"This run is cancelled. `lead-cleanup resume {run.id}` lets it go on.")
+    if record.permission:
+        return _start(run, plan)
+    if record.ended == GIVEN_UP:
+        raise Stop(Outcome.UNKNOWN, "The claim of this run was given up: run the cleanup anew.")
+    with connect(plan.organization_id) as close:
+        bulk_delete_id = record.bulk_delete_id or _adopted(close, record)
+        if by_person:
+            _let_go_on(close, bulk_delete_id)
+            if record.cancelled_at:
+                ledger.note(record, cancelled_at=None)
+        return bulk_delete_id
 
 
 def check_drift(matching: int, planned: int) -> None:
@@ -95,103 +62,103 @@ def check_drift(matching: int, planned: int) -> None:
         raise Refused(f"{matching} leads match now, more than the {planned} planned: make a new plan.")
 
 
-def has_mark(job: BulkDelete, as_of: datetime) -> bool:
-    """Whether the query that Close repeats holds the run's cut-off, to the millisecond."""
+def _start(run: Run, plan: Plan) -> str:
+    with connect(plan.organization_id, user_id=plan.user_id) as close, turn(plan.organization_id):
+        jobs = close.bulk_deletes()
+        found = own(jobs, plan)
+        if found is None:
+            check_idle(jobs)
+            check_drift(close.count(plan.s_query), plan.counts.planned)
+            stop.check()
+        deadline = close.clock() + CLAIM_SECONDS
+        record = ledger.claim(mine := ledger.next_claim(run, plan))
+        if record.bulk_delete_id:
+            return record.bulk_delete_id
+        if record.nonce != mine.nonce:
+            return _adopted(close, record)
+        if found is None:
+            found = _post(close, record, plan, jobs, deadline)
+        ledger.note(record, bulk_delete_id=found.id)
+        if found.s_query is not None and digest(plan.organization_id, found.s_query) != plan.digest:
+            get_run_logger().warning("Close repeats another query than it was sent: look at bulk delete %s.", found.id)
+        return found.id
+
+
+def _post(close: CloseClient, record: Record, plan: Plan, jobs: list[BulkDelete], deadline: float) -> BulkDelete:
     try:
-        found = [part for part in parts(parse(job.s_query or {})) if isinstance(part, FixedUtc)]
-    except ValidationError:
-        return False
-    return any(_says(moment, as_of) for moment in found)
-
-
-def _says(moment: FixedUtc, instant: datetime) -> bool:
-    try:
-        return instant_of(moment) == instant
-    except ValueError:  # somebody else's query, with a moment that we can't read
-        return False
-
-
-def _post(close: CloseClient, record: Record, plan: Plan, jobs: list[BulkDelete]) -> BulkDelete:
-    if other := _in_the_way(record, jobs):
-        ledger.end(record.run_id, ledger.REFUSED)
-        raise Refused(_unresolved(other))
+        _check_claim(record, jobs)
+        if close.clock() > deadline:
+            raise Refused(f"The claim was written {CLAIM_SECONDS:.0f} s ago and counts no more: try this run again.")
+    except Stop:
+        ledger.note(record, ended=REFUSED)
+        raise
     try:
         return close.start_bulk_delete(plan.s_query)
     except CloseError as error:
         if error.nothing_started:
-            ledger.end(record.run_id, ledger.REFUSED)
+            ledger.note(record, ended=REFUSED)
             raise
         get_run_logger().warning("It isn't certain that Close started the bulk delete: %s Looking for it.", error)
-        return _found(close, plan)
+        return find(close, record, get_run_logger().warning)
 
 
-def _adopted(close: CloseClient, record: Record, plan: Plan) -> str:
-    job = _found(close, plan)
-    ledger.update(record.model_copy(update={"bulk_delete_id": job.id}))
-    return job.id
+def _check_claim(record: Record, jobs: list[BulkDelete]) -> None:
+    """Raise `Stop` unless our claim still stands, the run isn't being cancelled, and no other run is in the way.
 
-
-def _found(close: CloseClient, plan: Plan) -> BulkDelete:
-    """This run's own bulk delete, after it may have been started. Whatever hides it from us leaves it ``unknown``.
-
-    Looks for longer than a POST can take: another copy of this run may be in the middle of it.
+    Read after the claim is written: of two runs that claim at once, at least one sees the other; and whoever cancels
+    either finds the claim or is seen here.
     """
-    give_up = time.monotonic() + settling_seconds(close)
-    while True:
-        try:
-            if job := own(close.bulk_deletes(), plan):
-                return job
-        except CloseError as error:
-            get_run_logger().warning("Close's bulk deletes can't be read: %s", error)
-        if time.monotonic() >= give_up:
-            break
-        time.sleep(LOOK_SECONDS)
-    raise Stop(
-        Outcome.UNKNOWN,
-        "This run may have started a bulk delete, but Close shows none that is its own. Look at the bulk deletes in "
-        "Close before you run this cleanup again.",
-    )
-
-
-def settling_seconds(close: CloseClient) -> float:
-    """How long a bulk delete that was asked for may take to show."""
-    return close.start_takes_at_most + 2 * LOOK_SECONDS
+    standing = ledger.read(record.run_id)
+    if standing is None or standing.nonce != record.nonce:
+        raise Stop(Outcome.UNKNOWN, f"The claim {record.name} of this run no longer stands: somebody changed it.")
+    with prefect() as server:
+        state = server.read_flow_run(record.run_id).state
+    if standing.cancelled_at or (state and (state.is_cancelling() or state.is_cancelled())):
+        raise Stop(Outcome.CANCELLED, "This run was cancelled before anything was started.")
+    if other := _in_the_way(record, jobs):
+        raise Refused(_unresolved(other))
 
 
 def _in_the_way(record: Record, jobs: list[BulkDelete]) -> Record | None:
-    """Another run's claim in the organisation that isn't known to have ended, also not by *jobs*, Close's own list.
-
-    Read after our own claim is written: of two runs that claim at once, at least one sees the other.
-    """
+    """Another run's claim in the organisation that isn't known to have ended, also not by *jobs*, Close's own list."""
     for other in ledger.unresolved(record.organization_id):
         if other.run_id == record.run_id:
             continue
         job = next((each for each in jobs if each.id == other.bulk_delete_id or has_mark(each, other.as_of)), None)
-        if job is None or not job.finished:
+        if job is None or not over(job):
             return other
-        ledger.end(other.run_id, str(job.status))
+        ledger.note(other, ended=str(job.status))
     return None
 
 
 def _unresolved(record: Record) -> str:
     return (
-        f"Run {record.run_id} ({record.cleanup}) claimed a bulk delete at {record.claimed_at:%Y-%m-%d %H:%M} UTC, "
-        "and is not known to have ended. Retry that run in Prefect: it starts nothing again. If Close shows nothing of "
-        f"it under way, delete the Prefect Variable {record.name}."
+        f"Run {record.run_id} ({record.cleanup}) claimed a bulk delete at {record.claimed_at:%Y-%m-%d %H:%M} UTC, and "
+        f"is not known to have ended. `lead-cleanup resume {record.run_id}` goes on with it; if Close shows nothing of "
+        f"it, `lead-cleanup ledger --give-up {record.run_id}` makes room."
     )
 
 
-def _busy(job: BulkDelete) -> str:
-    progress = f"{job.processed} of {job.total if job.total is not None else 'an unknown number of'} leads"
-    whose = job.created_by or "somebody"
-    status = job.status or "in an unknown status"
-    return f"Bulk delete {job.id} of {whose} is {status} ({progress}). Wait until it has finished."
+def _adopted(close: CloseClient, record: Record) -> str:
+    job = find(close, record, get_run_logger().warning)
+    ledger.note(record, bulk_delete_id=job.id)
+    return job.id
 
 
-def _given_up(job: BulkDelete) -> bool:
-    idle = datetime.now(UTC) - (job.date_updated or datetime.now(UTC))
-    return job.status == BulkStatus.PAUSED and idle > RESUMABLE
-
-
-def _ids(jobs: list[BulkDelete]) -> str:
-    return ", ".join(job.id for job in jobs)
+def _let_go_on(close: CloseClient, bulk_delete_id: str) -> None:
+    """Resume a bulk delete that is paused. Raises `Stop` while the stop is set, and if Close doesn't let us."""
+    try:
+        job = close.bulk_delete(bulk_delete_id)
+        if job.status != BulkStatus.PAUSED:
+            return
+        stop.check()
+        close.resume_bulk_delete(bulk_delete_id)
+    except NotFound:  # whether it is gone is for the wait to find out
+        return
+    except CloseError as error:
+        raise Stop(
+            Outcome.STILL_RUNNING,
+            f"Bulk delete {bulk_delete_id} is paused, and can't be resumed from here: {error} Resume it in Close, and "
+            "then retry this run.",
+        ) from error
+    get_run_logger().info("Bulk delete %s was paused at %s, and goes on.", bulk_delete_id, progress_of(job))

@@ -4,14 +4,14 @@ from types import TracebackType
 from typing import Any
 
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
 
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete
-from tasks.ledger import Record
 from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.plan import Plan
 from tasks.publish import publish_report
+from tasks.record import Record
 from tasks.report import Report, Unsuccessful, of_plan, verdict
 from tasks.run import Run
 from tasks.waiting import Finished
@@ -49,7 +49,7 @@ class Ending:
         if outcome in {Outcome.REFUSED, Outcome.FAILED}:
             outcome = self._given_what_was_started(outcome)
         self._report = Report(outcome=outcome, message=message, **self._evidence())
-        publish_report(self.run, self._report, self.plan)
+        publish_report(self.run, self._report, self.plan.organization if self.plan else "")
         return True
 
     def _given_what_was_started(self, outcome: Outcome) -> Outcome:
@@ -82,7 +82,8 @@ class Ending:
             raise RuntimeError("the run has not ended yet")
         if report.outcome.good:
             return Completed(name=report.outcome.state_name, message=report.message, data=report)
-        return Failed(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
+        ended = Cancelled if report.outcome is Outcome.CANCELLED else Failed
+        return ended(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
 
 
 def report_of(state: State[Any]) -> Report | None:

@@ -31,6 +31,7 @@ from tasks.wording import did_you_mean, problems
 MAX_MONTHS = 600
 MAX_DAYS = 20_000
 MAX_WAIT_MINUTES = 30 * 24 * 60
+MAX_LATE_HOURS = 30 * 24
 LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch says where it ends
 
 
@@ -237,6 +238,13 @@ class Limits(Policy):
         le=MAX_WAIT_MINUTES,
         title="Longest wait",
         description="Minutes to wait for Close to finish; after that the run says that Close is still deleting.",
+    )
+    max_late_hours: int = Field(
+        default=4,
+        ge=1,
+        le=MAX_LATE_HOURS,
+        title="Latest start",
+        description="Skip a run that starts more than this many hours after it was due, as after an outage.",
     )
 
 

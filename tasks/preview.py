@@ -3,7 +3,6 @@
 They only read. Waiting for Close when it is away is the client's business, so no task is retried.
 """
 
-import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -18,7 +17,7 @@ from tasks.close.errors import BadRequest
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.close.rewrite import instant_of
 from tasks.close.s_query import And, Query, on_or_after, to_json
-from tasks.connect import connect, settings
+from tasks.connect import Identity, client, connect, remember, settings
 from tasks.criteria import CREATED, setting
 from tasks.fields import unknown_field
 from tasks.outcomes import Refused
@@ -38,8 +37,10 @@ SETTLING_SECONDS = 30.0
 def look_around(match: Match, keep: Keep) -> Surroundings:
     """Prove the key, and read the organisation and whatever names the criteria use."""
     found = settings()
-    with CloseClient(found) as close:
-        return survey(close, Needed.by(match, keep, found.keep_smart_view))
+    with client(found) as close:
+        here = survey(close, Needed.by(match, keep, found.keep_smart_view))
+    remember(found, Identity(here.user.id, here.organization.id))
+    return here
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -193,11 +194,11 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
 
     If it is done, asks again until there are none or half a minute is over: Close's search may show a deletion later.
     """
-    with connect() as close:
+    with connect(plan.organization_id) as close:
         if job.status != BulkStatus.DONE:
             return close.count(plan.s_query)
         for _ in range(SETTLING_LOOKS):
             if close.count(plan.s_query) == 0:
                 return 0
-            time.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
+            close.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
         return close.count(plan.s_query)

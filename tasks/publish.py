@@ -8,26 +8,21 @@ import json
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any
 from uuid import UUID
 
 from prefect import get_run_logger, task
-from prefect.artifacts import (
-    create_markdown_artifact,
-    create_progress_artifact,
-    create_table_artifact,
-    update_progress_artifact,
-)
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact
+from prefect.context import TaskRunContext
 
 from tasks.close.resources import BulkDelete
-from tasks.connect import PREFECT_AWAY
-from tasks.ledger import Record
+from tasks.connect import PrefectAway, prefect
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Plan, digest
+from tasks.record import Record
 from tasks.report import Report, escape, sample_rows, words
 from tasks.run import Run, slug
 
@@ -37,9 +32,11 @@ def publish_plan(run: Run, plan: Plan) -> None:
     """Show what would be deleted, before anything is. Raises when the Prefect API can't be written: no plan, no run."""
     counts = plan.counts
     kept = "\n".join(f"- kept by {words(rule)}: {number:,}" for rule, number in counts.kept.items() if rule != "total")
-    create_table_artifact(
-        key=artifact_key(run, plan, "plan"),
-        table=sample_rows(plan),
+    _publish(
+        run,
+        "table",
+        json.dumps(sample_rows(plan)),
+        key=artifact_key(run, plan.organization_id, plan.organization, "plan"),
         description="\n\n".join(
             [
                 f"**{counts.planned:,} of {counts.total:,} leads would be deleted.** {counts.matched:,} match, "
@@ -71,25 +68,25 @@ def recall_plan(record: Record) -> Plan:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def publish_report(run: Run, report: Report, plan: Plan | None) -> None:
+def publish_report(run: Run, report: Report, organization: str) -> None:
     """Record how the run ended. A failure to publish is logged; it changes nothing about what was done."""
     with harmless("The report"):
-        create_markdown_artifact(
-            key=artifact_key(run, plan),
-            markdown=report.markdown(),
-            description=report.headline,
-        )
-        create_table_artifact(
-            key=artifact_key(run, plan, "counts"),
-            table=[{"count": name, "leads": number} for name, number in report.counts()],
-            description=report.headline,
-        )
+        write_report(run, report, organization)
+
+
+def write_report(run: Run, report: Report, organization: str) -> None:
+    """See `publish_report`, which doesn't raise. *organization* is the name, and empty where there is no plan."""
+    at = report.organization_id or "", organization
+    counts = [{"count": name, "leads": number} for name, number in report.counts()]
+    _publish(run, "markdown", report.markdown(), key=artifact_key(run, *at), description=report.headline)
+    _publish(run, "table", json.dumps(counts), key=artifact_key(run, *at, "counts"), description=report.headline)
 
 
 class Progress:
     """A bulk delete's way to its end: the status in the log, the share in a progress artifact; each when it changes."""
 
-    def __init__(self, bulk_delete_id: str) -> None:
+    def __init__(self, run: Run, bulk_delete_id: str) -> None:
+        self._run = run
         self._id = bulk_delete_id
         self._status: str | None = ""
         self._processed = -1
@@ -104,30 +101,39 @@ class Progress:
             self._processed = job.processed
             get_run_logger().info("%s of %s leads are deleted.", f"{job.processed:,}", f"{job.total:,}")
             with harmless("The progress"):
-                self._publish(100 * job.processed / job.total)
+                self._show(min(100 * job.processed / job.total, 100.0))
 
-    def _publish(self, percent: float) -> None:
-        if self._artifact:
-            update_progress_artifact(self._artifact, percent)
-        else:
-            created = create_progress_artifact(percent, description=f"Bulk delete {self._id}")
-            self._artifact = cast("UUID", created)  # a coroutine only inside an event loop
+    def _show(self, percent: float) -> None:
+        if self._artifact is None:
+            self._artifact = _publish(self._run, "progress", percent, description=f"Bulk delete {self._id}")
+            return
+        with prefect() as server:
+            server.update_artifact(self._artifact, ArtifactUpdate(data=percent))
 
 
-def artifact_key(run: Run, plan: Plan | None, part: str = "") -> str:
+def artifact_key(run: Run, organization_id: str, organization: str, part: str = "") -> str:
     """The key of one of the cleanup's artifacts: ``lead-cleanup-<organisation>-<deployment>[-part]``.
 
     An organisation whose name has no Latin letter is called by the end of its id.
     """
-    organization = (slug(plan.organization) or plan.organization_id[-8:]) if plan else ""
-    return slug("lead-cleanup", organization, run.cleanup, part)
+    return slug("lead-cleanup", slug(organization) or organization_id[-8:], run.cleanup, part)
 
 
 def artifacts_of(run_id: UUID) -> list[Artifact]:
-    """Everything that the run has published. Raises when the Prefect API can't be read."""
+    """Everything that the run has published. Raises `PrefectAway` when it can't be read."""
     mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
-    with get_client(sync_client=True) as prefect:
-        return prefect.read_artifacts(artifact_filter=mine)
+    with prefect() as server:
+        return server.read_artifacts(artifact_filter=mine)
+
+
+def _publish(run: Run, kind: str, data: object, *, description: str, key: str | None = None) -> UUID:
+    """An artifact of the run; also from outside of it, as when it is cancelled."""
+    context = TaskRunContext.get()
+    values: dict[str, Any] = {"key": key, "type": kind, "data": data, "description": description}
+    if context:
+        values["task_run_id"] = context.task_run.id
+    with prefect() as server:
+        return server.create_artifact(ArtifactCreate(**values, flow_run_id=run.id)).id
 
 
 @contextmanager
@@ -135,5 +141,5 @@ def harmless(what: str) -> Generator[None]:
     """Publishing that must not change the outcome: log that *what* couldn't be published, and go on."""
     try:
         yield
-    except PREFECT_AWAY as error:
-        get_run_logger().warning("%s could not be published: %r", what, error)
+    except PrefectAway as error:
+        get_run_logger().warning("%s could not be published: %s", what, error)

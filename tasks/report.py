@@ -11,6 +11,7 @@ from tasks.close.conditions import FixedUtc
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.outcomes import Outcome
 from tasks.plan import Plan, SampleLead
+from tasks.record import Record
 
 HEADLINES = {
     Outcome.NOTHING_TO_DO: "Nothing to do",
@@ -132,17 +133,19 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
 
 def of_plan(plan: Plan) -> dict[str, Any]:
     """The part of a report that a plan already knows."""
+    return {**of_record(plan), "s_query": plan.s_query, "notes": plan.notes, "sample": plan.sample}
+
+
+def of_record(record: Record | Plan) -> dict[str, Any]:
+    """The part of a report that the ledger knows."""
     return {
-        "organization_id": plan.organization_id,
-        "as_of": FixedUtc.at(plan.as_of).value,
-        "digest": plan.digest,
-        "s_query": plan.s_query,
-        "matched": plan.counts.matched,
-        "kept": plan.counts.kept,
-        "planned": plan.counts.planned,
-        "total": plan.counts.total,
-        "notes": plan.notes,
-        "sample": plan.sample,
+        "organization_id": record.organization_id,
+        "as_of": FixedUtc.at(record.as_of).value,
+        "digest": record.digest,
+        "matched": record.counts.matched,
+        "kept": record.counts.kept,
+        "planned": record.counts.planned,
+        "total": record.counts.total,
     }
 
 

@@ -1,16 +1,22 @@
-"""Which run this is, and the instant it stands for."""
+"""Which run this is, whose attempt, and the instant it stands for."""
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun, StateType
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
+from tasks.connect import prefect
+
 AD_HOC = "ad-hoc"
+BY_AUTOMATION = "Tried again by the automation of lead-cleanup."
+"""The message of the state into which deployments/automations.yaml puts a crashed run; a test holds the two together.
+By it an attempt knows that no person has asked for it."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +29,31 @@ class Run:
     cleanup: str
     """The deployment's name, or ``ad-hoc``."""
     deployment_id: UUID | None = None
+    late: timedelta = timedelta()
+    """How long after it was due the run first started."""
+    attempt: int = 1
+    """Which attempt this is. One after a suspension counts as the same."""
 
     def deployed(self) -> dict[str, Any]:
         """The parameters of the deployment that this run belongs to, whatever the run itself was given."""
         if self.deployment_id is None:
             return {}
-        with get_client(sync_client=True) as prefect:
-            return prefect.read_deployment(self.deployment_id).parameters
+        with prefect() as server:
+            return server.read_deployment(self.deployment_id).parameters
+
+    def tried_again_by_person(self) -> bool:
+        """Whether this attempt is one that a person has asked for, after an earlier one."""
+        return self.attempt > 1 and not self.tries_by_automation()
+
+    def tries_by_automation(self) -> int:
+        """How often in a row it was an automation that had this run tried again, up to this attempt."""
+        if self.attempt == 1:
+            return 0
+        with prefect() as server:
+            states = server.read_flow_run_states(self.id)
+        states.sort(key=lambda state: state.timestamp, reverse=True)
+        asked = [state.message for state in states if state.type == StateType.SCHEDULED]
+        return len(list(takewhile(lambda message: message == BY_AUTOMATION, asked)))
 
 
 def this_run(cleanup: str | None = None) -> Run:
@@ -40,15 +64,31 @@ def this_run(cleanup: str | None = None) -> Run:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise RuntimeError("this_run() is called in a flow only")
-    run = context.flow_run
-    started = run.start_time or datetime.now(UTC)
-    expected = run.expected_start_time or started
+    return run_of(context.flow_run, cleanup or deployment.get_name() or AD_HOC)
+
+
+def run_of(found: FlowRun, cleanup: str) -> Run:
+    """*found*, as Prefect stores it, as a run of *cleanup*."""
+    started = found.start_time or datetime.now(UTC)
+    expected = found.expected_start_time or started
     return Run(
-        id=run.id,
-        as_of=cut_off(run.id, min(expected, started)),
-        cleanup=cleanup or deployment.get_name() or AD_HOC,
-        deployment_id=run.deployment_id,
+        id=found.id,
+        as_of=cut_off(found.id, min(expected, started)),
+        cleanup=cleanup,
+        deployment_id=found.deployment_id,
+        late=timedelta(seconds=started.timestamp() - expected.timestamp()),
+        attempt=found.run_count,
     )
+
+
+def cleanup_of(found: FlowRun) -> str:
+    """The name of the cleanup that *found*, as Prefect stores it, is a run of."""
+    if given := found.parameters.get("cleanup"):
+        return str(given)
+    if found.deployment_id is None:
+        return AD_HOC
+    with prefect() as server:
+        return server.read_deployment(found.deployment_id).name
 
 
 def run_name() -> str:

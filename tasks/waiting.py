@@ -1,24 +1,27 @@
 """The task that waits for a bulk delete, however long it takes and whatever happens on the way."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import ledger
+from tasks.adoption import progress_of
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, NotFound, RateLimited
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.connect import connect
 from tasks.outcomes import Outcome, Stop
+from tasks.plan import Plan
 from tasks.publish import Progress, harmless
 from tasks.run import Run
 
 VANISHED_AFTER = 60.0
 """Seconds for which Close may say that it doesn't know a bulk delete: it may not know a new one everywhere at once."""
+STALLED_AFTER = 600.0
+"""Seconds without any movement after which the log says so; and again whenever as many more are over."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,18 @@ class Finished:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def wait_for_bulk_delete(run: Run, bulk_delete_id: str, max_wait_minutes: int) -> Finished:
+def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_minutes: int) -> Finished:
     """Ask until Close says that the bulk delete is done or in error, and note in the ledger that it is over.
 
     Close being away doesn't end the wait; the deadline does, as ``still_running``: Close goes on deleting.
     """
-    progress = Progress(bulk_delete_id)
-    with connect() as close:
-        finished = wait(close, bulk_delete_id, timedelta(minutes=max_wait_minutes), progress.show)
+    progress = Progress(run, bulk_delete_id)
+    with connect(plan.organization_id) as close:
+        patience = timedelta(minutes=max_wait_minutes)
+        finished = wait(close, bulk_delete_id, patience, progress.show, get_run_logger().warning)
     with harmless("The end of the bulk delete"):
-        ledger.end(run.id, str(finished.job.status))
+        if record := ledger.read(run.id):
+            ledger.note(record, ended=str(finished.job.status))
     return finished
 
 
@@ -48,13 +53,12 @@ def wait(
     bulk_delete_id: str,
     patience: timedelta,
     show: Callable[[BulkDelete], None],
-    *,
-    sleep: Callable[[float], None] = time.sleep,
-    clock: Callable[[], float] = time.monotonic,
+    warn: Callable[[str], object],
 ) -> Finished:
-    """See `wait_for_bulk_delete`. *clock* counts seconds and never goes back."""
-    deadline = clock() + patience.total_seconds()
-    pace = Pace(clock())
+    """See `wait_for_bulk_delete`. *show* gets each answer, *warn* a sentence on what a person may want to look at."""
+    started = close.clock()
+    deadline = started + patience.total_seconds()
+    pace, movement = Pace(started), Movement(started)
     polls = 0
     job: BulkDelete | None = None
     missing_since: float | None = None
@@ -63,20 +67,23 @@ def wait(
         try:
             job = close.bulk_delete(bulk_delete_id)
         except NotFound:
-            missing_since = clock() if missing_since is None else missing_since
-            if clock() - missing_since >= VANISHED_AFTER:
-                raise Stop(Outcome.UNKNOWN, f"Close does not know bulk delete {bulk_delete_id} any more.") from None
+            missing_since = close.clock() if missing_since is None else missing_since
+            if close.clock() - missing_since >= VANISHED_AFTER:
+                raise Stop(Outcome.UNKNOWN, _vanished(bulk_delete_id, job)) from None
         except (CloseUnavailable, RateLimited) as error:
-            get_run_logger().warning("Close can't be asked just now, and goes on deleting meanwhile: %s", error)
+            warn(f"Close can't be asked just now, and goes on deleting meanwhile: {error}")
         else:
             missing_since = None
             show(job)
             if job.finished:
                 return Finished(job, polls)
-        now = clock()
+            if word := movement.of(job, close.clock()):
+                warn(word)
+        now = close.clock()
         if now >= deadline:
-            raise Stop(Outcome.STILL_RUNNING, _still_running(bulk_delete_id, job, patience))
-        sleep(min(pace.next(job, now), deadline - now))  # the last question is asked at the deadline itself
+            raise Stop(*_at_the_deadline(bulk_delete_id, job, patience))
+        ends = deadline if missing_since is None else min(deadline, missing_since + VANISHED_AFTER)
+        close.sleep(min(pace.next(job, now), ends - now))  # the last question is asked at the end itself
 
 
 @dataclass
@@ -86,23 +93,63 @@ class Pace:
     started: float
     soonest: float = 0.5
     latest: float = 30.0
+    _from: tuple[int, float] | None = None  # where it stood when we first saw it deleting, and when that was
 
     def next(self, job: BulkDelete | None, now: float) -> float:
         """Seconds until the next question."""
-        elapsed = now - self.started
-        if job is None or job.total is None or not job.processed:
-            return self._bounded(elapsed / 2)
-        left = max(job.total - job.processed, 0)
-        return self._bounded(left * elapsed / job.processed / 2)
+        if job is not None and job.total is not None and self._from is None:
+            self._from = job.processed, now
+        if job is None or job.total is None or self._from is None or job.processed <= self._from[0]:
+            return self._bounded((now - self.started) / 2)
+        rate = (job.processed - self._from[0]) / max(now - self._from[1], self.soonest)
+        return self._bounded(max(job.total - job.processed, 0) / rate / 2)
 
     def _bounded(self, seconds: float) -> float:
         return min(max(seconds, self.soonest), self.latest)
 
 
-def _still_running(bulk_delete_id: str, job: BulkDelete | None, patience: timedelta) -> str:
-    reached = f"{job.processed} of {job.total} leads, status {job.status}" if job else "nothing heard"
-    doing = "It is paused: somebody can resume it" if job and job.status == BulkStatus.PAUSED else "It goes on deleting"
-    return (
-        f"After {patience} Close has not finished bulk delete {bulk_delete_id} ({reached}). {doing}. "
-        "Retry this run to wait on; it will not start another one."
-    )
+@dataclass
+class Movement:
+    """Whether a bulk delete gets on. Says so, once for each status and each stretch of standing still."""
+
+    since: float
+    """When (seconds) it last moved, or was last said not to."""
+    _last: tuple[object, ...] = field(default=())
+    _unknown: str | None = ""
+
+    def of(self, job: BulkDelete, now: float) -> str | None:
+        """A sentence on *job*, as Close shows it at *now* (seconds), if there is news that a person should have."""
+        seen = (job.status, job.processed, job.total)
+        moved, self._last = seen != self._last, seen
+        if moved:
+            self.since = now
+        if not isinstance(job.status, BulkStatus) and job.status != self._unknown:
+            self._unknown = job.status
+            return f"Bulk delete {job.id} has the status {job.status!r}, which isn't known here. Waiting on."
+        if job.status == BulkStatus.PAUSED:
+            return f"Bulk delete {job.id} is paused at {progress_of(job)}. {PAUSED}" if moved else None
+        if now - self.since >= STALLED_AFTER:
+            self.since = now
+            return f"Bulk delete {job.id} has stalled: {progress_of(job)} for {STALLED_AFTER / 60:.0f} minutes."
+        return None
+
+
+PAUSED = "Somebody can resume it in Close, or with `lead-cleanup resume` and the id of this run."
+
+
+def _vanished(bulk_delete_id: str, job: BulkDelete | None) -> str:
+    reached = f"; it had come to {progress_of(job)}" if job else ""
+    return f"Close does not know bulk delete {bulk_delete_id} any more{reached}. Look at the bulk deletes in Close."
+
+
+def _at_the_deadline(bulk_delete_id: str, job: BulkDelete | None, patience: timedelta) -> tuple[Outcome, str]:
+    """How a wait ends that is over before the bulk delete is. A deadline never means that anything was cancelled."""
+    retry = "Retry this run to wait on; it will not start another one."
+    if job is None:
+        return Outcome.STILL_RUNNING, f"For {patience} nothing was heard of bulk delete {bulk_delete_id}. {retry}"
+    text = f"After {patience} Close has not finished bulk delete {bulk_delete_id} ({progress_of(job)}, {job.status})."
+    if job.status == BulkStatus.PAUSED:
+        return Outcome.STILL_RUNNING, f"{text} {PAUSED}"
+    if not isinstance(job.status, BulkStatus):
+        return Outcome.UNKNOWN, f"{text} That status isn't known here: look at it in Close. {retry}"
+    return Outcome.STILL_RUNNING, f"{text} It goes on deleting. {retry}"

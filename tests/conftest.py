@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,13 +50,16 @@ def sandbox(running_sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch) -> C
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server with a database of its own; gives its API's address.
 
-    Heartbeats are off inside: they cost every flow a second.
+    Heartbeats are off inside: they cost every flow a second. So is what records events: on SQLite it gets in the way
+    of a concurrency limit's slots, which Prefect's client then asks for again two seconds later.
     """
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from prefect.testing.utilities import prefect_test_harness
 
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    for service in ("EVENT_PERSISTER", "TASK_RUN_RECORDER", "TRIGGERS"):
+        os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
     with (
         prefect_test_harness(server_startup_timeout=120),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
@@ -71,6 +75,29 @@ def empty_ledger(prefect_server: str) -> None:
     with get_client(sync_client=True) as prefect:
         for variable in prefect.read_variables():
             prefect.delete_variable_by_name(variable.name)
+
+
+class Hours:
+    """A clock on which sleeping takes no time; what happens at Close meanwhile takes the time it takes."""
+
+    def __init__(self) -> None:
+        self._slept = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self._slept
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(min(seconds, 0.02))
+        self._slept += seconds
+
+
+@pytest.fixture
+def hours_pass(monkeypatch: pytest.MonkeyPatch) -> Hours:
+    """Runs in this process wait for Close by a clock that leaps."""
+    clock = Hours()
+    monkeypatch.setattr("tasks.connect.sleep", clock.sleep)
+    monkeypatch.setattr("tasks.connect.clock", clock)
+    return clock
 
 
 class Ended(NamedTuple):

@@ -24,7 +24,7 @@ from prefect.utilities.urls import url_for
 from flows.commands.parameters import Parameters
 from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
-from tasks.connect import PREFECT_AWAY
+from tasks.connect import PREFECT_ERRORS
 from tasks.ending import report_of
 from tasks.quiet import LOGGERS
 from tasks.report import Report
@@ -106,7 +106,7 @@ def need_server(reason: str | None) -> None:
         say("No Prefect server is set: starting a temporary one, which takes about 15 seconds …")
         try:
             server.start(timeout=SERVER_STARTS_WITHIN)
-        except (*PREFECT_AWAY, RuntimeError) as error:
+        except (*PREFECT_ERRORS, RuntimeError) as error:
             raise NoServer(f"The temporary Prefect server doesn't start: {error}") from None
 
 

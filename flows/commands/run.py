@@ -67,7 +67,7 @@ def execute(
     except engine.NoServer as error:
         say(str(error))
         return FAILED
-    except engine.PREFECT_AWAY as error:
+    except engine.PREFECT_ERRORS as error:
         say(f"The Prefect server was lost while the run was under way ({error}). {_left(execution.run_id)}")
         return FAILED
     except engine.Defect as error:

@@ -3,7 +3,7 @@
     with CloseClient(CloseSettings()) as close:
         close.count({"type": "object_type", "object_type": "lead"})
 
-Reads are tried again when Close is away or asks for patience. What starts or changes a bulk delete is not.
+Reads are tried again when Close is away or asks for patience, and so is a pause. What starts or resumes is not.
 Every method raises a CloseError (tasks/close/errors.py) and nothing else for what Close or the network does.
 """
 
@@ -42,8 +42,8 @@ R = TypeVar("R", bound=Resource)
 class CloseClient:
     """Close, as one API key sees it. A context manager; safe to use from several threads.
 
-    *sleep*, *clock* (seconds) and *random* (0 to 1) are there for tests. Raises MissingKey when the settings hold
-    no key.
+    *sleep*, *clock* (seconds) and *random* (0 to 1) are there for tests; whoever waits for Close goes by this client's
+    `sleep` and `clock` too. Raises MissingKey when the settings hold no key.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class CloseClient:
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
     ) -> None:
+        self.sleep, self.clock = sleep, clock
         self._settings = settings
         self._transport = Transport(settings, sleep=sleep, clock=clock, random=random)
 
@@ -179,11 +180,12 @@ class CloseClient:
 
     def pause_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
         """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not where it goes; we assume here."""
-        return self._set_status(bulk_delete_id, "paused")
+        return self._read(BulkDelete, _status(bulk_delete_id, "paused"))  # asking again does no harm
 
     def resume_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
         """Ask Close to go on; it refuses after seven days. The address is assumed, as for pausing."""
-        return self._set_status(bulk_delete_id, "resuming")
+        request = _status(bulk_delete_id, "resuming")
+        return _parse(BulkDelete, self._transport.write(request), request)
 
     # Events
 
@@ -196,10 +198,6 @@ class CloseClient:
 
     def _read(self, kind: type[R], request: Request) -> R:
         return _parse(kind, self._transport.read(request), request)
-
-    def _set_status(self, bulk_delete_id: str, status: str) -> BulkDelete:
-        request = Request("PUT", "/bulk_action/delete/{id}/", bulk_delete_id, body={"status": status})
-        return _parse(BulkDelete, self._transport.write(request), request)
 
     def _list(self, kind: type[R], endpoint: str, **params: str) -> Iterator[R]:
         """Every object of a list, none twice: one that is added while we read pushes others onto the next page."""
@@ -236,6 +234,10 @@ class CloseClient:
                 raise unusable_answer(request.method, request.path, "its pages don't come to an end")
             cursors.add(page.cursor)
             request = _search({**body, "cursor": page.cursor})
+
+
+def _status(bulk_delete_id: str, status: str) -> Request:
+    return Request("PUT", "/bulk_action/delete/{id}/", bulk_delete_id, body={"status": status})
 
 
 def _search(body: JSON) -> Request:

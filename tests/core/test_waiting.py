@@ -9,13 +9,14 @@ from close.scripted_close import KEY, Answer, Clock, ScriptedClose
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
-from tasks.bulk_delete import check_drift, check_idle, has_mark, own
+from tasks.adoption import check_idle, has_mark, own
+from tasks.bulk_delete import check_drift
 from tasks.close.client import CloseClient
 from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Counts, Plan
-from tasks.waiting import Pace, wait
+from tasks.waiting import Finished, Pace, wait
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
 
@@ -43,15 +44,16 @@ def server() -> Iterator[ScriptedClose]:
         yield running
 
 
-def waited(server: ScriptedClose, clock: Clock, minutes: float = 60) -> tuple[Any, list[str | None]]:
-    """What `wait` gives, and the statuses that it showed."""
+def waited(
+    server: ScriptedClose, clock: Clock, minutes: float = 60, warnings: list[str] | None = None
+) -> tuple[Finished, list[str | None]]:
+    """What `wait` gives, and the statuses that it showed; what it warned of goes into *warnings*."""
     shown: list[str | None] = []
     settings = CloseSettings(api_url=server.url, api_key=SecretStr(KEY))
     with CloseClient(settings, sleep=clock.sleep, clock=clock, random=lambda: 0.0) as close:
         patience = timedelta(minutes=minutes)
-        found = wait(
-            close, "bulkdelete_1", patience, lambda each: shown.append(each.status), sleep=clock.sleep, clock=clock
-        )
+        warn = [] if warnings is None else warnings
+        found = wait(close, "bulkdelete_1", patience, lambda each: shown.append(each.status), warn.append)
     return found, shown
 
 
@@ -86,7 +88,7 @@ def test_at_the_deadline_it_says_that_close_goes_on(server: ScriptedClose):
     clock = Clock()
     server.will_answer(*[Answer(answer("processing", 1, 1000))] * 100)
 
-    with pytest.raises(Stop, match=r"(?s)1 of 1000 leads.*goes on deleting.*will not start another") as caught:
+    with pytest.raises(Stop, match=r"(?s)1 of 1,000 leads.*goes on deleting.*will not start another") as caught:
         waited(server, clock, minutes=1)
 
     assert caught.value.outcome is Outcome.STILL_RUNNING
@@ -132,6 +134,40 @@ def test_a_job_that_is_not_known_everywhere_at_once_is_waited_for(server: Script
     assert found.job.status == "done"
 
 
+def test_a_bulk_delete_that_stands_still_is_called_stalled_again_and_again(server: ScriptedClose):
+    """Every ten minutes, so that it is seen and doesn't fill the log; and not while it moves, however slowly."""
+    still, clock, warnings = [Answer(answer("processing", 5, 10))] * 61, Clock(), list[str]()
+    server.will_answer(*still, Answer(answer("processing", 6, 10)), *still[:10], Answer(answer("done", 10, 10)))
+
+    waited(server, clock, minutes=120, warnings=warnings)
+
+    assert warnings == ["Bulk delete bulkdelete_1 has stalled: 5 of 10 leads for 10 minutes."] * 2
+
+
+def test_a_pause_is_said_once_and_ends_with_how_to_go_on(server: ScriptedClose):
+    warnings: list[str] = []
+    server.will_answer(*[Answer(answer("paused", 5, 10))] * 200)
+
+    with pytest.raises(Stop, match=r"5 of 10 leads, paused\)\. Somebody can resume it") as caught:
+        waited(server, Clock(), minutes=60, warnings=warnings)
+
+    assert caught.value.outcome is Outcome.STILL_RUNNING
+    assert len(warnings) == 1
+    assert "paused at 5 of 10 leads" in warnings[0]
+
+
+@pytest.mark.parametrize("status", ["archived", None])
+def test_a_status_that_nobody_knows_is_said_once_and_ends_unknown(server: ScriptedClose, status: str | None):
+    warnings: list[str] = []
+    server.will_answer(*[Answer(answer(status, 10, 10))] * 100)
+
+    with pytest.raises(Stop, match="isn't known here: look at it in Close") as caught:
+        waited(server, Clock(), minutes=5, warnings=warnings)
+
+    assert caught.value.outcome is Outcome.UNKNOWN
+    assert warnings == [f"Bulk delete bulkdelete_1 has the status {status!r}, which isn't known here. Waiting on."]
+
+
 def test_more_leads_than_were_planned_are_not_deleted():
     check_drift(3, planned=3)
     check_drift(2, planned=3)
@@ -160,7 +196,18 @@ def test_more_leads_than_were_planned_are_not_deleted():
 def test_it_asks_soon_when_the_end_is_near_and_rarely_when_it_is_far(
     seen: BulkDelete | None, elapsed: float, seconds: float
 ):
-    assert Pace(started=1000).next(seen, 1000 + elapsed) == pytest.approx(seconds)
+    pace = Pace(started=1000)
+    pace.next(job(total=100), 1000)
+
+    assert pace.next(seen, 1000 + elapsed) == pytest.approx(seconds)
+
+
+def test_the_pace_is_what_is_seen_and_not_what_was_deleted_before(server: ScriptedClose):
+    """An attempt that goes on with a bulk delete has not seen its first half go."""
+    pace = Pace(started=1000)
+    pace.next(job(processed=500, total=1000), 1000)
+
+    assert pace.next(job(processed=510, total=1000), 1001) == pytest.approx(49 / 2)
 
 
 # --- the mark ---------------------------------------------------------------------------------------------------------

@@ -17,23 +17,11 @@ from tasks import ledger
 from tasks.ending import report_of
 from tasks.report import Report
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
 Run = Callable[..., Any]
 BULK_DELETE = "/bulk_action/delete/"
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False}
-
-
-def soon(_: object) -> float:
-    return 1.0
-
-
-@pytest.fixture(autouse=True)
-def nobody_waits_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bulk delete that is nowhere to be seen is looked for a second instead of more than a minute."""
-    monkeypatch.setattr("tasks.bulk_delete.LOOK_SECONDS", 0.1)
-    monkeypatch.setattr("tasks.bulk_delete.settling_seconds", soon)
-    monkeypatch.setattr("tasks.close.transport.START_PATIENCE", 0.1)
 
 
 def tried_again(run_id: str) -> Report | None:
@@ -131,11 +119,11 @@ def test_what_lost_its_protection_since_the_plan_stops_the_run(
     [opportunity] = sandbox.leads()[protected]["opportunities"]
     lost = next(each["id"] for each in sandbox.get("/status/opportunity/")["data"] if each["type"] == "lost")
 
-    def lose_it(key: str, *args: Any, **kwargs: Any) -> None:
+    def lose_it(*args: Any, key: str = "", **kwargs: Any) -> None:
         if key.endswith("-plan"):
             sandbox.put(f"/opportunity/{opportunity['id']}/", status_id=lost)
 
-    monkeypatch.setattr("tasks.publish.create_table_artifact", lose_it)
+    monkeypatch.setattr("tasks.publish._publish", lose_it)
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "refused"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from close_account import OTHER, USER, CloseAccount, lead
+from conftest import Hours
 
 pytestmark = pytest.mark.server
 
@@ -139,15 +140,10 @@ def test_whole_words_only(sandbox: CloseAccount, run_cleanup: Run) -> None:
     assert set(sandbox.leads()) == set(ids.values()) - {ids["ACME test"]}
 
 
-def soon(_: object) -> float:
-    return 0.1
-
-
 def test_a_start_that_nobody_can_tell_about_ends_unknown(
-    sandbox: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch
+    sandbox: CloseAccount, run_cleanup: Run, hours_pass: Hours
 ) -> None:
     """The request was lost on its way, or its effect isn't shown: the run doesn't guess and doesn't try again."""
-    monkeypatch.setattr("tasks.bulk_delete.settling_seconds", soon)
     sandbox.add(lead("A", "Junk"), lead("B"))
     sandbox.fault("POST", BULK_DELETE, "drop_before")
 

@@ -1,0 +1,77 @@
+"""What the ledger holds: the record of a claim, as one frozen value. Pure; `tasks.ledger` keeps it."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.plan import Counts, Plan
+
+VERSION = 1
+REFUSED = "refused"
+GIVEN_UP = "given up"
+
+
+class Act(BaseModel):
+    """What a person did, who says so, and when."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class Record(BaseModel):
+    """What a run has claimed, and the bulk delete it came to. The query itself stands in the run's plan artifact."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = VERSION
+    run_id: UUID
+    cleanup: str
+    organization_id: str
+    organization: str
+    user_id: str
+    """Whose key claimed: a bulk delete of another author is never taken for ours."""
+    as_of: datetime
+    digest: str
+    counts: Counts
+    nonce: str = Field(default_factory=lambda: uuid4().hex)
+    """What this copy of the run wrote, to tell its own claim from another copy's."""
+    claimed_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    bulk_delete_id: str | None = None
+    claim: int = 1
+    """Which claim of the run this is. There is a second one only if the first may not be used any more."""
+    ended: str | None = None
+    """Why nothing more comes of this claim: it was refused or given up, or the bulk delete has come to this status."""
+    cancelled_at: datetime | None = None
+    """Since when the run is cancelled. Only a person lets it go on."""
+    permission: Act | None = None
+    """A person's leave to start again after a claim that was given up. The next claim uses it up."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is certain that nothing was started."""
+        return self.ended == REFUSED
+
+    @property
+    def name(self) -> str:
+        """The name of the Variable."""
+        return name_of(self.run_id, self.claim)
+
+    def plan(self, s_query: dict[str, Any]) -> Plan:
+        """The plan that was claimed, without its sample; *s_query* is what stood in its artifact."""
+        return Plan(
+            organization_id=self.organization_id,
+            organization=self.organization,
+            user_id=self.user_id,
+            as_of=self.as_of,
+            s_query=s_query,
+            counts=self.counts,
+        )
+
+
+def name_of(run_id: UUID, claim: int) -> str:
+    """The name of the Variable that holds a run's claim of this number."""
+    return f"lead_cleanup_run_{run_id}" + (f"_{claim}" if claim > 1 else "")

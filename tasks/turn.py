@@ -1,0 +1,108 @@
+"""Whether it is a run's turn: nothing is stopped, it is not too late, it isn't tried for ever, and it starts alone."""
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import timedelta
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+from tasks import stop
+from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
+from tasks.outcomes import Outcome, Refused, Stop
+from tasks.policy import Limits
+from tasks.record import Record
+from tasks.run import Run
+
+MOST_TRIES = 5
+"""How often in a row an automation may have a run tried again before a person must look."""
+TURN_SECONDS = 60
+"""How long a turn that nobody renews is kept; Prefect keeps none for less. Its holder may have been killed."""
+PATIENCE_SECONDS = 240.0
+"""How long to wait for a turn: longer than one that was left behind, and than a start that has to look for long."""
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
+    """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has claimed."""
+    check_tries(run.tries_by_automation(), record)
+    if record is None:
+        stop.check()
+        check_lateness(run.late, limits.max_late_hours)
+
+
+def check_tries(tries: int, record: Record | None) -> None:
+    """Raise `Stop` if an automation has tried again, *tries* times in a row, without getting anywhere."""
+    if tries <= MOST_TRIES:
+        return
+    outcome = Outcome.FAILED if record is None else Outcome.STILL_RUNNING if record.bulk_delete_id else Outcome.UNKNOWN
+    raise Stop(
+        outcome,
+        f"This run has crashed and was tried again {MOST_TRIES} times in a row: see its log for why. Retry it when "
+        "that is mended: it starts nothing twice.",
+    )
+
+
+def check_lateness(late: timedelta, max_late_hours: int) -> None:
+    """Raise `Stop` (``skipped``) for a run that starts long after it was due, so that no burst follows an outage."""
+    if late > timedelta(hours=max_late_hours):
+        hours = late.total_seconds() / 3600
+        raise Stop(
+            Outcome.SKIPPED,
+            f"This run started {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
+            f"({max_late_hours}). The next one will do.",
+        )
+
+
+@contextmanager
+def turn(organization_id: str) -> Generator[None]:
+    """The organisation's turn: of all runs on this Prefect server, one at a time looks, claims and starts.
+
+    Made on first use, as a global concurrency limit of 1. Never held while a bulk delete goes on. Losing it on the way
+    doesn't end the block: the turn keeps runs from getting in each other's way, the ledger is what keeps them from
+    starting twice. Raises `Refused` when it doesn't come, or is switched off.
+    """
+    name = f"lead-cleanup-{organization_id}"
+    _prepare(name)
+    turn = concurrency(
+        name,
+        strict=True,
+        timeout_seconds=PATIENCE_SECONDS,
+        lease_duration=TURN_SECONDS,
+        raise_on_lease_renewal_failure=False,
+    )
+    held = ExitStack()
+    try:
+        held.enter_context(turn)
+    except TimeoutError:
+        raise Refused(
+            f"Another run has held the concurrency limit {name} for {PATIENCE_SECONDS / 60:.0f} minutes. If none is "
+            f"starting, its slot was left behind when the Prefect server restarted: `prefect gcl update {name} "
+            "--active-slots 0` frees it."
+        ) from None
+    except (ConcurrencySlotAcquisitionError, *PREFECT_ERRORS) as error:
+        raise PrefectAway(error) from error
+    try:
+        yield
+    finally:
+        with suppress(*PREFECT_ERRORS):  # a turn that can't be given back runs out
+            held.close()
+
+
+def _prepare(name: str) -> None:
+    with prefect() as server:
+        try:
+            found = server.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            with suppress(ObjectAlreadyExists):
+                server.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+            found = server.read_global_concurrency_limit_by_name(name)
+    if not found.active or found.limit != 1:
+        raise Refused(
+            f"The concurrency limit {name} must be active and 1; it is {found.limit}"
+            f"{'' if found.active else ' and inactive'}. `prefect gcl update {name} --limit 1 --enable` mends it."
+        )
