@@ -1,4 +1,4 @@
-"""The command line: ``lead-cleanup demo``, ``doctor``, ``sandbox``, ``query`` and ``run``.
+"""The command line: ``lead-cleanup demo``, ``run``, ``resume``, ``stop`` and the rest.
 
 Commands are imported when they are called, and Prefect when a flow is about to run: help comes at once.
 """
@@ -19,7 +19,7 @@ app = App(
     name="lead-cleanup",
     help="Keep a Close CRM clean: plan, check, delete once, verify, record. Nothing is deleted unless you say so.",
     help_epilogue="Exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused and nothing deleted, "
-    "4 Close is still deleting, 5 unknown whether Close deletes.",
+    "4 Close is still deleting, 5 unknown whether Close deletes, 6 cancelled.",
     help_flags=["--help", "-h"],
     version_flags=["--version"],
     version=lambda: version("close-lead-cleanup"),
@@ -57,6 +57,29 @@ app.command(
 
     Criteria come from a deployment in prefect.yaml, from flags, or from both: flags replace the deployment's fields one
     by one, and lists replace lists. A deployment's own dry_run doesn't count here.""",
+)
+app.command(
+    "flows.commands.resume:resume",
+    name="resume",
+    help="""Let a run go on that was cancelled, crashed, or stopped waiting.
+
+    A run finds what it has started, resumes it where it is paused, and waits; it starts nothing twice. Runs of
+    deployments go on on a worker, others here.""",
+)
+app.command(
+    "flows.commands.stop:stop",
+    name="stop",
+    help="""Let no cleanup start anything, in any organisation, until `lead-cleanup go`.
+
+    Runs that wait for a bulk delete wait on; with --running Close is asked to pause it.""",
+)
+app.command("flows.commands.stop:go", name="go", help="Let cleanups run again after `lead-cleanup stop`.")
+app.command(
+    "flows.commands.ledger:ledger",
+    name="ledger",
+    help="""List the runs that have claimed a bulk delete and are not known to have ended.
+
+    While there is one, no other live run starts in its organisation.""",
 )
 
 

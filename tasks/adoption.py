@@ -1,7 +1,6 @@
 """Knowing a run's own bulk delete among those that Close shows. Pure, but for the look that repeats until it finds."""
 
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
@@ -21,8 +20,6 @@ CLAIM_SECONDS = 30.0
 """How long after its claim a run may still post. Whoever finds a claim looks for longer than that and a POST."""
 RESUMABLE = timedelta(days=7)
 """Close refuses to resume a bulk delete that has been paused for longer."""
-
-logger = logging.getLogger(__name__)
 
 
 def own(jobs: Sequence[BulkDelete], plan: Plan | Record) -> BulkDelete | None:
@@ -44,7 +41,7 @@ def own(jobs: Sequence[BulkDelete], plan: Plan | Record) -> BulkDelete | None:
     return job
 
 
-def find(close: CloseClient, claim: Record, warn: Callable[[str], object] = logger.warning) -> BulkDelete:
+def find(close: CloseClient, claim: Record, warn: Callable[[str], object]) -> BulkDelete:
     """The bulk delete that *claim* may have come to. Whatever hides it from us leaves it ``unknown``.
 
     Looks for longer than a claim and its POST can take: another copy of this run may be in the middle of it.
@@ -87,10 +84,13 @@ def _says(moment: FixedUtc, instant: datetime) -> bool:
         return False
 
 
-def check_idle(jobs: Sequence[BulkDelete]) -> None:
-    """Raise `Refused` if one of *jobs* is unfinished: two bulk deletes at once can't be told apart by their effect."""
+def check_idle(jobs: Sequence[BulkDelete], set_aside: Collection[str] = ()) -> None:
+    """Raise `Refused` if one of *jobs* is unfinished: two bulk deletes at once can't be told apart by their effect.
+
+    Those whose ids are *set_aside* count only while they aren't paused.
+    """
     for job in jobs:
-        if not over(job):
+        if not over(job) and not (job.status == BulkStatus.PAUSED and job.id in set_aside):
             raise Refused(_busy(job))
 
 

@@ -1,9 +1,11 @@
 """Tasks that start a bulk delete at most once, and go on with one that was started."""
 
+from collections.abc import Callable
+
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from tasks import ledger, stop
+from tasks import ledger, stopping
 from tasks.adoption import CLAIM_SECONDS, check_idle, find, has_mark, over, own, progress_of
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotFound
@@ -50,7 +52,7 @@ def continue_bulk_delete(run: Run, record: Record, plan: Plan) -> str:
     with connect(plan.organization_id) as close:
         bulk_delete_id = record.bulk_delete_id or _adopted(close, record)
         if by_person:
-            _let_go_on(close, bulk_delete_id)
+            let_go_on(close, bulk_delete_id, get_run_logger().info)
             if record.cancelled_at:
                 ledger.note(record, cancelled_at=None)
         return bulk_delete_id
@@ -67,9 +69,9 @@ def _start(run: Run, plan: Plan) -> str:
         jobs = close.bulk_deletes()
         found = own(jobs, plan)
         if found is None:
-            check_idle(jobs)
+            check_idle(jobs, _set_aside(jobs, plan))
             check_drift(close.count(plan.s_query), plan.counts.planned)
-            stop.check()
+            stopping.check()
         deadline = close.clock() + CLAIM_SECONDS
         record = ledger.claim(mine := ledger.next_claim(run, plan))
         if record.bulk_delete_id:
@@ -82,6 +84,13 @@ def _start(run: Run, plan: Plan) -> str:
         if found.s_query is not None and digest(plan.organization_id, found.s_query) != plan.digest:
             get_run_logger().warning("Close repeats another query than it was sent: look at bulk delete %s.", found.id)
         return found.id
+
+
+def _set_aside(jobs: list[BulkDelete], plan: Plan) -> set[str]:
+    """The bulk deletes that a person has given up: paused, they stand in nobody's way."""
+    if all(job.status != BulkStatus.PAUSED for job in jobs):
+        return set()
+    return {record.bulk_delete_id or "" for record in ledger.given_up(plan.organization_id)}
 
 
 def _post(close: CloseClient, record: Record, plan: Plan, jobs: list[BulkDelete], deadline: float) -> BulkDelete:
@@ -145,13 +154,13 @@ def _adopted(close: CloseClient, record: Record) -> str:
     return job.id
 
 
-def _let_go_on(close: CloseClient, bulk_delete_id: str) -> None:
+def let_go_on(close: CloseClient, bulk_delete_id: str, say: Callable[[str], object]) -> None:
     """Resume a bulk delete that is paused. Raises `Stop` while the stop is set, and if Close doesn't let us."""
     try:
         job = close.bulk_delete(bulk_delete_id)
         if job.status != BulkStatus.PAUSED:
             return
-        stop.check()
+        stopping.check()
         close.resume_bulk_delete(bulk_delete_id)
     except NotFound:  # whether it is gone is for the wait to find out
         return
@@ -161,4 +170,4 @@ def _let_go_on(close: CloseClient, bulk_delete_id: str) -> None:
             f"Bulk delete {bulk_delete_id} is paused, and can't be resumed from here: {error} Resume it in Close, and "
             "then retry this run.",
         ) from error
-    get_run_logger().info("Bulk delete %s was paused at %s, and goes on.", bulk_delete_id, progress_of(job))
+    say(f"Bulk delete {bulk_delete_id} was paused at {progress_of(job)}, and goes on.")

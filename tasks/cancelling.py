@@ -13,7 +13,7 @@ from prefect.flows import Flow
 from prefect.logging.loggers import flow_run_logger
 
 from tasks import ledger
-from tasks.adoption import find, progress_of
+from tasks.adoption import find, own, progress_of
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
@@ -54,6 +54,35 @@ def cancel(run: Run, warn: Callable[[str], object]) -> Report:
     except PrefectAway as error:
         warn(f"The report could not be published: {error}")
     return report
+
+
+def pause_running(say: Callable[[str], object]) -> None:
+    """Ask Close to pause what runs have started and not ended, in the organisation of the key that is set.
+
+    Says what became of each, and which are in other organisations. Raises `Stop` if one goes on.
+    """
+    going_on: list[str] = []
+    with connect() as close:
+        here = close.organization_id()
+        for record in ledger.unresolved():
+            if record.organization_id != here:
+                say(f"Not asked, in another organisation: {record.line}.")
+                continue
+            job = _bulk_delete(close, record)
+            if job is None:
+                say(f"Close shows nothing of it: {record.line}.")
+                continue
+            job, stands = pause(close, job.id)
+            say(f"{job.id} is {job.status} at {progress_of(job)}.")
+            if not stands:
+                going_on.append(job.id)
+    if going_on:
+        raise Stop(Outcome.FAILED, f"Close does not obey: {', '.join(going_on)} still delete. Pause them in Close.")
+
+
+def _bulk_delete(close: CloseClient, record: Record) -> BulkDelete | None:
+    jobs = close.bulk_deletes()
+    return next((each for each in jobs if each.id == record.bulk_delete_id), None) or own(jobs, record)
 
 
 def pause(close: CloseClient, bulk_delete_id: str) -> tuple[BulkDelete, bool]:

@@ -25,6 +25,7 @@ from tasks.run import Run
 
 TAG = "lead-cleanup"
 UNRESOLVED = "unresolved"
+SET_ASIDE = "given-up"
 KEPT_FOR = timedelta(days=90)
 PAGE = 200  # Variables; what Prefect gives at most
 
@@ -83,6 +84,12 @@ def unresolved(organization_id: str | None = None) -> list[Record]:
         return _tagged(server, TAG, UNRESOLVED, *([organization_id] if organization_id else []))
 
 
+def given_up(organization_id: str) -> list[Record]:
+    """The claims in the organisation that a person has given up."""
+    with prefect() as server:
+        return _tagged(server, TAG, SET_ASIDE, organization_id)
+
+
 def prune(now: datetime) -> list[Record]:
     """Delete records that are older than 90 days, have ended, and whose flow run is gone. Gives those deleted.
 
@@ -138,4 +145,5 @@ def _value(record: Record) -> dict[str, Any]:
 
 
 def _tags(record: Record) -> list[str]:
-    return [TAG, record.organization_id, record.cleanup, *([] if record.ended else [UNRESOLVED])]
+    standing = [SET_ASIDE] if record.given_up else [] if record.ended else [UNRESOLVED]
+    return [TAG, record.organization_id, record.cleanup, *standing]

@@ -11,6 +11,7 @@ from tasks.plan import Counts, Plan
 VERSION = 1
 REFUSED = "refused"
 GIVEN_UP = "given up"
+MINUTE = "%Y-%m-%d %H:%M UTC"
 
 
 class Act(BaseModel):
@@ -45,6 +46,8 @@ class Record(BaseModel):
     """Which claim of the run this is. There is a second one only if the first may not be used any more."""
     ended: str | None = None
     """Why nothing more comes of this claim: it was refused or given up, or the bulk delete has come to this status."""
+    given_up: Act | None = None
+    """Who said that nothing more comes of this claim, whatever became of it."""
     cancelled_at: datetime | None = None
     """Since when the run is cancelled. Only a person lets it go on."""
     permission: Act | None = None
@@ -59,6 +62,13 @@ class Record(BaseModel):
     def name(self) -> str:
         """The name of the Variable."""
         return name_of(self.run_id, self.claim)
+
+    @property
+    def line(self) -> str:
+        """The claim in one line, for a list."""
+        what = self.bulk_delete_id or "not known to have started anything"
+        ended = f", {self.ended}" if self.ended else ", cancelled" if self.cancelled_at else ""
+        return f"{self.run_id} ({self.cleanup}, {self.organization}): {what}{ended}, claimed {self.claimed_at:{MINUTE}}"
 
     def plan(self, s_query: dict[str, Any]) -> Plan:
         """The plan that was claimed, without its sample; *s_query* is what stood in its artifact."""

@@ -11,7 +11,7 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from tasks import stop
+from tasks import stopping
 from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.policy import Limits
@@ -31,7 +31,7 @@ def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has claimed."""
     check_tries(run.tries_by_automation(), record)
     if record is None:
-        stop.check()
+        stopping.check()
         check_lateness(run.late, limits.max_late_hours)
 
 

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 from close_account import ADMIN, CloseAccount
+from hours import Hours
 from hypothesis import settings
 
 from deployments.sandbox.server import Sandbox
@@ -75,20 +75,6 @@ def empty_ledger(prefect_server: str) -> None:
     with get_client(sync_client=True) as prefect:
         for variable in prefect.read_variables():
             prefect.delete_variable_by_name(variable.name)
-
-
-class Hours:
-    """A clock on which sleeping takes no time; what happens at Close meanwhile takes the time it takes."""
-
-    def __init__(self) -> None:
-        self._slept = 0.0
-
-    def __call__(self) -> float:
-        return time.monotonic() + self._slept
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.02))
-        self._slept += seconds
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
 
+from flows.commands.executing import execute
 from flows.commands.parameters import Parameters
-from flows.commands.run import execute
 from flows.commands.sandbox import ADMIN_KEY
 from flows.commands.terminal import put
 from tasks.policy import Limits, Match
@@ -46,10 +46,11 @@ def demo() -> int:
 def _story() -> int:
     """Plan, delete and look again. Gives the first exit code that isn't 0."""
     put(f"2. A dry run: leads that are {_listed(STATUSES)}, and that nobody has spoken to for a year.\n")
-    if code := execute(CRITERIA, CLEANUP):
+    if code := execute(lambda execution: execution.run(CRITERIA, CLEANUP)):
         return code
     put("\n3. The same for real. Close deletes in the background; the run starts it once, and waits.\n")
-    return execute(CRITERIA.model_copy(update={"dry_run": False}), CLEANUP)
+    live = CRITERIA.model_copy(update={"dry_run": False})
+    return execute(lambda execution: execution.run(live, CLEANUP))
 
 
 def _listed(words: list[str]) -> str:

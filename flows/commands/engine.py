@@ -5,12 +5,16 @@ Importing this module imports Prefect, which takes seconds: commands do it when 
 
 import logging
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.flow_engine import run_flow
+from prefect.flows import Flow
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
@@ -19,15 +23,18 @@ from prefect.settings import (
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
     temporary_settings,
 )
+from prefect.states import Cancelled
 from prefect.utilities.urls import url_for
 
 from flows.commands.parameters import Parameters
 from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
+from tasks.cancelling import cancel
 from tasks.connect import PREFECT_ERRORS
 from tasks.ending import report_of
 from tasks.quiet import LOGGERS
 from tasks.report import Report
+from tasks.run import cleanup_of, run_of
 
 CODE = Path(__file__).parents[2]
 OURS = tuple(str(CODE / folder) for folder in ("flows", "tasks"))
@@ -41,6 +48,9 @@ class NoServer(Exception):
 class Defect(Exception):
     """The run ended without a report: nobody foresaw what happened."""
 
+
+ENDS = (NoServer, Defect, *PREFECT_ERRORS)
+"""What running a flow here may raise, besides what a command itself does."""
 
 _formatter = logging.Formatter("%(message)s")
 
@@ -69,11 +79,6 @@ class _Said(logging.Handler):
 
 
 _said = _Said()
-
-
-def bulk_delete_spoken_of() -> str | None:
-    """The bulk delete that this process has started or found, as far as its messages tell."""
-    return _said.bulk_delete_id
 
 
 def speak_plainly() -> None:
@@ -116,17 +121,47 @@ class Execution:
     def __init__(self) -> None:
         self.run_id: UUID | None = None
 
+    @property
+    def bulk_delete_id(self) -> str | None:
+        """The bulk delete that this process has started or found, as far as its messages tell."""
+        return _said.bulk_delete_id
+
     def run(self, parameters: Parameters, cleanup: str | None) -> Report:
         """Run the flow and give its report.
 
         Raises `Defect` if there is none, and Prefect's own errors when its server can't be reached.
         """
-        observed = lead_cleanup.with_options(on_running=[self._note])
         given = {name: getattr(parameters, name) for name in Parameters.model_fields}
+        with self._observed() as flow:
+            return self._report(flow(**given, cleanup=cleanup, return_state=True))
+
+    def again(self, run_id: UUID) -> Report:
+        """Run the flow once more as the run that there is, with its parameters; the rest as `run`."""
+        self.run_id = run_id
+        with get_client(sync_client=True) as prefect:
+            found = prefect.read_flow_run(run_id)
+        with self._observed() as flow:
+            state = run_flow(flow, flow_run=found, parameters=found.parameters, return_type="state")
+            return self._report(cast("State[Any]", state))
+
+    def cancel(self) -> Report:
+        """Cancel the run, which has been interrupted. Raises `Stop` where the ledger can't be read."""
+        if self.run_id is None:
+            raise RuntimeError("there is no run to cancel")
+        with get_client(sync_client=True) as prefect:
+            found = prefect.read_flow_run(self.run_id)
+            report = cancel(run_of(found, cleanup_of(found)), say)
+            prefect.set_flow_run_state(self.run_id, Cancelled(message=report.message), force=True)
+        return report
+
+    @contextmanager
+    def _observed(self) -> Generator[Flow[..., Any]]:
         # A heartbeat is for automations that restart what died; it costs a second at the end of every run.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            state: State[Any] = observed(**given, cleanup=cleanup, return_state=True)
-            report = report_of(state)
+            yield lead_cleanup.with_options(on_running=[self._note])
+
+    def _report(self, state: State[Any]) -> Report:
+        report = report_of(state)
         if report is None:
             raise Defect(str(state.message or state.name))
         return report

@@ -1,9 +1,11 @@
 """Speaking to the person at the terminal: results on stdout, everything else on stderr."""
 
+import getpass
 import sys
 import unicodedata
 
 INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C ended
+TERMINATED = 143  # and of one that SIGTERM ended
 
 
 class Usage(Exception):
@@ -18,6 +20,11 @@ def say(text: str) -> None:
 def put(text: str) -> None:
     """A result, on stdout."""
     print(text, flush=True)  # noqa: T201
+
+
+def me() -> str:
+    """Who is at the terminal, for the record; nobody checks it."""
+    return getpass.getuser()
 
 
 def printable(text: str) -> str:

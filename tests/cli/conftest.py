@@ -24,6 +24,6 @@ def lead_cleanup(capsys: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture
 def sandbox_slow() -> Iterator[str]:
-    """The address of a sandbox of its own, whose bulk deletes take minutes."""
-    with Sandbox(leads=300, leads_per_second=0.5) as server:
+    """The address of a sandbox of its own, whose bulk deletes take a while."""
+    with Sandbox(leads=300, leads_per_second=4) as server:
         yield server.url

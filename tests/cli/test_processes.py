@@ -1,15 +1,19 @@
 """Commands as processes of their own: the demo, and a sandbox that somebody stops."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from terminal_session import Command
 
 pytestmark = pytest.mark.server
 
@@ -59,10 +63,12 @@ def test_the_sandbox_says_what_to_set_and_ends_in_order_on_ctrl_c():
         assert process.wait(timeout=20) == 0
 
 
-def test_an_interrupted_run_names_the_bulk_delete_that_goes_on(sandbox_slow: str, prefect_server: str):
-    settings = {"CLOSE_API_URL": sandbox_slow, "CLOSE_API_KEY": "api_sandbox.admin", "PREFECT_API_URL": prefect_server}
+@contextmanager
+def run_under_way(close: str, prefect: str, *words: str) -> Generator[tuple["subprocess.Popen[str]", str]]:
+    """``lead-cleanup run`` in a process of its own, once it has started a bulk delete; with the id of that."""
+    settings = {"CLOSE_API_URL": close, "CLOSE_API_KEY": "api_sandbox.admin", "PREFECT_API_URL": prefect}
     with subprocess.Popen(
-        [*FLOWS, "run", "junk", "--limits.max-share", "0.5", "--no-dry-run"],
+        [*FLOWS, "run", "junk", "--limits.max-share", "0.5", "--no-dry-run", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -71,11 +77,43 @@ def test_an_interrupted_run_names_the_bulk_delete_that_goes_on(sandbox_slow: str
     ) as process:
         assert process.stderr is not None
         job = next(found[0] for line in process.stderr if (found := re.search(r"bulkdelete_\w+", line)))
-        time.sleep(0.5)
+        yield process, job
 
+
+def bulk_delete(close: str, job: str) -> dict[str, Any]:
+    """The bulk delete as Close shows it."""
+    return httpx.get(f"{close}bulk_action/delete/{job}/", auth=("api_sandbox.admin", "")).json()
+
+
+def test_ctrl_c_cancels_the_run_and_pauses_its_bulk_delete(
+    sandbox_slow: str, prefect_server: str, empty_ledger: None, monkeypatch: pytest.MonkeyPatch, lead_cleanup: Command
+):
+    """And it goes on from there, wherever `lead-cleanup resume` is called."""
+    with run_under_way(sandbox_slow, prefect_server, "--json") as (process, job):
         process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
+        out, err = process.communicate(timeout=60)
 
-        assert process.wait(timeout=30) == 130
-    assert f"Interrupted. Close goes on with bulk delete {job}" in rest
-    assert "Traceback" not in rest
+    report = json.loads(out)
+    assert (process.returncode, report["outcome"], report["bulk_delete_id"]) == (6, "cancelled", job)
+    assert f"Close has paused bulk delete {job} at" in report["message"]
+    assert "Traceback" not in err
+    assert bulk_delete(sandbox_slow, job)["status"] == "paused"
+
+    monkeypatch.setenv("CLOSE_API_URL", sandbox_slow)
+    monkeypatch.setenv("CLOSE_API_KEY", "api_sandbox.admin")
+    resumed = lead_cleanup("resume", report["flow_run_id"], "--json")
+    assert (resumed.code, resumed.json["outcome"], resumed.json["bulk_delete_id"]) == (0, "deleted", job)
+
+
+def test_a_run_that_is_terminated_leaves_its_bulk_delete_alone(
+    sandbox_slow: str, prefect_server: str, empty_ledger: None
+):
+    """Whoever stops the process doesn't cancel: a restart of the machine must not leave leads half deleted."""
+    with run_under_way(sandbox_slow, prefect_server) as (process, job):
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+
+    assert process.returncode == 143
+    assert f"Interrupted. Close goes on with bulk delete {job}. `lead-cleanup resume" in err
+    assert "Traceback" not in err
+    assert bulk_delete(sandbox_slow, job)["status"] == "processing"

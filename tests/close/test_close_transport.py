@@ -269,13 +269,19 @@ class TestTheOnePost:
         assert len({first, third, fourth}) == 3
 
     @pytest.mark.parametrize("trouble", [Answer(None, 503), Answer(hang_up=True), limited()])
-    def test_pausing_is_not_sent_again(self, server: ScriptedClose, close: CloseClient, trouble: Answer) -> None:
+    def test_resuming_is_not_sent_again(self, server: ScriptedClose, close: CloseClient, trouble: Answer) -> None:
         server.will_answer(trouble)
 
         with pytest.raises(CloseError):
-            close.pause_bulk_delete("bulkdelete_1")
+            close.resume_bulk_delete("bulkdelete_1")
 
         assert server.paths == ["PUT /bulk_action/delete/bulkdelete_1/"]
+
+    def test_pausing_is_sent_until_close_answers(self, server: ScriptedClose, close: CloseClient) -> None:
+        """Whoever cancels wants it to stop; asking twice does no harm."""
+        server.will_answer(Answer(None, 503), Answer(hang_up=True), Answer({"id": "bulkdelete_1", "status": "paused"}))
+
+        assert close.pause_bulk_delete("bulkdelete_1").status == "paused"
 
     @pytest.mark.parametrize("status", [400, 403, 404, 429])
     def test_a_failed_read_says_nothing_about_what_was_started(

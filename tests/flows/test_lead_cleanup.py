@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from close_account import OTHER, USER, CloseAccount, lead
-from conftest import Hours
+from hours import Hours
 
 pytestmark = pytest.mark.server
 

@@ -1,0 +1,52 @@
+"""``lead-cleanup ledger``: which runs have claimed a bulk delete and are not known to have ended; and tidying up."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.executing import execute
+from flows.commands.terminal import me, put
+
+if TYPE_CHECKING:
+    from flows.commands.engine import Execution
+
+NEEDS_SERVER = "The ledger is on a Prefect server."
+
+
+def ledger(
+    *,
+    give_up: Annotated[
+        str | None,
+        Parameter(
+            help="Id of a run of which nothing more comes, as you have seen in Close: it stands in no other run's way "
+            "any more. Your name is kept with that."
+        ),
+    ] = None,
+    prune: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Delete records that have ended, are older than 90 days, and whose run Prefect no longer has.",
+        ),
+    ] = False,
+) -> int:
+    """List the claims that have not ended, after what the flags say was done."""
+
+    def act(execution: "Execution") -> None:
+        del execution
+        from datetime import UTC, datetime
+
+        from tasks import ledger, resuming
+
+        if give_up is not None:
+            put(f"Given up: {resuming.give_up(resuming.look_up(give_up), me()).line}.")
+        if prune:
+            put(f"Deleted {len(ledger.prune(datetime.now(UTC)))} old records.")
+        standing = ledger.unresolved()
+        for record in standing:
+            put(record.line)
+        if not standing:
+            put("Every claim has come to its end.")
+
+    return execute(act, needs_server=NEEDS_SERVER)

@@ -1,0 +1,56 @@
+"""``lead-cleanup stop`` and ``go``: nothing is started anywhere until somebody says so."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.executing import execute
+from flows.commands.terminal import Usage, put
+
+if TYPE_CHECKING:
+    from flows.commands.engine import Execution
+
+NEEDS_SERVER = "The stop stands on the Prefect server that all runs share."
+
+
+def stop(
+    why: Annotated[str, Parameter(help="The reason; every run that refuses repeats it.")],
+    /,
+    *,
+    running: Annotated[
+        bool,
+        Parameter(
+            negative=(),
+            show_default=False,
+            help="Also ask Close to pause the bulk deletes that are under way in the organisation of this key.",
+        ),
+    ] = False,
+) -> int:
+    """Set the stop; 1 if something that is under way can't be paused."""
+    if not why.strip():
+        raise Usage("Say why, for those who will wonder: lead-cleanup stop 'importing until Friday'.")
+
+    def act(execution: "Execution") -> None:
+        del execution
+        from tasks import cancelling, stopping
+
+        stopping.put(why.strip())
+        put("Cleanups are stopped: no run starts anything until `lead-cleanup go`.")
+        if running:
+            cancelling.pause_running(put)
+
+    return execute(act, needs_server=NEEDS_SERVER)
+
+
+def go() -> int:
+    """Lift the stop, and name the runs that have not come to their end."""
+
+    def act(execution: "Execution") -> None:
+        del execution
+        from tasks import ledger, stopping
+
+        put("Cleanups run again." if stopping.lift() else "Nothing was stopped.")
+        for record in ledger.unresolved():
+            put(f"Not ended: {record.line}. `lead-cleanup resume {record.run_id}` goes on with it.")
+
+    return execute(act, needs_server=NEEDS_SERVER)

@@ -1,0 +1,103 @@
+"""``resume``, ``stop``, ``go`` and ``ledger``: what a person does about a run that has not come to its end."""
+
+import re
+
+import pytest
+from close_account import CloseAccount, lead
+from hours import Hours
+from terminal_session import Command
+
+from tasks import ledger
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
+
+JUNK = ("run", "--match.status", "Junk", "--no-dry-run", "--json")
+BULK_DELETE = "/bulk_action/delete/"
+
+
+def unknown(lead_cleanup: Command, sandbox: CloseAccount) -> str:
+    """The id of a run whose POST was lost on its way."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", BULK_DELETE, "drop_before")
+    said = lead_cleanup(*JUNK)
+    assert (said.code, said.json["outcome"]) == (5, "unknown")
+    return said.json["flow_run_id"]
+
+
+def test_after_unknown_only_a_person_starts_again_and_only_once(
+    lead_cleanup: Command, sandbox: CloseAccount, hours_pass: Hours
+):
+    """Plain `resume` looks again and stays unknown; `--start-again` is an act on the record, with a name."""
+    run_id = unknown(lead_cleanup, sandbox)
+
+    plain = lead_cleanup("resume", run_id, "--json")
+    again = lead_cleanup("resume", run_id, "--start-again", "--json")
+    once_more = lead_cleanup("resume", run_id, "--start-again", "--json")
+
+    assert (plain.code, plain.json["outcome"]) == (5, "unknown")
+    assert (again.code, again.json["outcome"]) == (0, "deleted")
+    once_more.is_one_line("has started bulkdelete_", code=3)
+    assert len(sandbox.posts(BULK_DELETE)) == 2
+    [first] = ledger.given_up(plain.json["organization_id"]) or [None]
+    assert first is None, "a claim that was followed by another is not one that somebody gave up"
+
+
+def test_start_again_looks_in_close_first(lead_cleanup: Command, sandbox: CloseAccount, hours_pass: Hours):
+    """The reply was lost and the list lagged, so the run ended unknown; by now Close shows what it had started."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", BULK_DELETE, "drop_after")
+    sandbox.fault("GET", BULK_DELETE, "status", times=10_000, after=1, status=503)
+    run_id = lead_cleanup(*JUNK).json["flow_run_id"]
+    sandbox.clear_faults()
+
+    refused = lead_cleanup("resume", run_id, "--start-again")
+    resumed = lead_cleanup("resume", run_id, "--json")
+
+    assert refused.code == 3
+    assert re.search(r"Close shows bulk delete bulkdelete_\w+ of this run: resume it without", refused.err)
+    assert (resumed.code, resumed.json["outcome"]) == (0, "deleted")
+    assert len(sandbox.posts(BULK_DELETE)) == 1
+
+
+def test_a_claim_that_is_given_up_makes_room_for_other_runs(
+    lead_cleanup: Command, sandbox: CloseAccount, hours_pass: Hours
+):
+    run_id = unknown(lead_cleanup, sandbox)
+
+    listed = lead_cleanup("ledger")
+    in_the_way = lead_cleanup(*JUNK)
+    given_up = lead_cleanup("ledger", "--give-up", run_id)
+    another = lead_cleanup(*JUNK)
+    itself = lead_cleanup("resume", run_id, "--json")
+
+    assert run_id in listed.out
+    assert (in_the_way.code, in_the_way.json["outcome"]) == (3, "refused")
+    assert f"`lead-cleanup ledger --give-up {run_id}` makes room" in in_the_way.json["message"]
+    assert "Every claim has come to its end." in given_up.out
+    assert (another.code, another.json["outcome"]) == (0, "deleted")
+    assert (itself.code, itself.json["outcome"]) == (5, "unknown")
+
+
+def test_while_cleanups_are_stopped_nothing_starts(lead_cleanup: Command, sandbox: CloseAccount):
+    sandbox.add(lead("A", "Junk"), lead("B"))
+
+    stopped = lead_cleanup("stop", "importing until Friday")
+    refused = lead_cleanup(*JUNK)
+    gone_on = lead_cleanup("go")
+    done = lead_cleanup(*JUNK)
+
+    assert (stopped.code, gone_on.code) == (0, 0)
+    assert (refused.code, refused.json["outcome"]) == (3, "refused")
+    assert "Cleanups are stopped: importing until Friday." in refused.json["message"]
+    assert sandbox.writes() == ["POST /bulk_action/delete/"]
+    assert (done.code, done.json["outcome"]) == (0, "deleted")
+    assert "Nothing was stopped." in lead_cleanup("go").out
+
+
+def test_a_stop_needs_a_reason(lead_cleanup: Command):
+    lead_cleanup("stop", " ").is_one_line("Say why")
+
+
+@pytest.mark.parametrize("words", [("resume", "nonsense"), ("ledger", "--give-up", "nonsense")])
+def test_a_run_that_isnt_there_is_one_line(lead_cleanup: Command, sandbox: CloseAccount, words: tuple[str, ...]):
+    lead_cleanup(*words).is_one_line("There is no run 'nonsense'.", code=3)
