@@ -13,5 +13,5 @@ class Hours:
         return time.monotonic() + self._slept
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.02))
+        time.sleep(min(seconds, 0.005))
         self._slept += seconds

@@ -18,6 +18,7 @@ from deployments.sandbox.answering import PREFIX
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.limits import RateLimited, Standing
 from deployments.sandbox.state import State
+from deployments.sandbox.wire import Json
 
 CUT = "sandbox.cut"
 GARBAGE = b"<!doctype html><html><body><h1>Something is between you and Close</h1></body></html>"
@@ -89,7 +90,7 @@ class Door:
     async def _reply(self, fault: Fault | None, scope: Scope, receive: Receive) -> Reply | None:
         """The answer, spoilt by *fault*; None when there is to be none."""
         kind = fault.fault if fault else None
-        if fault is None or kind in ("drop_after", "delay", "garbage", "truncate"):
+        if fault is None or kind in ("drop_after", "delay", "garbage", "truncate", "edit"):
             if fault and fault.before:
                 receive = await _received(receive)
                 await asyncio.sleep(fault.seconds)
@@ -100,7 +101,10 @@ class Door:
         if fault is None:
             return reply
         if kind in ("drop_before", "drop_after"):
+            await asyncio.sleep(fault.seconds if "seconds" in fault.model_fields_set else 0)
             return None
+        if kind == "edit":
+            reply.body = _edited(reply.body, fault)
         if kind == "delay" and not fault.before:
             await asyncio.sleep(fault.seconds)
         elif kind == "garbage":
@@ -115,6 +119,17 @@ class Door:
         with self._state.main.store.writing() as connection:
             entry = {"method": method, "path": path, "status": status, "at": at}
             connection.execute(insert(schema.journal).values(entry))
+
+
+def _edited(body: bytes, fault: Fault) -> bytes:
+    answer: Json = json.loads(body)
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    for each in rows if isinstance(rows, list) else [answer]:
+        if isinstance(each, dict):
+            each.update(fault.fields)
+            for name in fault.omit:
+                each.pop(name, None)
+    return json.dumps(answer).encode()
 
 
 async def _received(receive: Receive) -> Receive:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import threading
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FaultName: TypeAlias = Literal["status", "drop_before", "drop_after", "delay", "garbage", "truncate", "rate_limit"]
+FaultName: TypeAlias = Literal[
+    "status", "drop_before", "drop_after", "delay", "garbage", "truncate", "edit", "rate_limit"
+]
 
 
 class Fault(BaseModel):
     """The next *times* requests with this method and path (after skipping some) go wrong in one way.
 
     `status`, `drop_before` and `rate_limit` keep the request from having an effect; with `drop_after`, `delay`,
-    `garbage` and `truncate` it has its effect, and the answer is lost, late or unreadable.
+    `garbage`, `truncate` and `edit` it has its effect, and the answer is lost, late, unreadable or another one.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -27,7 +29,15 @@ class Fault(BaseModel):
     status: int | None = Field(
         default=None, ge=100, le=599, description="The status of status (500) and garbage (200)."
     )
-    seconds: float = Field(default=1, ge=0, description="How late a delayed answer is; what a rate limit asks to wait.")
+    seconds: float = Field(
+        default=1,
+        ge=0,
+        description="How late a delayed answer is, what a rate limit asks to wait; if given, how long before a drop.",
+    )
+    fields: dict[str, Any] = Field(
+        default_factory=dict[str, Any], description="For edit: what to answer instead, in the object or in each row."
+    )
+    omit: list[str] = Field(default_factory=list[str], description="For edit: what to leave out of the answer.")
     before: bool = Field(default=False, description="For delay: the effect is late too, not only the answer.")
 
     def hits(self, method: str, path: str) -> bool:

@@ -7,10 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from attempts import tried_again
 from close_account import CloseAccount, lead
-from prefect.client.orchestration import get_client
-from prefect.flow_engine import run_flow
-from prefect.states import AwaitingRetry
 
 from flows.lead_cleanup import lead_cleanup
 from tasks import ledger
@@ -22,14 +20,6 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 Run = Callable[..., Any]
 BULK_DELETE = "/bulk_action/delete/"
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False}
-
-
-def tried_again(run_id: str) -> Report | None:
-    """What ``prefect flow-run retry`` does: the same run, executed again with the parameters it had."""
-    with get_client(sync_client=True) as prefect:
-        prefect.set_flow_run_state(UUID(run_id), AwaitingRetry(), force=True)
-        run = prefect.read_flow_run(UUID(run_id))
-    return report_of(run_flow(lead_cleanup, flow_run=run, parameters=JUNK, return_type="state"))  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 429])

@@ -92,6 +92,30 @@ def test_a_rate_limit_on_demand_is_short(close: Close) -> None:
     close.get("me/")
 
 
+def test_an_answer_is_edited_whatever_it_says(close: Close) -> None:
+    order(close, "edit", fields={"email": "else@example.com"}, omit=["memberships"])
+    order(close, "edit", path="/status/lead/", fields={"organization_id": "orga_else"})
+
+    me = close.get("/me/")
+    statuses = close.get("/status/lead/")["data"]
+
+    assert me["email"] == "else@example.com"
+    assert "memberships" not in me
+    assert {each["organization_id"] for each in statuses} == {"orga_else"}
+    assert close.get("/me/")["email"] != "else@example.com"
+
+
+def test_a_drop_may_come_late(close: Close) -> None:
+    """To a client that waits less it is a time-out, of a request that had no effect."""
+    order(close, "drop_before", seconds=0.2)
+
+    began = time.monotonic()
+    with pytest.raises(httpx.RemoteProtocolError):
+        close.get("/me/")
+
+    assert time.monotonic() - began >= 0.2
+
+
 def test_faults_hit_so_many_requests_after_letting_some_through(close: Close) -> None:
     order(close, "status", path="/bulk_action/delete/", status=500, times=2, after=1)
     job = close.start()["id"]

@@ -1,0 +1,167 @@
+"""What can go wrong, and where: the rows of the fault matrix, and how each is brought about."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from close_account import OTHER, CloseAccount
+from front import Front, Spoil
+
+LASTING = 100_000  # requests
+TOO_LATE = 1.0  # seconds, for a client that waits WAITS
+WAITS = "0.6"
+
+SEARCH = "/data/search/"
+BULK_DELETES = "/bulk_action/delete/"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A step of a run, by the first request that it makes to Close."""
+
+    name: str
+    method: str
+    path: str
+    after: int = 0
+    """How many like it come before, in the run that these tests make."""
+    requests: int = 0
+    """How many requests of any kind come before."""
+    task: int = 0
+    """Which task of the run, of those that talk to Close, makes it."""
+
+
+STAGES = [
+    Stage("resolve", "GET", "/status/lead/", after=1, requests=3, task=1),
+    Stage("count", "POST", SEARCH, requests=4, task=2),
+    Stage("sample", "POST", SEARCH, after=3, requests=7, task=3),
+    Stage("list", "GET", BULK_DELETES, requests=8, task=4),
+    Stage("last count", "POST", SEARCH, after=4, requests=9, task=4),
+    Stage("POST", "POST", BULK_DELETES, requests=10, task=4),
+    Stage("poll", "GET", f"{BULK_DELETES}bulkdelete_", requests=11, task=5),
+    Stage("recount", "POST", SEARCH, after=5, requests=12, task=6),
+]
+
+
+@dataclass
+class World:
+    """Everything that can go wrong, in the hands of a test."""
+
+    close: CloseAccount
+    close_front: Front
+    prefect_front: Front
+    monkeypatch: pytest.MonkeyPatch
+    """For what is to be as before when all is well again."""
+
+    def mend(self) -> None:
+        """All is well again."""
+        self.close.clear_faults()
+        self.close_front.mend()
+        self.prefect_front.mend()
+        self.monkeypatch.undo()
+
+
+@dataclass(frozen=True)
+class Happening:
+    """One row of the matrix."""
+
+    stage: str
+    fault: str
+    bring_about: Callable[[World], None] = field(compare=False, repr=False)
+
+    @property
+    def id(self) -> str:
+        """What pytest calls it."""
+        return f"{self.stage}: {self.fault}"
+
+
+def at_close() -> Iterator[Happening]:
+    """What Close, the network and the key can do to each request."""
+    for stage in STAGES:
+        yield Happening(stage.name, "connection refused", _refused(stage))
+        for fault, order in FAULTS.items():
+            yield Happening(stage.name, fault, _ordered(stage, order))
+        yield Happening(stage.name, "wrong organisation", _other_key(stage))
+    poll = next(stage for stage in STAGES if stage.name == "poll")
+    for fault, order in POLL_FAULTS.items():
+        yield Happening(poll.name, fault, _ordered(poll, order))
+
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "time-out before the effect": {"fault": "drop_before", "seconds": TOO_LATE},
+    "time-out after the effect": {"fault": "delay", "seconds": TOO_LATE},
+    "reset before the effect": {"fault": "drop_before"},
+    "reset after the effect": {"fault": "drop_after"},
+    "429 once": {"fault": "rate_limit", "seconds": 0.01},
+    "429 as a storm": {"fault": "rate_limit", "seconds": 0.01, "times": LASTING},
+    **{f"{status} once": {"fault": "status", "status": status} for status in (500, 502, 503, 504)},
+    **{f"{status} lasting": {"fault": "status", "status": status, "times": LASTING} for status in (500, 502, 503, 504)},
+    "HTML instead of JSON": {"fault": "garbage"},
+    "HTML lasting": {"fault": "garbage", "times": LASTING},
+    "truncated JSON": {"fault": "truncate"},
+    "missing field": {"fault": "edit", "omit": ["id", "data", "status", "n_leads", "n_objects"], "times": LASTING},
+    "key revoked": {"fault": "status", "status": 401, "times": LASTING},
+}
+POLL_FAULTS: dict[str, dict[str, Any]] = {
+    "unknown status": {"fault": "edit", "fields": {"status": "archived"}, "times": LASTING},
+    "job gone": {"fault": "status", "status": 404, "times": LASTING},
+}
+
+
+def _ordered(stage: Stage, order: dict[str, Any]) -> Callable[[World], None]:
+    def bring_about(world: World) -> None:
+        if order.get("seconds") == TOO_LATE:
+            world.monkeypatch.setenv("CLOSE_TIMEOUT", WAITS)
+        world.close.fault(stage.method, stage.path, after=stage.after, **order)
+
+    return bring_about
+
+
+def _refused(stage: Stage) -> Callable[[World], None]:
+    def bring_about(world: World) -> None:
+        world.close_front.shut_after(stage.requests)
+
+    return bring_about
+
+
+def _other_key(stage: Stage) -> Callable[[World], None]:
+    """From this task on, the settings hold the key of another organisation."""
+
+    def bring_about(world: World) -> None:
+        from tasks.close.settings import CloseSettings
+
+        asked = 0
+
+        def changed() -> CloseSettings:
+            nonlocal asked
+            asked += 1
+            if asked >= stage.task:
+                world.monkeypatch.setenv("CLOSE_API_KEY", OTHER)
+            return CloseSettings()
+
+        world.monkeypatch.setattr("tasks.connect.CloseSettings", changed)
+
+    return bring_about
+
+
+def at_prefect() -> Iterator[Happening]:
+    """What the Prefect server can do to what we write there."""
+    writes = {
+        "claim": "POST /api/variables/ ",
+        "record the id": "PATCH /api/variables/",
+        "publish the plan": "POST /api/artifacts/ ",
+    }
+    spoils: dict[str, tuple[Spoil, int]] = {
+        "write fails": ("error", LASTING),
+        "write fails once": ("error", 1),
+        "write is lost": ("drop_before", 1),
+        "reply is lost": ("drop_after", 1),
+    }
+    for stage, request in writes.items():
+        for fault, (spoil, times) in spoils.items():
+            yield Happening(stage, fault, _prefect(request, spoil, times))
+    yield Happening("publish", "write fails", _prefect("POST /api/artifacts/ ", "error", LASTING, after=1))
+
+
+def _prefect(request: str, spoil: Spoil, times: int, after: int = 0) -> Callable[[World], None]:
+    return lambda world: world.prefect_front.trouble(request, spoil, times, after)

@@ -1,0 +1,128 @@
+"""The fault matrix: whatever goes wrong at whichever step, a run deletes at most once and says what became of it.
+
+Each row is lived through: a run meets the fault; when all is well again the same run is tried again; and where it ends
+``unknown`` a person lets it start once more. What comes out stands in MATRIX.md, which is held against what happens.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from attempts import tried_again
+from close_account import CloseAccount, lead
+from faults.happening import Happening, World, at_close, at_prefect
+from faults.table import Row, check
+from front import Front
+from prefect.client.orchestration import SyncPrefectClient, get_client
+
+from tasks import ledger
+from tasks.report import Report
+from tasks.resuming import permit
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
+
+HAPPENINGS = [*at_close(), *at_prefect()]
+OFF = ("open_opportunities", "won_opportunities", "upcoming_meetings", "running_workflows")
+PARAMETERS: dict[str, Any] = {
+    "match": {"status": ["Junk"]},
+    "keep": {**dict.fromkeys(OFF, False), "created_within_days": None, "communication_within_days": None},
+    "limits": {"max_wait_minutes": 600},
+    "dry_run": False,
+}
+
+
+@pytest.fixture
+def world(sandbox: CloseAccount, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Three leads to delete among five, and a server in front of Close and of the Prefect server's ledger."""
+    sandbox.add(*(lead(name, "Junk") for name in "ABC"), lead("D"), lead("E"))
+    sandbox.jobs(created_seconds=0.02, loading_seconds=0.02)
+    with Front(sandbox.url) as close, Front(prefect_server) as prefect:
+        monkeypatch.setenv("CLOSE_API_URL", f"{close.address}/api/v1/")
+
+        def through_the_front(*, sync_client: bool) -> SyncPrefectClient:
+            assert sync_client
+            return SyncPrefectClient(f"{prefect.address}/api")
+
+        monkeypatch.setattr("tasks.connect.get_client", through_the_front)
+        with pytest.MonkeyPatch.context() as temporary:
+            yield World(sandbox, close, prefect, temporary)
+
+
+class Tracebacks(logging.Handler):
+    """Collects what was logged with a traceback: nobody foresaw it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            self.found.append(record.getMessage())
+
+
+@pytest.fixture
+def tracebacks() -> Iterator[list[str]]:
+    handler = Tracebacks()
+    loggers = [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    for each in loggers:
+        each.addHandler(handler)
+    yield handler.found
+    for each in loggers:
+        each.removeHandler(handler)
+
+
+@pytest.mark.parametrize("happening", [pytest.param(each, id=each.id) for each in HAPPENINGS])
+def test_what_happens(
+    happening: Happening, world: World, run_cleanup: Callable[..., Any], tracebacks: list[str]
+) -> None:
+    happening.bring_about(world)
+    first = run_cleanup(**PARAMETERS).report
+    started, left = bulk_deletes(world), junk(world)
+    sent = max(posts(world), len(started))  # one whose answer is late isn't in the journal yet
+    world.mend()
+    again = tried_again(first.flow_run_id)
+    assert again
+    third = start_again(again) if again.outcome == "unknown" else None
+
+    last = third or again
+    assert tracebacks == []
+    assert len(started) <= 1
+    assert first.outcome != "deleted" or left == 0
+    assert len(bulk_deletes(world)) == 1
+    assert last.outcome == "deleted"
+    assert junk(world) == 0
+    assert len(world.close.leads()) == 2
+    row = Row(
+        happening.stage,
+        happening.fault,
+        first.outcome,
+        f"{sent}" if sent == len(started) else f"{sent}, of which {len(started)} with effect",
+        again.outcome,
+        third.outcome if third else "",
+    )
+    check(row, [(each.stage, each.fault) for each in HAPPENINGS])
+
+
+def start_again(report: Report) -> Report | None:
+    """What ``lead-cleanup resume RUN --start-again`` does."""
+    run_id = UUID(report.flow_run_id)
+    with get_client(sync_client=True) as prefect:
+        permit(prefect.read_flow_run(run_id), ledger.read(run_id), "a test", lambda _: None)
+    return tried_again(str(run_id))
+
+
+def bulk_deletes(world: World) -> list[dict[str, Any]]:
+    """Every bulk delete that Close has accepted."""
+    return world.close.get("/bulk_action/delete/")["data"]
+
+
+def posts(world: World) -> int:
+    """How often a bulk delete was asked for."""
+    return len(world.close.posts("/bulk_action/delete/"))
+
+
+def junk(world: World) -> int:
+    """How many leads are left to delete."""
+    return sum(each["status_label"] == "Junk" for each in world.close.leads().values())
