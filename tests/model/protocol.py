@@ -1,0 +1,288 @@
+"""What the code does: one step for each touch of the ledger, of Close, or of what Prefect knows of the run.
+
+Each step is named after the code it stands for, and yields how it may go: in words, and the world after it. Between two
+steps anything else may happen. The turn, the stop and the last count are left out: they only ever keep a run from
+starting.
+
+A crash is no move: who has crashed takes no further step, and the search obliges nobody to take one. So whatever it
+reaches, it reaches with any of the processes dead. A Prefect server that is away ends an attempt like a crash.
+"""
+
+from collections.abc import Iterator
+
+from model.world import (
+    ANOTHER_RUN,
+    DONE,
+    GIVEN_UP,
+    NOTHING_SEEN,
+    OUR_USER,
+    PAUSED,
+    REFUSED,
+    RUNNING,
+    Claim,
+    Guard,
+    Job,
+    Move,
+    Post,
+    Process,
+    World,
+)
+
+
+def ends(world: World, me: Process, outcome: str) -> World:
+    return world.put(Process(me.name, me.run, step=None, query=me.query, job=me.job, outcome=outcome))
+
+
+def goes_on(world: World, me: Process, **remembered: object) -> World:
+    """Remembering more. Who waits for a bulk delete needs to remember nothing else."""
+    now = me._replace(**remembered)
+    return world.put(Process(now.name, now.run, waits, query=now.query, job=now.job) if now.step is waits else now)
+
+
+# An attempt of a run: flows/lead_cleanup.py, tasks/bulk_delete.py
+
+
+def reads_record(world: World, me: Process) -> Iterator[Move]:
+    """`read_record`, and the way that `continue_bulk_delete` takes from there."""
+    record = world.latest(me.run) if world.scenario.has(Guard.RECORD_FIRST) else None
+    if record is None or record.ended == REFUSED:
+        yield f"{me.name} begins, and has no record", goes_on(world, me, step=plans)
+        return
+    if not world.scenario.has(Guard.RECORDED_QUERY):
+        record = record._replace(query=world.labels)
+    me = me._replace(query=record.query, claim=record, job=record.job)
+    reads = f"{me.name} begins, and reads"
+    if record.cancelled and not me.by_person:
+        yield f"{reads} that the run is cancelled", ends(world, me, "cancelled")
+    elif record.permission:
+        yield f"{reads} that it may start again", goes_on(world, me, step=looks, job=None)
+    elif record.ended == GIVEN_UP:
+        yield f"{reads} that its claim is given up", ends(world, me, "unknown")
+    elif record.job:
+        yield f"{reads} of bulk delete {record.job}", goes_on(world, me, step=lets_go_on if me.by_person else waits)
+    else:
+        yield f"{reads} claim {record.nonce}", goes_on(world, me, step=finds)
+
+
+def plans(world: World, me: Process) -> Iterator[Move]:
+    """`make_plan`, which always finds leads here."""
+    yield f"{me.name} plans", goes_on(world, me, step=looks, query=world.labels)
+
+
+def own(world: World, run: int, query: int) -> Job | str | None:
+    """`own`: the run's bulk delete among those that Close's list shows, or what is wrong with it."""
+    ours = [job for job in world.jobs if job.shown and (job.run == run or not world.scenario.has(Guard.MARK))]
+    if not ours:
+        return None
+    if len(ours) > 1:
+        return "several bulk deletes with its mark"
+    if ours[0].author != OUR_USER and world.scenario.has(Guard.AUTHOR):
+        return "a bulk delete with its mark that somebody else started"
+    return ours[0] if ours[0].query == query else "a bulk delete with its mark and another query"
+
+
+def looks(world: World, me: Process) -> Iterator[Move]:
+    """`_start`, up to the claim: `own` or `check_idle`."""
+    skipped = not world.scenario.has(Guard.LOOK_BEFORE)
+    found = None if skipped else own(world, me.run, me.query)
+    shown = [] if skipped else [job for job in world.jobs if job.shown]
+    if isinstance(found, Job):
+        yield f"{me.name} looks, and finds bulk delete {found.id}", goes_on(world, me, step=numbers, job=found.id)
+    elif found:
+        yield f"{me.name} looks, and sees {found}", ends(world, me, "unknown")
+    elif any(job.status != DONE for job in shown):
+        yield f"{me.name} looks, and sees an unfinished bulk delete", ends(world, me, "refused")
+    else:
+        seen = frozenset(job.id for job in shown)
+        yield f"{me.name} looks, and sees nothing of its own", goes_on(world, me, step=numbers, seen=seen)
+
+
+def numbers(world: World, me: Process) -> Iterator[Move]:
+    """`next_claim`: after a claim that was refused, or given up with leave to start again, comes another number."""
+    record = world.latest(me.run)
+    again = record is not None and (record.ended == REFUSED or record.permission)
+    number = record.number + again if record else 1
+    mine = Claim(me.run, number, f"{me.name}{number}", me.query)
+    step = claims if world.scenario.has(Guard.CLAIM) else posts
+    yield f"{me.name} makes ready claim {mine.nonce}", goes_on(world, me, step=step, claim=mine)
+
+
+def claims(world: World, me: Process) -> Iterator[Move]:
+    """`claim`: write it unless there is one, and read what stands there; taken as one step."""
+    assert me.claim
+    standing = world.standing(me.run, me.claim.number)
+    said = f"{me.name} meets claim {standing.nonce}" if standing else f"{me.name} writes claim {me.claim.nonce}"
+    record = standing or me.claim
+    after = world if standing else world.write(record)
+    mine = record.nonce == me.claim.nonce or not world.scenario.has(Guard.NONCE)
+    if not mine and world.scenario.has(Guard.CLAIMED_PLAN):
+        me = me._replace(query=record.query)
+    if record.job:
+        yield said, goes_on(after, me, step=waits, job=record.job)
+    elif not mine:
+        yield said, goes_on(after, me, step=finds, claim=record, job=None, seen=NOTHING_SEEN)
+    elif me.job:
+        yield said, notes(after, me._replace(then=waits), record, job=me.job)
+    else:
+        yield said, goes_on(after, me, step=checks_claim, claim=record)
+
+
+def checks_claim(world: World, me: Process) -> Iterator[Move]:
+    """`_check_claim`, what it reads first: the claim."""
+    assert me.claim
+    standing = world.latest(me.run)
+    if standing is None or (standing.nonce != me.claim.nonce and world.scenario.has(Guard.NONCE)):
+        yield f"{me.name} sees that its claim stands no longer", is_refused(world, me, "unknown")
+    elif standing.cancelled and world.scenario.has(Guard.NOT_CANCELLED):
+        yield f"{me.name} reads in its claim that the run is cancelled", is_refused(world, me, "cancelled")
+    else:
+        yield f"{me.name} sees that its claim stands", goes_on(world, me, step=checks_state)
+
+
+def checks_state(world: World, me: Process) -> Iterator[Move]:
+    """`_check_claim`, what it reads next: the state of the run."""
+    if world.cancelled and me.run != ANOTHER_RUN and world.scenario.has(Guard.NOT_CANCELLED):
+        yield f"{me.name} sees that the run is cancelled", is_refused(world, me, "cancelled")
+    else:
+        yield f"{me.name} sees that the run isn't cancelled", goes_on(world, me, step=checks_others)
+
+
+def checks_others(world: World, me: Process) -> Iterator[Move]:
+    """`_in_the_way`: no other run may have a claim of which more may come, by the list that was read before."""
+    for other in world.ledger if world.scenario.has(Guard.OTHER_RUNS) else ():
+        if other.run == me.run or other.ended:
+            continue
+        if any(job.run == other.run for job in world.jobs if job.id in me.seen):
+            after = notes(world, me._replace(then=posts, seen=NOTHING_SEEN), other, ended=DONE)
+            yield f"{me.name} has seen that claim {other.nonce} of another run came to its end", after
+        else:
+            yield f"{me.name} sees claim {other.nonce} of another run", is_refused(world, me, "refused")
+        return
+    yield f"{me.name} sees no other run in its way", goes_on(world, me, step=posts, seen=NOTHING_SEEN)
+
+
+def posts(world: World, me: Process) -> Iterator[Move]:
+    """`_post`: a look at the clock, and off it goes. What comes of it is for `model.surroundings` to say."""
+    assert me.claim
+    timed = world.scenario.has(Guard.YOUNG_CLAIM) and world.scenario.has(Guard.CLAIM)
+    old = me.claim.nonce in world.old
+    aged = world.aged(me.claim.nonce)
+    if timed and aged and (old or not world.scenario.calm):
+        yield f"{me.name} sees that its claim is old", is_refused(aged, me, "refused")
+    if not (timed and old):
+        post = Post(me.run, me.query, me.claim.nonce, me.name)
+        yield f"{me.name} posts", goes_on(world, me, step=awaits_answer)._replace(posts=(*world.posts, post))
+
+
+def awaits_answer(world: World, me: Process) -> Iterator[Move]:
+    """`start_bulk_delete`, while there is no answer: nothing that *me* can do."""
+    yield from ()
+
+
+def hears(world: World, me: Process, job: int) -> World:
+    """The answer is the id of a bulk delete."""
+    assert me.claim
+    if not world.scenario.has(Guard.CLAIM):
+        return goes_on(world.write(me.claim._replace(job=job)), me, step=waits, job=job)
+    return notes(world, me._replace(job=job, then=waits), me.claim, job=job)
+
+
+def hears_nothing(world: World, me: Process) -> World:
+    """No answer, or one after which nobody knows whether anything was started."""
+    return goes_on(world, me, step=finds if world.scenario.has(Guard.ONE_POST) else posts)
+
+
+def is_refused(world: World, me: Process, outcome: str) -> World:
+    """It is certain that this claim has started nothing, and the record is to say so."""
+    assert me.claim
+    if world.scenario.has(Guard.KEPT_RECORD):
+        return notes(world, me._replace(outcome=outcome), me.claim, ended=REFUSED)
+    return goes_on(world, me, step=deletes_record, outcome=outcome)
+
+
+def deletes_record(world: World, me: Process) -> Iterator[Move]:
+    """What no run does: Prefect's client repeats a request whose answer is lost, and then deletes another's claim."""
+    assert me.claim
+    after = world.erase(me.run, me.claim.number)
+    yield f"{me.name} deletes its record", ends(after, me, me.outcome)
+    if me.then is None:
+        said = f"{me.name} deletes its record; the answer is lost, and it will ask again"
+        yield said, goes_on(after, me, then=deletes_record)
+
+
+def finds(world: World, me: Process) -> Iterator[Move]:
+    """`find`: look until there is something, or the settling time is over."""
+    assert me.claim
+    found = own(world, me.run, me.claim.query) if world.scenario.has(Guard.LOOK_AFTER) else None
+    aged = world.aged(me.claim.nonce)
+    if isinstance(found, Job):
+        then = me.then or (lets_go_on if me.by_person else waits)
+        after = notes(world, me._replace(job=found.id, then=then), me.claim, job=found.id)
+        yield f"{me.name} looks, and finds bulk delete {found.id}", after
+    elif found:
+        yield f"{me.name} looks, and sees {found}", ends(world, me, "unknown")
+    elif aged:
+        yield f"{me.name} has looked for the settling time, and found nothing", ends(aged, me, "unknown")
+
+
+def lets_go_on(world: World, me: Process) -> Iterator[Move]:
+    """`let_go_on`, for a person; then the run is no longer cancelled."""
+    assert me.claim
+    assert me.job
+    after = goes_on(world, me, step=waits)
+    if me.claim.cancelled:
+        after = notes(world, me._replace(then=waits), me.claim, cancelled=False)
+    if world.job(me.job).status == PAUSED:
+        yield f"{me.name} lets bulk delete {me.job} go on", after.change(me.job, status=RUNNING)
+    else:
+        yield f"{me.name} sees that bulk delete {me.job} isn't paused", after
+
+
+def waits(world: World, me: Process) -> Iterator[Move]:
+    """`wait_for_bulk_delete`, which notes the end in the run's latest record."""
+    assert me.job
+    status = world.job(me.job).status
+    if status == PAUSED:
+        yield f"{me.name} waits no longer for bulk delete {me.job}, which is paused", ends(world, me, "still running")
+    elif status == DONE:
+        record = world.latest(me.run)
+        me = me._replace(outcome="deleted")
+        after = notes(world, me, record, ended=DONE) if record else ends(world, me, "deleted")
+        yield f"{me.name} sees that bulk delete {me.job} is done", after
+
+
+# Adding to a record: tasks/ledger.py
+
+
+def notes(world: World, me: Process, record: Claim, **facts: object) -> World:
+    """On the way to `note` *facts* on *record*: it is read again, and written as it then stood, with the facts in it.
+
+    After that *me* does what it is to do `then`, or is over.
+    """
+    return goes_on(world, me, step=reads_to_note, noted=record, facts=tuple(facts.items()))
+
+
+def reads_to_note(world: World, me: Process) -> Iterator[Move]:
+    """`note`, the first half."""
+    assert me.noted
+    standing = world.standing(me.noted.run, me.noted.number)
+    if standing is None:
+        yield f"{me.name} finds claim {me.noted.nonce} gone", ends(world, me, "unknown")
+    else:
+        noted = standing._replace(**dict(me.facts))
+        yield f"{me.name} reads claim {standing.nonce}, to add to it", goes_on(world, me, step=writes, noted=noted)
+
+
+def writes(world: World, me: Process) -> Iterator[Move]:
+    """`note`, the second half."""
+    assert me.noted
+    if world.standing(me.noted.run, me.noted.number) is None:
+        yield f"{me.name} finds claim {me.noted.nonce} gone", ends(world, me, "unknown")
+        return
+    said = f"{me.name} notes {' and '.join(f'{name} = {value}' for name, value in me.facts)}"
+    after = world.write(me.noted)
+    if me.then is None:
+        yield said, ends(after, me, me.outcome)
+    else:
+        claim = me.noted if me.noted.run == me.run else me.claim
+        yield said, goes_on(after, me, step=me.then, claim=claim, noted=None, facts=(), then=None)
