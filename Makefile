@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
-FAST := tests/core tests/close tests/cli tests/deployments tests/test_house.py tests/test_documentation.py
+FAST := tests/core tests/close tests/cli tests/deployments tests/model tests/test_house.py tests/test_documentation.py
 
 .DEFAULT_GOAL := help
 
