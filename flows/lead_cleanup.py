@@ -56,11 +56,11 @@ def lead_cleanup(
     with Ending(this_run(cleanup)) as end:
         end.record = read_record(end.run)
         check_turn(end.run, end.record, limits)
-        if end.record is None:
+        if end.record is None or end.record.plans_anew:
             end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
             publish_plan(end.run, end.plan)
             decide(end.plan, limits, expect=expect, dry_run=dry_run)
-            end.bulk_delete_id = start_bulk_delete(end.run, end.plan)
+            end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record)
         else:
             end.plan = recall_plan(end.record)
             end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan)

@@ -18,6 +18,8 @@ from tasks.record import Record
 LOOK_SECONDS = 3.0
 CLAIM_SECONDS = 30.0
 """How long after its claim a run may still post. Whoever finds a claim looks for longer than that and a POST."""
+LAG_SECONDS = 30.0
+"""How long Close's list may take to show what it has accepted. It documents nothing; its search takes seconds."""
 RESUMABLE = timedelta(days=7)
 """Close refuses to resume a bulk delete that has been paused for longer."""
 
@@ -65,7 +67,7 @@ def find(close: CloseClient, claim: Record, warn: Callable[[str], object]) -> Bu
 
 def settling_seconds(close: CloseClient) -> float:
     """How long a bulk delete that was claimed may take to show."""
-    return CLAIM_SECONDS + close.start_takes_at_most + 2 * LOOK_SECONDS
+    return CLAIM_SECONDS + close.start_takes_at_most + LAG_SECONDS
 
 
 def has_mark(job: BulkDelete, as_of: datetime) -> bool:

@@ -21,18 +21,17 @@ from tasks.turn import turn
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def read_record(run: Run) -> Record | None:
     """What an earlier attempt of this run has claimed or started. Read before anything else."""
-    record = ledger.read(run.id)
-    return None if record and record.refused else record
+    return ledger.read(run.id)
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # a second POST would start a second bulk delete
-def start_bulk_delete(run: Run, plan: Plan) -> str:
+def start_bulk_delete(run: Run, plan: Plan, record: Record | None) -> str:
     """Start what *plan* says, at most once, and give the id of the bulk delete.
 
     Looks and counts a last time, reads the stop, claims, posts once and records the id. Whatever can't be told apart
-    from "it was started" ends as ``unknown``, and only a person starts again.
+    from "it was started" ends as ``unknown``, and only a person starts again. *record* is what was read first.
     """
-    return _start(run, plan)
+    return _start(run, plan, record)
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # for the same reason: a person may have let it start
@@ -45,8 +44,8 @@ def continue_bulk_delete(run: Run, record: Record, plan: Plan) -> str:
     by_person = run.tried_again_by_person()
     if record.cancelled_at and not by_person:
         raise Stop(Outcome.CANCELLED, f"This run is cancelled. `lead-cleanup resume {run.id}` lets it go on.")
-    if record.permission:
-        return _start(run, plan)
+    if record.leave:
+        return _start(run, plan, record)
     if record.ended == GIVEN_UP:
         raise Stop(Outcome.UNKNOWN, "The claim of this run was given up: run the cleanup anew.")
     with connect(plan.organization_id) as close:
@@ -64,7 +63,7 @@ def check_drift(matching: int, planned: int) -> None:
         raise Refused(f"{matching} leads match now, more than the {planned} planned: make a new plan.")
 
 
-def _start(run: Run, plan: Plan) -> str:
+def _start(run: Run, plan: Plan, after: Record | None) -> str:
     with connect(plan.organization_id, user_id=plan.user_id) as close, turn(plan.organization_id):
         jobs = close.bulk_deletes()
         found = own(jobs, plan)
@@ -73,17 +72,22 @@ def _start(run: Run, plan: Plan) -> str:
             check_drift(close.count(plan.s_query), plan.counts.planned)
             stopping.check()
         deadline = close.clock() + CLAIM_SECONDS
-        record = ledger.claim(mine := ledger.next_claim(run, plan))
-        if record.bulk_delete_id:
-            return record.bulk_delete_id
+        record = ledger.claim(mine := ledger.next_claim(run, plan, after))
         if record.nonce != mine.nonce:
-            return _adopted(close, record)
+            return _of_another_copy(close, record, plan)
         if found is None:
             found = _post(close, record, plan, jobs, deadline)
         ledger.note(record, bulk_delete_id=found.id)
         if found.s_query is not None and digest(plan.organization_id, found.s_query) != plan.digest:
             get_run_logger().warning("Close repeats another query than it was sent: look at bulk delete %s.", found.id)
         return found.id
+
+
+def _of_another_copy(close: CloseClient, record: Record, plan: Plan) -> str:
+    """What came of *record*, another copy's claim, if it is for the same *plan*: a report speaks of what was done."""
+    if record.digest != plan.digest or record.refused:
+        raise Stop(Outcome.UNKNOWN, "Another copy of this run has claimed meanwhile: try this run again.")
+    return record.bulk_delete_id or _adopted(close, record)
 
 
 def _set_aside(jobs: list[BulkDelete], plan: Plan) -> set[str]:

@@ -56,7 +56,7 @@ class Ending:
         """Refused means that nothing was deleted: not so once this run has started a bulk delete, or may have."""
         if self.bulk_delete_id:
             return Outcome.FAILED
-        return Outcome.UNKNOWN if self.record else outcome
+        return Outcome.UNKNOWN if self.record and not self.record.plans_anew else outcome
 
     def _result(self) -> tuple[Plan, BulkDelete, int]:
         if self.plan is None or self.finished is None or self.remaining is None:

@@ -36,12 +36,14 @@ def read(run_id: UUID) -> Record | None:
         return _latest(server, run_id)
 
 
-def next_claim(run: Run, plan: Plan) -> Record:
-    """What *run* would claim now: its first claim, unless that one was refused or a person lets it start again."""
-    standing = read(run.id)
-    again = standing is not None and (standing.refused or standing.permission is not None)
+def next_claim(run: Run, plan: Plan, after: Record | None) -> Record:
+    """What *run* claims for *plan*. *after* is the record that this attempt has read first, if there was one.
+
+    Of copies that have read the same, one writes it; and a copy that has read an older one comes too late.
+    """
     return Record(
-        claim=standing.claim + again if standing else 1,
+        claim=after.claim + 1 if after else 1,
+        by_leave=after.leave if after else None,
         run_id=run.id,
         cleanup=run.cleanup,
         organization_id=plan.organization_id,
@@ -66,12 +68,16 @@ def claim(record: Record) -> Record:
 
 
 def note(record: Record, **facts: object) -> Record:
-    """Add *facts* to what stands in the ledger under the name of *record*; gives what stands there then.
+    """Add *facts* to what stands in the ledger of *record*; gives what stands there then.
 
-    Read again first: another process may have noted something else meanwhile. Raises `PrefectAway`.
+    Read again first: another process may have noted something else meanwhile. Raises `PrefectAway`, and `Stop` where
+    another claim stands there now.
     """
     with prefect() as server:
-        noted = _standing(server, record).model_copy(update=facts)
+        standing = _standing(server, record)
+        if standing.nonce != record.nonce:
+            raise Stop(Outcome.UNKNOWN, f"The claim {record.name} no longer stands: somebody changed the ledger.")
+        noted = standing.model_copy(update=facts)
         server.update_variable(VariableUpdate(name=noted.name, value=_value(noted), tags=_tags(noted)))
         if noted.bulk_delete_id:
             server.update_flow_run_labels(noted.run_id, {"close.bulk_delete_id": noted.bulk_delete_id})

@@ -44,13 +44,13 @@ def look_around(match: Match, keep: Keep) -> Surroundings:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def count_leads(selection: Selection) -> Counts:
-    """Count what matches, what each rule protects, what is left, and all leads there are.
+def count_leads(selection: Selection, organization_id: str) -> Counts:
+    """Count what matches, what each rule protects, what is left, and all leads there are in the organisation.
 
     Counts up to three times until the numbers add up: leads change while we count. Raises `Refused` when Close rejects
     a rule.
     """
-    with connect() as close:
+    with connect(organization_id) as close:
         for _ in range(COUNTS - 1):
             if (counts := _count(close, selection)).add_up:
                 return counts
@@ -77,12 +77,12 @@ def _count(close: CloseClient, selection: Selection) -> Counts:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def oldest(selection: Selection, number: int) -> Query:
+def oldest(selection: Selection, number: int, organization_id: str) -> Query:
     """The planned leads, cut to at most the *number* oldest by a creation instant that is part of the query.
 
     Leads that share the last instant all wait for the next run. Raises `Refused` if that leaves none.
     """
-    with connect() as close:
+    with connect(organization_id) as close:
         rows = close.search(
             to_json(selection.planned()), fields=("id", "date_created"), sort=OLDEST_FIRST, limit=number + 1
         )
@@ -103,9 +103,9 @@ def _instant(row: dict[str, Any]) -> datetime:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def sample_leads(query: Query, number: int) -> tuple[SampleLead, ...]:
+def sample_leads(query: Query, number: int, organization_id: str) -> tuple[SampleLead, ...]:
     """The oldest *number* of the planned leads."""
-    with connect() as close:
+    with connect(organization_id) as close:
         rows = close.search(to_json(query), fields=SAMPLE_FIELDS, sort=OLDEST_FIRST, limit=number)
     return tuple(_sample(row) for row in rows)
 
@@ -121,9 +121,9 @@ def _sample(row: dict[str, Any]) -> SampleLead:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def read_leads(query: Query, match: Match, keep: Keep) -> None:
+def read_leads(query: Query, match: Match, keep: Keep, organization_id: str) -> None:
     """Read every planned lead and check it with our own eyes; see `tasks.reading`."""
-    with connect() as close:
+    with connect(organization_id) as close:
         reading.check_leads(list(walk(close, query, reading.FIELDS)), match, keep)
 
 
@@ -150,17 +150,18 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
     """Everything up to the decision: names to ids, criteria to a query, counts, batch, our own reading, a sample."""
     here = look_around(match, keep)
     selection = select(match, keep, here.names, run.as_of, time_zone)
-    counts = count_leads(selection)
+    at = here.organization.id
+    counts = count_leads(selection, at)
     query = selection.planned()
     if limits.batch and counts.planned > limits.batch:
-        query = oldest(selection, limits.batch)
-        counts = counts.cut_to(recount(query))
+        query = oldest(selection, limits.batch, at)
+        counts = counts.cut_to(recount(query, at))
         if counts.planned > limits.batch:
             raise Refused(f"The batch would be {counts.planned} leads, more than {limits.batch}: leads are changing.")
     if reading.needed(match, keep) and counts.planned <= limits.max_leads:
-        read_leads(query, match, keep)
+        read_leads(query, match, keep, at)
     return Plan(
-        organization_id=here.organization.id,
+        organization_id=at,
         organization=here.organization.name,
         seen_by=f"{here.user.email or here.user.id} ({here.role})",
         user_id=here.user.id,
@@ -168,7 +169,7 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
         as_of=run.as_of,
         s_query=to_json(query),
         counts=counts,
-        sample=sample_leads(query, sample) if sample and counts.planned else (),
+        sample=sample_leads(query, sample, at) if sample and counts.planned else (),
         notes=(*here.notes, *_lost(run.deployed(), keep, limits)),
     )
 
@@ -182,9 +183,9 @@ def _lost(deployed: Mapping[str, Any], keep: Keep, limits: Limits) -> list[str]:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def recount(query: Query) -> int:
+def recount(query: Query, organization_id: str) -> int:
     """How many leads *query* matches now."""
-    with connect() as close:
+    with connect(organization_id) as close:
         return close.count(to_json(query))
 
 

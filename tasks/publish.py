@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import Artifact
 from prefect.context import TaskRunContext
 
 from tasks.close.resources import BulkDelete
-from tasks.connect import PrefectAway, prefect
+from tasks.connect import prefect
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Plan, digest
 from tasks.record import Record
@@ -138,8 +138,8 @@ def _publish(run: Run, kind: str, data: object, *, description: str, key: str | 
 
 @contextmanager
 def harmless(what: str) -> Generator[None]:
-    """Publishing that must not change the outcome: log that *what* couldn't be published, and go on."""
+    """Writing that must not change the outcome: log that *what* couldn't be written, and go on."""
     try:
         yield
-    except PrefectAway as error:
-        get_run_logger().warning("%s could not be published: %s", what, error)
+    except Stop as error:
+        get_run_logger().warning("%s could not be written down: %s", what, error)

@@ -52,11 +52,25 @@ class Record(BaseModel):
     """Since when the run is cancelled. Only a person lets it go on."""
     permission: Act | None = None
     """A person's leave to start again after a claim that was given up. The next claim uses it up."""
+    by_leave: Act | None = None
+    """The permission by which this claim was made: it stands, if this claim is refused."""
 
     @property
     def refused(self) -> bool:
-        """Whether it is certain that nothing was started."""
+        """Whether it is certain that this claim has started nothing."""
         return self.ended == REFUSED
+
+    @property
+    def plans_anew(self) -> bool:
+        """Whether the run is as free as if it had never claimed anything."""
+        return self.refused and self.by_leave is None
+
+    @property
+    def leave(self) -> Act | None:
+        """A person's leave, not used up yet, to start once more what was planned then."""
+        if self.bulk_delete_id:
+            return None
+        return self.permission or (self.by_leave if self.refused else None)
 
     @property
     def name(self) -> str:

@@ -13,8 +13,9 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry
 
 from tasks import ledger, stopping
-from tasks.adoption import LOOK_SECONDS, own, settling_seconds
+from tasks.adoption import LOOK_SECONDS, own, progress_of, settling_seconds
 from tasks.bulk_delete import let_go_on
+from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.connect import connect, prefect
 from tasks.outcomes import Refused
 from tasks.record import GIVEN_UP, Act, Record
@@ -79,6 +80,32 @@ def permit(found: FlowRun, record: Record | None, by: str, say: Callable[[str], 
         raise Refused(f"Run {found.id} has started nothing: resume it without --start-again.")
     if record.bulk_delete_id:
         raise Refused(f"Run {found.id} has started {record.bulk_delete_id}: resume it without --start-again.")
+    if job := _last_look(record, say):
+        raise Refused(f"Close shows bulk delete {job.id} of this run: resume it without --start-again.")
+    return ledger.note(record, ended=GIVEN_UP, permission=Act(by=by))
+
+
+def give_up(found: FlowRun, by: str, say: Callable[[str], object]) -> Record:
+    """Note that nothing more comes of the run's claim, as *by* says, so that it stands in no other run's way.
+
+    Changes nothing in Close. Raises `Refused` if there is nothing to give up, or Close is at it.
+    """
+    record = ledger.read(found.id)
+    if record is None or record.ended:
+        raise Refused(f"Run {found.id} stands in nobody's way.")
+    if not _is_over(found):
+        raise Refused(f"Run {found.id} is {_state(found)}: cancel it first.")
+    job = _last_look(record, say)
+    if job and not job.finished and job.status != BulkStatus.PAUSED:
+        raise Refused(
+            f"Bulk delete {job.id} of this run is {job.status} at {progress_of(job)}: pause it in Close first."
+        )
+    facts = {"bulk_delete_id": job.id} if job else {}
+    return ledger.note(record, ended=GIVEN_UP, given_up=Act(by=by), **facts)
+
+
+def _last_look(record: Record, say: Callable[[str], object]) -> BulkDelete | None:
+    """The claim's bulk delete, if Close shows it; a young claim is looked for as long as it may take to show."""
     with connect(record.organization_id) as close:
         age = (datetime.now(UTC) - record.claimed_at).total_seconds()
         young = max(settling_seconds(close) - max(age, 0), 0)
@@ -87,24 +114,10 @@ def permit(found: FlowRun, record: Record | None, by: str, say: Callable[[str], 
         deadline = close.clock() + young
         while True:
             if job := own(close.bulk_deletes(), record):
-                raise Refused(f"Close shows bulk delete {job.id} of this run: resume it without --start-again.")
+                return job
             if close.clock() >= deadline:
-                break
+                return None
             close.sleep(LOOK_SECONDS)
-    return ledger.note(record, ended=GIVEN_UP, permission=Act(by=by))
-
-
-def give_up(found: FlowRun, by: str) -> Record:
-    """Note that nothing more comes of the run's claim, as *by* says, so that it stands in no other run's way.
-
-    Changes nothing in Close. Raises `Refused` if there is nothing to give up.
-    """
-    record = ledger.read(found.id)
-    if record is None or record.ended:
-        raise Refused(f"Run {found.id} stands in nobody's way.")
-    if not _is_over(found):
-        raise Refused(f"Run {found.id} is {_state(found)}: cancel it first.")
-    return ledger.note(record, ended=GIVEN_UP, given_up=Act(by=by))
 
 
 def _retry(found: FlowRun, by: str) -> None:

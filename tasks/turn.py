@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
@@ -30,7 +30,7 @@ PATIENCE_SECONDS = 240.0
 def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has claimed."""
     check_tries(run.tries_by_automation(), record)
-    if record is None:
+    if record is None or record.plans_anew:
         stopping.check()
         check_lateness(run.late, limits.max_late_hours)
 
@@ -39,7 +39,9 @@ def check_tries(tries: int, record: Record | None) -> None:
     """Raise `Stop` if an automation has tried again, *tries* times in a row, without getting anywhere."""
     if tries <= MOST_TRIES:
         return
-    outcome = Outcome.FAILED if record is None else Outcome.STILL_RUNNING if record.bulk_delete_id else Outcome.UNKNOWN
+    started = record is not None and record.bulk_delete_id
+    nothing = record is None or record.plans_anew
+    outcome = Outcome.STILL_RUNNING if started else Outcome.FAILED if nothing else Outcome.UNKNOWN
     raise Stop(
         outcome,
         f"This run has crashed and was tried again {MOST_TRIES} times in a row: see its log for why. Retry it when "
@@ -89,8 +91,10 @@ def turn(organization_id: str) -> Generator[None]:
     try:
         yield
     finally:
-        with suppress(*PREFECT_ERRORS):  # a turn that can't be given back runs out
+        try:
             held.close()
+        except PREFECT_ERRORS as error:
+            get_run_logger().warning("The turn can't be given back, and runs out in a minute: %r", error)
 
 
 def _prepare(name: str) -> None:

@@ -43,7 +43,8 @@ def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_min
         patience = timedelta(minutes=max_wait_minutes)
         finished = wait(close, bulk_delete_id, patience, progress.show, get_run_logger().warning)
     with harmless("The end of the bulk delete"):
-        if record := ledger.read(run.id):
+        record = ledger.read(run.id)
+        if record and record.bulk_delete_id == bulk_delete_id:
             ledger.note(record, ended=str(finished.job.status))
     return finished
 

@@ -34,6 +34,8 @@ class Front:
         self._troubles: list[Trouble] = []
         self._passed = 0
         self._shut_after: int | None = None
+        self._saying = b""
+        self._is_shut = False
         self._lock = Lock()
         self._open(0)
 
@@ -46,16 +48,15 @@ class Front:
         """Plan trouble; ``error`` answers 500 instead of passing the request on."""
         self._troubles.append(Trouble(request, spoil, times, after))
 
-    def shut_after(self, requests: int) -> None:
-        """Refuse every connection once so many more requests are answered."""
+    def shut_after(self, requests: int, saying: bytes = b"") -> None:
+        """Refuse every connection once so many more requests are answered, and one of them with these words."""
+        self._saying = saying
         self._shut_after = self._passed + requests
-        if not requests:
-            self._shut()
 
     def mend(self) -> None:
         """All is well again."""
         self._troubles.clear()
-        if self._shut_after is not None and self._passed >= self._shut_after:
+        if self._is_shut:
             self._open(self._port)
         self._shut_after = None
 
@@ -68,6 +69,7 @@ class Front:
         self._shut()
 
     def _open(self, port: int) -> None:
+        self._is_shut = False
         self._server = _Server(self._upstream, self._spoilt, self._answered, port)
         self._port = int(self._server.server_address[1])
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -87,14 +89,15 @@ class Front:
                 return trouble.spoil
         return None
 
-    def _answered(self) -> bool:
-        """Whether the answer that is about to go out is the last."""
+    def _answered(self, reply: bytes) -> bool:
+        """Whether *reply*, which is about to go out, is the last."""
         with self._lock:
             self._passed += 1
-            last = self._passed == self._shut_after
-        if last:
+            enough = self._shut_after is not None and self._passed >= self._shut_after
+            self._is_shut = enough and self._saying in reply
+        if self._is_shut:
             self._server.shut()
-        return last
+        return self._is_shut
 
 
 class _Server(ThreadingTCPServer):
@@ -105,7 +108,7 @@ class _Server(ThreadingTCPServer):
         self,
         upstream: tuple[str, int],
         spoilt: Callable[[bytes], Spoil | None],
-        answered: Callable[[], bool],
+        answered: Callable[[bytes], bool],
         port: int,
     ) -> None:
         connections: set[socket.socket] = set()
@@ -130,9 +133,9 @@ class _Server(ThreadingTCPServer):
                     return True
                 server.sendall(request)
                 reply = _message(replies)
-                if spoil == "drop_after":
+                if not reply or spoil == "drop_after":
                     return False
-                last = answered()
+                last = answered(reply)
                 self.wfile.write(reply)
                 return not last
 

@@ -79,6 +79,7 @@ class Door:
         fault = self._state.faults.next(method, path)
         reply = await self._reply(fault, scope, receive)
         await run_in_threadpool(self._note, method, path, reply.status if reply else None, at)
+        await asyncio.sleep(fault.late if fault else 0)
         if reply is None:
             cut: Callable[[], None] = scope["extensions"][CUT]
             cut()
@@ -93,7 +94,7 @@ class Door:
         if fault is None or kind in ("drop_after", "delay", "garbage", "truncate", "edit"):
             if fault and fault.before:
                 receive = await _received(receive)
-                await asyncio.sleep(fault.seconds)
+                await asyncio.sleep(fault.wait(1))
             reply = Reply()
             await self._app(scope, receive, reply.take)
         else:
@@ -101,12 +102,9 @@ class Door:
         if fault is None:
             return reply
         if kind in ("drop_before", "drop_after"):
-            await asyncio.sleep(fault.seconds if "seconds" in fault.model_fields_set else 0)
             return None
         if kind == "edit":
             reply.body = _edited(reply.body, fault)
-        if kind == "delay" and not fault.before:
-            await asyncio.sleep(fault.seconds)
         elif kind == "garbage":
             return Reply(fault.status or 200, [(b"content-type", b"text/html")], GARBAGE)
         elif kind == "truncate":
@@ -124,9 +122,9 @@ class Door:
 def _edited(body: bytes, fault: Fault) -> bytes:
     answer: Json = json.loads(body)
     rows = answer.get("data") if isinstance(answer, dict) else None
-    for each in rows if isinstance(rows, list) else [answer]:
+    for each in (answer, *(rows if isinstance(rows, list) else [])):
         if isinstance(each, dict):
-            each.update(fault.fields)
+            each.update({} if each is answer and isinstance(rows, list) else fault.fields)
             for name in fault.omit:
                 each.pop(name, None)
     return json.dumps(answer).encode()
@@ -150,8 +148,7 @@ def _json(body: object) -> tuple[list[tuple[bytes, bytes]], bytes]:
 
 
 def _rate_limited(fault: Fault, separator: str) -> Reply:
-    seconds = fault.seconds if "seconds" in fault.model_fields_set else 0.2
-    error = RateLimited(Standing(1, 0, seconds))
+    error = RateLimited(Standing(1, 0, fault.wait(0.2)))
     headers, body = _json(error.body)
     headers.append((b"ratelimit", error.standing.header(separator).encode()))
     headers.append((b"retry-after", str(error.retry_after).encode()))

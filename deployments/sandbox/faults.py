@@ -29,16 +29,27 @@ class Fault(BaseModel):
     status: int | None = Field(
         default=None, ge=100, le=599, description="The status of status (500) and garbage (200)."
     )
-    seconds: float = Field(
-        default=1,
+    seconds: float | None = Field(
+        default=None,
         ge=0,
-        description="How late a delayed answer is, what a rate limit asks to wait; if given, how long before a drop.",
+        description="How late a delayed answer is (1), what a rate limit asks to wait (0.2), how late a drop is (0).",
     )
     fields: dict[str, Any] = Field(
         default_factory=dict[str, Any], description="For edit: what to answer instead, in the object or in each row."
     )
     omit: list[str] = Field(default_factory=list[str], description="For edit: what to leave out of the answer.")
     before: bool = Field(default=False, description="For delay: the effect is late too, not only the answer.")
+
+    @property
+    def late(self) -> float:
+        """Seconds by which what goes back, or its loss, comes late."""
+        if self.fault in ("drop_before", "drop_after"):
+            return self.wait(0)
+        return self.wait(1) if self.fault == "delay" and not self.before else 0
+
+    def wait(self, unless_given: float) -> float:
+        """The seconds that were ordered."""
+        return unless_given if self.seconds is None else self.seconds
 
     def hits(self, method: str, path: str) -> bool:
         """Whether it is meant for this request."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from flows.commands.executing import execute
-from flows.commands.terminal import me, put
+from flows.commands.terminal import me, put, say
 
 if TYPE_CHECKING:
     from flows.commands.engine import Execution
@@ -40,7 +40,7 @@ def ledger(
         from tasks import ledger, resuming
 
         if give_up is not None:
-            put(f"Given up: {resuming.give_up(resuming.look_up(give_up), me()).line}.")
+            put(f"Given up: {resuming.give_up(resuming.look_up(give_up), me(), say).line}.")
         if prune:
             put(f"Deleted {len(ledger.prune(datetime.now(UTC)))} old records.")
         standing = ledger.unresolved()

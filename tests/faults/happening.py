@@ -27,6 +27,8 @@ class Stage:
     """How many like it come before, in the run that these tests make."""
     requests: int = 0
     """How many requests of any kind come before."""
+    saying: bytes = b""
+    """What the answer to the last of them says, where their number varies."""
     task: int = 0
     """Which task of the run, of those that talk to Close, makes it."""
 
@@ -39,7 +41,7 @@ STAGES = [
     Stage("last count", "POST", SEARCH, after=4, requests=9, task=4),
     Stage("POST", "POST", BULK_DELETES, requests=10, task=4),
     Stage("poll", "GET", f"{BULK_DELETES}bulkdelete_", requests=11, task=5),
-    Stage("recount", "POST", SEARCH, after=5, requests=12, task=6),
+    Stage("recount", "POST", SEARCH, after=5, requests=12, saying=b'"done"', task=6),
 ]
 
 
@@ -119,7 +121,7 @@ def _ordered(stage: Stage, order: dict[str, Any]) -> Callable[[World], None]:
 
 def _refused(stage: Stage) -> Callable[[World], None]:
     def bring_about(world: World) -> None:
-        world.close_front.shut_after(stage.requests)
+        world.close_front.shut_after(stage.requests, stage.saying)
 
     return bring_about
 

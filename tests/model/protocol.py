@@ -45,8 +45,8 @@ def goes_on(world: World, me: Process, **remembered: object) -> World:
 def reads_record(world: World, me: Process) -> Iterator[Move]:
     """`read_record`, and the way that `continue_bulk_delete` takes from there."""
     record = world.latest(me.run) if world.scenario.has(Guard.RECORD_FIRST) else None
-    if record is None or record.ended == REFUSED:
-        yield f"{me.name} begins, and has no record", goes_on(world, me, step=plans)
+    if record is None or record.plans_anew:
+        yield f"{me.name} begins, and has no record", goes_on(world, me, step=plans, claim=record)
         return
     if not world.scenario.has(Guard.RECORDED_QUERY):
         record = record._replace(query=world.labels)
@@ -54,7 +54,7 @@ def reads_record(world: World, me: Process) -> Iterator[Move]:
     reads = f"{me.name} begins, and reads"
     if record.cancelled and not me.by_person:
         yield f"{reads} that the run is cancelled", ends(world, me, "cancelled")
-    elif record.permission:
+    elif record.leave:
         yield f"{reads} that it may start again", goes_on(world, me, step=looks, job=None)
     elif record.ended == GIVEN_UP:
         yield f"{reads} that its claim is given up", ends(world, me, "unknown")
@@ -98,11 +98,10 @@ def looks(world: World, me: Process) -> Iterator[Move]:
 
 
 def numbers(world: World, me: Process) -> Iterator[Move]:
-    """`next_claim`: after a claim that was refused, or given up with leave to start again, comes another number."""
-    record = world.latest(me.run)
-    again = record is not None and (record.ended == REFUSED or record.permission)
-    number = record.number + again if record else 1
-    mine = Claim(me.run, number, f"{me.name}{number}", me.query)
+    """`next_claim`: the number after that of the record that was read first."""
+    after = me.claim
+    number = after.number + 1 if after else 1
+    mine = Claim(me.run, number, f"{me.name}{number}", me.query, by_leave=bool(after and after.leave))
     step = claims if world.scenario.has(Guard.CLAIM) else posts
     yield f"{me.name} makes ready claim {mine.nonce}", goes_on(world, me, step=step, claim=mine)
 
@@ -115,9 +114,10 @@ def claims(world: World, me: Process) -> Iterator[Move]:
     record = standing or me.claim
     after = world if standing else world.write(record)
     mine = record.nonce == me.claim.nonce or not world.scenario.has(Guard.NONCE)
-    if not mine and world.scenario.has(Guard.CLAIMED_PLAN):
-        me = me._replace(query=record.query)
-    if record.job:
+    same = record.query == me.query or not world.scenario.has(Guard.CLAIMED_PLAN)
+    if not mine and (record.ended == REFUSED or not same):
+        yield said, ends(after, me, "unknown")
+    elif record.job:
         yield said, goes_on(after, me, step=waits, job=record.job)
     elif not mine:
         yield said, goes_on(after, me, step=finds, claim=record, job=None, seen=NOTHING_SEEN)
@@ -247,7 +247,8 @@ def waits(world: World, me: Process) -> Iterator[Move]:
     elif status == DONE:
         record = world.latest(me.run)
         me = me._replace(outcome="deleted")
-        after = notes(world, me, record, ended=DONE) if record else ends(world, me, "deleted")
+        mine = record is not None and record.job == me.job
+        after = notes(world, me, record, ended=DONE) if record and mine else ends(world, me, "deleted")
         yield f"{me.name} sees that bulk delete {me.job} is done", after
 
 
@@ -266,8 +267,8 @@ def reads_to_note(world: World, me: Process) -> Iterator[Move]:
     """`note`, the first half."""
     assert me.noted
     standing = world.standing(me.noted.run, me.noted.number)
-    if standing is None:
-        yield f"{me.name} finds claim {me.noted.nonce} gone", ends(world, me, "unknown")
+    if standing is None or (standing.nonce != me.noted.nonce and world.scenario.has(Guard.NONCE)):
+        yield f"{me.name} finds claim {me.noted.nonce} gone", ends(world, me, me.outcome or "unknown")
     else:
         noted = standing._replace(**dict(me.facts))
         yield f"{me.name} reads claim {standing.nonce}, to add to it", goes_on(world, me, step=writes, noted=noted)
@@ -277,7 +278,7 @@ def writes(world: World, me: Process) -> Iterator[Move]:
     """`note`, the second half."""
     assert me.noted
     if world.standing(me.noted.run, me.noted.number) is None:
-        yield f"{me.name} finds claim {me.noted.nonce} gone", ends(world, me, "unknown")
+        yield f"{me.name} finds claim {me.noted.nonce} gone", ends(world, me, me.outcome or "unknown")
         return
     said = f"{me.name} notes {' and '.join(f'{name} = {value}' for name, value in me.facts)}"
     after = world.write(me.noted)

@@ -130,7 +130,7 @@ def looks_a_last_time(world: World, me: Process) -> Iterator[Move]:
     """`permit`: until the claim is old, and then it is permitted."""
     assert me.claim
     aged = world.aged(me.claim.nonce) if world.scenario.has(Guard.PATIENCE) else world
-    if world.scenario.has(Guard.LAST_LOOK) and own(world, me.run, me.claim.query):
+    if own(world, me.run, me.claim.query):
         yield f"{me.name} is shown what Close has of the run", ends(world, me, "told to resume")
     elif aged:
         after = notes(aged, me._replace(outcome="permitted"), me.claim, ended=GIVEN_UP, permission=True)
@@ -138,7 +138,7 @@ def looks_a_last_time(world: World, me: Process) -> Iterator[Move]:
 
 
 def gives_up(world: World, me: Process) -> Iterator[Move]:
-    """`give_up`: the person says that nothing more comes of it, and is believed."""
+    """`give_up`: the person says that nothing more comes of it, after a last look like that of `permit`."""
     record = world.latest(me.run)
     if record is None or record.ended:
         yield f"{me.name} is told that the run stands in nobody's way", ends(world, me, "told")

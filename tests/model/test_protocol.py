@@ -46,7 +46,7 @@ from model.exploration import (
     one_run_at_a_time,
     the_report_shows_what_was_done,
 )
-from model.world import NOT_YET, Event, Guard, Scenario, World
+from model.world import Event, Guard, Scenario, World
 
 HERE = Path(__file__).parent
 TASKS = HERE.parents[1] / "tasks"
@@ -56,6 +56,7 @@ SAFE: tuple[Promise, ...] = (
     one_more_for_each_permission,
     one_run_at_a_time,
     deleted_is_true,
+    the_report_shows_what_was_done,
     cancelled_starts_nothing,
 )
 
@@ -82,8 +83,8 @@ def test_a_run_keeps_every_promise_and_can_be_brought_to_its_end(scenario: Scena
 
 @pytest.mark.parametrize(
     "scenario",
-    [TWO_RUNS, TWO_RUNS_ONE_TWICE, COPIED_BY_HAND],
-    ids=["another run", "another run and two copies", "another user's copy"],
+    [TWO_RUNS, TWO_RUNS_ONE_TWICE, GIVEN_UP, COPIED_BY_HAND],
+    ids=["another run", "another run and two copies", "a claim that is given up", "another user's copy"],
 )
 def test_what_others_do_breaks_no_promise(scenario: Scenario):
     """It may keep the run from its end: `refused` while another one deletes, `unknown` beside a copy of its query."""
@@ -118,7 +119,7 @@ NEEDS = {
         TWO_COPIES,
         ("A writes claim A1", "A posts", "B meets claim A1", "B sees that its claim stands", "B posts"),
     ),
-    Guard.RECORD_FIRST: Need(can_be_brought_to_its_end, RENAMED, ("A plans", "A posts", "the labels are renamed")),
+    Guard.RECORD_FIRST: Need(can_be_brought_to_its_end, RENAMED, ("A plans", "A writes claim A1")),
     Guard.RECORDED_QUERY: Need(can_be_brought_to_its_end, RENAMED, ("A plans", "A posts", "the labels are renamed")),
     Guard.LOOK_BEFORE: Need(
         one_bulk_delete_a_run,
@@ -167,16 +168,6 @@ NEEDS = {
     Guard.PATIENCE: Need(
         one_bulk_delete_a_run, STARTED_AGAIN, ("A posts", "the person lets the run start again", "B posts")
     ),
-    Guard.LAST_LOOK: Need(
-        one_bulk_delete_a_run,
-        STARTED_AGAIN,
-        (
-            "B looks, and sees nothing of its own",
-            "Close's list shows bulk delete 1",
-            "the person lets the run start again",
-            "B posts",
-        ),
-    ),
     Guard.CLAIMED_PLAN: Need(
         the_report_shows_what_was_done,
         RENAMED,
@@ -199,17 +190,10 @@ def test_without_a_guard_a_promise_is_broken(guard: Guard):
     """By the shortest way there is; where the run can't be brought to its end, everybody dies after the last line."""
     promise, scenario, gist = NEEDS[guard]
 
-    trace = explore(World(replace(scenario, without=NOT_YET | {guard})), promise).trace
+    trace = explore(World(replace(scenario, without=frozenset({guard}))), promise).trace
 
     tell(f"Unless {guard}:", *trace, "And the promise was:", promise.__doc__)
     assert in_order(gist, trace)
-
-
-@pytest.mark.parametrize("guard", sorted(NOT_YET), ids=lambda guard: guard.name)
-def test_with_a_guard_that_the_code_does_not_have_yet_a_promise_is_kept(guard: Guard):
-    promise, scenario, _ = NEEDS[guard]
-
-    assert explore(World(replace(scenario, without=NOT_YET - {guard})), promise).trace == []
 
 
 # What no client can know
@@ -236,9 +220,7 @@ def test_even_then_a_person_who_permits_one_more_gets_one_more():
 @pytest.mark.parametrize("event", [Event.LATE_POST, Event.LONG_LAG], ids=lambda event: event.name)
 def test_a_claim_that_is_given_up_may_come_to_something_late(event: Event):
     """However carefully it is given up."""
-    careful = replace(GIVEN_UP, events=GIVEN_UP.events | {event}, without=NOT_YET - {Guard.CARE})
-
-    trace = explore(World(careful), one_run_at_a_time).trace
+    trace = explore(World(replace(GIVEN_UP, events=GIVEN_UP.events | {event})), one_run_at_a_time).trace
 
     tell(*trace)
     assert in_order(("A posts", "the person says that nothing more comes of claim A1", "X posts"), trace)

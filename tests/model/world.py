@@ -37,13 +37,8 @@ class Guard(StrEnum):
     OTHER_RUNS = "a run reads after its claim what other runs have claimed"
     KEPT_RECORD = "an attempt that fails leaves its record where it is"
     PATIENCE = "a person lets a run start again only when its claim is old"
-    LAST_LOOK = "a person lets a run start again only after a last look in Close"
-    CLAIMED_PLAN = "a copy that finds another's claim goes on with the plan that was claimed"
+    CLAIMED_PLAN = "a copy that meets another's claim goes on with it only if both planned the same"
     CARE = "a person gives up a claim only when it is old, and Close shows nothing of it under way"
-
-
-NOT_YET = frozenset({Guard.CLAIMED_PLAN, Guard.CARE})
-"""What the code doesn't do yet. A scenario is without them unless it says otherwise."""
 
 
 class Event(StrEnum):
@@ -72,7 +67,7 @@ class Scenario:
     rival: str = ""
     """The copies of another run."""
     events: frozenset[Event] = frozenset()
-    without: frozenset[Guard] = NOT_YET
+    without: frozenset[Guard] = frozenset()
     calm: bool = False
     """Whether nothing goes wrong any more."""
 
@@ -93,7 +88,16 @@ class Claim(NamedTuple):
     job: int | None = None
     ended: str = ""
     permission: bool = False
+    by_leave: bool = False
     cancelled: bool = False
+
+    @property
+    def plans_anew(self) -> bool:
+        return self.ended == REFUSED and not self.by_leave
+
+    @property
+    def leave(self) -> bool:
+        return not self.job and (self.permission or (self.by_leave and self.ended == REFUSED))
 
 
 class Post(NamedTuple):
@@ -131,6 +135,7 @@ class Process(NamedTuple):
     query: int = 0
     """What it has planned, or its record says; in the end, what its report shows."""
     claim: Claim | None = None
+    """The record that it has read first; then its own claim, or the one that it has met."""
     job: int | None = None
     seen: frozenset[int] = NOTHING_SEEN
     """The bulk deletes that were done when it looked."""
