@@ -202,6 +202,17 @@ def test_it_asks_soon_when_the_end_is_near_and_rarely_when_it_is_far(
     assert pace.next(seen, 1000 + elapsed) == pytest.approx(seconds)
 
 
+def test_where_nothing_moves_it_asks_ever_more_rarely():
+    """All is deleted, and yet it isn't done: stalled, or of a status that nobody knows."""
+    pace = Pace(started=1000)
+    pace.next(job(total=100), 1000)
+    pace.next(job(processed=100, total=100), 1010)
+
+    asked = [pace.next(job("archived", processed=100, total=100), 1010 + elapsed) for elapsed in (1, 10, 40, 4000)]
+
+    assert asked == [0.5, 5, 20, 30]
+
+
 def test_the_pace_is_what_is_seen_and_not_what_was_deleted_before(server: ScriptedClose):
     """An attempt that goes on with a bulk delete has not seen its first half go."""
     pace = Pace(started=1000)
