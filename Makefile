@@ -16,13 +16,19 @@ demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with not
 	@$(BIN)/lead-cleanup demo
 
 test: $(INSTALLED)  ## run all tests: a Prefect server, workers and the sandbox, for real
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "not exhaustive"
+
+test-all: $(INSTALLED)  ## run what make test leaves out as well; about an hour
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md anew, by living through every row
+	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/deployments/test_faults.py
 
 check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that start nothing but themselves
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
-	$(BIN)/pytest --numprocesses 2 -m "not server" $(FAST)
+	$(BIN)/pytest --numprocesses 2 -m "not server and not exhaustive" $(FAST)
 
 fix: $(INSTALLED)  ## format, and mend what the linter can mend
 	$(BIN)/ruff check --fix
@@ -53,4 +59,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-.PHONY: help install demo test check fix server deploy worker lock clean
+.PHONY: help install demo test test-all matrix check fix server deploy worker lock clean

@@ -121,8 +121,7 @@ def _cancelled(run: Run, record: Record, warn: Callable[[str], object]) -> Repor
             ledger.note(record, ended=str(job.status))
         message = _what_became(run, job, stands)
     except (CloseError, Stop) as error:
-        about = f"bulk delete {bulk_delete_id}" if bulk_delete_id else "what it may have started"
-        message = f"Cancelled, but Close could not be asked to pause {about}: {error}"
+        message = _could_not(record, bulk_delete_id, error)
     return Report(
         outcome=Outcome.CANCELLED,
         message=message,
@@ -131,6 +130,14 @@ def _cancelled(run: Run, record: Record, warn: Callable[[str], object]) -> Repor
         processed=job.processed if job else None,
         flow_run_id=str(run.id),
     )
+
+
+def _could_not(record: Record, bulk_delete_id: str | None, error: Exception) -> str:
+    standing = ledger.read(record.run_id)
+    if standing and standing.refused:  # another copy of the run has seen in time that it is cancelled
+        return NOTHING_STARTED
+    about = f"bulk delete {bulk_delete_id}" if bulk_delete_id else "what it may have started"
+    return f"Cancelled, but Close could not be asked to pause {about}: {error}"
 
 
 NOTHING_STARTED = "Cancelled before anything was started: nothing was deleted."

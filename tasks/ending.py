@@ -88,6 +88,8 @@ class Ending:
 
 def report_of(state: State[Any]) -> Report | None:
     """The report of a finished run, or None if the run ended without one: crashed, or cancelled."""
+    if not state.is_final():
+        return None
     result: object = state.result(raise_on_failure=False)
     if isinstance(result, Unsuccessful):
         return result.report

@@ -1,19 +1,52 @@
-"""A run that is tried again in this process, as Prefect does it: the same run, with the parameters it had."""
+"""What happens to a run after its first attempt, in this process: what Prefect, automations and people do with it."""
 
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 from prefect.flow_engine import run_flow
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingRetry, Cancelling
 
 from flows.lead_cleanup import lead_cleanup
+from tasks import ledger
+from tasks.cancelling import cancel
 from tasks.ending import report_of
 from tasks.report import Report
+from tasks.resuming import permit
+from tasks.run import cleanup_of, run_of
 
 
-def tried_again(run_id: str, message: str | None = None) -> Report | None:
+def created(parameters: dict[str, Any]) -> FlowRun:
+    """A run that nobody has tried yet."""
+    with get_client(sync_client=True) as prefect:
+        return prefect.create_flow_run(lead_cleanup, parameters=parameters)
+
+
+def attempt(run: FlowRun) -> Report | None:
+    """One attempt of the run; None if it ends without a report."""
+    return report_of(run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state"))  # pyright: ignore[reportArgumentType]
+
+
+def tried_again(run_id: UUID | str, message: str | None = None) -> Report:
     """The report of one more attempt, which somebody or, if *message* says so, something has asked for."""
     with get_client(sync_client=True) as prefect:
-        prefect.set_flow_run_state(UUID(run_id), AwaitingRetry(message=message), force=True)
-        run = prefect.read_flow_run(UUID(run_id))
-    return report_of(run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state"))  # pyright: ignore[reportArgumentType]
+        prefect.set_flow_run_state(UUID(str(run_id)), AwaitingRetry(message=message), force=True)
+        report = attempt(prefect.read_flow_run(UUID(str(run_id))))
+    assert report
+    return report
+
+
+def start_again(run_id: UUID | str) -> Report:
+    """What ``lead-cleanup resume RUN --start-again`` does, and the report of what comes of it."""
+    with get_client(sync_client=True) as prefect:
+        permit(prefect.read_flow_run(UUID(str(run_id))), ledger.read(UUID(str(run_id))), "a test", lambda _: None)
+    return tried_again(run_id)
+
+
+def cancelled(run_id: UUID | str) -> Report:
+    """What cancelling in Prefect comes to, once the flow's process is gone."""
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(UUID(str(run_id)), Cancelling(), force=True)
+        run = prefect.read_flow_run(UUID(str(run_id)))
+    return cancel(run_of(run, cleanup_of(run)), lambda _: None)
