@@ -1,6 +1,7 @@
 """Tasks that start a bulk delete at most once, and go on with one that was started."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
@@ -65,22 +66,40 @@ def check_drift(matching: int, planned: int) -> None:
 
 def _start(run: Run, plan: Plan, after: Record | None) -> str:
     with connect(plan.organization_id, user_id=plan.user_id) as close, turn(plan.organization_id):
-        jobs = close.bulk_deletes()
-        found = own(jobs, plan)
-        if found is None:
-            check_idle(jobs, _set_aside(jobs, plan))
-            check_drift(close.count(plan.s_query), plan.counts.planned)
+        sight = _look(close, plan)
+        if sight.own is None:
             stopping.check()
         deadline = close.clock() + CLAIM_SECONDS
         record = ledger.claim(mine := ledger.next_claim(run, plan, after))
         if record.nonce != mine.nonce:
             return _of_another_copy(close, record, plan)
-        if found is None:
-            found = _post(close, record, plan, jobs, deadline)
+        found = sight.own or _post(close, record, plan, sight, deadline)
         ledger.note(record, bulk_delete_id=found.id)
         if found.s_query is not None and digest(plan.organization_id, found.s_query) != plan.digest:
             get_run_logger().warning("Close repeats another query than it was sent: look at bulk delete %s.", found.id)
         return found.id
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What there was at Close right before a claim."""
+
+    jobs: list[BulkDelete]
+    own: BulkDelete | None
+    """The run's own bulk delete, if it was there already."""
+    matching: int
+    """Leads that still matched."""
+
+
+def _look(close: CloseClient, plan: Plan) -> Sight:
+    """Look a last time. Raises `Refused` if that shows a reason not to start."""
+    jobs = close.bulk_deletes()
+    if mine := own(jobs, plan):
+        return Sight(jobs, mine, 0)
+    check_idle(jobs, _set_aside(jobs, plan))
+    matching = close.count(plan.s_query)
+    check_drift(matching, plan.counts.planned)
+    return Sight(jobs, None, matching)
 
 
 def _of_another_copy(close: CloseClient, record: Record, plan: Plan) -> str:
@@ -97,9 +116,11 @@ def _set_aside(jobs: list[BulkDelete], plan: Plan) -> set[str]:
     return {record.bulk_delete_id or "" for record in ledger.given_up(plan.organization_id)}
 
 
-def _post(close: CloseClient, record: Record, plan: Plan, jobs: list[BulkDelete], deadline: float) -> BulkDelete:
+def _post(close: CloseClient, record: Record, plan: Plan, sight: Sight, deadline: float) -> BulkDelete:
     try:
-        _check_claim(record, jobs)
+        _check_claim(record, sight.jobs)
+        if not sight.matching:
+            raise Stop(Outcome.NOTHING_TO_DO, "None of the planned leads matches any more.")
         if close.clock() > deadline:
             raise Refused(f"The claim was written {CLAIM_SECONDS:.0f} s ago and counts no more: try this run again.")
     except Stop:

@@ -46,7 +46,7 @@ class Ending:
                 outcome, message = outcome_of(error), str(error)
             case _:
                 return False
-        if outcome in {Outcome.REFUSED, Outcome.FAILED}:
+        if outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
             outcome = self._given_what_was_started(outcome)
         self._report = Report(outcome=outcome, message=message, **self._evidence())
         publish_report(self.run, self._report, self.plan.organization if self.plan else "")

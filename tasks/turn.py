@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
 from tasks import stopping
 from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
@@ -102,7 +102,7 @@ def _prepare(name: str) -> None:
         try:
             found = server.read_global_concurrency_limit_by_name(name)
         except ObjectNotFound:
-            with suppress(ObjectAlreadyExists):
+            with suppress(ObjectAlreadyExists, PrefectHTTPStatusError):  # 500, where two create it at once
                 server.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
             found = server.read_global_concurrency_limit_by_name(name)
     if not found.active or found.limit != 1:

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import insert
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +19,6 @@ from deployments.sandbox.answering import PREFIX
 from deployments.sandbox.faults import Fault
 from deployments.sandbox.limits import RateLimited, Standing
 from deployments.sandbox.state import State
-from deployments.sandbox.wire import Json
 
 CUT = "sandbox.cut"
 GARBAGE = b"<!doctype html><html><body><h1>Something is between you and Close</h1></body></html>"
@@ -120,13 +120,14 @@ class Door:
 
 
 def _edited(body: bytes, fault: Fault) -> bytes:
-    answer: Json = json.loads(body)
-    rows = answer.get("data") if isinstance(answer, dict) else None
-    for each in (answer, *(rows if isinstance(rows, list) else [])):
-        if isinstance(each, dict):
-            each.update({} if each is answer and isinstance(rows, list) else fault.fields)
-            for name in fault.omit:
-                each.pop(name, None)
+    answer: dict[str, Any] = json.loads(body)
+    rows: list[dict[str, Any]] | None = answer.get("data")
+    for name, value in fault.fields.items():
+        for each in [answer] if rows is None or name in answer else rows:
+            each[name] = value
+    for each in (answer, *(rows or [])):
+        for name in fault.omit:
+            each.pop(name, None)
     return json.dumps(answer).encode()
 
 

@@ -35,7 +35,8 @@ class Fault(BaseModel):
         description="How late a delayed answer is (1), what a rate limit asks to wait (0.2), how late a drop is (0).",
     )
     fields: dict[str, Any] = Field(
-        default_factory=dict[str, Any], description="For edit: what to answer instead, in the object or in each row."
+        default_factory=dict[str, Any],
+        description="For edit: what to answer instead; what the answer itself doesn't have, in each row of its list.",
     )
     omit: list[str] = Field(default_factory=list[str], description="For edit: what to leave out of the answer.")
     before: bool = Field(default=False, description="For delay: the effect is late too, not only the answer.")

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from attempts import tried_again
+from attempts import attempt, created, tried_again
 from close_account import CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
@@ -95,8 +95,25 @@ def test_of_two_runs_at_once_at_most_one_starts(sandbox: CloseAccount, run_clean
         each.join()
 
     assert len(sandbox.posts(BULK_DELETE)) <= 1
-    assert {each.outcome for each in ended} <= {"deleted", "refused"}
+    assert {each.outcome for each in ended} <= {"deleted", "refused", "nothing_to_do"}
     assert [str(each.outcome) for each in ended].count("deleted") == len(sandbox.posts(BULK_DELETE))
+
+
+def test_of_four_copies_of_a_run_one_starts_and_all_see_the_end(sandbox: CloseAccount, empty_ledger: None) -> None:
+    """Prefect may take a living run for dead and have it tried again beside itself. Close's list shows nothing yet."""
+    sandbox.fault("GET", BULK_DELETE, "edit", fields={"data": []}, times=10_000)
+    sandbox.add(*(lead(f"{n}", "Junk") for n in range(10)), *(lead(f"{n}") for n in range(2)))
+    run = created({**JUNK, "limits": {"max_share": 1.0}})
+    reports: list[Report | None] = []
+
+    copies = [threading.Thread(target=lambda: reports.append(attempt(run))) for _ in range(4)]
+    for each in copies:
+        each.start()
+    for each in copies:
+        each.join()
+
+    assert [each and each.outcome for each in reports] == ["deleted"] * 4
+    assert len(sandbox.posts(BULK_DELETE)) == 1
 
 
 def test_what_lost_its_protection_since_the_plan_stops_the_run(
@@ -109,16 +126,35 @@ def test_what_lost_its_protection_since_the_plan_stops_the_run(
     [opportunity] = sandbox.leads()[protected]["opportunities"]
     lost = next(each["id"] for each in sandbox.get("/status/opportunity/")["data"] if each["type"] == "lost")
 
-    def lose_it(*args: Any, key: str = "", **kwargs: Any) -> None:
-        if key.endswith("-plan"):
-            sandbox.put(f"/opportunity/{opportunity['id']}/", status_id=lost)
-
-    monkeypatch.setattr("tasks.publish._publish", lose_it)
+    once_planned(monkeypatch, lambda: sandbox.put(f"/opportunity/{opportunity['id']}/", status_id=lost))
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "refused"
     assert "2 leads match now, more than the 1 planned" in report.message
     assert len(sandbox.leads()) == 3
+
+
+def test_for_leads_that_are_all_gone_since_the_plan_nothing_is_started(
+    sandbox: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    junk, _ = sandbox.add(lead("A", "Junk"), lead("B"))
+
+    once_planned(monkeypatch, lambda: sandbox.put(f"/lead/{junk}/", description="call her"))
+    report = run_cleanup(**JUNK).report
+
+    assert (report.outcome, report.message) == ("nothing_to_do", "None of the planned leads matches any more.")
+    assert sandbox.posts(BULK_DELETE) == []
+    assert ledger.unresolved() == []
+
+
+def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Somebody does something in Close between the plan and the start."""
+
+    def meanwhile(*args: Any, key: str = "", **kwargs: Any) -> None:
+        if key.endswith("-plan"):
+            act()
+
+    monkeypatch.setattr("tasks.publish._publish", meanwhile)
 
 
 def run_cleanup_keeping_the_ledger() -> Report:
