@@ -1,5 +1,7 @@
 """What happens to a run after its first attempt, in this process: what Prefect, automations and people do with it."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -50,3 +52,11 @@ def cancelled(run_id: UUID | str) -> Report:
         prefect.set_flow_run_state(UUID(str(run_id)), Cancelling(), force=True)
         run = prefect.read_flow_run(UUID(str(run_id)))
     return cancel(run_of(run, cleanup_of(run)), lambda _: None)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """Look again and again until it is so."""
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

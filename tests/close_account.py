@@ -62,6 +62,10 @@ class CloseAccount:
         """The journal, oldest first."""
         return cast("list[dict[str, Any]]", self._control("GET", "requests"))
 
+    def forget_requests(self) -> None:
+        """Empty the journal."""
+        self._control("DELETE", "requests")
+
     def writes(self) -> list[str]:
         """Every request that may change something: all but reads and searches."""
         return [

@@ -3,11 +3,10 @@
 import random
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from attempts import attempt, cancelled, created, start_again, tried_again
+from attempts import attempt, cancelled, created, start_again, tried_again, wait_until
 from close_account import CloseAccount, lead
 
 from tasks import ledger
@@ -124,10 +123,3 @@ def test_a_claim_of_which_nothing_is_known_is_looked_for_and_then_said_to_be_unk
 
     assert "Cancelled, but Close could not be asked to pause what it may have started" in report.message
     assert (by_automation.outcome, by_person.outcome, started.outcome) == ("cancelled", "unknown", "deleted")
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

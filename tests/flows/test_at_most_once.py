@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from attempts import attempt, created, tried_again
+from attempts import attempt, created, tried_again, wait_until
 from close_account import CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
@@ -145,6 +145,32 @@ def test_for_leads_that_are_all_gone_since_the_plan_nothing_is_started(
     assert (report.outcome, report.message) == ("nothing_to_do", "None of the planned leads matches any more.")
     assert sandbox.posts(BULK_DELETE) == []
     assert ledger.unresolved() == []
+
+
+@pytest.mark.parametrize("past", [0, 100])
+def test_being_careful_costs_two_requests(sandbox: CloseAccount, run_cleanup: Run, past: int) -> None:
+    """One page of past bulk deletes and one count, between the plan and the POST."""
+    nothing = {"type": "and", "queries": [{"type": "object_type", "object_type": "lead"}, {"type": "id", "value": "x"}]}
+    sandbox.jobs(created_seconds=0, loading_seconds=0)
+    for _ in range(past):
+        sandbox.post(BULK_DELETE, s_query=nothing)
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    wait_until(lambda: {each["status"] for each in sandbox.get(BULK_DELETE)["data"]} <= {"done"})
+    sandbox.forget_requests()
+    run_cleanup(**{**JUNK, "dry_run": True})
+    planning = len(asked(sandbox))
+    sandbox.forget_requests()
+
+    report = run_cleanup(**JUNK).report
+
+    assert report.outcome == "deleted"
+    start = asked(sandbox)[planning:]
+    assert start[: start.index(f"POST {BULK_DELETE}")] == [f"GET {BULK_DELETE}", "POST /data/search/"]
+
+
+def asked(sandbox: CloseAccount) -> list[str]:
+    """What was asked of Close, in order, since the journal was emptied."""
+    return [f"{each['method']} {each['path']}" for each in sandbox.requests()]
 
 
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
