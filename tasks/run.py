@@ -1,13 +1,14 @@
 """Which run this is, whose attempt, and the instant it stands for."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
@@ -50,10 +51,18 @@ class Run:
         if self.attempt == 1:
             return 0
         with prefect() as server:
-            states = server.read_flow_run_states(self.id)
-        states.sort(key=lambda state: state.timestamp, reverse=True)
-        asked = [state.message for state in states if state.type == StateType.SCHEDULED]
-        return len(list(takewhile(lambda message: message == BY_AUTOMATION, asked)))
+            return tries_by_automation(server.read_flow_run_states(self.id))
+
+
+def tries_by_automation(states: Iterable[State[Any]]) -> int:
+    """How often in a row, up to the last time, it was an automation that had the run of these *states* tried again.
+
+    Prefect itself makes a run that waits for its turn scheduled once more, and gives no message: nobody has asked.
+    """
+    waiting = {StateType.SCHEDULED, StateType.PENDING}
+    history = pairwise(sorted(states, key=lambda state: state.timestamp))
+    asked = [new.message for old, new in history if new.type == StateType.SCHEDULED and old.type not in waiting]
+    return len(list(takewhile(lambda message: message == BY_AUTOMATION, reversed(asked))))
 
 
 def this_run(cleanup: str | None = None) -> Run:
