@@ -42,27 +42,40 @@ class Run:
         with prefect() as server:
             return server.read_deployment(self.deployment_id).parameters
 
+    def states(self) -> list[State[Any]]:
+        """The states that this run has had, in no order."""
+        with prefect() as server:
+            return server.read_flow_run_states(self.id)
+
     def tried_again_by_person(self) -> bool:
         """Whether this attempt is one that a person has asked for, after an earlier one."""
-        return self.attempt > 1 and not self.tries_by_automation()
-
-    def tries_by_automation(self) -> int:
-        """How often in a row it was an automation that had this run tried again, up to this attempt."""
-        if self.attempt == 1:
-            return 0
-        with prefect() as server:
-            return tries_by_automation(server.read_flow_run_states(self.id))
+        return self.attempt > 1 and not tries_by_automation(self.states())
 
 
 def tries_by_automation(states: Iterable[State[Any]]) -> int:
-    """How often in a row, up to the last time, it was an automation that had the run of these *states* tried again.
+    """How often in a row, up to the last time, it was an automation that had the run of these *states* tried again."""
+    return len(list(takewhile(lambda put: put.message == BY_AUTOMATION, (put for _, put in _put_back(states)))))
+
+
+def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:
+    """How the run of these *states* had ended, if an automation had it tried again though it hadn't crashed.
+
+    Prefect may carry out an action more than once, or when its reason is gone; and it lets go on what has completed, or
+    was cancelled, as well as what has crashed.
+    """
+    for stood, put in _put_back(states):
+        return stood if put.message == BY_AUTOMATION and stood.is_final() and not stood.is_crashed() else None
+    return None
+
+
+def _put_back(states: Iterable[State[Any]]) -> list[tuple[State[Any], State[Any]]]:
+    """Each time that somebody let the run go on, newest first: how it stood, and the state that it was put into.
 
     Prefect itself makes a run that waits for its turn scheduled once more, and gives no message: nobody has asked.
     """
     waiting = {StateType.SCHEDULED, StateType.PENDING}
-    history = pairwise(sorted(states, key=lambda state: state.timestamp))
-    asked = [new.message for old, new in history if new.type == StateType.SCHEDULED and old.type not in waiting]
-    return len(list(takewhile(lambda message: message == BY_AUTOMATION, reversed(asked))))
+    history = sorted(states, key=lambda state: state.timestamp, reverse=True)
+    return [(old, new) for new, old in pairwise(history) if new.type == StateType.SCHEDULED and old.type not in waiting]
 
 
 def this_run(cleanup: str | None = None) -> Run:

@@ -3,10 +3,12 @@
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
+from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.objects import State
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
@@ -16,7 +18,7 @@ from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.policy import Limits
 from tasks.record import Record
-from tasks.run import Run
+from tasks.run import Run, ended_before, tries_by_automation
 
 MOST_TRIES = 5
 """How often in a row an automation may have a run tried again before a person must look."""
@@ -29,10 +31,23 @@ PATIENCE_SECONDS = 240.0
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has claimed."""
-    check_tries(run.tries_by_automation(), record)
+    states = run.states()
+    check_crashed(ended_before(states), record)
+    check_tries(tries_by_automation(states), record)
     if record is None:
         stopping.check()
         check_lateness(run.late, limits.max_late_hours)
+
+
+def check_crashed(ended: State[Any] | None, record: Record | None) -> None:
+    """Raise `Stop` if an automation has tried again what had *ended* otherwise than by a crash: it ends so once more.
+
+    What was started is waited for all the same, unless a person has cancelled the run.
+    """
+    if ended is None or (record and not ended.is_cancelled()):
+        return
+    outcome = next((each for each in Outcome if each.state_name == ended.name), Outcome.FAILED)
+    raise Stop(outcome, ended.message or "This run had ended, and was tried again without anybody asking.")
 
 
 def check_tries(tries: int, record: Record | None) -> None:
