@@ -24,25 +24,24 @@ from tasks.turn import MOST_TRIES
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 
-SOON = {120: 20, 90: 10, 1800: 1800}
-"""`within` in seconds: as in the file, and here. Prefect takes nothing below ten, and no heartbeat comes more often
-than every thirty: a run here is killed, or comes to its end, before its second one is due."""
-SILENT = "Nothing was heard of this run for two minutes."
+SOONEST = 10  # seconds: the least that Prefect takes for `within`
+SILENCE = 20  # seconds; Prefect's heartbeats come every 30: here a run is killed, or ends, before its second one is due
 PACE = 0.3  # seconds
 JUNK = {"match": {"status": ["Junk"]}}
 
 
-def soon(automation: AutomationCore) -> AutomationCore:
-    """*automation*, with seconds for minutes."""
+def within(seconds: float, automation: AutomationCore) -> AutomationCore:
+    """*automation*, sooner."""
     assert isinstance(automation.trigger, EventTrigger)
-    within = timedelta(seconds=SOON[int(automation.trigger.within.total_seconds())])
-    return automation.model_copy(update={"trigger": automation.trigger.model_copy(update={"within": within})})
+    trigger = automation.trigger.model_copy(update={"within": timedelta(seconds=seconds)})
+    return automation.model_copy(update={"trigger": trigger})
 
 
 @pytest.fixture
 def hurried(prefect: SyncPrefectClient) -> Iterator[SyncPrefectClient]:
     """The server, with automations that take seconds."""
-    list(automations.apply(prefect, [soon(each) for each in automations.read()]))
+    silent, crashed, _ = automations.read()
+    list(automations.apply(prefect, [within(SILENCE, silent), within(SOONEST, crashed)]))
     yield prefect
     list(automations.apply(prefect, automations.read()))
 
@@ -90,7 +89,7 @@ def test_a_run_whose_worker_was_stopped_goes_on_by_itself_and_another_flows_run_
     assert len(sandbox.posts("/bulk_action/delete/")) == 1
     assert len(sandbox.leads()) == 2
     assert [(each.type.value, each.message) for each in after_running(hurried, ours)][:2] == [
-        ("CRASHED", SILENT),
+        ("CRASHED", "Nothing was heard of this run for two minutes."),
         ("SCHEDULED", BY_AUTOMATION),
     ]
     assert after_running(hurried, other) == []
