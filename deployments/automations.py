@@ -36,27 +36,30 @@ def read(file: Path = FILE) -> list[AutomationCore]:
         raise WrongFile(f"{file.name} has an automation that isn't one: {where}: {first['msg']}.") from error
 
 
-def apply(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> Iterator[str]:
+def apply(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> list[str]:
     """Let the server have the automations *wanted*, each once, and give a sentence on each that isn't as it was.
 
     Touches none of another name. One that somebody has turned off is put right too, but stays off.
     """
-    for automation in wanted:
-        found = prefect.read_automations_by_name(automation.name)
-        if not found:
-            prefect.create_automation(automation)
-            yield f"Made the automation {automation.name!r}."
-            continue
-        kept, *more = found
-        for extra in more:
-            prefect.delete_automation(extra.id)
-            yield f"There were several automations called {automation.name!r}; one is left."
-        if not kept.enabled:
-            yield f"The automation {automation.name!r} is turned off in Prefect, and stays so."
-        due = automation.model_copy(update={"enabled": kept.enabled})
-        if due != _core(kept):
-            prefect.update_automation(kept.id, due)
-            yield f"Changed the automation {automation.name!r}."
+    return [sentence for automation in wanted for sentence in _apply(prefect, automation)]
+
+
+def _apply(prefect: SyncPrefectClient, wanted: AutomationCore) -> Iterator[str]:
+    found = prefect.read_automations_by_name(wanted.name)
+    if not found:
+        prefect.create_automation(wanted)
+        yield f"Made the automation {wanted.name!r}."
+        return
+    kept, *more = found
+    for extra in more:
+        prefect.delete_automation(extra.id)
+        yield f"There were several automations called {wanted.name!r}; one is left."
+    if not kept.enabled:
+        yield f"The automation {wanted.name!r} is turned off in Prefect, and stays so."
+    due = wanted.model_copy(update={"enabled": kept.enabled})
+    if due != _core(kept):
+        prefect.update_automation(kept.id, due)
+        yield f"Changed the automation {wanted.name!r}."
 
 
 def _core(found: Automation) -> AutomationCore:

@@ -54,7 +54,7 @@ class Run:
 
 def tries_by_automation(states: Iterable[State[Any]]) -> int:
     """How often in a row, up to the last time, it was an automation that had the run of these *states* tried again."""
-    return len(list(takewhile(lambda put: put.message == BY_AUTOMATION, (put for _, put in _put_back(states)))))
+    return len(_by_automation(states))
 
 
 def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:
@@ -63,9 +63,12 @@ def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:
     Prefect may carry out an action more than once, or when its reason is gone; and it lets go on what has completed, or
     was cancelled, as well as what has crashed.
     """
-    for stood, put in _put_back(states):
-        return stood if put.message == BY_AUTOMATION and stood.is_final() and not stood.is_crashed() else None
-    return None
+    return next((stood for stood in _by_automation(states) if stood.is_final() and not stood.is_crashed()), None)
+
+
+def _by_automation(states: Iterable[State[Any]]) -> list[State[Any]]:
+    """How the run stood each time that an automation let it go on, newest first, since a person last did."""
+    return [stood for stood, _ in takewhile(lambda each: each[1].message == BY_AUTOMATION, _put_back(states))]
 
 
 def _put_back(states: Iterable[State[Any]]) -> list[tuple[State[Any], State[Any]]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect import task
@@ -33,10 +33,11 @@ def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has claimed."""
     states = run.states()
     check_crashed(ended_before(states), record)
-    check_tries(tries_by_automation(states), record)
+    tries = tries_by_automation(states)
+    check_tries(tries, record)
     if record is None:
         stopping.check()
-        check_lateness(run.late, limits.max_late_hours)
+        check_lateness(lateness(run, tries, datetime.now(UTC)), limits.max_late_hours)
 
 
 def check_crashed(ended: State[Any] | None, record: Record | None) -> None:
@@ -62,13 +63,18 @@ def check_tries(tries: int, record: Record | None) -> None:
     )
 
 
+def lateness(run: Run, tries: int, now: datetime) -> timedelta:
+    """How late *run* is: by its first start; or *now*, if an automation tries it again, maybe after days of outage."""
+    return now - run.as_of if tries else run.late
+
+
 def check_lateness(late: timedelta, max_late_hours: int) -> None:
     """Raise `Stop` (``skipped``) for a run that starts long after it was due, so that no burst follows an outage."""
     if late > timedelta(hours=max_late_hours):
         hours = late.total_seconds() / 3600
         raise Stop(
             Outcome.SKIPPED,
-            f"This run started {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
+            f"This run begins {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
             f"({max_late_hours}). The next one will do.",
         )
 

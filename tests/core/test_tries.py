@@ -22,8 +22,8 @@ from prefect.states import (
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Counts
 from tasks.record import Record
-from tasks.run import BY_AUTOMATION, ended_before, tries_by_automation
-from tasks.turn import check_crashed
+from tasks.run import BY_AUTOMATION, Run, ended_before, tries_by_automation
+from tasks.turn import check_crashed, lateness
 
 BEGAN: list[State[Any]] = [Scheduled(), Pending(), Running()]
 AUTOMATICALLY: list[State[Any]] = [Crashed(), AwaitingRetry(message=BY_AUTOMATION), Pending(), Running()]
@@ -117,6 +117,13 @@ def test_a_person_tries_again_whatever_has_ended(end: State[Any]):
     check_crashed(ended_before(ended_and_tried_again(end, by="Retry from the UI")), record=None)
 
 
+def test_an_end_stays_an_end_when_the_needless_attempt_crashes():
+    refused = ended_and_tried_again(ENDS[1])
+
+    with pytest.raises(Stop, match="Too many"):
+        check_crashed(ended_before(history(*refused, *AUTOMATICALLY)), record=None)
+
+
 def test_a_crash_is_no_end():
     check_crashed(ended_before(history(*BEGAN)), record=None)
     check_crashed(ended_before(history(*BEGAN, *AUTOMATICALLY)), record=None)
@@ -130,3 +137,12 @@ def test_what_was_started_is_waited_for_unless_it_was_cancelled(record: Record):
         check_crashed(cancelled, record)
 
     assert raised.value.outcome is Outcome.CANCELLED
+
+
+def test_a_run_that_the_automation_tries_again_days_later_is_late():
+    """It had started in time; but so that no burst follows an outage, what counts then is the hour that it is."""
+    due = datetime.now(UTC) - timedelta(days=2)
+    run = Run(id=uuid4(), as_of=due, cleanup="junk")
+
+    assert lateness(run, 0, datetime.now(UTC)) == timedelta()
+    assert lateness(run, 1, due + timedelta(days=2)) == timedelta(days=2)

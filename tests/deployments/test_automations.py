@@ -22,7 +22,7 @@ def applied(prefect: SyncPrefectClient) -> Iterator[SyncPrefectClient]:
     yield prefect
     for found in prefect.read_automations_by_name(FIRST):
         prefect.resume_automation(found.id)
-    list(automations.apply(prefect, automations.read()))
+    automations.apply(prefect, automations.read())
 
 
 def stored(prefect: SyncPrefectClient) -> dict[str, dict[str, Any]]:
@@ -38,7 +38,7 @@ def test_what_is_as_it_should_be_is_not_touched(applied: SyncPrefectClient) -> N
     """A trigger that is set anew has forgotten the runs that it was watching."""
     before = stored(applied)
 
-    assert list(automations.apply(applied, automations.read())) == []
+    assert automations.apply(applied, automations.read()) == []
 
     assert stored(applied) == before
 
@@ -48,7 +48,7 @@ def test_a_change_by_hand_is_put_right(applied: SyncPrefectClient) -> None:
     everybodys = EventTrigger(type="event", posture=Posture.Reactive)
     applied.update_automation(found.id, AutomationCore(name=FIRST, trigger=everybodys, actions=[]))
 
-    said = list(automations.apply(applied, automations.read()))
+    said = automations.apply(applied, automations.read())
 
     assert said == [f"Changed the automation {FIRST!r}."]
     assert applied.read_automations_by_name(FIRST) == [found]
@@ -58,7 +58,7 @@ def test_one_that_somebody_has_turned_off_stays_off(applied: SyncPrefectClient) 
     [found] = applied.read_automations_by_name(FIRST)
     applied.pause_automation(found.id)
 
-    said = list(automations.apply(applied, automations.read()))
+    said = automations.apply(applied, automations.read())
 
     assert said == [f"The automation {FIRST!r} is turned off in Prefect, and stays so."]
     assert stored(applied)[FIRST]["enabled"] is False
@@ -68,7 +68,7 @@ def test_of_several_by_one_name_one_is_left(applied: SyncPrefectClient) -> None:
     """As after `prefect automation create --from-file`, which makes all of them anew each time."""
     applied.create_automation(automations.read()[0])
 
-    said = list(automations.apply(applied, automations.read()))
+    said = automations.apply(applied, automations.read())
 
     assert said == [f"There were several automations called {FIRST!r}; one is left."]
     assert len(applied.read_automations_by_name(FIRST)) == 1
@@ -78,7 +78,7 @@ def test_somebody_elses_is_not_touched(applied: SyncPrefectClient) -> None:
     theirs = applied.create_automation(AutomationCore(name="theirs", trigger=EventTrigger(), actions=[]))
     before = stored(applied)["theirs"]
 
-    list(automations.apply(applied, automations.read()))
+    automations.apply(applied, automations.read())
 
     assert stored(applied)["theirs"] == before
     applied.delete_automation(theirs)

@@ -41,9 +41,9 @@ def within(seconds: float, automation: AutomationCore) -> AutomationCore:
 def hurried(prefect: SyncPrefectClient) -> Iterator[SyncPrefectClient]:
     """The server, with automations that take seconds."""
     silent, crashed, _ = automations.read()
-    list(automations.apply(prefect, [within(SILENCE, silent), within(SOONEST, crashed)]))
+    automations.apply(prefect, [within(SILENCE, silent), within(SOONEST, crashed)])
     yield prefect
-    list(automations.apply(prefect, automations.read()))
+    automations.apply(prefect, automations.read())
 
 
 @pytest.fixture
@@ -99,10 +99,9 @@ def test_what_has_crashed_is_tried_again_unless_a_person_has_cancelled_it_or_it_
     hurried: SyncPrefectClient, ad_hoc: UUID, theirs: UUID
 ) -> None:
     """The run that is tried again crashes last: when it is its turn, that of the others is over."""
-    [cancelled, foreign, ours] = [
-        live_through(hurried, deployment, Pending(), Running(), Crashed()) for deployment in (ad_hoc, theirs, ad_hoc)
-    ]
-    hurried.set_flow_run_state(cancelled, Cancelled())
+    cancelled = live_through(hurried, ad_hoc, Pending(), Running(), Crashed(), Cancelled())
+    foreign = live_through(hurried, theirs, Pending(), Running(), Crashed())
+    ours = live_through(hurried, ad_hoc, Pending(), Running(), Crashed())
 
     await_state(hurried, ours, "AwaitingRetry")
 
