@@ -1,7 +1,8 @@
 """Make what the deployments need on the Prefect server, then deploy them: ``make deploy``.
 
 The work pool, and the Secret block with the API key, are made if they are missing; nothing that exists is changed. The
-key is asked for at the terminal, or taken from CLOSE_API_KEY; it goes to the server and nowhere else.
+key is asked for at the terminal, or taken from CLOSE_API_KEY; it goes to the server and nowhere else. The automations
+that recover runs without a person come last; see automations.py.
 """
 
 import os
@@ -11,14 +12,18 @@ from getpass import getpass
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import yaml
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
-from prefect.exceptions import ObjectNotFound
+from prefect.events.schemas.automations import AutomationCore
+from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr
+
+from deployments import automations
 
 ROOT = Path(__file__).parent.parent
 POOL = "lead-cleanup"
@@ -27,19 +32,31 @@ TAG = "lead-cleanup"
 
 
 def main() -> int:
-    """Make the pool and the block, deploy everything in prefect.yaml, and say what is left over from before."""
+    """Do all of it, and say what is left over from before. Gives the exit code; what goes wrong is one sentence."""
     if not PREFECT_API_URL.value():
         return _fail("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
-    with get_client(sync_client=True) as prefect:
-        _make_pool(prefect)
-        if not _make_block():
-            return _fail("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
-        command: list[str | Path] = [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"]
-        # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the folder of whoever called.
-        if code := subprocess.run(command, cwd=ROOT, env={**os.environ, "PWD": str(ROOT)}, check=False).returncode:  # noqa: S603 - all ours
-            return code
-        for name in _left_over(prefect):
-            print(f"{name} is deployed but no longer in prefect.yaml. Its schedule goes on; delete it if you mean to.")  # noqa: T201
+    try:
+        wanted = automations.read()
+        with get_client(sync_client=True) as prefect:
+            return _deploy(prefect, wanted)
+    except automations.WrongFile as error:
+        return _fail(str(error))
+    except (PrefectException, httpx.HTTPError) as error:
+        return _fail(f"The Prefect server at {PREFECT_API_URL.value()} is away, or refuses ({type(error).__name__}).")
+
+
+def _deploy(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> int:
+    _make_pool(prefect)
+    if not _make_block():
+        return _fail("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
+    command: list[str | Path] = [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"]
+    # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the folder of whoever called.
+    if code := subprocess.run(command, cwd=ROOT, env={**os.environ, "PWD": str(ROOT)}, check=False).returncode:  # noqa: S603 - all ours
+        return code
+    for sentence in automations.apply(prefect, wanted):
+        print(sentence)  # noqa: T201
+    for name in _left_over(prefect):
+        print(f"{name} is deployed but no longer in prefect.yaml. Its schedule goes on; delete it if you mean to.")  # noqa: T201
     return 0
 
 

@@ -1,13 +1,14 @@
 """Which run this is, whose attempt, and the instant it stands for."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
@@ -41,19 +42,43 @@ class Run:
         with prefect() as server:
             return server.read_deployment(self.deployment_id).parameters
 
+    def states(self) -> list[State[Any]]:
+        """The states that this run has had, in no order."""
+        with prefect() as server:
+            return server.read_flow_run_states(self.id)
+
     def tried_again_by_person(self) -> bool:
         """Whether this attempt is one that a person has asked for, after an earlier one."""
-        return self.attempt > 1 and not self.tries_by_automation()
+        return self.attempt > 1 and not tries_by_automation(self.states())
 
-    def tries_by_automation(self) -> int:
-        """How often in a row it was an automation that had this run tried again, up to this attempt."""
-        if self.attempt == 1:
-            return 0
-        with prefect() as server:
-            states = server.read_flow_run_states(self.id)
-        states.sort(key=lambda state: state.timestamp, reverse=True)
-        asked = [state.message for state in states if state.type == StateType.SCHEDULED]
-        return len(list(takewhile(lambda message: message == BY_AUTOMATION, asked)))
+
+def tries_by_automation(states: Iterable[State[Any]]) -> int:
+    """How often in a row, up to the last time, it was an automation that had the run of these *states* tried again."""
+    return len(_by_automation(states))
+
+
+def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:
+    """How the run of these *states* had ended, if an automation had it tried again though it hadn't crashed.
+
+    Prefect may carry out an action more than once, or when its reason is gone; and it lets go on what has completed, or
+    was cancelled, as well as what has crashed.
+    """
+    return next((stood for stood in _by_automation(states) if stood.is_final() and not stood.is_crashed()), None)
+
+
+def _by_automation(states: Iterable[State[Any]]) -> list[State[Any]]:
+    """How the run stood each time that an automation let it go on, newest first, since a person last did."""
+    return [stood for stood, _ in takewhile(lambda each: each[1].message == BY_AUTOMATION, _put_back(states))]
+
+
+def _put_back(states: Iterable[State[Any]]) -> list[tuple[State[Any], State[Any]]]:
+    """Each time that somebody let the run go on, newest first: how it stood, and the state that it was put into.
+
+    Prefect itself makes a run that waits for its turn scheduled once more, and gives no message: nobody has asked.
+    """
+    waiting = {StateType.SCHEDULED, StateType.PENDING}
+    history = sorted(states, key=lambda state: state.timestamp, reverse=True)
+    return [(old, new) for new, old in pairwise(history) if new.type == StateType.SCHEDULED and old.type not in waiting]
 
 
 def this_run(cleanup: str | None = None) -> Run:

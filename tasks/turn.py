@@ -2,11 +2,13 @@
 
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.client.schemas.objects import State
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
@@ -16,7 +18,7 @@ from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.policy import Limits
 from tasks.record import Record
-from tasks.run import Run
+from tasks.run import Run, ended_before, tries_by_automation
 
 MOST_TRIES = 5
 """How often in a row an automation may have a run tried again before a person must look."""
@@ -28,25 +30,45 @@ PATIENCE_SECONDS = 240.0
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
-    """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has claimed."""
-    check_tries(run.tries_by_automation(), record)
-    if record is None or record.plans_anew:
+    """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has written down."""
+    claimed = None if record is None or record.plans_anew else record
+    states = run.states()
+    check_crashed(ended_before(states), claimed)
+    tries = tries_by_automation(states)
+    check_tries(tries, claimed)
+    if claimed is None:
         stopping.check()
-        check_lateness(run.late, limits.max_late_hours)
+        check_lateness(lateness(run, tries, datetime.now(UTC)), limits.max_late_hours)
 
 
-def check_tries(tries: int, record: Record | None) -> None:
+def check_crashed(ended: State[Any] | None, claimed: Record | None) -> None:
+    """Raise `Stop` if an automation has tried again what had *ended* otherwise than by a crash: it ends so once more.
+
+    What was started is waited for all the same, unless a person has cancelled the run.
+    """
+    if ended is None or (claimed and not ended.is_cancelled()):
+        return
+    outcome = next((each for each in Outcome if each.state_name == ended.name), Outcome.FAILED)
+    raise Stop(outcome, ended.message or "This run had ended, and was tried again without anybody asking.")
+
+
+def check_tries(tries: int, claimed: Record | None) -> None:
     """Raise `Stop` if an automation has tried again, *tries* times in a row, without getting anywhere."""
     if tries <= MOST_TRIES:
         return
-    started = record is not None and record.bulk_delete_id
-    nothing = record is None or record.plans_anew
-    outcome = Outcome.STILL_RUNNING if started else Outcome.FAILED if nothing else Outcome.UNKNOWN
+    outcome = (
+        Outcome.FAILED if claimed is None else Outcome.STILL_RUNNING if claimed.bulk_delete_id else Outcome.UNKNOWN
+    )
     raise Stop(
         outcome,
         f"This run has crashed and was tried again {MOST_TRIES} times in a row: see its log for why. Retry it when "
         "that is mended: it starts nothing twice.",
     )
+
+
+def lateness(run: Run, tries: int, now: datetime) -> timedelta:
+    """How late *run* is: by its first start; or *now*, if an automation tries it again, maybe after days of outage."""
+    return now - run.as_of if tries else run.late
 
 
 def check_lateness(late: timedelta, max_late_hours: int) -> None:
@@ -55,7 +77,7 @@ def check_lateness(late: timedelta, max_late_hours: int) -> None:
         hours = late.total_seconds() / 3600
         raise Stop(
             Outcome.SKIPPED,
-            f"This run started {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
+            f"This run begins {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
             f"({max_late_hours}). The next one will do.",
         )
 

@@ -5,30 +5,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from close_account import ADMIN, CloseAccount
+from deployed_runs import ROOT, StartWorker, process
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-ROOT = Path(__file__).parent.parent.parent
 PREFECT = str(Path(sys.executable).parent / "prefect")
-
-
-@contextmanager
-def process(*command: str, log: Path, env: dict[str, str], cwd: Path = ROOT) -> Generator[subprocess.Popen[bytes]]:
-    """A process for the length of the block; its output goes to *log*."""
-    with log.open("wb") as output:
-        running = subprocess.Popen(command, env=env, cwd=cwd, stdout=output, stderr=output)
-        try:
-            yield running
-        finally:
-            running.terminate()
-            running.wait(30)
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +31,7 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }
@@ -76,15 +64,27 @@ def deployed(server: str, prefect_environment: dict[str, str]) -> str:
 
 
 @pytest.fixture
-def worker(
+def prefect(deployed: str) -> Iterator[SyncPrefectClient]:
+    """A client of the server under test."""
+    with temporary_settings({PREFECT_API_URL: deployed}), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def start_worker(
     deployed: str, prefect_environment: dict[str, str], sandbox: CloseAccount, tmp_path: Path
-) -> Iterator[SyncPrefectClient]:
-    """A process worker that has no key of its own, started in a folder that isn't the project's."""
+) -> StartWorker:
+    """A process worker for the length of a block, stopped by SIGTERM as a service is.
+
+    It has no key of its own, and is started in a folder that isn't the project's.
+    """
     env = {**prefect_environment, "CLOSE_API_URL": sandbox.url}
     command = (PREFECT, "worker", "start", "--pool", "lead-cleanup")
-    with (
-        process(*command, log=tmp_path / "worker", env=env, cwd=tmp_path),
-        temporary_settings({PREFECT_API_URL: deployed}),
-        get_client(sync_client=True) as prefect,
-    ):
+    return lambda: process(*command, log=tmp_path / "worker", env=env, cwd=tmp_path)
+
+
+@pytest.fixture
+def worker(prefect: SyncPrefectClient, start_worker: StartWorker) -> Iterator[SyncPrefectClient]:
+    """A worker, and a client of its server."""
+    with start_worker():
         yield prefect

@@ -1,17 +1,13 @@
 """The deployments on a real server: registered by one command, run by a worker, on a schedule, no key in sight."""
 
 import json
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import httpx
 import pytest
 from close_account import ADMIN, CloseAccount, lead
+from deployed_runs import await_run, read_all
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
-from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import IntervalSchedule
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
@@ -65,25 +61,3 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     assert "does not hold in this run" in artifacts[f"{name}-plan"]["description"]
     for what in ("deployments", "flow_runs", "task_runs", "artifacts", "logs", "variables", "block_documents"):
         assert ADMIN not in json.dumps(read_all(api, what)), what
-
-
-def await_run(prefect: SyncPrefectClient, wanted: Callable[[FlowRun], bool]) -> FlowRun:
-    """The first run that is *wanted*, once it has ended."""
-    deadline = time.monotonic() + 150
-    while time.monotonic() < deadline:
-        for run in prefect.read_flow_runs():
-            if wanted(run) and run.state and run.state.is_final():
-                return run
-        time.sleep(1)
-    raise AssertionError([(run.name, run.state_name, run.expected_start_time) for run in prefect.read_flow_runs()])
-
-
-def read_all(api: str, what: str) -> list[dict[str, Any]]:
-    """Everything of one kind that the server stores."""
-    rows: list[dict[str, Any]] = []
-    while True:
-        page = httpx.post(f"{api.rstrip('/')}/{what}/filter", json={"offset": len(rows), "limit": 200})
-        found: list[dict[str, Any]] = page.raise_for_status().json()
-        rows += found
-        if len(found) < 200:
-            return rows

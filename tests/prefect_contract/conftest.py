@@ -41,6 +41,7 @@ def environment(folder: Path) -> dict[str, str]:
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_PORT": str(port),
+        "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
     }
@@ -85,7 +86,11 @@ def deploy(prefect: SyncPrefectClient) -> Deploy:
     prefect.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
     def deployment(
-        flow: Flow[..., Any], name: str = "contract", schedule: SCHEDULE_TYPES | None = None, **given: Any
+        flow: Flow[..., Any],
+        name: str = "contract",
+        schedule: SCHEDULE_TYPES | None = None,
+        concurrency_limit: int | None = None,
+        **given: Any,
     ) -> UUID:
         return prefect.create_deployment(
             prefect.create_flow(flow),
@@ -96,6 +101,7 @@ def deploy(prefect: SyncPrefectClient) -> Deploy:
             parameters=given,
             parameter_openapi_schema=parameter_schema(flow.fn).model_dump_for_openapi(),
             enforce_parameter_schema=True,
+            concurrency_limit=concurrency_limit,
             schedules=[DeploymentScheduleCreate(schedule=schedule, active=True)] if schedule else None,
         )
 
@@ -106,7 +112,9 @@ def deploy(prefect: SyncPrefectClient) -> Deploy:
 def lives(prefect: SyncPrefectClient, deploy: Deploy, environment: dict[str, str], folder: Path) -> Iterator[Lives]:
     def start(flow: Flow[..., Any], **given: Any) -> Life:
         file = folder / f"{flow.fn.__name__}.notes"
-        run = prefect.create_flow_run_from_deployment(deploy(flow), parameters={"notes": str(file), **given})
+        run = prefect.create_flow_run_from_deployment(
+            deploy(flow), parameters={"notes": str(file), **given}, tags=["contract"]
+        )
         return Life(run.id, Notes(file), prefect)
 
     with process(PREFECT, "worker", "start", "--pool", POOL, log=folder / "worker.log", env=environment):

@@ -1,0 +1,67 @@
+"""Apply automations.yaml: recovery without a person. A part of ``make deploy``.
+
+An automation is known by its name. One that is missing is made, one that differs is put right, and one that is as it
+should be isn't touched: whenever an automation is changed, Prefect forgets the runs that it has its eye on, and those
+that died just then would be found by nobody.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.events.schemas.automations import Automation, AutomationCore
+from pydantic import ValidationError
+
+FILE = Path(__file__).parent / "automations.yaml"
+
+
+class WrongFile(Exception):
+    """The file can't be read as automations; the message is one sentence that says why."""
+
+
+def read(file: Path = FILE) -> list[AutomationCore]:
+    """The automations in *file*. Raises `WrongFile`."""
+    try:
+        document: dict[str, Any] = yaml.safe_load(file.read_text())
+        return [AutomationCore.model_validate(each) for each in document["automations"]]
+    except yaml.YAMLError as error:
+        raise WrongFile(f"{file.name} is not YAML: {' '.join(str(error).split())}") from error
+    except (KeyError, TypeError) as error:
+        raise WrongFile(f"{file.name} has no list called automations.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise WrongFile(f"{file.name} has an automation that isn't one: {where}: {first['msg']}.") from error
+
+
+def apply(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> list[str]:
+    """Let the server have the automations *wanted*, each once, and give a sentence on each that isn't as it was.
+
+    Touches none of another name. One that somebody has turned off is put right too, but stays off.
+    """
+    return [sentence for automation in wanted for sentence in _apply(prefect, automation)]
+
+
+def _apply(prefect: SyncPrefectClient, wanted: AutomationCore) -> Iterator[str]:
+    found = prefect.read_automations_by_name(wanted.name)
+    if not found:
+        prefect.create_automation(wanted)
+        yield f"Made the automation {wanted.name!r}."
+        return
+    kept, *more = found
+    for extra in more:
+        prefect.delete_automation(extra.id)
+        yield f"There were several automations called {wanted.name!r}; one is left."
+    if not kept.enabled:
+        yield f"The automation {wanted.name!r} is turned off in Prefect, and stays so."
+    due = wanted.model_copy(update={"enabled": kept.enabled})
+    if due != _core(kept):
+        prefect.update_automation(kept.id, due)
+        yield f"Changed the automation {wanted.name!r}."
+
+
+def _core(found: Automation) -> AutomationCore:
+    """*found* as it would stand in the file."""
+    return AutomationCore.model_validate(found.model_dump(include=set(AutomationCore.model_fields)))

@@ -1,0 +1,80 @@
+"""Real processes, and the runs that come of them, as these tests see them."""
+
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun, State
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE = 150  # seconds; on an idle machine nothing takes more than forty
+
+T = TypeVar("T")
+StartWorker = Callable[[], AbstractContextManager[object]]
+"""See the fixture `start_worker`."""
+
+
+@contextmanager
+def process(*command: str, log: Path, env: dict[str, str], cwd: Path = ROOT) -> Generator[None]:
+    """A process for the length of the block; its output goes to the end of *log*."""
+    with log.open("ab") as output:
+        running = subprocess.Popen(command, env=env, cwd=cwd, stdout=output, stderr=output)
+        try:
+            yield
+        finally:
+            running.terminate()
+            running.wait(30)
+
+
+def wait_for(look: Callable[[], T | None], otherwise: Callable[[], object]) -> T:
+    """What *look* gives, once it gives something. *otherwise* says how things stand if it never does."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if found := look():
+            return found
+        time.sleep(0.5)
+    raise AssertionError(otherwise())
+
+
+def await_run(prefect: SyncPrefectClient, wanted: Callable[[FlowRun], bool]) -> FlowRun:
+    """The first run that is *wanted*, once it has ended."""
+
+    def look() -> FlowRun | None:
+        ended = (run for run in prefect.read_flow_runs() if run.state and run.state.is_final())
+        return next(filter(wanted, ended), None)
+
+    return wait_for(
+        look, lambda: [(run.name, run.state_name, run.expected_start_time) for run in prefect.read_flow_runs()]
+    )
+
+
+def await_state(prefect: SyncPrefectClient, run_id: UUID, name: str, attempt: int = 0) -> FlowRun:
+    """The run, once its state is called that, in its *attempt* or a later one."""
+
+    def look() -> FlowRun | None:
+        run = prefect.read_flow_run(run_id)
+        return run if run.state_name == name and run.run_count >= attempt else None
+
+    return wait_for(look, lambda: [(state.name, state.message) for state in history(prefect, run_id)])
+
+
+def history(prefect: SyncPrefectClient, run_id: UUID) -> list[State[Any]]:
+    """The states that the run has had, oldest first."""
+    return sorted(prefect.read_flow_run_states(run_id), key=lambda state: state.timestamp)
+
+
+def read_all(api: str, what: str) -> list[dict[str, Any]]:
+    """Everything of one kind that the server stores."""
+    rows: list[dict[str, Any]] = []
+    while True:
+        page = httpx.post(f"{api.rstrip('/')}/{what}/filter", json={"offset": len(rows), "limit": 200})
+        found: list[dict[str, Any]] = page.raise_for_status().json()
+        rows += found
+        if len(found) < 200:
+            return rows

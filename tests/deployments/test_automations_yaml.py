@@ -1,0 +1,111 @@
+"""automations.yaml as it stands: nobody else's runs, no healthy runs, and not for ever."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+from deployments import automations, deploy
+from tasks.run import BY_AUTOMATION
+from tasks.turn import MOST_TRIES
+
+SILENT, CRASHED, NEVER_BEGINS = automations.read()
+
+
+def trigger_of(automation: AutomationCore) -> EventTrigger:
+    assert isinstance(automation.trigger, EventTrigger)
+    return automation.trigger
+
+
+def action_of(automation: AutomationCore) -> ChangeFlowRunState:
+    [action] = automation.actions
+    assert isinstance(action, ChangeFlowRunState)
+    return action
+
+
+def heartbeat() -> timedelta:
+    """How often the runs of our deployments send one."""
+    document: dict[str, Any] = yaml.safe_load((deploy.ROOT / "prefect.yaml").read_text())
+    [seconds] = {
+        each["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"]
+        for each in document["deployments"]
+    }
+    return timedelta(seconds=int(seconds))
+
+
+@pytest.mark.parametrize("automation", automations.read(), ids=lambda each: each.name)
+def test_it_sees_runs_of_ours_one_by_one_and_nobody_elses(automation: AutomationCore):
+    trigger = trigger_of(automation).model_dump()
+
+    assert trigger["match"] == {"prefect.resource.id": "prefect.flow-run.*"}
+    assert trigger["match_related"] == {
+        "prefect.resource.role": "tag",
+        "prefect.resource.id": f"prefect.tag.{deploy.TAG}",
+    }
+    assert "prefect.resource.id" in trigger["for_each"]
+
+
+@pytest.mark.parametrize("automation", automations.read(), ids=lambda each: each.name)
+def test_it_never_forces_a_state_on_a_run(automation: AutomationCore):
+    """By force, a run that has ended, or that a person has cancelled, could be called crashed after all."""
+    assert action_of(automation).force is False
+
+
+@pytest.mark.parametrize("automation", [SILENT, CRASHED], ids=lambda each: each.name)
+def test_it_waits_for_three_heartbeats_and_for_any_sign_of_life(automation: AutomationCore):
+    trigger = trigger_of(automation)
+
+    assert trigger.posture == Posture.Proactive
+    assert trigger.expect == {"prefect.flow-run.*"}
+    assert trigger.within >= 3 * heartbeat()
+
+
+def test_only_a_run_that_was_alive_is_called_crashed():
+    assert trigger_of(SILENT).after == {"prefect.flow-run.heartbeat"}
+    assert action_of(SILENT).state == StateType.CRASHED
+
+
+def test_only_a_crashed_run_is_tried_again_and_knows_by_whom():
+    action = action_of(CRASHED)
+
+    assert trigger_of(CRASHED).after == {"prefect.flow-run.Crashed"}
+    assert (action.state, action.name) == (StateType.SCHEDULED, "AwaitingRetry")
+    assert action.message == BY_AUTOMATION
+
+
+def test_a_run_that_never_begins_has_as_many_tries_as_one_that_does():
+    """The flow counts its tries itself; a run that crashes before that would be tried again for ever."""
+    trigger = trigger_of(NEVER_BEGINS)
+    tries_take = MOST_TRIES * (trigger_of(CRASHED).within + timedelta(minutes=2))
+
+    assert trigger.posture == Posture.Reactive
+    assert trigger.expect == {"prefect.flow-run.Crashed"}
+    assert trigger.threshold == MOST_TRIES + 1
+    assert trigger.for_each == {"prefect.resource.id", "prefect.run-count"}
+    assert trigger.within >= tries_take
+    assert action_of(NEVER_BEGINS).state == StateType.FAILED
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("automations: [", "file.yaml is not YAML: "),
+        ("", "file.yaml has no list called automations."),
+        ("automations:", "file.yaml has no list called automations."),
+        ("automations: [{name: x}]", "file.yaml has an automation that isn't one: trigger: Field required."),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_said_in_one_sentence(text: str, sentence: str, tmp_path: Path):
+    file = tmp_path / "file.yaml"
+    file.write_text(text)
+
+    with pytest.raises(automations.WrongFile) as raised:
+        automations.read(file)
+
+    assert str(raised.value).startswith(sentence)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,200 @@
+"""Recovery without a person, on a real server: runs that died go on or are given up, and nobody else's is touched."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from close_account import CloseAccount, lead
+from deployed_runs import StartWorker, await_state, history, wait_for
+from foreign_flow import somebody_elses
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import State, StateType
+from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
+from prefect.events.schemas.events import Event
+from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Pending, Running
+
+from deployments import automations
+from tasks.run import BY_AUTOMATION
+from tasks.turn import MOST_TRIES
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+
+SOONEST = 10  # seconds: the least that Prefect takes for `within`
+SILENCE = 20  # seconds; Prefect's heartbeats come every 30: here a run is killed, or ends, before its second one is due
+PACE = 0.3  # seconds
+JUNK = {"match": {"status": ["Junk"]}}
+
+
+def within(seconds: float, automation: AutomationCore) -> AutomationCore:
+    """*automation*, sooner."""
+    assert isinstance(automation.trigger, EventTrigger)
+    trigger = automation.trigger.model_copy(update={"within": timedelta(seconds=seconds)})
+    return automation.model_copy(update={"trigger": trigger})
+
+
+@pytest.fixture
+def hurried(prefect: SyncPrefectClient) -> Iterator[SyncPrefectClient]:
+    """The server, with automations that take seconds."""
+    silent, crashed, _ = automations.read()
+    automations.apply(prefect, [within(SILENCE, silent), within(SOONEST, crashed)])
+    yield prefect
+    automations.apply(prefect, automations.read())
+
+
+@pytest.fixture
+def theirs(prefect: SyncPrefectClient) -> Iterator[UUID]:
+    """A deployment of another flow for the same workers, with heartbeats as ours and without our tag."""
+    flow_id = prefect.create_flow(somebody_elses)
+    yield prefect.create_deployment(
+        flow_id,
+        "theirs",
+        entrypoint="foreign_flow.py:somebody_elses",
+        work_pool_name="lead-cleanup",
+        pull_steps=[{"prefect.deployments.steps.set_working_directory": {"directory": str(Path(__file__).parent)}}],
+        job_variables={"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
+        tags=["theirs"],
+    )
+    prefect.delete_flow(flow_id)
+
+
+@pytest.fixture
+def ad_hoc(prefect: SyncPrefectClient) -> UUID:
+    """A deployment of ours."""
+    return prefect.read_deployment_by_name("lead-cleanup/ad-hoc").id
+
+
+def test_a_run_whose_worker_was_stopped_goes_on_by_itself_and_another_flows_run_is_left_alone(
+    hurried: SyncPrefectClient, start_worker: StartWorker, sandbox: CloseAccount, ad_hoc: UUID, theirs: UUID
+) -> None:
+    """The worker takes its processes with it and tells nobody: both runs stay Running. A new one finds nothing to do
+    until the automations act, and then the run finds its bulk delete and waits on.
+    """
+    sandbox.add(*(lead(f"junk {n}", "Junk") for n in range(3)), lead("B"), lead("C"))
+    sandbox.jobs(leads_per_second=0.1)
+
+    with start_worker():
+        other = hurried.create_flow_run_from_deployment(theirs).id
+        await_heartbeat(hurried, other)
+        ours = hurried.create_flow_run_from_deployment(ad_hoc, parameters={**JUNK, "dry_run": False}).id
+        await_wait(sandbox)
+    with start_worker():
+        run = await_state(hurried, ours, "Deleted")
+
+    assert run.run_count == 2
+    assert len(sandbox.posts("/bulk_action/delete/")) == 1
+    assert len(sandbox.leads()) == 2
+    assert [(each.type.value, each.message) for each in after_running(hurried, ours)][:2] == [
+        ("CRASHED", "Nothing was heard of this run for two minutes."),
+        ("SCHEDULED", BY_AUTOMATION),
+    ]
+    assert after_running(hurried, other) == []
+
+
+def test_what_has_crashed_is_tried_again_unless_a_person_has_cancelled_it_or_it_is_not_ours(
+    hurried: SyncPrefectClient, ad_hoc: UUID, theirs: UUID
+) -> None:
+    """The run that is tried again crashes last: when it is its turn, that of the others is over."""
+    cancelled = live_through(hurried, ad_hoc, Pending(), Running(), Crashed(), Cancelled())
+    foreign = live_through(hurried, theirs, Pending(), Running(), Crashed())
+    ours = live_through(hurried, ad_hoc, Pending(), Running(), Crashed())
+
+    await_state(hurried, ours, "AwaitingRetry")
+
+    assert hurried.read_flow_run(cancelled).state_name == "Cancelled"
+    assert hurried.read_flow_run(foreign).state_name == "Crashed"
+    for each in (foreign, ours):
+        hurried.set_flow_run_state(each, Completed(), force=True)
+
+
+def test_a_run_that_crashes_again_and_again_is_left_to_a_person(
+    hurried: SyncPrefectClient, start_worker: StartWorker, ad_hoc: UUID
+) -> None:
+    """Five times it was tried again, and has crashed; the sixth time, the flow itself says that it is enough."""
+    tried_again: list[State[Any]] = [AwaitingRetry(message=BY_AUTOMATION), Pending(), Running(), Crashed()]
+
+    run_id = live_through(hurried, ad_hoc, Pending(), Running(), Crashed(), *tried_again * MOST_TRIES)
+    with start_worker():
+        run = await_state(hurried, run_id, "Failed")
+
+    assert run.run_count == 1 + MOST_TRIES + 1
+    assert run.state
+    assert str(run.state.message).startswith(f"This run has crashed and was tried again {MOST_TRIES} times in a row")
+
+
+def test_a_run_that_had_ended_stays_as_it_had_ended(
+    prefect: SyncPrefectClient, start_worker: StartWorker, sandbox: CloseAccount, ad_hoc: UUID
+) -> None:
+    """Prefect would put it back, and may do so when it carries out an action twice."""
+    sandbox.add(lead("A", "Junk"))
+
+    run_id = live_through(
+        prefect,
+        ad_hoc,
+        *(Pending(), Running(), Failed(name="Refused", message="Too many."), AwaitingRetry(message=BY_AUTOMATION)),
+    )
+    with start_worker():
+        run = await_state(prefect, run_id, "Refused", attempt=2)
+
+    assert run.state
+    assert run.state.message == "Too many."
+    assert sandbox.requests() == []
+
+
+def test_a_run_that_crashes_before_its_flow_begins_is_left_to_a_person(
+    hurried: SyncPrefectClient, ad_hoc: UUID
+) -> None:
+    """Its code can't be loaded, say: the flow, which counts its tries, is never reached."""
+    tried_again: list[State[Any]] = [AwaitingRetry(message=BY_AUTOMATION), Pending(), Crashed()]
+
+    run_id = live_through(hurried, ad_hoc, Pending(), Crashed(), *tried_again * MOST_TRIES)
+    run = await_state(hurried, run_id, "Failed")
+
+    assert run.run_count == 0
+    assert run.state
+    assert str(run.state.message).startswith("Crashed six times before it could begin")
+
+
+def live_through(prefect: SyncPrefectClient, deployment: UUID, *states: State[Any]) -> UUID:
+    """A run that no worker has, and that goes through *states*.
+
+    Not at once: when events come in a burst, a server on SQLite may lose one, and then waits for it for 15 minutes.
+    """
+    run_id = prefect.create_flow_run_from_deployment(deployment, parameters=JUNK).id
+    for state in states:
+        prefect.set_flow_run_state(run_id, state)
+        time.sleep(PACE)
+    return run_id
+
+
+def await_heartbeat(prefect: SyncPrefectClient, run_id: UUID) -> None:
+    """Wait until the server has had a heartbeat of the run: from then on, an automation could miss the next."""
+
+    def look() -> Sequence[Event]:
+        heartbeats = EventFilter(
+            event=EventNameFilter(name=["prefect.flow-run.heartbeat"]),
+            any_resource=EventAnyResourceFilter(id=[f"prefect.flow-run.{run_id}"]),
+        )
+        return prefect.read_events(heartbeats, limit=1).events
+
+    wait_for(look, lambda: prefect.read_flow_run(run_id).state)
+
+
+def await_wait(sandbox: CloseAccount) -> None:
+    """Wait until a run waits for its bulk delete."""
+
+    def asked() -> bool:
+        return any("/bulk_action/delete/bulkdelete_" in each["path"] for each in sandbox.requests())
+
+    wait_for(asked, sandbox.requests)
+
+
+def after_running(prefect: SyncPrefectClient, run_id: UUID) -> list[State[Any]]:
+    """What became of the run after it first was running."""
+    states = history(prefect, run_id)
+    began = next(place for place, state in enumerate(states) if state.type == StateType.RUNNING)
+    return states[began + 1 :]
