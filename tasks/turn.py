@@ -41,24 +41,22 @@ def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
         check_lateness(lateness(run, tries, datetime.now(UTC)), limits.max_late_hours)
 
 
-def check_crashed(ended: State[Any] | None, claimed: Record | None) -> None:
+def check_crashed(ended: State[Any] | None, record: Record | None) -> None:
     """Raise `Stop` if an automation has tried again what had *ended* otherwise than by a crash: it ends so once more.
 
     What was started is waited for all the same, unless a person has cancelled the run.
     """
-    if ended is None or (claimed and not ended.is_cancelled()):
+    if ended is None or (record and not ended.is_cancelled()):
         return
     outcome = next((each for each in Outcome if each.state_name == ended.name), Outcome.FAILED)
     raise Stop(outcome, ended.message or "This run had ended, and was tried again without anybody asking.")
 
 
-def check_tries(tries: int, claimed: Record | None) -> None:
+def check_tries(tries: int, record: Record | None) -> None:
     """Raise `Stop` if an automation has tried again, *tries* times in a row, without getting anywhere."""
     if tries <= MOST_TRIES:
         return
-    outcome = (
-        Outcome.FAILED if claimed is None else Outcome.STILL_RUNNING if claimed.bulk_delete_id else Outcome.UNKNOWN
-    )
+    outcome = Outcome.FAILED if record is None else Outcome.STILL_RUNNING if record.bulk_delete_id else Outcome.UNKNOWN
     raise Stop(
         outcome,
         f"This run has crashed and was tried again {MOST_TRIES} times in a row: see its log for why. Retry it when "
