@@ -16,10 +16,10 @@ demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with not
 	@$(BIN)/lead-cleanup demo
 
 test: $(INSTALLED)  ## run all tests: a Prefect server, workers and the sandbox, for real
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup -m "not exhaustive"
+	$(BIN)/pytest --numprocesses 3 --dist loadgroup -m "not exhaustive"
 
 test-all: $(INSTALLED)  ## run what make test leaves out as well; about an hour
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 3 --dist loadgroup
 
 matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md anew, by living through every row
 	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/deployments/test_faults.py

@@ -45,6 +45,11 @@ STAGES = [
 ]
 
 
+ONLY_READS = {"resolve", "count", "sample", "list", "last count", "recount"}
+TELLING = {"connection refused", "reset before the effect", "500 lasting", "missing field", "wrong organisation"}
+ALIKE = {f"{status} {how}" for status in (502, 504) for how in ("once", "lasting")}
+
+
 @dataclass
 class World:
     """Everything that can go wrong, in the hands of a test."""
@@ -70,6 +75,11 @@ class Happening:
     stage: str
     fault: str
     bring_about: Callable[[World], None] = field(compare=False, repr=False)
+
+    @property
+    def telling(self) -> bool:
+        """Whether it says more than others do: a request that only reads is tried again after each alike."""
+        return self.fault in TELLING if self.stage in ONLY_READS else self.fault not in ALIKE
 
     @property
     def id(self) -> str:

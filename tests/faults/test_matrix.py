@@ -68,7 +68,13 @@ def tracebacks() -> Iterator[list[str]]:
         each.removeHandler(handler)
 
 
-@pytest.mark.parametrize("happening", [pytest.param(each, id=each.id) for each in HAPPENINGS])
+def parameters() -> list[Any]:
+    """What only reads meets every kind of fault with `make test`, and each of a kind with `make test-all`."""
+    marks = {True: [], False: [pytest.mark.exhaustive]}
+    return [pytest.param(each, id=each.id, marks=marks[each.telling]) for each in HAPPENINGS]
+
+
+@pytest.mark.parametrize("happening", parameters())
 def test_what_happens(
     happening: Happening, world: World, run_cleanup: Callable[..., Any], tracebacks: list[str]
 ) -> None:
