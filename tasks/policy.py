@@ -69,7 +69,8 @@ LeadIds = Annotated[list[Annotated[str, StringConstraints(pattern=r"^lead_\w+$")
 CustomValues = Annotated[list[Name | int | float | bool], BeforeValidator(_values), Field(min_length=1)]
 CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
 Months = Annotated[int, Field(ge=1, le=MAX_MONTHS)]
-Days = Annotated[int, Field(ge=1, le=MAX_DAYS)]
+# Where there is a default the form can't be left empty, so a number there turns it off.
+Days = Annotated[int, Field(ge=0, le=MAX_DAYS), AfterValidator(lambda days: days or None)]
 
 # The flow's own parameters that aren't models; here, so that the flow and the command line agree. Prefect puts their
 # defaults into the form, so a null must be allowed by the schema: the form would submit what its server then refuses.
@@ -194,10 +195,12 @@ class Keep(Policy):
         default=True, title="Running workflows", description="The lead is in a running workflow (sequence)."
     )
     created_within_days: Days | SkipJsonSchema[None] = Field(
-        default=30, title="Days since creation", description="The lead was created within this many days."
+        default=30, title="Days since creation", description="The lead was created within this many days; 0 for off."
     )
     communication_within_days: Days | SkipJsonSchema[None] = Field(
-        default=30, title="Days since communication", description="There was communication within this many days."
+        default=30,
+        title="Days since communication",
+        description="There was communication within this many days; 0 for off.",
     )
     open_tasks: bool = Field(default=False, title="Open tasks", description="The lead has an incomplete task.")
     status: Statuses | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")

@@ -17,6 +17,8 @@ BEYOND = {
     *("/activity/", "/activity/note/{id}/", "/activity/call/{id}/", "/export/opportunity/", "/export/lead/{id}/"),
     *(f"/activity/{kind}/{rest}" for kind in ("sms", "email", "meeting") for rest in ("", "{id}/")),
 }
+CREATED = {"type": "regular_field", "object_type": "lead", "field_name": "date_created"}
+OLDEST_FIRST = [{"direction": "asc", "field": CREATED}]  # the same half every time
 WRITING = [operation for operation in ANSWERED if operation.method in ("POST", "PUT")]
 ONE = [operation for operation in ANSWERED if "{id}" in operation.path]
 PAGED = [
@@ -34,7 +36,7 @@ def account(running_sandbox: CloseAccount) -> CloseAccount:
     running_sandbox.reset(leads=240)
     changed = running_sandbox.post("/lead/", name="New")["id"]
     running_sandbox.put(f"/lead/{changed}/", name="Changed")
-    _job(running_sandbox, "bulk_action/delete", s_query=LEADS, results_limit=120)
+    _job(running_sandbox, "bulk_action/delete", s_query=LEADS, results_limit=120, sort=OLDEST_FIRST)
     _job(running_sandbox, "export/lead", s_query=LEADS, format="json")
     return running_sandbox
 

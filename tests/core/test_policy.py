@@ -79,7 +79,7 @@ INVALID: list[tuple[type[Policy], dict[str, Any], str]] = [
     (Match, {"custom_fields": {"Source": ""}}, "custom_fields.Source.0: String should have at least 1 character"),
     (Match, {"custom_fields": {"Source": None}}, "custom_fields.Source.0: Input should be a valid string"),
     (Match, {**STATUS, "allow_unknown_nodes": "?"}, "allow_unknown_nodes: Input should be a valid boolean"),
-    (Keep, {"created_within_days": 0}, "created_within_days: Input should be greater than or equal to 1"),
+    (Keep, {"created_within_days": -1}, "created_within_days: Input should be greater than or equal to 0"),
     (Keep, {"created_within_days": True}, "created_within_days: true is no value for it"),
     (Keep, {"communication_within_days": 20_001}, "communication_within_days: Input should be less than or equal"),
     (Keep, {"open_tasks": 3}, "open_tasks: Input should be a valid boolean"),
@@ -131,7 +131,7 @@ def test_false_null_and_absent_are_not_criteria(empty: dict[str, Any], more: dic
 
 
 def test_keep_is_on_unless_it_is_turned_off():
-    keep = Keep.model_validate({"open_opportunities": None, "created_within_days": None, "status": False})
+    keep = Keep.model_validate({"open_opportunities": None, "created_within_days": 0, "status": False})
 
     assert keep.open_opportunities
     assert keep.created_within_days is None

@@ -4,18 +4,14 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from close_account import ADMIN, CloseAccount
-from deployed_runs import ROOT, StartWorker, process
+from deployed_runs import PREFECT, ROOT, PrefectServer, StartWorker, process
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
-
-PREFECT = str(Path(sys.executable).parent / "prefect")
 
 
 @pytest.fixture(scope="session")
@@ -38,17 +34,21 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 
 @pytest.fixture(scope="session")
-def server(prefect_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`prefect server start`, with schedules; gives its API's address."""
-    api = prefect_environment["PREFECT_API_URL"]
-    with process(PREFECT, "server", "start", log=tmp_path_factory.mktemp("logs") / "server", env=prefect_environment):
-        for _ in range(240):
-            try:
-                if httpx.get(f"{api}/health").is_success:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.5)
-        yield api
+def prefect_server_process(
+    prefect_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[PrefectServer]:
+    """`prefect server start`, with schedules."""
+    log = tmp_path_factory.mktemp("logs") / "server"
+    running = PrefectServer((PREFECT, "server", "start"), log, prefect_environment)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def server(prefect_server_process: PrefectServer) -> str:
+    """The address of its API."""
+    return prefect_server_process.api
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
 """Real processes, and the runs that come of them, as these tests see them."""
 
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,8 +13,9 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 
+PREFECT = str(Path(sys.executable).parent / "prefect")
 ROOT = Path(__file__).parent.parent.parent
-PATIENCE = 150  # seconds; on an idle machine nothing takes more than forty
+PATIENCE = 300  # seconds; on an idle machine nothing takes more than forty, but for what has to be looked for long
 
 T = TypeVar("T")
 StartWorker = Callable[[], AbstractContextManager[object]]
@@ -30,6 +32,30 @@ def process(*command: str, log: Path, env: dict[str, str], cwd: Path = ROOT) -> 
         finally:
             running.terminate()
             running.wait(30)
+
+
+class PrefectServer:
+    """`prefect server start`, which can be stopped and started again with what it had stored."""
+
+    def __init__(self, command: tuple[str, ...], log: Path, env: dict[str, str]) -> None:
+        self.api = env["PREFECT_API_URL"]
+        self._start = lambda: process(*command, log=log, env=env)
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        self._running.enter_context(self._start())
+        wait_for(self._answers, lambda: "The Prefect server doesn't start.")
+
+    def stop(self) -> None:
+        """By SIGTERM, as a service is stopped."""
+        self._running.close()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.api}/health").is_success
+        except httpx.HTTPError:
+            return False
 
 
 def wait_for(look: Callable[[], T | None], otherwise: Callable[[], object]) -> T:

@@ -1,5 +1,230 @@
-"""Processes that die, and a server that restarts, at whichever step: the same rows as tests/faults/MATRIX.md holds.
+"""Processes that die and a server that restarts, at whichever step: the second half of tests/faults/MATRIX.md.
 
-A step is held up by the sandbox, which takes long to answer; what happens then, happens to real processes. Where nobody
-knows whether anything was started, only a person lets the run start again.
+The sandbox holds a step up by taking long to answer; what happens meanwhile happens to real processes. A run that only
+the automations would find is called crashed here, so that nobody waits for minutes: test_recovery.py waits for them.
 """
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from close_account import CloseAccount, lead
+from deployed_runs import PREFECT, PrefectServer, StartWorker, await_state, wait_for
+from faults.happening import AFTER, PARAMETERS, POINTS, PROCESS_FAULTS, Stage, rows
+from faults.table import Row, check
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import AwaitingRetry, Cancelling, Crashed
+
+from tasks import ledger
+from tasks.outcomes import Outcome
+from tasks.publish import artifacts_of
+from tasks.resuming import CRASH_IS_REPORTED_WITHIN, permit
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed"), pytest.mark.timeout(900)]
+
+BULK_DELETES = "/bulk_action/delete/"
+HELD = 25  # seconds; a client waits thirty
+POINT = {point.name: point for point in POINTS}
+Held = Callable[[], bool]
+
+
+@pytest.fixture
+def close(sandbox: CloseAccount) -> CloseAccount:
+    """Three leads to delete among five."""
+    sandbox.add(*(lead(name, "Junk") for name in "ABC"), lead("D"), lead("E"))
+    return sandbox
+
+
+@pytest.fixture
+def run_id(prefect: SyncPrefectClient, close: CloseAccount) -> UUID:
+    """A run that waits for a worker."""
+    ad_hoc = prefect.read_deployment_by_name("lead-cleanup/ad-hoc")
+    return prefect.create_flow_run_from_deployment(ad_hoc.id, parameters=PARAMETERS).id
+
+
+def test_a_run_that_is_killed_three_times_on_its_way_deletes_once(
+    prefect: SyncPrefectClient,
+    prefect_environment: dict[str, str],
+    start_worker: StartWorker,
+    close: CloseAccount,
+    run_id: UUID,
+) -> None:
+    """Before the POST; after it and before its answer; and during the wait. Each time somebody tries it again."""
+    with start_worker():
+        for number, point in enumerate(("sample", AFTER, "poll"), start=1):
+            held = hold(close, POINT[point])
+            if number > 1:
+                subprocess.run([PREFECT, "flow-run", "retry", str(run_id)], env=prefect_environment, check=True)
+            wait_for(held, close.requests)
+            os.kill(process_of(run_id), signal.SIGKILL)
+            await_state(prefect, run_id, "Crashed", attempt=number)
+            time.sleep(CRASH_IS_REPORTED_WITHIN)
+        subprocess.run([PREFECT, "flow-run", "retry", str(run_id)], env=prefect_environment, check=True)
+        await_state(prefect, run_id, "Deleted")
+
+    assert len(close.posts(BULK_DELETES)) == 1
+    assert len(close.leads()) == 2
+
+
+def test_a_restart_of_the_prefect_server_is_survived_by_a_run_that_waits(
+    prefect: SyncPrefectClient,
+    prefect_server_process: PrefectServer,
+    start_worker: StartWorker,
+    close: CloseAccount,
+    run_id: UUID,
+) -> None:
+    held = hold(close, POINT["poll"])
+    with start_worker():
+        wait_for(held, close.requests)
+        prefect_server_process.stop()
+        prefect_server_process.start()
+        ended = await_end(prefect, run_id)
+
+    assert outcome_of(ended) == "deleted"
+    assert len(close.posts(BULK_DELETES)) == 1
+
+
+def test_cancelled_again_and_again_a_run_stops_deleting_and_says_how_far_it_is(
+    prefect: SyncPrefectClient, start_worker: StartWorker, sandbox: CloseAccount
+) -> None:
+    """Three times, at moments that a seed decides; and each time somebody tries it again in Prefect."""
+    sandbox.add(*(lead(f"junk {number}", "Junk") for number in range(24)), lead("A"), lead("B"))
+    sandbox.jobs(leads_per_second=1)
+    ad_hoc = prefect.read_deployment_by_name("lead-cleanup/ad-hoc")
+    run = prefect.create_flow_run_from_deployment(ad_hoc.id, parameters={**PARAMETERS, "limits": {"max_share": 1.0}})
+    chance = random.Random(3)
+
+    with start_worker():
+        for number in range(3):
+            already = 26 - len(sandbox.leads())
+            wait_for(lambda: 26 - len(sandbox.leads()) > already, sandbox.requests)  # noqa: B023 - asked at once
+            time.sleep(chance.uniform(0, 1))
+            prefect.set_flow_run_state(run.id, Cancelling())
+            await_state(prefect, run.id, "Cancelled", attempt=number + 1)
+            deleted = 26 - len(sandbox.leads())
+            time.sleep(1)
+
+            [job] = sandbox.get(BULK_DELETES)["data"]
+            assert (job["status"], 26 - len(sandbox.leads())) == ("paused", deleted)
+            assert f"Close has paused bulk delete {job['id']} at {deleted} of 24" in latest_report(run.id)
+            prefect.set_flow_run_state(run.id, AwaitingRetry(message="Retry from the UI"), force=True)
+        await_state(prefect, run.id, "Deleted")
+
+    assert len(sandbox.posts(BULK_DELETES)) == 1
+    assert len(sandbox.leads()) == 2
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("fault", PROCESS_FAULTS)
+@pytest.mark.parametrize("point", [pytest.param(each, id=each.name) for each in POINTS])
+def test_what_happens_to_processes(
+    point: Stage,
+    fault: str,
+    prefect: SyncPrefectClient,
+    prefect_server_process: PrefectServer,
+    start_worker: StartWorker,
+    close: CloseAccount,
+    run_id: UUID,
+) -> None:
+    held = hold(close, point)
+    with start_worker():
+        wait_for(held, close.requests)
+        match fault:
+            case "kill -9 of the flow":
+                os.kill(process_of(run_id), signal.SIGKILL)
+                ends = await_end(prefect, run_id)
+            case "SIGTERM of the flow":
+                os.kill(process_of(run_id), signal.SIGTERM)
+                ends = await_end(prefect, run_id)
+            case "restart of Prefect's server":
+                prefect_server_process.stop()
+                prefect_server_process.start()
+                ends = await_end(prefect, run_id)
+            case _:
+                ends = None
+    if ends is None:
+        ends = prefect.read_flow_run(run_id)
+        assert ends.state_name == "Running"
+        prefect.set_flow_run_state(run_id, Crashed(), force=True)
+    started, sent = close.get(BULK_DELETES)["data"], len(close.posts(BULK_DELETES))
+    time.sleep(CRASH_IS_REPORTED_WITHIN)
+    with start_worker():
+        again = tried_again(prefect, run_id)
+        third = None
+        if outcome_of(again) == "unknown":
+            permit(again, ledger.read(run_id), "a test", print)
+            third = tried_again(prefect, run_id)
+
+    assert len(started) <= 1
+    assert len(close.get(BULK_DELETES)["data"]) == 1
+    assert outcome_of(third or again) == "deleted"
+    assert len(close.leads()) == 2
+    row = Row(
+        point.name,
+        fault,
+        outcome_of(ends),
+        f"{sent}" if sent == len(started) else f"{sent}, of which {len(started)} with effect",
+        outcome_of(again),
+        outcome_of(third) if third else "",
+    )
+    check(row, rows())
+
+
+def hold(close: CloseAccount, point: Stage) -> Held:
+    """Let the request by which *point* is known wait for its answer; gives a question: does it wait now?"""
+
+    def asked() -> int:
+        return sum(each["method"] == point.method and each["path"].startswith(point.path) for each in close.requests())
+
+    before = asked()
+    how = "delay" if point.name == AFTER else "drop_before"
+    close.fault(point.method, point.path, how, after=point.after, seconds=HELD)
+    return lambda: asked() - before > point.after
+
+
+def process_of(run_id: UUID) -> int:
+    """The process in which the flow runs: the only one of Prefect's engine that has the run's id in its environment."""
+    for folder in Path("/proc").iterdir():
+        try:
+            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"prefect.engine" in command and str(run_id).encode() in environment:
+            return int(folder.name)
+    raise AssertionError(f"No process runs {run_id}.")
+
+
+def tried_again(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
+    """The run once it has ended after one more attempt."""
+    attempt = prefect.read_flow_run(run_id).run_count + 1
+    prefect.set_flow_run_state(run_id, AwaitingRetry(), force=True)
+    return await_end(prefect, run_id, attempt)
+
+
+def await_end(prefect: SyncPrefectClient, run_id: UUID, attempt: int = 1) -> FlowRun:
+    """The run, once this attempt of it has ended."""
+
+    def look() -> FlowRun | None:
+        run = prefect.read_flow_run(run_id)
+        return run if run.state and run.state.is_final() and run.run_count >= attempt else None
+
+    return wait_for(look, lambda: prefect.read_flow_run(run_id).state)
+
+
+def outcome_of(run: FlowRun) -> str:
+    """The outcome that the name of the run's state stands for; else that name."""
+    name = str(run.state_name)
+    return next((each.value for each in Outcome if each.state_name == name), name.lower())
+
+
+def latest_report(run_id: UUID) -> str:
+    """The report that the run published last."""
+    reports = [each for each in artifacts_of(run_id) if each.type == "markdown"]
+    return str(max(reports, key=lambda each: str(each.created)).data).replace("\\", "")

@@ -1,7 +1,7 @@
 """What can go wrong, and where: the rows of the fault matrix, and how each is brought about."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -44,6 +44,15 @@ STAGES = [
     Stage("recount", "POST", SEARCH, after=5, requests=12, saying=b'"done"', task=6),
 ]
 
+
+OFF = ("open_opportunities", "won_opportunities", "upcoming_meetings", "running_workflows")
+PARAMETERS: dict[str, Any] = {
+    "match": {"status": ["Junk"]},
+    "keep": {**dict.fromkeys(OFF, False), "created_within_days": 0, "communication_within_days": 0},
+    "limits": {"max_wait_minutes": 60},
+    "dry_run": False,
+}
+"""Of the runs of the matrix: without keep rules, each step is the same number of requests."""
 
 ONLY_READS = {"resolve", "count", "sample", "list", "last count", "recount"}
 TELLING = {"connection refused", "reset before the effect", "500 lasting", "missing field", "wrong organisation"}
@@ -177,3 +186,24 @@ def at_prefect() -> Iterator[Happening]:
 
 def _prefect(request: str, spoil: Spoil, times: int, after: int = 0) -> Callable[[World], None]:
     return lambda world: world.prefect_front.trouble(request, spoil, times, after)
+
+
+PROCESS_FAULTS = (
+    "kill -9 of the flow",
+    "SIGTERM of the flow",
+    "SIGTERM of the worker",
+    "restart of the Prefect server",
+)
+BEFORE, AFTER = "POST, before its effect", "POST, after its effect"
+POINTS = [
+    replaced
+    for stage in STAGES
+    for replaced in ([replace(stage, name=BEFORE), replace(stage, name=AFTER)] if stage.name == "POST" else [stage])
+]
+"""Where a process meets its end."""
+
+
+def rows() -> list[tuple[str, str]]:
+    """Every row of the matrix, in its order."""
+    requests = [(each.stage, each.fault) for each in (*at_close(), *at_prefect())]
+    return [*requests, *((point.name, fault) for point in POINTS for fault in PROCESS_FAULTS)]

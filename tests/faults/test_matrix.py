@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attempts import start_again, tried_again
 from close_account import CloseAccount, lead
-from faults.happening import Happening, World, at_close, at_prefect
+from faults.happening import PARAMETERS, Happening, World, at_close, at_prefect, rows
 from faults.table import Row, check
 from front import Front
 from prefect.client.orchestration import SyncPrefectClient
@@ -19,13 +19,6 @@ from prefect.client.orchestration import SyncPrefectClient
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
 HAPPENINGS = [*at_close(), *at_prefect()]
-OFF = ("open_opportunities", "won_opportunities", "upcoming_meetings", "running_workflows")
-PARAMETERS: dict[str, Any] = {
-    "match": {"status": ["Junk"]},
-    "keep": {**dict.fromkeys(OFF, False), "created_within_days": None, "communication_within_days": None},
-    "limits": {"max_wait_minutes": 60},
-    "dry_run": False,
-}
 
 
 @pytest.fixture
@@ -102,7 +95,7 @@ def test_what_happens(
         again.outcome,
         third.outcome if third else "",
     )
-    check(row, [(each.stage, each.fault) for each in HAPPENINGS])
+    check(row, rows())
 
 
 def bulk_deletes(world: World) -> list[dict[str, Any]]:
