@@ -1,0 +1,113 @@
+"""Each guard of "at most once", taken away: some test must fail. With `make test-all` only."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.timeout(600)]
+
+HOUSE = Path(__file__).parent.parent
+FURNITURE = ("flows", "tasks", "deployments", "tests", "pyproject.toml", "prefect.yaml")
+TESTS = ("tests/flows/test_at_most_once.py", "tests/core", "tests/fundamentals", "tests/cli/test_resume.py")
+
+
+class Mutation(NamedTuple):
+    """A guard, and how to take it away."""
+
+    guard: str
+    file: str
+    was: str
+    becomes: str
+
+
+MUTATIONS = [
+    Mutation(
+        "a claim is written down",
+        "ledger.py",
+        "            server.create_variable(VariableCreate(name=record.name, value=_value(record), tags=_tags(record)))\n"
+        "        return _standing(server, record)",
+        "            return record",
+    ),
+    Mutation("a claim is known by its nonce", "bulk_delete.py", "if record.nonce != mine.nonce:", "if False:"),
+    Mutation("the record is read first", "bulk_delete.py", "    return ledger.read(run.id)\n", "    return None\n"),
+    Mutation(
+        "a look before the claim", "bulk_delete.py", "    jobs = close.bulk_deletes()\n    if", "    jobs = []\n    if"
+    ),
+    Mutation(
+        "a look after ambiguity",
+        "bulk_delete.py",
+        'Looking for it.", error)\n        return find(close, record, get_run_logger().warning)',
+        'Looking for it.", error)\n        raise',
+    ),
+    Mutation(
+        "the mark is compared", "adoption.py", "return any(_says(moment, as_of) for moment in found)", "return True"
+    ),
+    Mutation("the author is compared", "adoption.py", " or job.created_by not in {None, plan.user_id}", ""),
+    Mutation(
+        "the organisation is compared", "adoption.py", "job.organization_id not in {None, plan.organization_id} or ", ""
+    ),
+    Mutation(
+        "the query is compared",
+        "adoption.py",
+        "if digest(plan.organization_id, job.s_query or {}) != plan.digest:",
+        "if False:",
+    ),
+    Mutation(
+        "the start is not retried",
+        "bulk_delete.py",
+        "@task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # a second POST",
+        "@task(retries=1, cache_policy=NO_CACHE, persist_result=False)  # a second POST",
+    ),
+    Mutation(
+        "the transport sends a start once",
+        "close/transport.py",
+        "_is_transient_and_refused, START",
+        "_is_transient, START",
+    ),
+    Mutation("another's claim stands in the way", "bulk_delete.py", "if job is None or not over(job):", "if False:"),
+    Mutation(
+        "an unfinished bulk delete stands in the way", "adoption.py", "if not over(job) and not", "if False and not"
+    ),
+    Mutation("the leads are counted a last time", "bulk_delete.py", "    if matching > planned:", "    if False:"),
+    Mutation("the stop is read right before the claim", "turn.py", "        stopping.check()\n", ""),
+    Mutation(
+        "the key's organisation is proven", "connect.py", "if who.organization_id != organization_id:", "if False:"
+    ),
+    Mutation(
+        "a permission is used once", "record.py", "        if self.bulk_delete_id:\n            return None\n", ""
+    ),
+]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The house, to break something in."""
+    for each in FURNITURE:
+        source, target = HOUSE / each, tmp_path / each
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    return tmp_path
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.guard)
+def test_without_a_guard_a_test_fails(mutation: Mutation, copy: Path) -> None:
+    file = copy / "tasks" / mutation.file
+    text = file.read_text()
+    assert mutation.was in text, "the guard is written otherwise now: say here how to take it away"
+    file.write_text(text.replace(mutation.was, mutation.becomes))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TESTS],
+        cwd=copy,
+        env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PREFECT_"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1, done.stdout[-2000:]
+    assert " failed" in done.stdout
