@@ -29,7 +29,8 @@ MUTATIONS = [
     Mutation(
         "a claim is written down",
         "ledger.py",
-        "            server.create_variable(VariableCreate(name=record.name, value=_value(record), tags=_tags(record)))\n"
+        "            server.create_variable(VariableCreate(name=record.name, value=_value(record), "
+        "tags=_tags(record)))\n"
         "        return _standing(server, record)",
         "            return record",
     ),

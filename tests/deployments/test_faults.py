@@ -27,7 +27,7 @@ from tasks.outcomes import Outcome
 from tasks.publish import artifacts_of
 from tasks.resuming import CRASH_IS_REPORTED_WITHIN, permit
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed_faults"), pytest.mark.timeout(900)]
 
 BULK_DELETES = "/bulk_action/delete/"
 HELD = 25  # seconds; a client waits thirty

@@ -55,8 +55,8 @@ PARAMETERS: dict[str, Any] = {
 """Of the runs of the matrix: without keep rules, each step is the same number of requests."""
 
 ONLY_READS = {"resolve", "count", "sample", "list", "last count", "recount"}
-TELLING = {"connection refused", "reset before the effect", "500 lasting", "missing field", "wrong organisation"}
-ALIKE = {f"{status} {how}" for status in (502, 504) for how in ("once", "lasting")}
+TELLING = {"connection refused", "500 lasting", "missing field", "wrong organisation"}
+ALIKE = {"HTML lasting", *(f"{status} {how}" for status in (502, 503, 504) for how in ("once", "lasting"))}
 
 
 @dataclass

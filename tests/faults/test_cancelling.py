@@ -14,7 +14,7 @@ from tasks.report import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger", "hours_pass")]
 
-ALWAYS, SEEDS = 12, 50
+ALWAYS, SEEDS = 6, 50
 LEADS = 12
 PARAMETERS: dict[str, Any] = {
     "match": {"status": ["Junk"]},
