@@ -35,8 +35,11 @@ fix: $(INSTALLED)  ## format, and mend what the linter can mend
 	$(BIN)/ruff format
 
 # The bucket buffer lets the automations find runs that fell silent while the server was away too, for up to seven days.
+# Leases in files let a concurrency limit's slot whose holder died come free although the server was restarted.
 server: $(INSTALLED)  ## start a Prefect server on this machine
-	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER=P7D $(BIN)/prefect server start
+	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER=P7D \
+	    PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem \
+	    $(BIN)/prefect server start
 
 deploy: $(INSTALLED)  ## create the work pool and the key's Secret block, and deploy prefect.yaml
 	@$(BIN)/python -m deployments.deploy

@@ -6,11 +6,12 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
+from tasks import ramp
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete
 from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.plan import Plan
-from tasks.publish import publish_report
+from tasks.publish import harmless, publish_report
 from tasks.record import Record
 from tasks.report import Report, Unsuccessful, of_plan, verdict
 from tasks.run import Run
@@ -48,6 +49,9 @@ class Ending:
                 return False
         if outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
             outcome = self._given_what_was_started(outcome)
+        if outcome is Outcome.DELETED and self.plan:
+            with harmless("How far the ramp has come"):
+                ramp.note(self.run, self.plan.organization_id, self.plan.criteria)
         self._report = Report(outcome=outcome, message=message, **self._evidence())
         publish_report(self.run, self._report, self.plan.organization if self.plan else "")
         return True

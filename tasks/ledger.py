@@ -51,6 +51,7 @@ def next_claim(run: Run, plan: Plan, after: Record | None) -> Record:
         user_id=plan.user_id,
         as_of=plan.as_of,
         digest=plan.digest,
+        criteria=plan.criteria,
         counts=plan.counts,
     )
 

@@ -81,7 +81,7 @@ class Counts(BaseModel):
     """Rules that protect at least one matched lead, and ``total``. A lead that two rules protect counts for both."""
     planned: int
     waiting: int = 0
-    """Leads that a batch leaves for later runs."""
+    """Leads that a batch, or the ramp, leaves for later runs."""
 
     @property
     def add_up(self) -> bool:
@@ -94,6 +94,11 @@ class Counts(BaseModel):
     def cut_to(self, batch: int) -> "Counts":
         """The same leads, of which only *batch* are planned now."""
         return self.model_copy(update={"planned": batch, "waiting": self.planned - batch})
+
+    def without_ramp(self, batch: int | None) -> "Counts":
+        """The same leads, as they would be planned if only *batch* cut them."""
+        whole = self.planned + self.waiting
+        return self.model_copy(update={"planned": min(whole, batch or whole), "waiting": 0})
 
 
 class Plan(BaseModel):
@@ -111,6 +116,10 @@ class Plan(BaseModel):
     as_of: datetime
     s_query: dict[str, Any]
     counts: Counts
+    criteria: str = ""
+    """A digest of the criteria, the same for every run that has them; see `tasks.ramp`."""
+    ramped: bool = False
+    """Whether it was the ramp that cut it."""
     sample: tuple[SampleLead, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -141,7 +150,7 @@ def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> 
         )
     if not counts.planned:
         raise Stop(Outcome.NOTHING_TO_DO, _nothing(counts))
-    check_limits(counts, limits)
+    check_limits(counts.without_ramp(limits.batch) if plan.ramped else counts, limits)
     if dry_run:
         raise Stop(Outcome.DRY_RUN, f"{counts.planned:,} of {counts.total:,} leads would be deleted.")
     if not plan.may_delete:

@@ -235,6 +235,11 @@ class Limits(Policy):
     batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] | SkipJsonSchema[None] = _optional(
         "Batch", "Plan only the oldest leads, at most this many; the next run goes on."
     )
+    ramp: bool = Field(
+        default=True,
+        title="Start small",
+        description="Until a cleanup has deleted once, plan its 50 oldest leads; until it has twice, its 500 oldest.",
+    )
     max_wait_minutes: int = Field(
         default=360,
         ge=1,

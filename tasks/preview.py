@@ -23,6 +23,8 @@ from tasks.fields import unknown_field
 from tasks.outcomes import Refused
 from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, limits_loosened, rules_dropped, select
 from tasks.policy import Keep, Limits, Match
+from tasks.ramp import criteria_of
+from tasks.ramp import read as read_ramp
 from tasks.run import Run
 from tasks.surroundings import Needed, Surroundings, survey
 
@@ -31,6 +33,10 @@ SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date"
 COUNTS = 3
 SETTLING_LOOKS = 10
 SETTLING_SECONDS = 30.0
+RAMPED = (
+    "This cleanup is new here, or its criteria have changed, so it starts small and leaves {:,} leads for later runs: "
+    "its first run that deletes plans the 50 oldest, its second 500. limits.ramp turns this off."
+)
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -77,10 +83,11 @@ def _count(close: CloseClient, selection: Selection) -> Counts:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def oldest(selection: Selection, number: int, organization_id: str) -> Query:
+def oldest(selection: Selection, number: int, remedy: str, organization_id: str) -> Query:
     """The planned leads, cut to at most the *number* oldest by a creation instant that is part of the query.
 
-    Leads that share the last instant all wait for the next run. Raises `Refused` if that leaves none.
+    Leads that share the last instant all wait for the next run. Raises `Refused`, with the *remedy*, if that
+    leaves none.
     """
     with connect(organization_id) as close:
         rows = close.search(
@@ -90,9 +97,7 @@ def oldest(selection: Selection, number: int, organization_id: str) -> Query:
             return selection.planned()
         end = _instant(rows[number])
         if _instant(rows[0]) == end:
-            raise Refused(
-                f"More than {number} leads were created at the same instant (an import?): raise limits.batch."
-            )
+            raise Refused(f"More than {number} leads were created at the same instant (an import?): {remedy}.")
         return selection.planned(created_before=end)
 
 
@@ -151,13 +156,17 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
     here = look_around(match, keep)
     selection = select(match, keep, here.names, run.as_of, time_zone)
     at = here.organization.id
+    criteria = criteria_of(match, keep, here.names, at, time_zone)
+    ramp = read_ramp(run, at, criteria).most if limits.ramp else None
     counts = count_leads(selection, at)
     query = selection.planned()
-    if limits.batch and counts.planned > limits.batch:
-        query = oldest(selection, limits.batch, at)
+    batch = min(filter(None, (limits.batch, ramp)), default=counts.planned)
+    ramped = ramp == batch < counts.planned
+    if batch < counts.planned:
+        query = oldest(selection, batch, "turn off limits.ramp" if ramped else "raise limits.batch", at)
         counts = counts.cut_to(recount(query, at))
-        if counts.planned > limits.batch:
-            raise Refused(f"The batch would be {counts.planned} leads, more than {limits.batch}: leads are changing.")
+        if counts.planned > batch:
+            raise Refused(f"The batch would be {counts.planned} leads, more than {batch}: leads are changing.")
     if reading.needed(match, keep) and counts.planned <= limits.max_leads:
         read_leads(query, match, keep, at)
     return Plan(
@@ -169,8 +178,10 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
         as_of=run.as_of,
         s_query=to_json(query),
         counts=counts,
+        criteria=criteria,
+        ramped=ramped,
         sample=sample_leads(query, sample, at) if sample and counts.planned else (),
-        notes=(*here.notes, *_lost(run.deployed(), keep, limits)),
+        notes=(*here.notes, *([RAMPED.format(counts.waiting)] if ramped else ()), *_lost(run.deployed(), keep, limits)),
     )
 
 

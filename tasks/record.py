@@ -37,6 +37,7 @@ class Record(BaseModel):
     """Whose key claimed: a bulk delete of another author is never taken for ours."""
     as_of: datetime
     digest: str
+    criteria: str = ""
     counts: Counts
     nonce: str = Field(default_factory=lambda: uuid4().hex)
     """What this copy of the run wrote, to tell its own claim from another copy's."""
@@ -92,6 +93,7 @@ class Record(BaseModel):
             user_id=self.user_id,
             as_of=self.as_of,
             s_query=s_query,
+            criteria=self.criteria,
             counts=self.counts,
         )
 

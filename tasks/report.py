@@ -53,6 +53,7 @@ class Report(BaseModel):
     backup: str | None = None
     flow_run_id: str | None = None
     # For whoever is at the terminal; in no JSON and no log, since leads have names.
+    waiting: int | None = Field(default=None, exclude=True)
     notes: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
     sample: tuple[SampleLead, ...] = Field(default=(), exclude=True, repr=False)
 
@@ -90,6 +91,7 @@ class Report(BaseModel):
             *rules,
             ("Kept", kept.get("total")),
             ("Planned", self.planned),
+            ("Waiting for later runs", self.waiting),
             ("Deleted by Close", self.processed),
             ("Still matching", self.remaining),
         ]
@@ -145,6 +147,7 @@ def of_record(record: Record | Plan) -> dict[str, Any]:
         "matched": record.counts.matched,
         "kept": record.counts.kept,
         "planned": record.counts.planned,
+        "waiting": record.counts.waiting or None,
         "total": record.counts.total,
     }
 

@@ -47,7 +47,7 @@ def test_a_run_it_shows_runs(
 ) -> None:
     """Against an organisation with as many junk leads as the README expects."""
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    sandbox.add(*(lead(f"junk {n}", "Junk") for n in range(94)))
+    sandbox.add(*(lead(f"junk {n}", "Junk", date_created=f"{1900 + n}-01-01") for n in range(94)))
     sandbox.add(*(lead(f"other {n}", last_communication_date=yesterday) for n in range(900)))
     assert cli.call(shlex.split(command)[1:]) == 0
     printed = capsys.readouterr().out

@@ -75,12 +75,11 @@ MUTATIONS = [
         "an unfinished bulk delete stands in the way", "adoption.py", "if not over(job) and not", "if False and not"
     ),
     Mutation("the leads are counted a last time", "bulk_delete.py", "    if matching > planned:", "    if False:"),
-    Mutation("the stop is read right before the claim", "turn.py", "        stopping.check()\n", ""),
     Mutation(
-        "the key's organisation is proven", "connect.py", "if who.organization_id != organization_id:", "if False:"
-    ),
-    Mutation(
-        "a permission is used once", "record.py", "        if self.bulk_delete_id:\n            return None\n", ""
+        "the stop is read right before the claim",
+        "bulk_delete.py",
+        "        if sight.own is None:\n            stopping.check()\n",
+        "",
     ),
 ]
 

@@ -19,7 +19,9 @@ LEADS: Final = 1000
 LEADS_PER_SECOND: Final = 60  # slow enough to watch
 CLEANUP: Final = "demo"
 STATUSES: Final = ["Junk", "Bad Fit", "Not Interested"]
-CRITERIA: Final = Parameters(match=Match(status=STATUSES, inactive_months=12), limits=Limits(max_share=0.3), sample=8)
+CRITERIA: Final = Parameters(
+    match=Match(status=STATUSES, inactive_months=12), limits=Limits(max_share=0.3, ramp=False), sample=8
+)
 NEXT: Final = """
 That was made up, and is gone now. What to try next:
   source .venv/bin/activate            puts lead-cleanup on the path of this terminal

@@ -100,7 +100,7 @@ def test_cancelled_again_and_again_a_run_stops_deleting_and_says_how_far_it_is(
     sandbox.jobs(leads_per_second=1)
     ad_hoc = prefect.read_deployment_by_name("lead-cleanup/ad-hoc")
     run = prefect.create_flow_run_from_deployment(
-        ad_hoc.id, parameters={**PARAMETERS, "limits": {"max_share": 1.0, "max_leads": 1000}}
+        ad_hoc.id, parameters={**PARAMETERS, "limits": {"max_share": 1.0, "max_leads": 1000, "ramp": False}}
     )
     chance = random.Random(3)
 

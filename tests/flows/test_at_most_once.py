@@ -11,7 +11,7 @@ from attempts import attempt, created, tried_again, wait_until
 from close_account import CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
-from tasks import ledger
+from tasks import ledger, stopping
 from tasks.ending import report_of
 from tasks.report import Report
 
@@ -54,6 +54,25 @@ def test_what_may_have_been_started_is_never_started_again(
     assert first.flow_run_id in another.message
     assert len(sandbox.posts(BULK_DELETE)) == 1
     assert len(sandbox.leads()) == 2
+
+
+def test_a_stop_that_comes_while_a_run_plans_still_stops_it(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    """It is read at the beginning, and once more right before the claim."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("GET", BULK_DELETE, "delay", seconds=1.0)
+
+    def stop_meanwhile() -> None:
+        wait_until(lambda: any(each["path"] == BULK_DELETE for each in sandbox.requests()))
+        stopping.put("Sales asked us to wait")
+
+    meanwhile = threading.Thread(target=stop_meanwhile)
+    meanwhile.start()
+    report = run_cleanup(**JUNK).report
+    meanwhile.join()
+
+    assert report.outcome == "refused"
+    assert "Sales asked us to wait" in report.message
+    assert sandbox.posts(BULK_DELETE) == []
 
 
 def test_a_run_that_has_ended_stands_in_nobodys_way(sandbox: CloseAccount, run_cleanup: Run) -> None:
