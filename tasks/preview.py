@@ -11,6 +11,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks import reading
+from tasks.cascade import what_goes_with
 from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.conditions import FixedUtc
 from tasks.close.errors import BadRequest
@@ -181,7 +182,12 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
         criteria=criteria,
         ramped=ramped,
         sample=sample_leads(query, sample, at) if sample and counts.planned else (),
-        notes=(*here.notes, *([RAMPED.format(counts.waiting)] if ramped else ()), *_lost(run.deployed(), keep, limits)),
+        notes=(
+            *([what_goes_with(query, at)] if counts.planned else ()),
+            *([RAMPED.format(counts.waiting)] if ramped else ()),
+            *here.notes,
+            *_lost(run.deployed(), keep, limits),
+        ),
     )
 
 

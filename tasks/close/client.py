@@ -130,9 +130,15 @@ class CloseClient:
         return total
 
     def search(
-        self, query: JSON, *, fields: Sequence[str] = ("id",), sort: Sequence[JSON] = (), limit: int
+        self,
+        query: JSON,
+        *,
+        object_type: str = "lead",
+        fields: Sequence[str] = ("id",),
+        sort: Sequence[JSON] = (),
+        limit: int,
     ) -> list[dict[str, Any]]:
-        """The first *limit* leads (at most 10,000) that *query* matches, each with *fields* and its id, none twice.
+        """The first *limit* objects (at most 10,000) that *query* matches, each with *fields* and its id, none twice.
 
         Starts over when Close forgets the cursor. Raises CloseUnavailable when the pages don't come to an end.
         """
@@ -140,7 +146,7 @@ class CloseClient:
             raise ValueError(f"limit must be between 1 and {LONGEST_SEARCH}, where Close ends a search; it is {limit}.")
         body = {
             "query": query,
-            "_fields": {"lead": list(dict.fromkeys(["id", *fields]))},
+            "_fields": {object_type: list(dict.fromkeys(["id", *fields]))},
             "_limit": min(limit, SEARCH_PAGE),
             "results_limit": limit,
             "sort": list(sort),
