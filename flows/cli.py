@@ -67,6 +67,13 @@ app.command(
     deployments go on on a worker, others here.""",
 )
 app.command(
+    "flows.commands.report:report",
+    name="report",
+    help="""Print how a run ended, as it was written down then.
+
+    The reports of all runs of a cleanup are in Prefect, among its artifacts.""",
+)
+app.command(
     "flows.commands.stop:stop",
     name="stop",
     help="""Let no cleanup start anything, in any organisation, until `lead-cleanup go`.

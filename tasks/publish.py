@@ -20,11 +20,14 @@ from prefect.context import TaskRunContext
 
 from tasks.close.resources import BulkDelete
 from tasks.connect import prefect
-from tasks.outcomes import Outcome, Stop
+from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Plan, digest
 from tasks.record import Record
 from tasks.report import Report, escape, sample_rows, words
 from tasks.run import Run, slug
+
+BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
+"""Where the query of a plan stands in its artifact, and the report as JSON."""
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -57,7 +60,7 @@ def recall_plan(record: Record) -> Plan:
     Labels get renamed and Smart Views edited. Raises `Stop` (``unknown``) if the plan can't be found as it was.
     """
     for artifact in artifacts_of(record.run_id):
-        found = re.search(r"```json\n(.*)\n```", artifact.description or "", re.DOTALL)
+        found = BLOCK.search(artifact.description or "")
         if found and digest(record.organization_id, s_query := json.loads(found[1])) == record.digest:
             return record.plan(s_query)
     raise Stop(
@@ -80,6 +83,16 @@ def write_report(run: Run, report: Report, organization: str) -> None:
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
     _publish(run, "markdown", report.markdown(), key=artifact_key(run, *at), description=report.headline)
     _publish(run, "table", json.dumps(counts), key=artifact_key(run, *at, "counts"), description=report.headline)
+
+
+def recall_report(run_id: UUID) -> tuple[str, str]:
+    """What the run has published last: the report as markdown, and as JSON. Raises `Refused` where there is none."""
+    reports = [each for each in artifacts_of(run_id) if each.type == "markdown"]
+    for each in sorted(reports, key=lambda each: str(each.created), reverse=True):
+        text = str(each.data)
+        if found := BLOCK.search(text):
+            return text[: found.start()], found[1]
+    raise Refused(f"Run {run_id} has published no report (yet).")
 
 
 class Progress:

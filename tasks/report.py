@@ -63,10 +63,10 @@ class Report(BaseModel):
         return HEADLINES[self.outcome]
 
     def markdown(self) -> str:
-        """The report as markdown. Holds counts and ids, never the name of a lead."""
+        """The report as markdown, and once more as JSON. Holds counts and ids, never the name of a lead."""
         blocks = [f"## {self.headline}", escape(self.message), _table(self.rows())]
         blocks += [f"> {escape(note)}" for note in self.notes]
-        return "\n\n".join(blocks) + "\n"
+        return "\n\n".join([*blocks, f"```json\n{self.model_dump_json()}\n```"]) + "\n"
 
     def rows(self) -> list[tuple[str, str]]:
         """Everything there is to say in a table, as pairs; what isn't known is left out."""

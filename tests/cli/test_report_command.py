@@ -1,0 +1,33 @@
+"""``report``: how a run ended, later."""
+
+import pytest
+from close_account import CloseAccount, lead
+from terminal_session import Command
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
+
+
+def test_it_prints_what_the_run_has_said(lead_cleanup: Command, sandbox: CloseAccount) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    said = lead_cleanup("run", "--match.status", "Junk", "--no-dry-run", "--json")
+
+    again = lead_cleanup("report", said.json["flow_run_id"])
+    as_json = lead_cleanup("report", said.json["flow_run_id"], "--json")
+
+    assert again.code == 0
+    assert all(text in again.out for text in ("Deleted", "1 leads are deleted.", said.json["bulk_delete_id"]))
+    assert "{" not in again.out
+    assert as_json.json == said.json
+
+
+def test_a_run_that_was_tried_again_says_what_it_said_last(lead_cleanup: Command, sandbox: CloseAccount) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", "/bulk_action/delete/", "status", status=403)
+    run_id = lead_cleanup("run", "--match.status", "Junk", "--no-dry-run", "--json").json["flow_run_id"]
+    lead_cleanup("resume", run_id)
+
+    assert lead_cleanup("report", run_id, "--json").json["outcome"] == "deleted"
+
+
+def test_a_run_that_is_not_there_is_one_line(lead_cleanup: Command, sandbox: CloseAccount) -> None:
+    lead_cleanup("report", "no-such-run").is_one_line("There is no run 'no-such-run'", code=3)
