@@ -12,9 +12,10 @@ from tasks.cancelling import pause_when_cancelled
 from tasks.ending import Ending
 from tasks.plan import decide
 from tasks.policy import CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
-from tasks.preview import count_remaining, make_plan
+from tasks.preview import make_plan
 from tasks.publish import publish_plan, recall_plan
 from tasks.quiet import hush
+from tasks.reconcile import count_remaining, read_log
 from tasks.report import Report
 from tasks.run import run_name, this_run
 from tasks.turn import check_turn
@@ -66,4 +67,5 @@ def lead_cleanup(
             end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan)
         end.finished = wait_for_bulk_delete(end.run, end.plan, end.bulk_delete_id, limits.max_wait_minutes)
         end.remaining = count_remaining(end.plan, end.finished.job)
+        end.logged = read_log(end.plan, end.finished.job)
     return end.state

@@ -32,6 +32,7 @@ class Ending:
         self.bulk_delete_id: str | None = None
         self.finished: Finished | None = None
         self.remaining: int | None = None
+        self.logged: frozenset[str] | None = None
         self._report: Report | None = None
 
     def __enter__(self) -> "Ending":
@@ -62,10 +63,10 @@ class Ending:
             return Outcome.FAILED
         return Outcome.UNKNOWN if self.record and not self.record.plans_anew else outcome
 
-    def _result(self) -> tuple[Plan, BulkDelete, int]:
+    def _result(self) -> tuple[Plan, BulkDelete, int, frozenset[str] | None]:
         if self.plan is None or self.finished is None or self.remaining is None:
             raise RuntimeError("the run came to its end without a result")
-        return self.plan, self.finished.job, self.remaining
+        return self.plan, self.finished.job, self.remaining, self.logged
 
     def _evidence(self) -> dict[str, Any]:
         job = self.finished.job if self.finished else None
@@ -74,6 +75,7 @@ class Ending:
             "bulk_delete_id": self.bulk_delete_id,
             "processed": job.processed if job else None,
             "remaining": self.remaining,
+            "logged": None if self.logged is None else len(self.logged),
             "polls": self.finished.polls if self.finished else None,
             "flow_run_id": str(self.run.id),
         }

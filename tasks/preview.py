@@ -15,7 +15,6 @@ from tasks.cascade import what_goes_with
 from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.conditions import FixedUtc
 from tasks.close.errors import BadRequest
-from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.close.rewrite import instant_of
 from tasks.close.s_query import And, Query, on_or_after, to_json
 from tasks.connect import Identity, client, connect, remember, settings
@@ -32,8 +31,6 @@ from tasks.surroundings import Needed, Surroundings, survey
 OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
 COUNTS = 3
-SETTLING_LOOKS = 10
-SETTLING_SECONDS = 30.0
 RAMPED = (
     "This cleanup is new here, or its criteria have changed, so it starts small and leaves {:,} leads for later runs: "
     "its first run that deletes plans the 50 oldest, its second 500. limits.ramp turns this off."
@@ -204,19 +201,3 @@ def recount(query: Query, organization_id: str) -> int:
     """How many leads *query* matches now."""
     with connect(organization_id) as close:
         return close.count(to_json(query))
-
-
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def count_remaining(plan: Plan, job: BulkDelete) -> int:
-    """How many of the planned leads still match after the bulk delete *job* has ended.
-
-    If it is done, asks again until there are none or half a minute is over: Close's search may show a deletion later.
-    """
-    with connect(plan.organization_id) as close:
-        if job.status != BulkStatus.DONE:
-            return close.count(plan.s_query)
-        for _ in range(SETTLING_LOOKS):
-            if close.count(plan.s_query) == 0:
-                return 0
-            close.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
-        return close.count(plan.s_query)

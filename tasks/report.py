@@ -2,7 +2,7 @@
 
 import html
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -54,6 +54,7 @@ class Report(BaseModel):
     flow_run_id: str | None = None
     # For whoever is at the terminal; in no JSON and no log, since leads have names.
     waiting: int | None = Field(default=None, exclude=True)
+    logged: int | None = Field(default=None, exclude=True)
     notes: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
     sample: tuple[SampleLead, ...] = Field(default=(), exclude=True, repr=False)
 
@@ -93,6 +94,7 @@ class Report(BaseModel):
             ("Planned", self.planned),
             ("Waiting for later runs", self.waiting),
             ("Deleted by Close", self.processed),
+            ("Deleted by its event log", self.logged),
             ("Still matching", self.remaining),
         ]
         return [(name, number) for name, number in counts if number is not None]
@@ -109,28 +111,35 @@ class Unsuccessful(Exception):
         return f"{self.report.headline}. {self.report.message}"
 
 
-def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
-    """Whether the bulk delete *job*, which has ended, did what *plan* showed, and a sentence that says so."""
-    planned, processed, total = plan.counts.planned, job.processed, job.total
-    if job.status != BulkStatus.DONE:
-        return Outcome.FAILED, f"Close reports {job.status} after {processed} of {total} leads."
-    if total is None:
-        return Outcome.FAILED, f"Close says done, but not how many leads it had to delete; it deleted {processed}."
-    if processed < total:
-        return (
-            Outcome.FAILED,
-            f"Close says done, but deleted only {processed} of the {total} leads that it had counted.",
-        )
-    if processed > planned:
-        return (
-            Outcome.FAILED,
-            f"Close deleted {processed} leads, {processed - planned} more than the {planned} planned.",
-        )
-    if remaining:
-        return Outcome.FAILED, f"Close says done with {processed} leads, but {remaining} still match."
-    changed = planned - processed
+def verdict(plan: Plan, job: BulkDelete, remaining: int, logged: frozenset[str] | None = None) -> tuple[Outcome, str]:
+    """Whether the bulk delete *job*, which has ended, did what *plan* showed, and a sentence that says so.
+
+    *logged* are the leads that Close's event log says it has deleted, None where that isn't known.
+    """
+    if wrong := next(_wrongs(plan.counts.planned, job, remaining, logged), None):
+        return Outcome.FAILED, wrong
+    changed = plan.counts.planned - job.processed
     spared = f" {changed} more had changed since the plan, or were gone." if changed else ""
-    return Outcome.DELETED, f"{processed:,} leads are deleted.{spared}"
+    missing = job.processed - len(logged) if logged is not None else 0
+    unlogged = f" Close's event log does not show {missing} of them yet." if missing else ""
+    return Outcome.DELETED, f"{job.processed:,} leads are deleted.{spared}{unlogged}"
+
+
+def _wrongs(planned: int, job: BulkDelete, remaining: int, logged: frozenset[str] | None) -> Iterator[str]:
+    """Whatever speaks against a success, in the order of its weight."""
+    processed, total = job.processed, job.total
+    if job.status != BulkStatus.DONE:
+        yield f"Close reports {job.status} after {processed} of {total} leads."
+    if total is None:
+        yield f"Close says done, but not how many leads it had to delete; it deleted {processed}."
+    elif processed < total:
+        yield f"Close says done, but deleted only {processed} of the {total} leads that it had counted."
+    if processed > planned:
+        yield f"Close deleted {processed} leads, {processed - planned} more than the {planned} planned."
+    if remaining:
+        yield f"Close says done with {processed} leads, but {remaining} still match."
+    if logged is not None and len(logged) > processed:
+        yield f"Close says that it deleted {processed} leads, but its event log shows that it was {len(logged)}."
 
 
 def of_plan(plan: Plan) -> dict[str, Any]:

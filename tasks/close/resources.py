@@ -135,6 +135,22 @@ class ListPage(Resource):
     has_more: StrictBool
 
 
+class Event(Resource):
+    """Something that happened. Close writes its instants without a zone; they are UTC."""
+
+    object_id: str | None = None
+    date_updated: Moment
+    bulk_action_id: str | None = Field(default=None, validation_alias=AliasPath("meta", "bulk_action_id"))
+    """The bulk delete that did it, if one did."""
+
+
+class EventPage(Resource):
+    """A page of the event log, newest first."""
+
+    data: list[Event]
+    cursor_next: str | None = None
+
+
 class SearchPage(Resource):
     """A page of a search. The count is there only if it was asked for, and ignores the limit."""
 

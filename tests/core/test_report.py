@@ -63,6 +63,24 @@ def test_only_done_with_everything_it_counted_and_nothing_left_is_a_success(
     assert re.search(said, message)
 
 
+@pytest.mark.parametrize(
+    ("logged", "outcome", "said"),
+    [
+        (None, Outcome.DELETED, r"10 leads are deleted\.$"),
+        (10, Outcome.DELETED, r"10 leads are deleted\.$"),
+        (9, Outcome.DELETED, "event log does not show 1 of them yet"),
+        (11, Outcome.FAILED, "deleted 10 leads, but its event log shows that it was 11"),
+    ],
+)
+def test_the_event_log_is_a_witness_that_may_come_late(logged: int | None, outcome: Outcome, said: str):
+    leads = None if logged is None else frozenset(f"lead_{number}" for number in range(logged))
+
+    found, message = verdict(plan(), job("done", 10, 10), 0, leads)
+
+    assert found is outcome
+    assert re.search(said, message)
+
+
 # --- the report -------------------------------------------------------------------------------------------------------
 
 FULL = Report(

@@ -1,0 +1,63 @@
+"""Comparing what was planned with what Close did: by its own count, by what still matches, and by its event log."""
+
+from datetime import timedelta
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.close.client import CloseClient
+from tasks.close.errors import CloseError
+from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.connect import connect
+from tasks.plan import Plan
+
+SETTLING_LOOKS = 10
+SETTLING_SECONDS = 30.0
+"""How long Close's search, and its event log, may take to show what was deleted."""
+MOST_LOGGED = 10_000  # leads; the log comes fifty a page
+CLOCKS = timedelta(minutes=5)  # Close says that events may become visible out of order for as long
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def count_remaining(plan: Plan, job: BulkDelete) -> int:
+    """How many of the planned leads still match after the bulk delete *job* has ended.
+
+    If it is done, asks again until there are none or half a minute is over: Close's search may show a deletion later.
+    """
+    with connect(plan.organization_id) as close:
+        if job.status != BulkStatus.DONE:
+            return close.count(plan.s_query)
+        for _ in range(SETTLING_LOOKS):
+            if close.count(plan.s_query) == 0:
+                return 0
+            close.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
+        return close.count(plan.s_query)
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def read_log(plan: Plan, job: BulkDelete) -> frozenset[str] | None:
+    """Ids of the leads that Close's event log says the bulk delete *job* has deleted.
+
+    None where that can't be told: the key may not read the log, the bulk delete isn't done or is too large, Close is
+    away. Of what is over already this is one more witness, and its silence changes nothing.
+    """
+    if job.status != BulkStatus.DONE or job.date_created is None or job.processed > MOST_LOGGED:
+        return None
+    try:
+        with connect(plan.organization_id) as close:
+            found = _logged(close, job)
+            for _ in range(SETTLING_LOOKS):
+                if len(found) >= job.processed:
+                    break
+                close.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
+                found = _logged(close, job)
+    except CloseError as error:
+        get_run_logger().warning("Close's event log can't be read: %s", error)
+        return None
+    return found
+
+
+def _logged(close: CloseClient, job: BulkDelete) -> frozenset[str]:
+    assert job.date_created
+    events = close.lead_events("deleted", job.date_created - CLOCKS)
+    return frozenset(each.object_id for each in events if each.object_id and each.bulk_action_id == job.id)

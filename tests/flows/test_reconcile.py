@@ -1,0 +1,44 @@
+"""What was planned is compared with what Close did: by its count, by what still matches, and by its event log."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from close_account import CloseAccount, lead
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
+
+Run = Callable[..., Any]
+JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False}
+EVENTS = "/event/"
+
+
+def test_the_event_log_names_as_many_leads_as_close_says(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    """More than a page of them, after those of another bulk delete."""
+    sandbox.add(*(lead(f"{n}", "Junk", date_created=f"{1900 + n}-01-01") for n in range(60)))
+    sandbox.add(*(lead(f"other {n}") for n in range(600)))
+    run_cleanup(**JUNK, limits={"batch": 5})
+
+    report = run_cleanup(**JUNK, limits={"ramp": False}).report
+
+    assert report.message == "55 leads are deleted."
+    assert ("Deleted by its event log", "55") in report.rows()
+
+
+def test_a_log_that_cannot_be_read_changes_nothing(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("GET", EVENTS, "status", status=403)
+
+    report = run_cleanup(**JUNK).report
+
+    assert (report.outcome, report.logged) == ("deleted", None)
+
+
+def test_a_log_that_lags_is_read_again_and_then_said_to_lag(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("GET", EVENTS, "edit", fields={"data": []}, times=100)
+
+    report = run_cleanup(**JUNK).report
+
+    assert report.message == "1 leads are deleted. Close's event log does not show 1 of them yet."
+    assert sum(each["path"] == EVENTS for each in sandbox.requests()) > 5
