@@ -11,8 +11,8 @@ from tasks.close.resources import BulkDelete
 from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.plan import Plan
 from tasks.publish import publish_report
-from tasks.record import Record
-from tasks.report import Report, Unsuccessful, of_plan, verdict
+from tasks.record import Backup, Record
+from tasks.report import Report, Unsuccessful, of_plan, verdict, with_backup
 from tasks.run import Run
 from tasks.waiting import Finished
 
@@ -28,6 +28,7 @@ class Ending:
         self.run = run
         self.record: Record | None = None
         self.plan: Plan | None = None
+        self.backup: Backup | None = None
         self.bulk_delete_id: str | None = None
         self.finished: Finished | None = None
         self.remaining: int | None = None
@@ -48,7 +49,8 @@ class Ending:
                 return False
         if outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
             outcome = self._given_what_was_started(outcome)
-        self._report = Report(outcome=outcome, message=message, **self._evidence())
+        report = Report(outcome=outcome, message=message, **self._evidence())
+        self._report = with_backup(report, self._backup(), started=self._started)
         publish_report(self.run, self._report, self.plan.organization if self.plan else "")
         return True
 
@@ -56,7 +58,15 @@ class Ending:
         """Refused means that nothing was deleted: not so once this run has started a bulk delete, or may have."""
         if self.bulk_delete_id:
             return Outcome.FAILED
-        return Outcome.UNKNOWN if self.record and not self.record.plans_anew else outcome
+        return Outcome.UNKNOWN if self._started else outcome
+
+    @property
+    def _started(self) -> bool:
+        """Whether this run has started a bulk delete, or may have."""
+        return self.bulk_delete_id is not None or (self.record is not None and not self.record.plans_anew)
+
+    def _backup(self) -> Backup | None:
+        return self.backup or (self.record.backup if self.record else None)
 
     def _result(self) -> tuple[Plan, BulkDelete, int]:
         if self.plan is None or self.finished is None or self.remaining is None:

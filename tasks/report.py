@@ -11,7 +11,7 @@ from tasks.close.conditions import FixedUtc
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.outcomes import Outcome
 from tasks.plan import Plan, SampleLead
-from tasks.record import Record
+from tasks.record import Backup, Record
 
 HEADLINES = {
     Outcome.NOTHING_TO_DO: "Nothing to do",
@@ -129,6 +129,17 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int) -> tuple[Outcome, str]:
     changed = planned - processed
     spared = f" {changed} more had changed since the plan, or were gone." if changed else ""
     return Outcome.DELETED, f"{processed:,} leads are deleted.{spared}"
+
+
+def with_backup(report: Report, backup: Backup | None, *, started: bool) -> Report:
+    """*report* with where its *backup* is and until when; or with the news that a run that *started* has taken none."""
+    if backup:
+        until = f"The backup of {backup.leads:,} leads stays until {backup.keep_until:%Y-%m-%d}."
+        return report.model_copy(update={"backup": backup.url, "message": f"{report.message} {until}"})
+    return report.model_copy(update={"notes": (*report.notes, NO_BACKUP)}) if started else report
+
+
+NO_BACKUP = "There is no backup of what was deleted: `backup` is off in this run."
 
 
 def of_plan(plan: Plan) -> dict[str, Any]:
