@@ -17,12 +17,13 @@ from tasks.close.errors import CloseError, CloseUnavailable, NotAllowed, RateLim
 from tasks.close.resources import Export, ExportStatus
 from tasks.close.settings import CloseSettings
 from tasks.connect import connect, settings
+from tasks.keeping import prune
 from tasks.outcomes import Refused, Stop, outcome_of
 from tasks.plan import Plan
 from tasks.publish import harmless
 from tasks.record import Backup, Record
 from tasks.run import Run
-from tasks.storage import check_place, prune, whereabouts
+from tasks.storage import check_place, whereabouts
 from tasks.waiting import Pace
 
 PATIENCE = timedelta(hours=2)
@@ -43,7 +44,8 @@ def make_backup(run: Run, plan: Plan, wanted: bool) -> Backup | None:
     known = settings()
     check_place(known.backup_url, whereabouts(run, known))
     with harmless("The deletion of old backups"):
-        for url in prune(known.backup_url, plan.organization_id, datetime.now(UTC), known.backup_days):
+        kept = timedelta(days=known.backup_days)
+        for url in prune(known.backup_url, plan.organization_id, datetime.now(UTC), kept):
             get_run_logger().info("An old backup is deleted: %s.", url)
     archive = Archive.at(f"{known.backup_url.rstrip('/')}/{plan.organization_id}/{run.id}")
     try:

@@ -1,10 +1,9 @@
-"""Where backups may lie, and for how long: they are personal data, and must outlive the run."""
+"""Where backups may go: they are personal data, and must outlive the run."""
 
 import os
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from tasks.archive import Archive, archives
+from tasks.archive import Archive
 from tasks.close.settings import CloseSettings
 from tasks.connect import prefect
 from tasks.outcomes import Refused
@@ -51,29 +50,3 @@ def check_place(url: str, taken_away_by: str | None) -> None:
         )
     if taken_away_by:
         raise Refused(f"Backups would go to the folder {path}, which {taken_away_by} takes away with it. {ELSEWHERE}")
-
-
-def prune(url: str, organization_id: str | None, now: datetime, days: int) -> list[str]:
-    """Delete the backups whose time is over: of the organisation, or of all. Gives the addresses of those deleted.
-
-    Leads that no manifest vouches for, left by a run that died, go when they are *days* old. What can't be read is left
-    alone. Raises `Refused` when the storage fails.
-    """
-    gone: list[str] = []
-    for archive in archives(url, organization_id):
-        if _is_over(archive, now, timedelta(days=days)):
-            archive.delete()
-            gone.append(archive.url)
-    return gone
-
-
-def _is_over(archive: Archive, now: datetime, kept: timedelta) -> bool:
-    if not archive.is_there:
-        ages = [now - archive.written_at(name) for name in archive.files() if name.startswith("leads")]
-        return bool(ages) and min(ages) > kept
-    try:
-        manifest = archive.manifest
-    except Refused:
-        return False
-    ours = archive.url.endswith(f"/{manifest.organization_id}/{manifest.flow_run_id}")
-    return ours and manifest.keep_until < now
