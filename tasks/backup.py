@@ -66,7 +66,7 @@ NOT_ALLOWED = (
 def _backup(close: CloseClient, run: Run, plan: Plan, known: CloseSettings, archive: Archive) -> Backup | None:
     log = get_run_logger()
     export = finished_export(close, plan.s_query, log.warning)
-    written = _stored(close, export, archive, log.warning)
+    written = store(close, export, archive, log.warning)
     manifest = _manifest(run, plan, written, known.backup_days)
     try:
         if standing := _claim_of_another_copy(run):
@@ -119,7 +119,8 @@ def finished_export(close: CloseClient, s_query: dict[str, Any], warn: Callable[
 NO_BACKUP = "There is no backup, so nothing was deleted: try again."
 
 
-def _stored(close: CloseClient, export: Export, archive: Archive, warn: Callable[[str], object]) -> Written:
+def store(close: CloseClient, export: Export, archive: Archive, warn: Callable[[str], object]) -> Written:
+    """Download an export that is done, and write its leads while they come in. Tried three times in all."""
     for _ in range(DOWNLOADS - 1):
         try:
             return _download(close, export, archive)
