@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import fsspec  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 from attempts import attempt, created, tried_again
 from close.scripted_close import Answer, ScriptedClose
 from close_account import CloseAccount, lead
+from fsspec.spec import AbstractFileSystem  # pyright: ignore[reportMissingTypeStubs]
 
 from tasks import ledger
 from tasks.archive import Archive, Manifest
@@ -210,6 +212,32 @@ def test_storage_that_can_not_be_used_stops_the_run(
 
     assert report.outcome == "refused"
     assert sentence in report.message
+    assert sandbox.posts(BULK_DELETE) == []
+
+
+class AwayFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseClass]
+    """A bucket that can't be reached: each driver says so with errors of its own."""
+
+    protocol = "away"
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        raise FileNotFoundError(path)
+
+    def open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+        raise RuntimeError("Unable to locate credentials")
+
+
+def test_a_bucket_that_can_not_be_reached_stops_the_run(
+    sandbox: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec.register_implementation("away", AwayFileSystem, clobber=True)  # pyright: ignore[reportUnknownMemberType]
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    monkeypatch.setenv("CLOSE_BACKUP_URL", "away://bucket/backups")
+
+    report = run_cleanup(**JUNK).report
+
+    assert report.outcome == "refused"
+    assert "fails (RuntimeError: Unable to locate credentials): check CLOSE_BACKUP_URL" in report.message
     assert sandbox.posts(BULK_DELETE) == []
 
 

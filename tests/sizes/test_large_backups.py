@@ -66,7 +66,7 @@ class Exports(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         leads = int(self.path.rstrip("/").rpartition("_")[2])
         if self.path.startswith("/api/"):
-            url = f"http://127.0.0.1:{self.server.server_address[1]}/file_{leads}"
+            url = f"http://{self.headers['host']}/file_{leads}"
             body = json.dumps({"id": f"expo_{leads}", "status": "done", "download_url": url}).encode()
             self._begin({"content-length": str(len(body))})
             self.wfile.write(body)
