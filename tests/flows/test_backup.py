@@ -19,7 +19,7 @@ from close_account import CloseAccount, lead
 from fsspec.spec import AbstractFileSystem  # pyright: ignore[reportMissingTypeStubs]
 
 from tasks import ledger
-from tasks.archive import Archive, Manifest
+from tasks.archive import Archive, Manifest, Written
 from tasks.report import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
@@ -220,10 +220,10 @@ class AwayFileSystem(AbstractFileSystem):  # pyright: ignore[reportUntypedBaseCl
 
     protocol = "away"
 
-    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
-        raise FileNotFoundError(path)
+    def ls(self, *_: Any, **__: Any) -> list[Any]:
+        raise FileNotFoundError
 
-    def open(self, path: str, mode: str = "rb", **kwargs: Any) -> Any:
+    def open(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("Unable to locate credentials")
 
 
@@ -239,6 +239,26 @@ def test_a_bucket_that_can_not_be_reached_stops_the_run(
     assert report.outcome == "refused"
     assert "fails (RuntimeError: Unable to locate credentials): check CLOSE_BACKUP_URL" in report.message
     assert sandbox.posts(BULK_DELETE) == []
+
+
+def test_a_backup_that_can_not_be_read_back_stops_the_run(
+    sandbox: CloseAccount, run_cleanup: Run, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk has taken everything, and doesn't give all of it back."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    write = Archive.write_leads
+
+    def write_and_lose(archive: Archive, leads: Any) -> Written:
+        written = write(archive, leads)
+        file = Path(archive.path) / written.file
+        file.write_bytes(file.read_bytes()[:-1])
+        return written
+
+    monkeypatch.setattr(Archive, "write_leads", write_and_lose)
+    report = run_cleanup(**JUNK).report
+
+    assert "it was cut off or changed" in report.message
+    nothing_was_deleted(sandbox, report, backups, leads=2)
 
 
 def test_a_download_that_breaks_off_once_is_taken_up_again(
