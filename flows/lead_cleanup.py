@@ -63,7 +63,7 @@ def lead_cleanup(
             end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
             publish_plan(end.run, end.plan)
             decide(end.plan, limits, expect=expect, dry_run=dry_run)
-            end.backup = make_backup(end.run, end.plan, backup)
+            end.backup = make_backup(end.run, end.plan, match, keep, wanted=backup)
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record, end.backup)
         else:
             end.plan = recall_plan(end.record)

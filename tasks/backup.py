@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import ijson  # pyright: ignore[reportMissingTypeStubs]
@@ -15,11 +16,12 @@ from tasks.close.client import CloseClient
 from tasks.close.conditions import FixedUtc
 from tasks.close.errors import CloseError, CloseUnavailable, NotAllowed, RateLimited, WrongKey
 from tasks.close.resources import Export, ExportStatus
-from tasks.close.settings import CloseSettings
 from tasks.connect import connect, settings
+from tasks.exported import agreeing
 from tasks.keeping import prune
 from tasks.outcomes import Refused, Stop, outcome_of
 from tasks.plan import Plan
+from tasks.policy import Keep, Match
 from tasks.publish import harmless
 from tasks.record import Backup, Record
 from tasks.run import Run
@@ -28,16 +30,19 @@ from tasks.waiting import Pace
 
 PATIENCE = timedelta(hours=2)
 """How long Close may take to export. It documents nothing; nobody's run should hold a worker for longer."""
+Check = Callable[[Iterator[dict[str, Any]]], Iterator[dict[str, Any]]]
+"""Gives on the leads that it gets, and may raise `Refused`."""
 DOWNLOADS = 3
 DOWNLOAD_AGAIN_AFTER = 5.0  # seconds
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def make_backup(run: Run, plan: Plan, wanted: bool) -> Backup | None:
+def make_backup(run: Run, plan: Plan, match: Match, keep: Keep, *, wanted: bool) -> Backup | None:
     """Export the planned leads, store them, read them back, and say where they are; None if that isn't *wanted*.
 
-    Raises `Stop`, and nothing may be deleted, unless every planned lead that still matches is in it, and no other. May
-    be done again: another attempt of the run writes its own leads, and turns the manifest to them.
+    Raises `Stop`, and nothing may be deleted, unless every planned lead that still matches is in it, and no other, and
+    each is what *match* and *keep* say, as we read it ourselves: see `tasks.exported`.
+    May be done again: another attempt writes leads of its own, and turns the manifest to them.
     """
     if not wanted:
         return None
@@ -50,7 +55,10 @@ def make_backup(run: Run, plan: Plan, wanted: bool) -> Backup | None:
     archive = Archive.at(f"{known.backup_url.rstrip('/')}/{plan.organization_id}/{run.id}")
     try:
         with connect(plan.organization_id, user_id=plan.user_id) as close:
-            return _backup(close, run, plan, known, archive)
+            export = finished_export(close, plan.s_query, get_run_logger().warning)
+            check = partial(agreeing, match=match, keep=keep, as_of=plan.as_of)
+            written = store(close, export, archive, check, get_run_logger().warning)
+            return _vouched(close, run, plan, archive, written, known.backup_days)
     except (NotAllowed, WrongKey) as error:
         raise Refused(f"{NOT_ALLOWED} ({error})") from error
     except CloseError as error:
@@ -63,11 +71,9 @@ NOT_ALLOWED = (
 )
 
 
-def _backup(close: CloseClient, run: Run, plan: Plan, known: CloseSettings, archive: Archive) -> Backup | None:
-    log = get_run_logger()
-    export = finished_export(close, plan.s_query, log.warning)
-    written = store(close, export, archive, log.warning)
-    manifest = _manifest(run, plan, written, known.backup_days)
+def _vouched(close: CloseClient, run: Run, plan: Plan, archive: Archive, written: Written, days: int) -> Backup | None:
+    """Check what was *written* and make it the backup of *run*, or throw it away."""
+    manifest = _manifest(run, plan, written, days)
     try:
         if standing := _claim_of_another_copy(run):
             archive.drop(written.file)
@@ -80,7 +86,7 @@ def _backup(close: CloseClient, run: Run, plan: Plan, known: CloseSettings, arch
         raise
     archive.vouch(manifest)
     found = Archive.at(archive.url).manifest
-    log.info("%s leads are in the backup %s, until %s.", found.leads, archive.url, found.keep_until.date())
+    get_run_logger().info("%s leads are in the backup %s, until %s.", found.leads, archive.url, found.keep_until.date())
     return Backup(url=archive.url, leads=found.leads, keep_until=found.keep_until)
 
 
@@ -119,20 +125,20 @@ def finished_export(close: CloseClient, s_query: dict[str, Any], warn: Callable[
 NO_BACKUP = "There is no backup, so nothing was deleted: try again."
 
 
-def store(close: CloseClient, export: Export, archive: Archive, warn: Callable[[str], object]) -> Written:
+def store(close: CloseClient, export: Export, archive: Archive, check: Check, warn: Callable[[str], object]) -> Written:
     """Download an export that is done, and write its leads while they come in. Tried three times in all."""
     for _ in range(DOWNLOADS - 1):
         try:
-            return _download(close, export, archive)
+            return _download(close, export, archive, check)
         except CloseUnavailable as error:
             warn(str(error))
             close.sleep(DOWNLOAD_AGAIN_AFTER)
-    return _download(close, export, archive)
+    return _download(close, export, archive, check)
 
 
-def _download(close: CloseClient, export: Export, archive: Archive) -> Written:
+def _download(close: CloseClient, export: Export, archive: Archive, check: Check) -> Written:
     with close.download(export.id) as chunks:
-        return archive.write_leads(leads_in(chunks, export.id))
+        return archive.write_leads(check(leads_in(chunks, export.id)))
 
 
 def leads_in(chunks: Iterator[bytes], export_id: str) -> Iterator[dict[str, Any]]:

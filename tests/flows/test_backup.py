@@ -17,10 +17,15 @@ from attempts import attempt, created, tried_again
 from close.scripted_close import Answer, ScriptedClose
 from close_account import CloseAccount, lead
 from fsspec.spec import AbstractFileSystem  # pyright: ignore[reportMissingTypeStubs]
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import WorkPoolCreate
 
 from tasks import ledger
 from tasks.archive import Archive, Manifest, Written
+from tasks.close.settings import CloseSettings
 from tasks.report import Report
+from tasks.run import Run as FlowRun
+from tasks.storage import whereabouts
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
@@ -147,6 +152,20 @@ def test_a_file_that_is_not_every_planned_lead_stops_the_run(
 
     assert sentence in report.message
     nothing_was_deleted(sandbox, report, backups, leads=4)
+
+
+def test_an_exported_lead_that_is_protected_as_we_read_it_stops_the_run(
+    sandbox: CloseAccount, run_cleanup: Run, backups: Path, elsewhere: ScriptedClose
+) -> None:
+    """Close reads our query otherwise than we do: it has planned a lead with an open opportunity."""
+    one, other, _ = sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"))
+    sandbox.fault("GET", "/export/", "edit", times=1000, fields={"download_url": elsewhere.url})
+    elsewhere.will_answer(Answer([{"id": one}, {"id": other, "opportunities": [{"status_type": "active"}]}]))
+
+    report = run_cleanup(**JUNK).report
+
+    assert f"1 contradict keep.open_opportunities ({other})" in report.message
+    nothing_was_deleted(sandbox, report, backups, leads=3)
 
 
 @pytest.mark.parametrize(
@@ -477,6 +496,25 @@ def test_the_next_run_deletes_what_has_been_kept_long_enough(
     assert first not in folders(backups)
     assert {others, young} < set(folders(backups))
     assert len(folders(backups)) == 3
+
+
+# --- where it may lie -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "found"), [("process", None), ("kubernetes", "a work pool of the type kubernetes")])
+def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_things_in(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch, kind: str, found: str | None
+) -> None:
+    monkeypatch.setattr("tasks.storage.CONTAINERS", ())
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with get_client(sync_client=True) as prefect:
+        prefect.create_work_pool(WorkPoolCreate(name=f"pool-{kind}", type=kind))
+        flow_id = prefect.create_flow_from_name("lead-cleanup")
+        deployment = prefect.create_deployment(flow_id, f"on-{kind}", work_pool_name=f"pool-{kind}")
+        flow_run = prefect.create_flow_run_from_deployment(deployment)
+
+    run = FlowRun(id=flow_run.id, as_of=datetime.now(UTC), cleanup="junk", deployment_id=deployment)
+    assert whereabouts(run, CloseSettings()) == found
 
 
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:

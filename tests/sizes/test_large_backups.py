@@ -19,10 +19,14 @@ NOTE = "Spoke to her about the offer; she will come back to us after the fair. "
 
 BACK_UP = """
 import json, resource, sys
+from datetime import UTC, datetime
+from functools import partial
 from tasks.archive import Archive, Manifest
 from tasks.backup import store
 from tasks.close.client import CloseClient
 from tasks.close.settings import CloseSettings
+from tasks.exported import agreeing
+from tasks.policy import Keep, Match
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -30,7 +34,8 @@ def peak():
 def back_up(name):
     archive = Archive.at(f"{sys.argv[2]}/orga_1/{name}")
     with CloseClient(CloseSettings(api_url=sys.argv[1], api_key="api_a.b")) as close:
-        written = store(close, close.export(name), archive, print)
+        check = partial(agreeing, match=Match(status=["Junk"]), keep=Keep(), as_of=datetime.now(UTC))
+        written = store(close, close.export(name), archive, check, print)
     times = {"made_at": "2026-01-01T00:00:00Z", "keep_until": "2026-02-01T00:00:00Z"}
     facts = {"organization_id": "orga_1", "flow_run_id": name, "as_of": "", "digest": "", "s_query": {}}
     archive.verify(Manifest(**facts, **times, leads=written.leads, file=written.file, sha256=written.sha256))
