@@ -88,6 +88,13 @@ app.command(
 
     While there is one, no other live run starts in its organisation.""",
 )
+app.command(
+    "flows.commands.backups:backups",
+    name="backups",
+    help="""List the backups of what was deleted, check them, and take people's data out of them.
+
+    Reads and changes what lies at CLOSE_BACKUP_URL, and asks neither Close nor Prefect.""",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

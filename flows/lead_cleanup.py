@@ -7,6 +7,7 @@ unless ``dry_run`` is turned off.
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from tasks.backup import make_backup
 from tasks.bulk_delete import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.cancelling import pause_when_cancelled
 from tasks.ending import Ending
@@ -36,6 +37,7 @@ def lead_cleanup(
     keep: Keep = Keep(),
     limits: Limits = Limits(),
     dry_run: bool = True,
+    backup: bool = True,
     expect: Expected = None,
     sample: Sample = 25,
     time_zone: TimeZone = "UTC",
@@ -48,6 +50,7 @@ def lead_cleanup(
         keep: What protects a lead.
         limits: How much a run may do.
         dry_run: Plan only; delete nothing.
+        backup: Export the planned leads before deleting them.
         expect: Stop unless exactly this many leads are planned.
         sample: How many of the planned leads to show by name. 0 keeps names out of Prefect altogether.
         time_zone: Where days begin, for local dates in Smart Views and queries.
@@ -61,7 +64,8 @@ def lead_cleanup(
             end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
             publish_plan(end.run, end.plan)
             decide(end.plan, limits, expect=expect, dry_run=dry_run)
-            end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record)
+            end.backup = make_backup(end.run, end.plan, match, keep, wanted=backup)
+            end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record, end.backup)
         else:
             end.plan = recall_plan(end.record)
             end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan)

@@ -14,7 +14,7 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.connect import connect, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Plan, digest
-from tasks.record import GIVEN_UP, REFUSED, Record
+from tasks.record import GIVEN_UP, REFUSED, Backup, Record
 from tasks.run import Run
 from tasks.turn import turn
 
@@ -26,13 +26,14 @@ def read_record(run: Run) -> Record | None:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # a second POST would start a second bulk delete
-def start_bulk_delete(run: Run, plan: Plan, record: Record | None) -> str:
+def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: Backup | None = None) -> str:
     """Start what *plan* says, at most once, and give the id of the bulk delete.
 
     Looks and counts a last time, reads the stop, claims, posts once and records the id. Whatever can't be told apart
-    from "it was started" ends as ``unknown``, and only a person starts again. *record* is what was read first.
+    from "it was started" ends as ``unknown``, and only a person starts again. *record* is what was read first; what
+    isn't in the *backup*, if there is one, isn't deleted.
     """
-    return _start(run, plan, record)
+    return _start(run, plan, record, backup)
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # for the same reason: a person may have let it start
@@ -46,7 +47,7 @@ def continue_bulk_delete(run: Run, record: Record, plan: Plan) -> str:
     if record.cancelled_at and not by_person:
         raise Stop(Outcome.CANCELLED, f"This run is cancelled. `lead-cleanup resume {run.id}` lets it go on.")
     if record.leave:
-        return _start(run, plan, record)
+        return _start(run, plan, record, record.backup)
     if record.ended == GIVEN_UP:
         raise Stop(Outcome.UNKNOWN, "The claim of this run was given up: run the cleanup anew.")
     with connect(plan.organization_id) as close:
@@ -64,13 +65,13 @@ def check_drift(matching: int, planned: int) -> None:
         raise Refused(f"{matching} leads match now, more than the {planned} planned: make a new plan.")
 
 
-def _start(run: Run, plan: Plan, after: Record | None) -> str:
+def _start(run: Run, plan: Plan, after: Record | None, backup: Backup | None) -> str:
     with connect(plan.organization_id, user_id=plan.user_id) as close, turn(plan.organization_id):
-        sight = _look(close, plan)
+        sight = _look(close, plan, backup)
         if sight.own is None:
             stopping.check()
         deadline = close.clock() + CLAIM_SECONDS
-        record = ledger.claim(mine := ledger.next_claim(run, plan, after))
+        record = ledger.claim(mine := ledger.next_claim(run, plan, backup, after))
         if record.nonce != mine.nonce:
             return _of_another_copy(close, record, plan)
         found = sight.own or _post(close, record, plan, sight, deadline)
@@ -91,14 +92,14 @@ class Sight:
     """Leads that still matched."""
 
 
-def _look(close: CloseClient, plan: Plan) -> Sight:
+def _look(close: CloseClient, plan: Plan, backup: Backup | None) -> Sight:
     """Look a last time. Raises `Refused` if that shows a reason not to start."""
     jobs = close.bulk_deletes()
     if mine := own(jobs, plan):
         return Sight(jobs, mine, 0)
     check_idle(jobs, _set_aside(jobs, plan))
     matching = close.count(plan.s_query)
-    check_drift(matching, plan.counts.planned)
+    check_drift(matching, backup.leads if backup else plan.counts.planned)
     return Sight(jobs, None, matching)
 
 

@@ -18,8 +18,8 @@ from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.connect import PrefectAway, connect
-from tasks.outcomes import Outcome, Stop
-from tasks.publish import write_report
+from tasks.outcomes import Outcome, Refused, Stop
+from tasks.publish import lay_beside_backup, write_report
 from tasks.record import Record
 from tasks.report import Report, of_record
 from tasks.run import Run, cleanup_of, run_of
@@ -51,7 +51,8 @@ def cancel(run: Run, warn: Callable[[str], object]) -> Report:
     warn(report.message)
     try:
         write_report(run, report, record.organization if record else "")
-    except PrefectAway as error:
+        lay_beside_backup(report)
+    except (PrefectAway, Refused) as error:
         warn(f"The report could not be published: {error}")
     return report
 
@@ -128,6 +129,7 @@ def _cancelled(run: Run, record: Record, warn: Callable[[str], object]) -> Repor
         **of_record(record),
         bulk_delete_id=bulk_delete_id,
         processed=job.processed if job else None,
+        backup=record.backup.url if record.backup else None,
         flow_run_id=str(run.id),
     )
 

@@ -12,8 +12,8 @@ from tasks.close.resources import BulkDelete
 from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.plan import Plan
 from tasks.publish import harmless, publish_report
-from tasks.record import Record
-from tasks.report import Report, Unsuccessful, of_plan, verdict
+from tasks.record import Backup, Record
+from tasks.report import Report, Unsuccessful, of_plan, verdict, with_backup
 from tasks.run import Run
 from tasks.waiting import Finished
 
@@ -29,6 +29,7 @@ class Ending:
         self.run = run
         self.record: Record | None = None
         self.plan: Plan | None = None
+        self.backup: Backup | None = None
         self.bulk_delete_id: str | None = None
         self.finished: Finished | None = None
         self.remaining: int | None = None
@@ -53,7 +54,8 @@ class Ending:
         if outcome is Outcome.DELETED and self.plan:
             with harmless("How far the ramp has come"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria)
-        self._report = Report(outcome=outcome, message=message, **self._evidence())
+        report = Report(outcome=outcome, message=message, **self._evidence())
+        self._report = with_backup(report, self._backup(), started=self._started)
         publish_report(self.run, self._report, self.plan.organization if self.plan else "")
         return True
 
@@ -61,7 +63,15 @@ class Ending:
         """Refused means that nothing was deleted: not so once this run has started a bulk delete, or may have."""
         if self.bulk_delete_id:
             return Outcome.FAILED
-        return Outcome.UNKNOWN if self.record and not self.record.plans_anew else outcome
+        return Outcome.UNKNOWN if self._started else outcome
+
+    @property
+    def _started(self) -> bool:
+        """Whether this run has started a bulk delete, or may have."""
+        return self.bulk_delete_id is not None or (self.record is not None and not self.record.plans_anew)
+
+    def _backup(self) -> Backup | None:
+        return self.backup or (self.record.backup if self.record else None)
 
     def _result(self) -> tuple[Plan, BulkDelete, int, frozenset[str] | None]:
         if self.plan is None or self.finished is None or self.remaining is None:

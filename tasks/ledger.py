@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from tasks.connect import prefect
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Plan
-from tasks.record import Record, name_of
+from tasks.record import Backup, Record, name_of
 from tasks.run import Run
 
 TAG = "lead-cleanup"
@@ -36,10 +36,11 @@ def read(run_id: UUID) -> Record | None:
         return _latest(server, run_id)
 
 
-def next_claim(run: Run, plan: Plan, after: Record | None) -> Record:
-    """What *run* claims for *plan*. *after* is the record that this attempt has read first, if there was one.
+def next_claim(run: Run, plan: Plan, backup: Backup | None, after: Record | None) -> Record:
+    """What *run* claims for *plan*, of whose leads it has a *backup*.
 
-    Of copies that have read the same, one writes it; and a copy that has read an older one comes too late.
+    *after* is the record that this attempt has read first, if there was one. Of copies that have read the same, one
+    writes it; and a copy that has read an older one comes too late.
     """
     return Record(
         claim=after.claim + 1 if after else 1,
@@ -53,6 +54,7 @@ def next_claim(run: Run, plan: Plan, after: Record | None) -> Record:
         digest=plan.digest,
         criteria=plan.criteria,
         counts=plan.counts,
+        backup=backup,
     )
 
 

@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import Artifact
 from prefect.context import TaskRunContext
 
+from tasks.archive import REPORT, Archive
 from tasks.close.resources import BulkDelete
 from tasks.connect import prefect
 from tasks.outcomes import Outcome, Refused, Stop
@@ -75,6 +76,8 @@ def publish_report(run: Run, report: Report, organization: str) -> None:
     """Record how the run ended. A failure to publish is logged; it changes nothing about what was done."""
     with harmless("The report"):
         write_report(run, report, organization)
+    with harmless("The report beside the backup"):
+        lay_beside_backup(report)
 
 
 def write_report(run: Run, report: Report, organization: str) -> None:
@@ -93,6 +96,17 @@ def recall_report(run_id: UUID) -> tuple[str, str]:
         if found := BLOCK.search(text):
             return text[: found.start()], found[1]
     raise Refused(f"Run {run_id} has published no report (yet).")
+
+
+def lay_beside_backup(report: Report) -> None:
+    """Write the report, without any name, beside the run's backup, so that it outlives Prefect's history.
+
+    Also deletes what earlier attempts of the run have left there. Raises `Refused` when the storage fails.
+    """
+    archive = Archive.at(report.backup) if report.backup else None
+    if archive and archive.is_there:  # it may be so old that it is gone
+        archive.put(REPORT, report.model_dump_json(indent=2))
+        archive.tidy()
 
 
 class Progress:

@@ -23,6 +23,16 @@ class Act(BaseModel):
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
+class Backup(BaseModel):
+    """The copy of the planned leads that a run has taken, as it reports it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    leads: int
+    keep_until: datetime
+
+
 class Record(BaseModel):
     """What a run has claimed, and the bulk delete it came to. The query itself stands in the run's plan artifact."""
 
@@ -43,6 +53,8 @@ class Record(BaseModel):
     """What this copy of the run wrote, to tell its own claim from another copy's."""
     claimed_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     bulk_delete_id: str | None = None
+    backup: Backup | None = None
+    """The copy of the leads that was taken before the claim; None if the run was told to take none."""
     claim: int = 1
     """Which claim of the run this is. There is a second one only if the first may not be used any more."""
     ended: str | None = None

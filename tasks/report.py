@@ -11,7 +11,7 @@ from tasks.close.conditions import FixedUtc
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.outcomes import Outcome
 from tasks.plan import Plan, SampleLead
-from tasks.record import Record
+from tasks.record import Backup, Record
 
 HEADLINES = {
     Outcome.NOTHING_TO_DO: "Nothing to do",
@@ -140,6 +140,17 @@ def _wrongs(planned: int, job: BulkDelete, remaining: int, logged: frozenset[str
         yield f"Close says done with {processed} leads, but {remaining} still match."
     if logged is not None and len(logged) > processed:
         yield f"Close says that it deleted {processed} leads, but its event log shows that it was {len(logged)}."
+
+
+def with_backup(report: Report, backup: Backup | None, *, started: bool) -> Report:
+    """*report* with where its *backup* is and until when; or with the news that a run that *started* has taken none."""
+    if backup:
+        until = f"The backup of {backup.leads:,} leads stays until {backup.keep_until:%Y-%m-%d}."
+        return report.model_copy(update={"backup": backup.url, "message": f"{report.message} {until}"})
+    return report.model_copy(update={"notes": (*report.notes, NO_BACKUP)}) if started else report
+
+
+NO_BACKUP = "There is no backup of what was deleted: `backup` is off in this run."
 
 
 def of_plan(plan: Plan) -> dict[str, Any]:

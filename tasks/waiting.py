@@ -11,7 +11,7 @@ from tasks import ledger
 from tasks.adoption import progress_of
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, NotFound, RateLimited
-from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.close.resources import BulkDelete, BulkStatus, Export
 from tasks.connect import connect
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Plan
@@ -98,7 +98,7 @@ class Pace:
     _from: tuple[int, float] | None = None  # where it stood when we first saw it deleting, and when that was
     _last: tuple[int, float] = (0, 0.0)  # where it stood last, and since when
 
-    def next(self, job: BulkDelete | None, now: float) -> float:
+    def next(self, job: BulkDelete | Export | None, now: float) -> float:
         """Seconds until the next question, between *soonest* and *latest*."""
         if job is None or job.total is None:
             return self._bounded((now - self.started) / 2)

@@ -1,4 +1,4 @@
-"""Each guard of "at most once", taken away: some test must fail. With `make test-all` only."""
+"""Each guard of "at most once" and of the backup, taken away: some test must fail. With `make test-all` only."""
 
 import os
 import shutil
@@ -13,7 +13,10 @@ pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.timeout(60
 
 HOUSE = Path(__file__).parent.parent
 FURNITURE = ("flows", "tasks", "deployments", "tests", "pyproject.toml", "prefect.yaml")
-TESTS = ("tests/flows/test_at_most_once.py", "tests/core", "tests/fundamentals", "tests/cli/test_resume.py")
+TESTS = (
+    *("tests/flows/test_at_most_once.py", "tests/core", "tests/fundamentals", "tests/cli/test_resume.py"),
+    "tests/flows/test_backup.py",
+)
 
 
 class Mutation(NamedTuple):
@@ -80,6 +83,20 @@ MUTATIONS = [
         "bulk_delete.py",
         "        if sight.own is None:\n            stopping.check()\n",
         "",
+    ),
+    Mutation("the backup is counted", "backup.py", "        check_complete(close, plan, written.leads)\n", ""),
+    Mutation("the backup is read back", "backup.py", "        archive.verify(manifest)\n", ""),
+    Mutation(
+        "a copy that comes late throws its backup away",
+        "backup.py",
+        "if standing := _claim_of_another_copy(run):",
+        "if standing := None:",
+    ),
+    Mutation(
+        "what is not in the backup is not deleted",
+        "bulk_delete.py",
+        "backup.leads if backup else plan.counts.planned",
+        "plan.counts.planned",
     ),
 ]
 

@@ -25,6 +25,7 @@ class Parameters(BaseModel):
     keep: Keep = Keep()
     limits: Limits = Limits()
     dry_run: bool = True
+    backup: bool = True
     expect: Expected = None
     sample: Sample = 25
     time_zone: TimeZone = "UTC"

@@ -25,6 +25,14 @@ def run(
             negative="--no-dry-run", show_default=False, help="Plan only, which is the default; --no-dry-run deletes."
         ),
     ] = True,
+    backup: Annotated[
+        bool | None,
+        Parameter(
+            negative="--no-backup",
+            show_default=False,
+            help="Export the planned leads before deleting them, which is the default; --no-backup doesn't.",
+        ),
+    ] = None,
     expect: Annotated[int | None, Parameter(help="Stop unless exactly this many leads are planned.")] = None,
     sample: Annotated[int | None, Parameter(help="How many planned leads to show by name. 25 by default.")] = None,
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
@@ -36,7 +44,8 @@ def run(
     ] = False,
 ) -> int:
     """Plan, and with --no-dry-run delete. Everything that can be wrong by itself is checked before Prefect starts."""
-    parameters, notes = build(given, cleanup, dry_run=dry_run, expect=expect, sample=sample, time_zone=time_zone)
+    options = {"dry_run": dry_run, "backup": backup, "expect": expect, "sample": sample, "time_zone": time_zone}
+    parameters, notes = build(given, cleanup, **options)
     settings = settings_with_key(block=True)
     for note in notes:
         say(f"Note: {note}")

@@ -8,6 +8,7 @@ from typing import Any, cast
 import httpx
 
 from tasks.close.errors import (
+    HARMLESS_POSTS,
     BadRequest,
     CloseError,
     CloseUnavailable,
@@ -32,7 +33,7 @@ _REFUSED: dict[int, tuple[type[CloseError], str]] = {
     403: (
         NotAllowed,
         "Close doesn't let the API key's user do {asked} (403): "
-        "use the key of a user whose role may; Admins and Super Users may bulk delete.",
+        "use the key of a user whose role may; Admins and Super Users may export and bulk delete.",
     ),
     404: (
         NotFound,
@@ -61,6 +62,13 @@ def unusable_answer(method: str, path: str, why: str, response: httpx.Response |
         facts |= {"status": response.status_code, "trace_id": response.headers.get("trace-id")}
     message = f"Close's answer to {method} {path} can't be used ({why}): {_what_to_do(method, path)}"
     return CloseUnavailable(message, **facts)
+
+
+def broken_download(path: str, why: str) -> CloseUnavailable:
+    """The file of an export, which didn't come as a whole. Its address is no part of *why*: it opens the file."""
+    return CloseUnavailable(
+        f"The file of {path} can't be downloaded ({why}): try again later.", method="GET", path=path
+    )
 
 
 def refusal(method: str, path: str, response: httpx.Response, *, retry_after: float) -> CloseError:
@@ -92,7 +100,7 @@ def refusal(method: str, path: str, response: httpx.Response, *, retry_after: fl
 
 def _what_to_do(method: str, path: str) -> str:
     """What to do when it isn't known what happened: for a person, "try again" would be the way to delete twice."""
-    if method == "GET" or path == "/data/search/":
+    if method == "GET" or path in HARMLESS_POSTS:
         return "try again later."
     return "it may have taken effect; look in Close before you try again."
 

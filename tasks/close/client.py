@@ -3,13 +3,15 @@
     with CloseClient(CloseSettings()) as close:
         close.count({"type": "object_type", "object_type": "lead"})
 
-Reads are tried again when Close is away or asks for patience, and so is a pause. What starts or resumes is not.
+Reads are tried again when Close is away or asks for patience, and so are exports and a pause. What starts or resumes
+a bulk delete is not.
 Every method raises a CloseError (tasks/close/errors.py) and nothing else for what Close or the network does.
 """
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal, Self, TypeVar
 
@@ -22,6 +24,7 @@ from tasks.close.resources import (
     CustomField,
     Event,
     EventPage,
+    Export,
     LeadStatus,
     ListPage,
     Me,
@@ -195,6 +198,43 @@ class CloseClient:
         """Ask Close to go on; it refuses after seven days. The address is assumed, as for pausing."""
         request = _status(bulk_delete_id, "resuming")
         return _parse(BulkDelete, self._transport.write(request), request)
+
+    # Exports
+
+    def start_export(self, query: JSON) -> Export:
+        """Have every lead that *query* (a bare node) matches written into a file, with its activities and smart fields.
+
+        Unlike a bulk delete it is tried again: an export too many does no harm.
+        """
+        if not query.get("type"):
+            raise ValueError("An export needs a query node with a type; to Close, no query means every lead.")
+        body: JSON = {
+            "s_query": query,
+            "format": "json",
+            "type": "leads",
+            "include_activities": True,
+            "include_smart_fields": True,
+            "send_done_email": False,
+        }
+        return self._read(Export, Request("POST", "/export/lead/", body=body))
+
+    def export(self, export_id: str) -> Export:
+        """One export, as it stands."""
+        return self._read(Export, Request("GET", "/export/{id}/", export_id))
+
+    @contextmanager
+    def download(self, export_id: str) -> Generator[Iterator[bytes]]:
+        """The file of an export that is done, unpacked, a chunk at a time: as JSON we assume one array of leads.
+
+        Asks for its address right before, since that is good for a minute only. Raises CloseUnavailable where there is
+        none, and where the file breaks off; not every file that was cut shorter shows it in this way.
+        """
+        request = Request("GET", "/export/{id}/", export_id)
+        url = self._read(Export, request).download_url
+        if not url:
+            raise unusable_answer(request.method, request.path, "it has no address to download from")
+        with self._transport.download(url, request.path) as chunks:
+            yield chunks
 
     # Events
 

@@ -18,6 +18,9 @@ from typing import TypedDict, Unpack
 # Answers after which we know that Close didn't accept the request. Everything else that is no success is ambiguous.
 _REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 
+HARMLESS_POSTS = frozenset({"/data/search/", "/export/lead/"})
+"""POSTs that delete and change nothing, however often they are sent."""
+
 
 class Facts(TypedDict, total=False):
     """What every error knows. `path` has no query string; `trace_id` is Close's name for its answer."""
@@ -45,7 +48,7 @@ class CloseError(Exception):
 
     @property
     def _starts_something(self) -> bool:
-        return self.method == "POST" and self.path != "/data/search/"
+        return self.method == "POST" and self.path not in HARMLESS_POSTS
 
 
 class CloseUnavailable(CloseError):

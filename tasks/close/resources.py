@@ -76,6 +76,42 @@ class BulkDelete(Resource):
         return (self.n_leads_processed if self.n_leads is not None else self.n_objects_processed) or 0
 
 
+class ExportStatus(StrEnum):
+    """Where an export is. Other words than a bulk delete's, and not defined by Close either."""
+
+    CREATED = "created"
+    STARTED = "started"
+    IN_PROGRESS = "in_progress"
+    DONE = "done"
+    ERROR = "error"
+
+
+class Export(Resource):
+    """An export: Close's asynchronous job that writes leads into a file to download."""
+
+    id: Id
+    status: Annotated[ExportStatus | str | None, Field(union_mode="left_to_right")] = None
+    n_docs: Count | None = None
+    n_docs_processed: Count | None = None
+    # Whoever has this address has the leads: it stays out of logs. It is good for a minute.
+    download_url: str | None = Field(default=None, repr=False)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen. An unknown status isn't final."""
+        return self.status in (ExportStatus.DONE, ExportStatus.ERROR)
+
+    @property
+    def total(self) -> int | None:
+        """Leads it found; None until Close has looked."""
+        return self.n_docs
+
+    @property
+    def processed(self) -> int:
+        """Leads it has written so far."""
+        return self.n_docs_processed or 0
+
+
 class LeadStatus(Resource):
     """A status a lead can have. Labels get renamed; ids stay."""
 

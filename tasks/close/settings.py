@@ -46,8 +46,10 @@ class CloseSettings(BaseSettings):
         default=None, description="If set, the key must belong to this organisation (orga_…)."
     )
     backup_url: str = Field(
-        default_factory=_data_folder, description="Folder or fsspec URL for backups, which nothing makes yet."
+        default_factory=_data_folder,
+        description="Folder or fsspec URL for backups of what is deleted; by default a folder in your home directory.",
     )
+    backup_days: int = Field(default=30, ge=1, le=3650, description="Days for which a backup is kept.")
     timeout: float = Field(
         default=30.0, gt=0, le=300, description="Seconds to wait for each part of an answer; to connect, at most 10."
     )
@@ -91,6 +93,15 @@ class CloseSettings(BaseSettings):
     @classmethod
     def _blank_is_unset(cls, text: str | None) -> str | None:
         return text or None
+
+    @field_validator("backup_url", mode="after")
+    @classmethod
+    def _no_password(cls, url: str) -> str:
+        if "://" in url and "@" in url.partition("://")[2].partition("/")[0]:
+            raise ValueError(
+                "it must not contain a user name or password, since reports show it; see the driver's own settings"
+            )
+        return url
 
     @field_validator("api_url", mode="after")
     @classmethod

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -11,7 +12,7 @@ from typing import Any, Literal, cast
 
 import httpx
 
-from tasks.close.answers import no_answer, refusal, unusable_answer
+from tasks.close.answers import broken_download, no_answer, refusal, unusable_answer
 from tasks.close.errors import CloseError, CloseUnavailable, MissingKey, RateLimited
 from tasks.close.settings import CloseSettings
 
@@ -82,6 +83,7 @@ class Transport:
         self._pool = _connect(settings, httpx.Limits())
         # A kept connection may be closed by the other side just as we write to it, and nobody could say what happened.
         self._unpooled = _connect(settings, httpx.Limits(max_keepalive_connections=0))
+        self._settings = settings
 
     def close(self) -> None:
         """Close the connections."""
@@ -99,6 +101,22 @@ class Transport:
     def write(self, request: Request) -> JSON:
         """Send what is not tried again."""
         return self._exchange(self._unpooled, request)
+
+    @contextmanager
+    def download(self, url: str, path: str) -> Generator[Iterator[bytes]]:
+        """What lies at *url*, unpacked, a chunk at a time. The key isn't sent there: it is no address of the API.
+
+        *path* stands for it in errors, which are all CloseUnavailable.
+        """
+        if not url.startswith("https://") and not self._settings.on_this_machine:
+            raise broken_download(path, "its address isn't https, and would show the leads to the network")
+        try:
+            with _open(self._settings, httpx.Limits()) as client, client.stream("GET", url) as response:
+                if response.status_code != 200:
+                    raise broken_download(path, f"the answer is {response.status_code}")
+                yield _chunks(response, path)
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise broken_download(path, type(error).__name__) from error
 
     def _persist(
         self, client: httpx.Client, request: Request, again: Callable[[CloseError], bool], patience: float
@@ -163,8 +181,16 @@ def _certificates() -> SSLContext:
     return httpx.create_ssl_context()
 
 
+def _chunks(response: httpx.Response, path: str) -> Iterator[bytes]:
+    try:
+        yield from response.iter_bytes()
+    except httpx.RequestError as error:  # not only lost connections: what can't be unpacked, too
+        raise broken_download(path, type(error).__name__) from error
+
+
 def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
-    headers = {"User-Agent": f"close-lead-cleanup/{version('close-lead-cleanup')}"}
+    """A client that sends the key, to CLOSE_API_URL."""
+    headers: dict[str, str] = {}
     auth = None
     if settings.api_key:
         auth = httpx.BasicAuth(settings.api_key.get_secret_value(), "")
@@ -172,16 +198,20 @@ def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
         headers["Authorization"] = f"Bearer {settings.access_token.get_secret_value()}"
     else:
         raise MissingKey("No API key is set: make one in Close under Settings, Developer, and set CLOSE_API_KEY.")
-    return httpx.Client(
-        base_url=settings.api_url,
-        auth=auth,
-        headers=headers,
+    return _open(settings, limits, base_url=settings.api_url, auth=auth, headers=headers)
+
+
+def _open(settings: CloseSettings, limits: httpx.Limits, **more: Any) -> httpx.Client:
+    client = httpx.Client(
+        **more,
         timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, LONGEST_CONNECT)),
         limits=limits,
         verify=_certificates(),
         follow_redirects=False,  # a redirected POST may be sent again or become a GET; a redirected key may go anywhere
         trust_env=not settings.on_this_machine,  # a proxy can't reach this machine's loopback
     )
+    client.headers["User-Agent"] = f"close-lead-cleanup/{version('close-lead-cleanup')}"
+    return client
 
 
 def _is_transient(error: CloseError) -> bool:

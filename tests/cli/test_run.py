@@ -24,7 +24,7 @@ def test_deletes_exactly_the_junk_that_nothing_protects_and_then_has_nothing_to_
     assert (first.code, first.json["outcome"], first.json["processed"]) == (0, "deleted", 1)
     assert set(sandbox.leads()) == {customer, protected}
     assert (second.code, second.json["outcome"]) == (0, "nothing_to_do")
-    assert sandbox.writes() == ["POST /bulk_action/delete/"]
+    assert sandbox.writes() == ["POST /export/lead/", "POST /bulk_action/delete/"]
 
 
 def test_without_no_dry_run_nothing_is_deleted_and_the_plan_is_shown(

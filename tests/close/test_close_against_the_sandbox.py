@@ -1,5 +1,6 @@
 """The client and the sandbox read Close's wire format on their own: what they disagree about shows up here."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 from deployments.sandbox.server import Sandbox
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, CloseUnavailable, InvalidQuery, NotAllowed, NotFound, WrongKey
-from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.close.resources import BulkDelete, BulkStatus, ExportStatus
 from tasks.close.settings import CloseSettings
 
 LEADS = {"type": "object_type", "object_type": "lead"}
@@ -114,6 +115,24 @@ def test_a_lost_reply_is_ambiguous_and_the_job_can_be_found(sandbox: Sandbox, cl
     assert not caught.value.nothing_started
     assert sent(sandbox, "POST", "/bulk_action/delete/") == 1
     assert len(close.bulk_deletes()) == before + 1
+
+
+def test_an_export_runs_to_its_end_and_can_be_downloaded(sandbox: Sandbox, close: CloseClient) -> None:
+    """Its file holds every lead with activities and smart fields; asked for once more, it is just another export."""
+    query = junk(close)
+    fault(sandbox, "POST", "/export/lead/", "drop_after")
+
+    export = close.start_export(query)
+    while not export.finished:
+        time.sleep(0.05)
+        export = close.export(export.id)
+    with close.download(export.id) as chunks:
+        leads = json.loads(b"".join(chunks))
+
+    assert export.status is ExportStatus.DONE
+    assert export.processed == export.total == len(leads) == close.count(query)
+    assert all({"activities", "num_upcoming_meetings", "contacts"} <= set(lead) for lead in leads)
+    assert sent(sandbox, "POST", "/export/lead/") == 2
 
 
 @pytest.mark.parametrize("name", ["status", "drop_before", "drop_after", "garbage", "truncate", "rate_limit"])

@@ -24,6 +24,7 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     return {
         **clean,
         "PREFECT_HOME": str(tmp_path_factory.mktemp("server")),
+        "XDG_DATA_HOME": str(tmp_path_factory.mktemp("data")),  # where backups go
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_PORT": str(port),

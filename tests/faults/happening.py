@@ -53,8 +53,10 @@ PARAMETERS: dict[str, Any] = {
     "keep": {**dict.fromkeys(OFF, False), "created_within_days": 0, "communication_within_days": 0},
     "limits": {"max_wait_minutes": 60},
     "dry_run": False,
+    "backup": False,
 }
-"""Of the runs of the matrix: without keep rules, each step is the same number of requests."""
+"""Of the runs of the matrix: without keep rules, each step is the same number of requests. What goes wrong with a
+backup goes wrong before anything is claimed: see tests/flows/test_backup.py."""
 
 ONLY_READS = {"resolve", "count", "sample", "list", "last count", "recount"}
 TELLING = {"connection refused", "500 lasting", "missing field", "wrong organisation"}

@@ -20,6 +20,7 @@ PARAMETERS: dict[str, Any] = {
     "match": {"status": ["Junk"]},
     "limits": {"max_share": 1.0, "max_wait_minutes": 60},
     "dry_run": False,
+    "backup": False,
 }
 
 

@@ -62,7 +62,8 @@ def test_whatever_happens_a_run_deletes_at_most_once_and_only_what_was_planned(
     )
     go_wrong(sandbox, chance)
 
-    first = run_cleanup(match={"status": ["Junk"]}, limits={"max_share": 1.0, "max_wait_minutes": 30}, dry_run=False)
+    limits = {"max_share": 1.0, "max_wait_minutes": 30}
+    first = run_cleanup(match={"status": ["Junk"]}, limits=limits, dry_run=False, backup=False)
     outcomes = [first.report.outcome]
     run_id = UUID(first.report.flow_run_id)
     for _ in range(chance.randint(0, 3)):

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
 Run = Callable[..., Any]
 BULK_DELETE = "/bulk_action/delete/"
-JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False}
+JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False, "backup": False}
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 429])

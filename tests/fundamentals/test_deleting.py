@@ -23,7 +23,7 @@ def test_a_run_is_a_dry_run_unless_told_otherwise(sandbox: CloseAccount, run_cle
 
 
 def test_a_live_run_deletes_what_matches_and_nothing_protects(sandbox: CloseAccount, run_cleanup: Run) -> None:
-    """Match says what may go, keep what must stay; one bulk delete does the rest."""
+    """Match says what may go, keep what must stay; a backup is taken, and one bulk delete does the rest."""
     _, _, kept, other = sandbox.add(
         lead("A", "Junk"),
         lead("B", "Junk"),
@@ -38,7 +38,7 @@ def test_a_live_run_deletes_what_matches_and_nothing_protects(sandbox: CloseAcco
     assert (report.matched, report.planned, report.processed, report.remaining) == (3, 2, 2, 0)
     assert report.kept == {"open_opportunities": 1, "total": 1}
     assert set(sandbox.leads()) == {kept, other}
-    assert sandbox.writes() == ["POST /bulk_action/delete/"]
+    assert sandbox.writes() == ["POST /export/lead/", "POST /bulk_action/delete/"]
 
 
 def test_a_second_run_finds_nothing_to_do(sandbox: CloseAccount, run_cleanup: Run) -> None:
@@ -49,7 +49,7 @@ def test_a_second_run_finds_nothing_to_do(sandbox: CloseAccount, run_cleanup: Ru
     ended = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
 
     assert ended.report.outcome == "nothing_to_do"
-    assert sandbox.writes() == ["POST /bulk_action/delete/"]
+    assert sandbox.writes() == ["POST /export/lead/", "POST /bulk_action/delete/"]
 
 
 def test_over_a_limit_a_run_stops_and_never_trims(sandbox: CloseAccount, run_cleanup: Run) -> None:

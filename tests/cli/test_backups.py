@@ -1,0 +1,117 @@
+"""``lead-cleanup backups``: which there are, whether they are whole, and taking people's data out of them."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from terminal_session import Command
+
+from tasks.archive import Archive, Manifest
+
+RUN, OTHER = "0d9a1f6e-0000-4000-8000-000000000001", "0d9a1f6e-0000-4000-8000-000000000002"
+
+
+@pytest.fixture
+def backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two backups."""
+    folder = tmp_path / "backups"
+    monkeypatch.setenv("CLOSE_BACKUP_URL", str(folder))
+    contacts = [{"name": "Ann", "emails": [{"email": "ann@example.com"}]}]
+    store(folder, RUN, [{"id": "lead_1", "contacts": contacts}, {"id": "lead_2"}])
+    store(folder, OTHER, [{"id": "lead_3", "contacts": contacts}])
+    return folder
+
+
+def store(folder: Path, run: str, leads: list[dict[str, Any]], days: int = 30) -> None:
+    archive = Archive.at(f"{folder}/orga_1/{run}")
+    written = archive.write_leads(leads)
+    now = datetime.now(UTC)
+    archive.vouch(
+        Manifest(
+            organization_id="orga_1",
+            flow_run_id=run,
+            as_of="2026-03-31T10:20:30.456Z",
+            digest="d",
+            s_query={"type": "id"},
+            leads=written.leads,
+            file=written.file,
+            sha256=written.sha256,
+            made_at=now,
+            keep_until=now + timedelta(days=days),
+        )
+    )
+
+
+def test_without_any_there_is_none(lead_cleanup: Command):
+    said = lead_cleanup("backups")
+
+    assert (said.code, said.out, said.err) == (0, "There is no backup.\n", "")
+
+
+def test_it_lists_them_and_asks_for_no_key(lead_cleanup: Command, backups: Path):
+    said = lead_cleanup("backups")
+
+    until = f"{datetime.now(UTC) + timedelta(days=30):%Y-%m-%d}"
+    assert said.code == 0
+    assert [line.split()[0] for line in said.out.splitlines()] == ["run", RUN, OTHER]
+    assert said.out.splitlines()[1].split()[-2:] == [until, "2"]
+
+
+def test_it_verifies_one_or_all(lead_cleanup: Command, backups: Path):
+    file = next((backups / "orga_1" / RUN).glob("leads*"))
+    file.write_bytes(file.read_bytes()[:-1])
+
+    whole = lead_cleanup("backups", OTHER, "--verify")
+    damaged = lead_cleanup("backups", "--verify")
+
+    assert (whole.code, whole.out.splitlines()[1].split()[-1]) == (0, "yes")
+    assert damaged.code == 3
+    assert "it was cut off or changed" in damaged.err
+    assert OTHER in damaged.out
+
+
+def test_one_that_is_not_there_is_one_line(lead_cleanup: Command, backups: Path):
+    lead_cleanup("backups", "no-such-run").is_one_line("There is no backup of run no-such-run", code=3)
+
+
+def test_it_forgets_by_address_everywhere_and_by_id(lead_cleanup: Command, backups: Path):
+    by_address = lead_cleanup("backups", "--forget", "Ann@Example.com")
+    by_id = lead_cleanup("backups", "--forget", "lead_2")
+    verified = lead_cleanup("backups", "--verify")
+
+    assert "Forgotten: 2 leads." in by_address.out
+    assert "Forgotten: 1 leads." in by_id.out
+    assert verified.code == 0
+    assert [line.split()[-2] for line in verified.out.splitlines()[1:]] == ["0", "0"]
+    assert not any(b"lead_1" in each.read_bytes() for each in backups.rglob("leads*"))
+
+
+def test_what_can_not_be_forgotten_is_said_and_is_no_success(lead_cleanup: Command, backups: Path):
+    (backups / "orga_1" / RUN / "manifest.json").write_text("{")
+
+    said = lead_cleanup("backups", "--forget", "ann@example.com")
+
+    assert said.code == 3
+    assert "Forgotten: 1 leads." in said.out
+    assert "Not forgotten: The manifest of" in said.err
+
+
+@pytest.mark.parametrize("whom", ["Ann Smith", "cont_1", ""])
+def test_nobody_is_forgotten_by_name(lead_cleanup: Command, backups: Path, whom: str):
+    lead_cleanup("backups", "--forget", whom).is_one_line("write the id of a lead")
+
+
+def test_it_prunes(lead_cleanup: Command, backups: Path):
+    store(backups, "old-run", [{"id": "lead_9"}], days=-1)
+
+    said = lead_cleanup("backups", "--prune")
+
+    assert said.out.startswith("Deleted 1 old backups.")
+    assert "old-run" not in said.out
+
+
+def test_storage_without_a_driver_is_one_line(lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLOSE_BACKUP_URL", "s3://bucket/backups")
+
+    lead_cleanup("backups").is_one_line("Install s3fs", code=3)
