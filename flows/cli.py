@@ -69,7 +69,7 @@ app.command(
 app.command(
     "flows.commands.report:report",
     name="report",
-    help="""Print how a run ended, as it was written down then.
+    help="""Print how a run ended, as it was written down then, and exit as it did.
 
     The reports of all runs of a cleanup are in Prefect, among its artifacts.""",
 )

@@ -1,6 +1,7 @@
 """The report of a run: one frozen value, and what it looks like to a person. Pure; publishing is in `tasks.publish`."""
 
 import html
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -67,7 +68,8 @@ class Report(BaseModel):
         """The report as markdown, and once more as JSON. Holds counts and ids, never the name of a lead."""
         blocks = [f"## {self.headline}", escape(self.message), _table(self.rows())]
         blocks += [f"> {escape(note)}" for note in self.notes]
-        return "\n\n".join([*blocks, f"```json\n{self.model_dump_json()}\n```"]) + "\n"
+        unnamed = {"notes": self.notes, "waiting": self.waiting, "logged": self.logged}
+        return "\n\n".join([*blocks, f"```json\n{json.dumps(self.model_dump(mode='json') | unnamed)}\n```"]) + "\n"
 
     def rows(self) -> list[tuple[str, str]]:
         """Everything there is to say in a table, as pairs; what isn't known is left out."""

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from flows.commands.executing import execute
-from flows.commands.terminal import put
 
 if TYPE_CHECKING:
     from flows.commands.engine import Execution
+    from tasks.report import Report
 
 NEEDS_SERVER = "The reports of runs are on a Prefect server."
 
@@ -27,19 +27,12 @@ def report(
         ),
     ] = False,
 ) -> int:
-    """Print what the run has published last; gives 0 however it ended."""
+    """Print what the run has published last; gives the exit code of the run."""
 
-    def act(execution: "Execution") -> None:
+    def recall(execution: "Execution") -> "Report":
         del execution
-        from rich.console import Console
-        from rich.markdown import Markdown
-
         from tasks import publish, resuming
 
-        text, json = publish.recall_report(resuming.look_up(run).id)
-        if as_json:
-            put(json)
-        else:
-            Console().print(Markdown(text))
+        return publish.recall_report(resuming.look_up(run).id)
 
-    return execute(act, needs_server=NEEDS_SERVER)
+    return execute(recall, needs_server=NEEDS_SERVER, as_json=as_json)

@@ -9,7 +9,7 @@ from close_account import CloseAccount, lead
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
 Run = Callable[..., Any]
-JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False}
+JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False, "backup": False}
 EVENTS = "/event/"
 
 
