@@ -7,11 +7,12 @@ unless ``dry_run`` is turned off.
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from tasks.approval import approved
 from tasks.bulk_delete import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.cancelling import pause_when_cancelled
 from tasks.ending import Ending
 from tasks.plan import decide
-from tasks.policy import CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.preview import count_remaining, make_plan
 from tasks.publish import publish_plan, recall_plan
 from tasks.quiet import hush
@@ -35,6 +36,7 @@ def lead_cleanup(
     keep: Keep = Keep(),
     limits: Limits = Limits(),
     dry_run: bool = True,
+    approval: Approval = "never",
     expect: Expected = None,
     sample: Sample = 25,
     time_zone: TimeZone = "UTC",
@@ -47,6 +49,7 @@ def lead_cleanup(
         keep: What protects a lead.
         limits: How much a run may do.
         dry_run: Plan only; delete nothing.
+        approval: Ask a person first, unless this is a dry run: never, always, or above a number of leads: above 100.
         expect: Stop unless exactly this many leads are planned.
         sample: How many of the planned leads to show by name. 0 keeps names out of Prefect altogether.
         time_zone: Where days begin, for local dates in Smart Views and queries.
@@ -60,6 +63,7 @@ def lead_cleanup(
             end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
             publish_plan(end.run, end.plan)
             decide(end.plan, limits, expect=expect, dry_run=dry_run)
+            end.plan = approved(end.run, end.plan, approval, expect)
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record)
         else:
             end.plan = recall_plan(end.record)

@@ -52,6 +52,7 @@ def next_claim(run: Run, plan: Plan, after: Record | None) -> Record:
         as_of=plan.as_of,
         digest=plan.digest,
         counts=plan.counts,
+        approved=plan.approved,
     )
 
 

@@ -96,6 +96,21 @@ class Counts(BaseModel):
         return self.model_copy(update={"planned": batch, "waiting": self.planned - batch})
 
 
+class Approved(BaseModel):
+    """What a person has approved: how many leads, who says so, and when (UTC). Nobody checks the name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    leads: int
+    by: str
+    at: datetime
+    note: str = ""
+
+    def __str__(self) -> str:
+        said = f": {self.note}" if self.note else ""
+        return f"{self.leads:,} leads, by {self.by}, who says so, at {self.at:%Y-%m-%d %H:%M} UTC{said}"
+
+
 class Plan(BaseModel):
     """What a run would delete."""
 
@@ -113,6 +128,8 @@ class Plan(BaseModel):
     counts: Counts
     sample: tuple[SampleLead, ...] = ()
     notes: tuple[str, ...] = ()
+    approved: Approved | None = None
+    """A person's approval, where one was asked."""
 
     @property
     def digest(self) -> str:

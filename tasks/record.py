@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.plan import Counts, Plan
+from tasks.plan import Approved, Counts, Plan
 
 VERSION = 1
 REFUSED = "refused"
@@ -38,6 +38,7 @@ class Record(BaseModel):
     as_of: datetime
     digest: str
     counts: Counts
+    approved: Approved | None = None
     nonce: str = Field(default_factory=lambda: uuid4().hex)
     """What this copy of the run wrote, to tell its own claim from another copy's."""
     claimed_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -93,6 +94,7 @@ class Record(BaseModel):
             as_of=self.as_of,
             s_query=s_query,
             counts=self.counts,
+            approved=self.approved,
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.close.conditions import FixedUtc
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.outcomes import Outcome
-from tasks.plan import Plan, SampleLead
+from tasks.plan import Approved, Plan, SampleLead
 from tasks.record import Record
 
 HEADLINES = {
@@ -51,6 +51,7 @@ class Report(BaseModel):
     remaining: int | None = None
     polls: int | None = None
     backup: str | None = None
+    approved: Approved | None = None
     flow_run_id: str | None = None
     # For whoever is at the terminal; in no JSON and no log, since leads have names.
     notes: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
@@ -73,6 +74,7 @@ class Report(BaseModel):
             ("Cut-off", self.as_of),
             ("Organisation", self.organization_id),
             ("Bulk delete", self.bulk_delete_id),
+            ("Approved", str(self.approved) if self.approved else None),
             ("Backup", self.backup),
             ("Run", self.flow_run_id),
             ("Digest of the query", self.digest),
@@ -146,6 +148,7 @@ def of_record(record: Record | Plan) -> dict[str, Any]:
         "kept": record.counts.kept,
         "planned": record.counts.planned,
         "total": record.counts.total,
+        "approved": record.approved,
     }
 
 

@@ -12,7 +12,7 @@ from flows.commands.cleanups import parameters_of
 from flows.commands.flags import Given
 from flows.commands.terminal import Usage
 from tasks.plan import rules_dropped
-from tasks.policy import Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.wording import problems
 
 
@@ -25,6 +25,7 @@ class Parameters(BaseModel):
     keep: Keep = Keep()
     limits: Limits = Limits()
     dry_run: bool = True
+    approval: Approval = "never"
     expect: Expected = None
     sample: Sample = 25
     time_zone: TimeZone = "UTC"

@@ -25,6 +25,13 @@ def run(
             negative="--no-dry-run", show_default=False, help="Plan only, which is the default; --no-dry-run deletes."
         ),
     ] = True,
+    approval: Annotated[
+        str | None,
+        Parameter(
+            help="Ask you before anything is deleted: never, always, or 'above 100' for plans of more than 100 leads. "
+            "--expect answers instead."
+        ),
+    ] = None,
     expect: Annotated[int | None, Parameter(help="Stop unless exactly this many leads are planned.")] = None,
     sample: Annotated[int | None, Parameter(help="How many planned leads to show by name. 25 by default.")] = None,
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
@@ -36,7 +43,9 @@ def run(
     ] = False,
 ) -> int:
     """Plan, and with --no-dry-run delete. Everything that can be wrong by itself is checked before Prefect starts."""
-    parameters, notes = build(given, cleanup, dry_run=dry_run, expect=expect, sample=sample, time_zone=time_zone)
+    parameters, notes = build(
+        given, cleanup, dry_run=dry_run, approval=approval, expect=expect, sample=sample, time_zone=time_zone
+    )
     settings = settings_with_key(block=True)
     for note in notes:
         say(f"Note: {note}")
