@@ -16,14 +16,16 @@ from uuid import UUID, uuid4
 from prefect import get_run_logger
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.responses import SetStateStatus
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.states import Failed
 from pydantic import Field, StringConstraints
 
+from tasks import stopping
 from tasks.connect import prefect
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.plan import Approved, Plan
+from tasks.plan import Approved, Plan, approval_loosened
 from tasks.policy import most_without_approval
 from tasks.publish import artifact_key, harmless, write_report
 from tasks.report import Report, words
@@ -94,6 +96,8 @@ def approved(run: Run, plan: Plan, approval: str, expect: int | None) -> Plan:
     Where it isn't approved yet, a run of a deployment ends here for now, by an exception of Prefect's. *expect*, which
     is the number planned, counts as an approval only where there is no form. Raises `Stop`: declined, expired, refused.
     """
+    notes = approval_loosened(run.deployed().get("approval", "never"), approval)
+    plan = plan.model_copy(update={"notes": (*plan.notes, *notes)})
     if plan.counts.planned <= most_without_approval(approval):
         return plan
     given = _given_here(plan, expect) if run.deployment_id is None else _given(run, plan) or _suspend(run, plan)
@@ -160,7 +164,7 @@ def _answer(run_id: UUID, request: Request) -> tuple[Answer | None, datetime]:
 
 def _suspend(run: Run, plan: Plan) -> NoReturn:
     _retire_older(run, plan)
-    form = Answer.with_initial_data(description=describe(run, plan))
+    form = Answer.with_initial_data(description=_describe(run, plan))
     try:
         suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=Request.of(plan).key)
     except RuntimeError as error:  # it was called crashed, for example, though it is alive
@@ -168,19 +172,55 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
     raise Stop(Outcome.FAILED, "This run was to wait for its approval, and Prefect didn't let it. Nothing was deleted.")
 
 
-def describe(run: Run, plan: Plan) -> str:
-    """What the form says above its fields, in markdown: numbers and links, and no names of leads."""
+def summary(plan: Plan) -> str:
+    """What is to be approved, in numbers."""
     counts = plan.counts
     kept = [f"- kept by {words(rule)}: {number:,}" for rule, number in counts.kept.items() if rule != "total"]
-    key = artifact_key(run, plan.organization_id, plan.organization, "plan")
-    return "\n\n".join(
-        [
-            f"**{counts.planned:,} of {counts.total:,} leads would be deleted.** {counts.matched:,} match, "
-            f"{counts.kept['total']:,} of them are kept.",
-            *(["\n".join(kept)] if kept else []),
-            f"A sample of them and the query are in [the plan](/artifacts/key/{key}).",
-        ]
+    head = (
+        f"{counts.planned:,} of {counts.total:,} leads would be deleted. {counts.matched:,} match, "
+        f"{counts.kept['total']:,} of them are kept."
     )
+    return "\n\n".join([head, *(["\n".join(kept)] if kept else [])])
+
+
+def _describe(run: Run, plan: Plan) -> str:
+    """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
+    key = artifact_key(run, plan.organization_id, plan.organization, "plan")
+    return f"{summary(plan)}\n\nA sample of them, and the query, are in [the plan](/artifacts/key/{key})."
+
+
+def waits_for(found: FlowRun) -> Request:
+    """What the run waits to have approved. Raises `Refused` if it doesn't."""
+    request = Request.read(found.state) if found.state else None
+    if request is None:
+        raise Refused(f"Run {found.id} is {found.state_name or 'without a state'}: it waits for no approval.")
+    return request
+
+
+def described(found: FlowRun, request: Request) -> str:
+    """What the form says about the plan, without its link."""
+    key = f"suspended-{request.key}-description"
+    with prefect() as server:
+        inputs = server.filter_flow_run_input(found.id, key_prefix=key, limit=1, exclude_keys=set())
+    text = str(inputs[0].decoded_value) if inputs else f"{request.planned:,} leads would be deleted."
+    return text.partition("\n\nA sample")[0]
+
+
+def answer(found: FlowRun, request: Request, given: Answer) -> None:
+    """Answer as the form in the Prefect UI does; a worker goes on with the run.
+
+    Raises `Stop`: refused while cleanups are stopped or where Prefect takes no answer, declined for a wrong number.
+    """
+    stopping.check()
+    with prefect() as server:
+        said = server.resume_flow_run(found.id, run_input=given.model_dump(mode="json"))
+    if said.status != SetStateStatus.ACCEPT:
+        raise Refused(f"Prefect takes no answer for run {found.id}: {getattr(said.details, 'reason', said.status)}")
+    if given.leads != request.planned:
+        raise Stop(
+            Outcome.DECLINED,
+            f"{request.planned:,} leads are planned, not {given.leads:,}: run {found.id} ends, and deletes nothing.",
+        )
 
 
 def _retire_older(run: Run, plan: Plan) -> None:

@@ -14,7 +14,7 @@ from tasks.close.s_query import And, ObjectType, Query, any_of, before
 from tasks.criteria import CREATED, UPDATED, keep_rules, match_clauses
 from tasks.names import Names
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.policy import Keep, Limits, Match
+from tasks.policy import Keep, Limits, Match, most_without_approval
 
 SMALL_PLAN = 20  # leads; a share says nothing about a plan this small
 LEADS = ObjectType(object_type="lead")
@@ -205,6 +205,13 @@ def limits_loosened(deployed: Limits, limits: Limits) -> list[str]:
     if deployed.batch and (limits.batch is None or limits.batch > deployed.batch):
         wider.append("batch")
     return [f"limits.{name} of the deployment ({getattr(deployed, name)}) does not hold in this run." for name in wider]
+
+
+def approval_loosened(deployed: str, approval: str) -> list[str]:
+    """A note if the deployment would have a person asked, and this run wouldn't."""
+    if most_without_approval(approval) <= most_without_approval(deployed):
+        return []
+    return [f"approval of the deployment ({deployed}) does not hold in this run."]
 
 
 def _weaker(ours: object, theirs: object) -> bool:

@@ -24,7 +24,7 @@ def show(report: Report, url: str | None) -> None:
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
     sample = sampled(report)
     if sample and report.outcome in SHOWN:
-        _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(_that_fit([COLUMNS, *sample]))])
+        _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(that_fit([COLUMNS, *sample]))])
     facts = [("Bulk delete", report.bulk_delete_id), ("Cut-off", report.as_of), ("Run", url or report.flow_run_id)]
     _paragraph(aligned([(name, text) for name, text in facts if text]))
 
@@ -41,7 +41,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(row).rstrip() for row in padded]
 
 
-def _that_fit(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+def that_fit(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     """*rows* without their last column, the leads' ids, where a narrow terminal would break every line."""
     fits = not sys.stdout.isatty() or max(map(cell_len, aligned(rows))) <= shutil.get_terminal_size().columns
     return rows if fits else [row[:-1] for row in rows]
