@@ -15,15 +15,17 @@ from uuid import UUID, uuid4
 
 from prefect import get_run_logger
 from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.objects import FlowRun, FlowRunInput, State, StateType
 from prefect.client.schemas.responses import SetStateStatus
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
+from prefect.input.run_input import Keyset, keyset_from_base_key
 from prefect.states import Failed
 from pydantic import Field, StringConstraints
 
 from tasks import stopping
-from tasks.connect import prefect
+from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Approved, Plan, approval_loosened
 from tasks.policy import most_without_approval
@@ -36,6 +38,9 @@ EXPIRES_AFTER = timedelta(hours=72)
 it back, so that it says itself that its request has expired."""
 BY_EXPIRY = "Nobody has approved this run in time."
 """The message of the state into which that automation puts it; a test holds the two together."""
+
+LINK = "\n\nA sample of them, and the query, are in "
+CONFLICT = 409  # HTTP
 
 ask_here: Callable[[Plan], int | None] | None = None
 """Asks whoever has started the run in this process for the number of leads; the command line sets it, at a terminal."""
@@ -55,6 +60,15 @@ class Answer(RunInput):
     note: str = Field(
         default="", max_length=500, title="Note", description="Kept in the report, if you like to say why."
     )
+
+    @classmethod
+    def save(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
+        """Store the form, unless it is stored already: Prefect's client repeats a request whose answer was lost."""
+        try:
+            super().save(keyset, flow_run_id)
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != CONFLICT:
+                raise
 
 
 @dataclass(frozen=True)
@@ -84,6 +98,11 @@ class Request:
     def key(self) -> str:
         """The key of the suspended state."""
         return f"{self.planned}-{self.digest}-{self.nonce}"
+
+    @property
+    def inputs(self) -> Keyset:
+        """The keys of the run's inputs: the form, the text above it, and the answer."""
+        return keyset_from_base_key(f"suspended-{self.key}")
 
     def covers(self, plan: Plan) -> bool:
         """Whether *plan* is what was shown: the same query, and no more leads."""
@@ -154,25 +173,32 @@ def last_request(states: Iterable[State[Any]]) -> tuple[Request | None, Sequence
 
 
 def _answer(run_id: UUID, request: Request) -> tuple[Answer | None, datetime]:
-    key = f"suspended-{request.key}-response"
+    found = _input(run_id, request.inputs["response"])
+    if found is None:
+        return None, datetime.now(UTC)
+    return Answer.model_validate_json(found.value), found.created or datetime.now(UTC)
+
+
+def _input(run_id: UUID, key: str) -> FlowRunInput | None:
     with prefect() as server:
         found = server.filter_flow_run_input(run_id, key_prefix=key, limit=1, exclude_keys=set())
-    if not found:
-        return None, datetime.now(UTC)
-    return Answer.model_validate_json(found[0].value), found[0].created or datetime.now(UTC)
+    return found[0] if found else None
 
 
 def _suspend(run: Run, plan: Plan) -> NoReturn:
     _retire_older(run, plan)
-    form = Answer.with_initial_data(description=_describe(run, plan))
+    request, form = Request.of(plan), Answer.with_initial_data(description=_describe(run, plan))
     try:
-        suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=Request.of(plan).key)
+        form.save(request.inputs, run.id)  # Prefect stores it only afterwards: whoever dies then waits without a form
+        suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=request.key)
+    except PREFECT_ERRORS as error:
+        raise PrefectAway(error) from error
     except RuntimeError as error:  # it was called crashed, for example, though it is alive
         raise Stop(Outcome.FAILED, f"This run can't wait for its approval, and nothing was deleted: {error}") from error
     raise Stop(Outcome.FAILED, "This run was to wait for its approval, and Prefect didn't let it. Nothing was deleted.")
 
 
-def summary(plan: Plan) -> str:
+def _summary(plan: Plan) -> str:
     """What is to be approved, in numbers."""
     counts = plan.counts
     kept = [f"- kept by {words(rule)}: {number:,}" for rule, number in counts.kept.items() if rule != "total"]
@@ -186,7 +212,7 @@ def summary(plan: Plan) -> str:
 def _describe(run: Run, plan: Plan) -> str:
     """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
     key = artifact_key(run, plan.organization_id, plan.organization, "plan")
-    return f"{summary(plan)}\n\nA sample of them, and the query, are in [the plan](/artifacts/key/{key})."
+    return f"{_summary(plan)}{LINK}[the plan](/artifacts/key/{key})."
 
 
 def waits_for(found: FlowRun) -> Request:
@@ -199,11 +225,8 @@ def waits_for(found: FlowRun) -> Request:
 
 def described(found: FlowRun, request: Request) -> str:
     """What the form says about the plan, without its link."""
-    key = f"suspended-{request.key}-description"
-    with prefect() as server:
-        inputs = server.filter_flow_run_input(found.id, key_prefix=key, limit=1, exclude_keys=set())
-    text = str(inputs[0].decoded_value) if inputs else f"{request.planned:,} leads would be deleted."
-    return text.partition("\n\nA sample")[0]
+    text = _input(found.id, request.inputs["description"])
+    return str(text.decoded_value).partition(LINK)[0] if text else f"{request.planned:,} leads would be deleted."
 
 
 def answer(found: FlowRun, request: Request, given: Answer) -> None:
@@ -225,8 +248,8 @@ def answer(found: FlowRun, request: Request, given: Answer) -> None:
 
 def _retire_older(run: Run, plan: Plan) -> None:
     """Let older requests of the same cleanup expire. Raises `Stop` if it is this run's that is the older one."""
-    for other in _waiting_too(run):
-        if run_of(other, run.cleanup).as_of > run.as_of:
+    for other, is_newer in _waiting_too(run):
+        if is_newer:
             raise Stop(Outcome.EXPIRED, f"Run {other.id} has a newer plan of this cleanup, which waits for approval.")
         report = Report(
             outcome=Outcome.EXPIRED,
@@ -241,14 +264,20 @@ def _retire_older(run: Run, plan: Plan) -> None:
             write_report(run_of(other, run.cleanup), report, plan.organization)
 
 
-def _waiting_too(run: Run) -> list[FlowRun]:
-    """Other runs of the deployment, with the same criteria, that wait for an approval."""
+def _waiting_too(run: Run) -> list[tuple[FlowRun, bool]]:
+    """Other runs of the deployment, with the same criteria, that wait for an approval; and whether they are newer."""
     waiting = {"deployment_id": {"any_": [run.deployment_id]}, "state": {"type": {"any_": [StateType.PAUSED]}}}
     with prefect() as server:
-        mine = server.read_flow_run(run.id).parameters
+        mine = server.read_flow_run(run.id)
         found = server.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(waiting))
-    return [
-        each
-        for each in found
-        if each.id != run.id and all(each.parameters.get(name) == mine.get(name) for name in ("match", "cleanup"))
-    ]
+    alike = [each for each in found if each.id != run.id and _criteria(each) == _criteria(mine)]
+    return [(each, _due(each) > _due(mine)) for each in alike]
+
+
+def _criteria(found: FlowRun) -> tuple[object, object]:
+    return found.parameters.get("match"), found.parameters.get("cleanup")
+
+
+def _due(found: FlowRun) -> datetime:
+    """When its plan is as of, to the microsecond: a run may have been scheduled for later, and started at once."""
+    return min((each for each in (found.expected_start_time, found.start_time) if each), default=datetime.now(UTC))

@@ -25,7 +25,12 @@ def show(report: Report, url: str | None) -> None:
     sample = sampled(report)
     if sample and report.outcome in SHOWN:
         _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(that_fit([COLUMNS, *sample]))])
-    facts = [("Bulk delete", report.bulk_delete_id), ("Cut-off", report.as_of), ("Run", url or report.flow_run_id)]
+    facts = [
+        ("Approved", printable(str(report.approved)) if report.approved else None),
+        ("Bulk delete", report.bulk_delete_id),
+        ("Cut-off", report.as_of),
+        ("Run", url or report.flow_run_id),
+    ]
     _paragraph(aligned([(name, text) for name, text in facts if text]))
 
 

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from attempts import attempt, tried_again
 from close_account import CloseAccount, lead
+from front import Front
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import FlowRun
@@ -18,7 +19,7 @@ from tasks import ledger, stopping
 from tasks.approval import BY_EXPIRY
 from tasks.publish import artifacts_of
 from tasks.report import Report
-from tasks.run import BY_AUTOMATION
+from tasks.run import BY_AUTOMATION, run_of
 
 pytestmark = pytest.mark.server
 
@@ -329,6 +330,34 @@ def test_a_waiting_run_that_is_called_crashed_asks_again(close: CloseAccount, as
 
     assert asked.waits()
     asked.answer(2)
+    assert asked.goes_on().outcome == "deleted"
+
+
+def test_waiting_makes_a_run_neither_late_nor_another_one(close: CloseAccount, ask: Ask) -> None:
+    """However long it takes: the cut-off, and how late it was, are those of its first start."""
+    asked = ask()
+    before = run_of(asked.found, "junk")
+    asked.answer(2)
+
+    asked.goes_on()
+
+    assert run_of(asked.found, "junk") == before
+
+
+@pytest.mark.parametrize("lost", ["input", "set_state"])
+def test_a_request_whose_answer_from_prefect_is_lost_is_there_all_the_same(
+    close: CloseAccount, ask: Ask, prefect_server: str, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Prefect's client repeats it, and meets what it has stored already: the form, or the suspended state."""
+    asked = ask(waits=False)
+    with Front(prefect_server) as front, monkeypatch.context() as patched:
+        front.trouble(f"POST /api/flow_runs/{asked.id}/{lost}", "drop_after")
+        for module in ("prefect.flow_runs", "prefect.input.actions"):
+            patched.setattr(f"{module}.get_client", lambda **_: SyncPrefectClient(f"{front.address}/api"))
+        assert asked.waits()
+
+    asked.answer(2)
+
     assert asked.goes_on().outcome == "deleted"
 
 
