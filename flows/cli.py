@@ -74,6 +74,14 @@ app.command(
     The reports of all runs of a cleanup are in Prefect, among its artifacts.""",
 )
 app.command(
+    "flows.commands.approve:approve",
+    name="approve",
+    help="""Approve what a run of a deployment has planned, by the number of leads; or decline it, by another number.
+
+    The form in the Prefect UI does the same. A worker goes on with the run, which plans anew: if the plan has grown, or
+    is for another query, the run asks again.""",
+)
+app.command(
     "flows.commands.stop:stop",
     name="stop",
     help="""Let no cleanup start anything, in any organisation, until `lead-cleanup go`.

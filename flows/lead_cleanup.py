@@ -7,12 +7,13 @@ unless ``dry_run`` is turned off.
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from tasks.approval import approved
 from tasks.backup import make_backup
 from tasks.bulk_delete import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.cancelling import pause_when_cancelled
 from tasks.ending import Ending
 from tasks.plan import decide
-from tasks.policy import CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.preview import make_plan
 from tasks.publish import publish_plan, recall_plan
 from tasks.quiet import hush
@@ -37,6 +38,7 @@ def lead_cleanup(
     keep: Keep = Keep(),
     limits: Limits = Limits(),
     dry_run: bool = True,
+    approval: Approval = "never",
     backup: bool = True,
     expect: Expected = None,
     sample: Sample = 25,
@@ -50,6 +52,7 @@ def lead_cleanup(
         keep: What protects a lead.
         limits: How much a run may do.
         dry_run: Plan only; delete nothing.
+        approval: Ask a person first, unless this is a dry run: never, always, or above a number of leads: above 100.
         backup: Export the planned leads before deleting them.
         expect: Stop unless exactly this many leads are planned.
         sample: How many of the planned leads to show by name. 0 keeps names out of Prefect altogether.
@@ -64,6 +67,7 @@ def lead_cleanup(
             end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
             publish_plan(end.run, end.plan)
             decide(end.plan, limits, expect=expect, dry_run=dry_run)
+            end.plan = approved(end.run, end.plan, approval, expect)
             end.backup = make_backup(end.run, end.plan, match, keep, wanted=backup)
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record, end.backup)
         else:

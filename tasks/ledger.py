@@ -54,6 +54,7 @@ def next_claim(run: Run, plan: Plan, backup: Backup | None, after: Record | None
         digest=plan.digest,
         criteria=plan.criteria,
         counts=plan.counts,
+        approved=plan.approved,
         backup=backup,
     )
 

@@ -14,7 +14,7 @@ from tasks.close.s_query import And, ObjectType, Query, any_of, before
 from tasks.criteria import CREATED, UPDATED, keep_rules, match_clauses
 from tasks.names import Names
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.policy import Keep, Limits, Match
+from tasks.policy import Keep, Limits, Match, most_without_approval
 
 SMALL_PLAN = 20  # leads; a share says nothing about a plan this small
 LEADS = ObjectType(object_type="lead")
@@ -101,6 +101,21 @@ class Counts(BaseModel):
         return self.model_copy(update={"planned": min(whole, batch or whole), "waiting": 0})
 
 
+class Approved(BaseModel):
+    """What a person has approved: how many leads, who says so, and when (UTC). Nobody checks the name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    leads: int
+    by: str
+    at: datetime
+    note: str = ""
+
+    def __str__(self) -> str:
+        said = f": {self.note}" if self.note else ""
+        return f"{self.leads:,} leads, by {self.by}, who says so, at {self.at:%Y-%m-%d %H:%M} UTC{said}"
+
+
 class Plan(BaseModel):
     """What a run would delete."""
 
@@ -122,6 +137,8 @@ class Plan(BaseModel):
     """Whether it was the ramp that cut it."""
     sample: tuple[SampleLead, ...] = ()
     notes: tuple[str, ...] = ()
+    approved: Approved | None = None
+    """A person's approval, where one was asked."""
 
     @property
     def digest(self) -> str:
@@ -197,6 +214,13 @@ def limits_loosened(deployed: Limits, limits: Limits) -> list[str]:
     if deployed.batch and (limits.batch is None or limits.batch > deployed.batch):
         wider.append("batch")
     return [f"limits.{name} of the deployment ({getattr(deployed, name)}) does not hold in this run." for name in wider]
+
+
+def approval_loosened(deployed: str, approval: str) -> list[str]:
+    """A note if the deployment would have a person asked, and this run wouldn't."""
+    if most_without_approval(approval) <= most_without_approval(deployed):
+        return []
+    return [f"approval of the deployment ({deployed}) does not hold in this run."]
 
 
 def _weaker(ours: object, theirs: object) -> bool:

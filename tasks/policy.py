@@ -5,6 +5,7 @@ record of a run, all at once. They are flat on purpose, and refuse what they don
 silently ignored deletes leads that it should have protected.
 """
 
+import math
 import re
 from typing import Annotated, Any, Self, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -32,6 +33,7 @@ MAX_MONTHS = 600
 MAX_DAYS = 20_000
 MAX_WAIT_MINUTES = 30 * 24 * 60
 MAX_LATE_HOURS = 30 * 24
+APPROVAL = r"^(never|always|above \d{1,9})$"
 LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch says where it ends
 
 
@@ -56,6 +58,14 @@ def _time_zone(name: str) -> str:
     return name
 
 
+def _approval(setting: object) -> object:
+    if re.fullmatch(APPROVAL, str(setting)) is None:
+        raise ValueError(
+            f"{setting!r} is neither never, nor always, nor above and a number of leads, as in 'above 100'"
+        )
+    return setting
+
+
 def _values(value: object) -> object:
     """One value is as good as a list of one."""
     return cast("object", value) if isinstance(value, list) else [value]
@@ -76,8 +86,20 @@ Days = Annotated[int, Field(ge=0, le=MAX_DAYS), AfterValidator(lambda days: days
 # defaults into the form, so a null must be allowed by the schema: the form would submit what its server then refuses.
 Expected = Annotated[StrictInt, Field(ge=0)] | None
 Sample = Annotated[int, Field(ge=0, le=100)]
+Approval = Annotated[str, BeforeValidator(_approval), Field(pattern=APPROVAL)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 CleanupName = Name | None
+
+
+def most_without_approval(approval: str) -> float:
+    """How many leads a run may delete without asking anybody, where *approval* is the setting."""
+    match approval.split():
+        case ["never"]:
+            return math.inf
+        case ["above", number]:
+            return int(number)
+        case _:
+            return 0
 
 
 def _drop_default(schema: dict[str, Any]) -> None:

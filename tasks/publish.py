@@ -104,7 +104,7 @@ def lay_beside_backup(report: Report) -> None:
     """
     archive = Archive.at(report.backup) if report.backup else None
     if archive and archive.is_there:  # it may be so old that it is gone
-        archive.put(REPORT, report.model_dump_json(indent=2))
+        archive.put(REPORT, json.dumps(report.evidence(), indent=2))
         archive.tidy()
 
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.plan import Counts, Plan
+from tasks.plan import Approved, Counts, Plan
 
 VERSION = 1
 REFUSED = "refused"
@@ -49,6 +49,7 @@ class Record(BaseModel):
     digest: str
     criteria: str = ""
     counts: Counts
+    approved: Approved | None = None
     nonce: str = Field(default_factory=lambda: uuid4().hex)
     """What this copy of the run wrote, to tell its own claim from another copy's."""
     claimed_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
@@ -107,6 +108,7 @@ class Record(BaseModel):
             s_query=s_query,
             criteria=self.criteria,
             counts=self.counts,
+            approved=self.approved,
         )
 
 

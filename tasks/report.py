@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.close.conditions import FixedUtc
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.outcomes import Outcome
-from tasks.plan import Plan, SampleLead
+from tasks.plan import Approved, Plan, SampleLead
 from tasks.record import Backup, Record
 
 HEADLINES = {
@@ -53,10 +53,12 @@ class Report(BaseModel):
     polls: int | None = None
     backup: str | None = None
     flow_run_id: str | None = None
-    # For whoever is at the terminal; in no JSON and no log, since leads have names.
+    # Not in the contract.
+    approved: Approved | None = Field(default=None, exclude=True)
     waiting: int | None = Field(default=None, exclude=True)
     logged: int | None = Field(default=None, exclude=True)
     notes: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
+    # For whoever is at the terminal; in no JSON and no log, since leads have names.
     sample: tuple[SampleLead, ...] = Field(default=(), exclude=True, repr=False)
 
     @property
@@ -68,8 +70,13 @@ class Report(BaseModel):
         """The report as markdown, and once more as JSON. Holds counts and ids, never the name of a lead."""
         blocks = [f"## {self.headline}", escape(self.message), _table(self.rows())]
         blocks += [f"> {escape(note)}" for note in self.notes]
-        unnamed = {"notes": self.notes, "waiting": self.waiting, "logged": self.logged}
-        return "\n\n".join([*blocks, f"```json\n{json.dumps(self.model_dump(mode='json') | unnamed)}\n```"]) + "\n"
+        return "\n\n".join([*blocks, f"```json\n{json.dumps(self.evidence())}\n```"]) + "\n"
+
+    def evidence(self) -> dict[str, Any]:
+        """Everything but the sample as JSON: the contract's fields, and those that it doesn't have."""
+        approved = self.approved.model_dump(mode="json") if self.approved else None
+        more = {"approved": approved, "waiting": self.waiting, "logged": self.logged, "notes": self.notes}
+        return self.model_dump(mode="json") | more
 
     def rows(self) -> list[tuple[str, str]]:
         """Everything there is to say in a table, as pairs; what isn't known is left out."""
@@ -77,6 +84,7 @@ class Report(BaseModel):
             ("Cut-off", self.as_of),
             ("Organisation", self.organization_id),
             ("Bulk delete", self.bulk_delete_id),
+            ("Approved", str(self.approved) if self.approved else None),
             ("Backup", self.backup),
             ("Run", self.flow_run_id),
             ("Digest of the query", self.digest),
@@ -171,6 +179,7 @@ def of_record(record: Record | Plan) -> dict[str, Any]:
         "planned": record.counts.planned,
         "waiting": record.counts.waiting or None,
         "total": record.counts.total,
+        "approved": record.approved,
     }
 
 

@@ -52,6 +52,8 @@ def resume(found: FlowRun, by: str, *, start_again: bool, say: Callable[[str], o
     With *start_again* it may start a bulk delete once more, which nobody but a person may say: see `permit`. A run that
     is alive needs no new attempt, only its bulk delete to be resumed. Raises `Stop`, and a CloseError.
     """
+    if found.state and found.state.is_paused():
+        raise Refused(f"Run {found.id} waits for an approval: `lead-cleanup approve {found.id}`.")
     stopping.check()
     record = ledger.read(found.id)
     if start_again:

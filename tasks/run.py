@@ -57,6 +57,11 @@ def tries_by_automation(states: Iterable[State[Any]]) -> int:
     return len(_by_automation(states))
 
 
+def last_asked(states: Iterable[State[Any]]) -> datetime | None:
+    """When a person last let the run of these *states* go on, as by an approval; None if nobody has."""
+    return next((state.timestamp for _, state in _put_back(states) if state.message != BY_AUTOMATION), None)
+
+
 def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:
     """How the run of these *states* had ended, if an automation had it tried again though it hadn't crashed.
 

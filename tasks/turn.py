@@ -18,7 +18,7 @@ from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.policy import Limits
 from tasks.record import Record
-from tasks.run import Run, ended_before, tries_by_automation
+from tasks.run import Run, ended_before, last_asked, tries_by_automation
 
 MOST_TRIES = 5
 """How often in a row an automation may have a run tried again before a person must look."""
@@ -38,7 +38,7 @@ def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
     check_tries(tries, claimed)
     if claimed is None:
         stopping.check()
-        check_lateness(lateness(run, tries, datetime.now(UTC)), limits.max_late_hours)
+        check_lateness(lateness(run, tries, datetime.now(UTC), last_asked(states)), limits.max_late_hours)
 
 
 def check_crashed(ended: State[Any] | None, record: Record | None) -> None:
@@ -64,9 +64,12 @@ def check_tries(tries: int, record: Record | None) -> None:
     )
 
 
-def lateness(run: Run, tries: int, now: datetime) -> timedelta:
-    """How late *run* is: by its first start; or *now*, if an automation tries it again, maybe after days of outage."""
-    return now - run.as_of if tries else run.late
+def lateness(run: Run, tries: int, now: datetime, asked: datetime | None = None) -> timedelta:
+    """How late *run* is: by its first start; or *now*, if an automation tries it again, maybe after days of outage.
+
+    Then it was due when a person last *asked* for it: an approval may come days after the plan.
+    """
+    return now - (asked or run.as_of) if tries else run.late
 
 
 def check_lateness(late: timedelta, max_late_hours: int) -> None:

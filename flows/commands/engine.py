@@ -26,9 +26,11 @@ from prefect.settings import (
 from prefect.states import Cancelled
 from prefect.utilities.urls import url_for
 
+from flows.commands.asking import ask_for_approval, somebody_is_there
 from flows.commands.parameters import Parameters
 from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
+from tasks import approval
 from tasks.cancelling import cancel
 from tasks.connect import PREFECT_ERRORS
 from tasks.ending import report_of
@@ -156,6 +158,7 @@ class Execution:
 
     @contextmanager
     def _observed(self) -> Generator[Flow[..., Any]]:
+        approval.ask_here = ask_for_approval if somebody_is_there() else None
         # A heartbeat is for automations that restart what died; it costs a second at the end of every run.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield lead_cleanup.with_options(on_running=[self._note])

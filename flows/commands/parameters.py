@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flows.commands.cleanups import parameters_of
 from flows.commands.flags import Given
 from flows.commands.terminal import Usage
-from tasks.plan import rules_dropped
-from tasks.policy import Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.plan import approval_loosened, rules_dropped
+from tasks.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.wording import problems
 
 
@@ -25,6 +25,7 @@ class Parameters(BaseModel):
     keep: Keep = Keep()
     limits: Limits = Limits()
     dry_run: bool = True
+    approval: Approval = "never"
     backup: bool = True
     expect: Expected = None
     sample: Sample = 25
@@ -44,10 +45,10 @@ def build(given: Given, cleanup: str | None, **options: object) -> tuple[Paramet
         merged[prefix] = _over(merged.get(prefix) or {}, prefix, fields)
     try:
         parameters = Parameters.model_validate(merged)
-        notes = rules_dropped(Keep.model_validate(deployed.get("keep") or {}), parameters.keep) if cleanup else []
+        rules = rules_dropped(Keep.model_validate(deployed.get("keep") or {}), parameters.keep) if cleanup else []
     except ValidationError as error:
         raise Usage(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error)}.") from None
-    return parameters, notes
+    return parameters, rules + approval_loosened(deployed.get("approval", "never"), parameters.approval)
 
 
 def _over(base: Mapping[str, object], prefix: str, fields: Mapping[str, object]) -> dict[str, object]:

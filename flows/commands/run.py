@@ -25,6 +25,13 @@ def run(
             negative="--no-dry-run", show_default=False, help="Plan only, which is the default; --no-dry-run deletes."
         ),
     ] = True,
+    approval: Annotated[
+        str | None,
+        Parameter(
+            help="Ask you before anything is deleted: never, always, or 'above 100' for plans of more than 100 leads. "
+            "--expect answers instead."
+        ),
+    ] = None,
     backup: Annotated[
         bool | None,
         Parameter(
@@ -44,7 +51,14 @@ def run(
     ] = False,
 ) -> int:
     """Plan, and with --no-dry-run delete. Everything that can be wrong by itself is checked before Prefect starts."""
-    options = {"dry_run": dry_run, "backup": backup, "expect": expect, "sample": sample, "time_zone": time_zone}
+    options = {
+        "dry_run": dry_run,
+        "approval": approval,
+        "backup": backup,
+        "expect": expect,
+        "sample": sample,
+        "time_zone": time_zone,
+    }
     parameters, notes = build(given, cleanup, **options)
     settings = settings_with_key(block=True)
     for note in notes:

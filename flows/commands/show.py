@@ -24,8 +24,9 @@ def show(report: Report, url: str | None) -> None:
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
     sample = sampled(report)
     if sample and report.outcome in SHOWN:
-        _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(_that_fit([COLUMNS, *sample]))])
+        _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(that_fit([COLUMNS, *sample]))])
     facts = [
+        ("Approved", printable(str(report.approved)) if report.approved else None),
         ("Bulk delete", report.bulk_delete_id),
         ("Backup", report.backup),
         ("Cut-off", report.as_of),
@@ -46,7 +47,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(row).rstrip() for row in padded]
 
 
-def _that_fit(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+def that_fit(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
     """*rows* without their last column, the leads' ids, where a narrow terminal would break every line."""
     fits = not sys.stdout.isatty() or max(map(cell_len, aligned(rows))) <= shutil.get_terminal_size().columns
     return rows if fits else [row[:-1] for row in rows]

@@ -10,7 +10,10 @@ from terminal_session import Command
 
 from flows.cli import app
 
-COMMANDS = ["backups", "demo", "doctor", "go", "ledger", "query", "report", "resume", "run", "sandbox", "stop"]
+COMMANDS = [
+    *("approve", "backups", "demo", "doctor", "go", "ledger"),
+    *("query", "report", "resume", "run", "sandbox", "stop"),
+]
 
 LOOK_AT_ALL_HELP = """
 import sys

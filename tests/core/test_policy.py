@@ -1,5 +1,6 @@
 """What people may ask for, and how they are told when it makes no sense."""
 
+import math
 import re
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.close.client import LONGEST_SEARCH
-from tasks.policy import LARGEST_BATCH, Keep, Limits, Match, Policy, TimeZone
+from tasks.policy import LARGEST_BATCH, Approval, Keep, Limits, Match, Policy, TimeZone, most_without_approval
 from tasks.wording import problems
 
 STATUS = {"status": ["Junk"]}
@@ -176,6 +177,21 @@ def test_the_largest_batch_can_be_read_with_the_lead_after_it():
 def test_policies_cannot_be_changed():
     with pytest.raises(ValidationError):
         Limits().max_leads = 7
+
+
+@pytest.mark.parametrize(("setting", "most"), [("never", math.inf), ("always", 0), ("above 0", 0), ("above 500", 500)])
+def test_an_approval_is_asked_never_always_or_above_a_number_of_leads(setting: str, most: float):
+    assert most_without_approval(TypeAdapter[str](Approval).validate_python(setting)) == most
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "Never", "sometimes", "above", "above -1", "above  5", "above 1.5", "500", 500, None]
+)
+def test_any_other_approval_gets_one_clear_sentence(wrong: object):
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter[str](Approval).validate_python(wrong)
+
+    assert f"{wrong!r} is neither never, nor always, nor above and a number of leads" in problems(caught.value)
 
 
 def test_a_time_zone_is_one_that_exists():

@@ -22,7 +22,7 @@ from prefect.states import (
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Counts
 from tasks.record import Record
-from tasks.run import BY_AUTOMATION, Run, ended_before, tries_by_automation
+from tasks.run import BY_AUTOMATION, Run, ended_before, last_asked, tries_by_automation
 from tasks.turn import check_crashed, lateness
 
 BEGAN: list[State[Any]] = [Scheduled(), Pending(), Running()]
@@ -146,3 +146,20 @@ def test_a_run_that_the_automation_tries_again_days_later_is_late():
 
     assert lateness(run, 0, datetime.now(UTC)) == timedelta()
     assert lateness(run, 1, due + timedelta(days=2)) == timedelta(days=2)
+
+
+def test_a_run_that_crashes_after_its_approval_is_as_late_as_the_approval_is_old():
+    """The plan may have waited for days; whoever approved it did so just now."""
+    due = datetime.now(UTC) - timedelta(days=2)
+    run = Run(id=uuid4(), as_of=due, cleanup="junk")
+    states = history(*BEGAN, Suspended(), Scheduled(name="Resuming"), Pending(), Running(), *AUTOMATICALLY)
+
+    approved = last_asked(states)
+
+    assert approved
+    assert approved == states[4].timestamp
+    assert lateness(run, 1, approved + timedelta(minutes=4), approved) == timedelta(minutes=4)
+
+
+def test_what_nobody_has_asked_for_again_is_late_since_it_was_due():
+    assert last_asked(history(*BEGAN, *AUTOMATICALLY)) is None

@@ -11,10 +11,11 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from deployments import automations, deploy
+from tasks.approval import BY_EXPIRY, EXPIRES_AFTER
 from tasks.run import BY_AUTOMATION
 from tasks.turn import MOST_TRIES
 
-SILENT, CRASHED, NEVER_BEGINS = automations.read()
+SILENT, CRASHED, NEVER_BEGINS, EXPIRES = automations.read()
 
 
 def trigger_of(automation: AutomationCore) -> EventTrigger:
@@ -89,6 +90,16 @@ def test_a_run_that_never_begins_has_as_many_tries_as_one_that_does():
     assert trigger.for_each == {"prefect.resource.id", "prefect.run-count"}
     assert trigger.within >= tries_take
     assert action_of(NEVER_BEGINS).state == StateType.FAILED
+
+
+def test_a_request_expires_before_prefect_fails_the_run_and_the_run_knows_why():
+    """Prefect lets nobody leave a suspended state whose time is over: the run couldn't say that it has expired."""
+    trigger, action = trigger_of(EXPIRES), action_of(EXPIRES)
+
+    assert trigger.posture == Posture.Proactive
+    assert (trigger.after, trigger.expect) == ({"prefect.flow-run.Suspended"}, {"prefect.flow-run.*"})
+    assert timedelta(minutes=15) <= EXPIRES_AFTER - trigger.within <= timedelta(hours=1)
+    assert (action.state, action.message) == (StateType.SCHEDULED, BY_EXPIRY)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def within(seconds: float, automation: AutomationCore) -> AutomationCore:
 @pytest.fixture
 def hurried(prefect: SyncPrefectClient) -> Iterator[SyncPrefectClient]:
     """The server, with automations that take seconds."""
-    silent, crashed, _ = automations.read()
+    silent, crashed, *_ = automations.read()
     automations.apply(prefect, [within(SILENCE, silent), within(SOONEST, crashed)])
     yield prefect
     automations.apply(prefect, automations.read())

@@ -1,0 +1,57 @@
+"""``lead-cleanup approve``: say yes, by the number of leads, to a run that waits for it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from flows.commands.asking import ask_for_number, somebody_is_there
+from flows.commands.executing import execute
+from flows.commands.terminal import Usage, me, put, say
+
+if TYPE_CHECKING:
+    from flows.commands.engine import Execution
+
+NEEDS_SERVER = "The run that waits for an approval is on a Prefect server."
+
+
+def approve(
+    run: Annotated[str, Parameter(help="Id of the run, or its name if no other run bears it.")],
+    /,
+    *,
+    leads: Annotated[
+        int | None, Parameter(help="How many leads are to be deleted, as planned. You are asked if you leave it out.")
+    ] = None,
+    by: Annotated[str | None, Parameter(help="Your name, kept in the report; the name you are logged in by.")] = None,
+    note: Annotated[str, Parameter(show_default=False, help="Why, kept in the report.")] = "",
+) -> int:
+    """Answer the run's request; gives 0 once it is approved, and 3 if that was the wrong number."""
+    if leads is None and not somebody_is_there():
+        raise Usage("Say how many leads are planned: --leads N.")
+
+    def act(execution: "Execution") -> None:
+        del execution
+        from pydantic import ValidationError
+
+        from tasks import approval, resuming
+        from tasks.wording import problems
+
+        found = resuming.look_up(run)
+        request = approval.waits_for(found)
+        number = leads if leads is not None else _ask(found.name, approval.described(found, request))
+        try:
+            given = approval.Answer(leads=number, approver=me() if by is None else by, note=note)
+        except ValidationError as error:
+            raise Usage(f"{problems(error)}.") from None
+        approval.answer(found, request, given)
+        put(f"Run {found.id} is approved; a worker goes on with it.")
+
+    return execute(act, needs_server=NEEDS_SERVER)
+
+
+def _ask(name: str, plan: str) -> int:
+    for line in [f"Run {name}:", *filter(None, plan.splitlines())]:
+        say(line)
+    number = ask_for_number("Type the number of leads to approve that; another number declines it:")
+    if number is None:
+        raise Usage("That is no number: nothing was answered, and the run goes on waiting.")
+    return number

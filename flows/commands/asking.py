@@ -1,0 +1,32 @@
+"""Asking the person at the terminal: on stderr, so that stdout is the report's alone."""
+
+import sys
+
+from flows.commands.show import COLUMNS, aligned, sampled, that_fit
+from flows.commands.terminal import printable, say
+from tasks.outcomes import Outcome
+from tasks.plan import Plan
+from tasks.report import Report, of_plan
+
+
+def somebody_is_there() -> bool:
+    """Whether there is a person at the terminal who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask_for_number(question: str) -> int | None:
+    """The whole number that the person types; None for anything else."""
+    say(question)
+    typed = sys.stdin.readline().strip().replace(",", "")
+    return int(typed) if typed.isdecimal() else None
+
+
+def ask_for_approval(plan: Plan) -> int | None:
+    """Show *plan*, and give the number of leads that the person types to have them deleted; None for anything else."""
+    report = Report(outcome=Outcome.DRY_RUN, message="", **of_plan(plan))
+    counts = aligned([(name, f"{number:,}") for name, number in report.counts()])
+    sample = aligned(that_fit([COLUMNS, *sampled(report)])) if report.sample else []
+    print("", *counts, "", *sample, sep="\n", end="\n\n", file=sys.stderr, flush=True)  # noqa: T201
+    return ask_for_number(
+        f"Type the number of leads planned to delete them in {printable(plan.organization)}; anything else stops:"
+    )

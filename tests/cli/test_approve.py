@@ -1,0 +1,188 @@
+"""``approve``, and ``run`` with an approval: at a terminal somebody types the number, elsewhere a flag gives it."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from attempts import attempt
+from close_account import ADMIN, CloseAccount, lead
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.exceptions import Pause
+from terminal_session import Command
+
+from flows.lead_cleanup import lead_cleanup as flow
+from tasks.report import Report
+
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
+
+JUNK = ("run", "--match.status", "Junk", "--no-dry-run", "--approval", "always", "--json")
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def close(sandbox: CloseAccount) -> CloseAccount:
+    """Two leads to delete among four."""
+    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"), lead("D"))
+    return sandbox
+
+
+@pytest.fixture
+def prefect(prefect_server: str) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def waiting(close: CloseAccount, prefect: SyncPrefectClient) -> UUID:
+    """A run of a deployment that waits for its approval."""
+    deployment = prefect.create_deployment(prefect.create_flow(flow), "nightly")
+    parameters = {"match": {"status": ["Junk"]}, "dry_run": False, "approval": "always"}
+    run = prefect.create_flow_run_from_deployment(deployment, parameters=parameters)
+    with pytest.raises(Pause):
+        attempt(run)
+    return run.id
+
+
+def goes_on(prefect: SyncPrefectClient, run_id: UUID) -> Report:
+    """What a worker makes of it."""
+    report = attempt(prefect.read_flow_run(run_id))
+    assert report
+    return report
+
+
+def typed(close: CloseAccount, prefect_server: str, text: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    """What the command says at a terminal at which somebody types *text*; its stdout is a file."""
+    ours, its = pty.openpty()
+    os.write(ours, f"{text}\n".encode())
+    settings = {"CLOSE_API_URL": close.url, "CLOSE_API_KEY": ADMIN, "PREFECT_API_URL": prefect_server}
+    command = [sys.executable, "-m", "flows", *words]
+    with subprocess.Popen(
+        command, stdin=its, stderr=its, stdout=subprocess.PIPE, cwd=CHECKOUT, env={**os.environ, **settings}, text=True
+    ) as process:
+        os.close(its)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+        out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    return subprocess.CompletedProcess(command, process.returncode, out, shown.decode())
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1000)
+    except OSError:  # how a terminal says that nobody is there any more
+        return b""
+
+
+def test_a_run_is_approved_by_its_number_with_a_name_and_a_note(
+    lead_cleanup: Command, close: CloseAccount, prefect: SyncPrefectClient, waiting: UUID
+):
+    said = lead_cleanup("approve", str(waiting), "--leads", "2", "--by", "Ann", "--note", "As agreed.")
+    report = goes_on(prefect, waiting)
+
+    assert (said.code, said.out) == (0, f"Run {waiting} is approved; a worker goes on with it.\n")
+    assert report.outcome == "deleted"
+    assert report.approved
+    assert (report.approved.by, report.approved.note) == ("Ann", "As agreed.")
+
+
+def test_a_wrong_number_declines_the_run(
+    lead_cleanup: Command, close: CloseAccount, prefect: SyncPrefectClient, waiting: UUID
+):
+    lead_cleanup("approve", str(waiting), "--leads", "3").is_one_line("2 leads are planned, not 3", code=3)
+
+    assert goes_on(prefect, waiting).outcome == "declined"
+    assert close.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ((), "Say how many leads are planned: --leads N."),
+        (("--leads", "-1"), "leads: Input should be greater than or equal to 0."),
+        (("--leads", "2", "--by", " "), "approver: String should match pattern"),
+        (("--leads", "2", "--note", "x" * 501), "note: String should have at most 500 characters."),
+    ],
+)
+def test_what_makes_no_sense_leaves_the_run_waiting(
+    lead_cleanup: Command, prefect: SyncPrefectClient, waiting: UUID, flags: tuple[str, ...], sentence: str
+):
+    lead_cleanup("approve", str(waiting), *flags).is_one_line(sentence)
+
+    assert prefect.read_flow_run(waiting).state_name == "Suspended"
+
+
+def test_while_cleanups_are_stopped_nothing_is_approved(
+    lead_cleanup: Command, prefect: SyncPrefectClient, waiting: UUID
+):
+    """The request stays, for when they go on."""
+    lead_cleanup("stop", "importing")
+
+    lead_cleanup("approve", str(waiting), "--leads", "2").is_one_line("Cleanups are stopped: importing.", code=3)
+
+    assert prefect.read_flow_run(waiting).state_name == "Suspended"
+
+
+def test_only_a_run_that_waits_for_it_is_approved(lead_cleanup: Command, close: CloseAccount):
+    ended = lead_cleanup("run", "--match.status", "Junk", "--json").json["flow_run_id"]
+
+    lead_cleanup("approve", ended, "--leads", "2").is_one_line("is DryRun: it waits for no approval.", code=3)
+
+
+def test_a_run_that_waits_is_not_resumed_but_approved(lead_cleanup: Command, waiting: UUID):
+    lead_cleanup("resume", str(waiting)).is_one_line(f"waits for an approval: `lead-cleanup approve {waiting}`", code=3)
+
+
+def test_at_a_terminal_approve_shows_the_numbers_and_asks(
+    close: CloseAccount, prefect_server: str, prefect: SyncPrefectClient, waiting: UUID
+):
+    said = typed(close, prefect_server, "2", "approve", str(waiting))
+
+    assert said.returncode == 0, said.stderr
+    assert "2 of 4 leads would be deleted." in said.stderr
+    assert goes_on(prefect, waiting).outcome == "deleted"
+
+
+@pytest.mark.parametrize(("text", "code", "outcome", "left"), [("2", 0, "deleted", 2), ("yes", 3, "declined", 4)])
+def test_at_a_terminal_a_run_asks_there_and_then(
+    close: CloseAccount, prefect_server: str, text: str, code: int, outcome: str, left: int
+):
+    """On stderr: stdout is the report's alone."""
+    said = typed(close, prefect_server, text, *JUNK)
+
+    assert (said.returncode, len(close.leads())) == (code, left), said.stderr
+    assert f'"outcome":"{outcome}"' in said.stdout
+    assert "Type the number of leads" in said.stderr
+    assert "Planned" in said.stderr
+
+
+def test_without_a_terminal_a_run_needs_the_number_it_expects(lead_cleanup: Command, close: CloseAccount):
+    refused = lead_cleanup(*JUNK)
+    wrong = lead_cleanup(*JUNK, "--expect", "3")
+    before = close.writes()
+    approved = lead_cleanup(*JUNK, "--expect", "2")
+
+    assert (refused.code, wrong.code, before) == (3, 3, [])
+    assert "run it at a terminal, or with --expect 2" in refused.json["message"]
+    assert (approved.code, approved.json["processed"]) == (0, 2)
+
+
+def test_approving_less_than_the_deployment_is_said(lead_cleanup: Command, close: CloseAccount, tmp_path: Path):
+    (tmp_path / "prefect.yaml").write_text(
+        "deployments: [{name: mine, entrypoint: flows/lead_cleanup.py:lead_cleanup, "
+        "parameters: {match: {status: [Junk]}, approval: always}}]"
+    )
+
+    said = lead_cleanup("run", "mine", "--approval", "above 9")
+
+    assert "Note: approval of the deployment (always) does not hold in this run." in said.err
+
+
+def test_an_approval_that_is_none_is_one_line(lead_cleanup: Command, sandbox: CloseAccount):
+    lead_cleanup(*JUNK[:5], "sometimes").is_one_line("'sometimes' is neither never, nor always, nor above and a number")

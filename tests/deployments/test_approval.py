@@ -1,0 +1,98 @@
+"""A run that waits for a person, on a real server with a real worker, answered as the Prefect UI answers."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from close_account import CloseAccount, lead
+from deployed_runs import StartWorker, await_state, history, wait_for
+from prefect.client.orchestration import SyncPrefectClient
+
+from deployments import automations
+from tasks.approval import BY_EXPIRY
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+
+SOONEST = 10  # seconds: the least that Prefect takes for `within`
+
+
+@pytest.fixture
+def close(sandbox: CloseAccount) -> CloseAccount:
+    """Two leads to delete among four."""
+    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"), lead("D"))
+    return sandbox
+
+
+@pytest.fixture
+def asked(prefect: SyncPrefectClient, close: CloseAccount) -> UUID:
+    """A run that asks for an approval, once a worker takes it."""
+    ad_hoc = prefect.read_deployment_by_name("lead-cleanup/ad-hoc")
+    parameters = {"match": {"status": ["Junk"]}, "dry_run": False, "approval": "above 1"}
+    return prefect.create_flow_run_from_deployment(ad_hoc.id, parameters=parameters).id
+
+
+def test_a_person_sees_the_numbers_in_the_form_and_the_run_goes_on_with_the_answer(
+    prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, asked: UUID
+) -> None:
+    with start_worker():
+        await_state(prefect, asked, "Suspended")
+        wait_for(lambda: form(prefect, asked), lambda: "there is no form")
+        fields, text = form(prefect, asked) or ({}, "")
+        before = close.writes()
+
+        incomplete = answer(prefect, asked, leads=2)
+        answered = answer(prefect, asked, leads=2, approver="Ann", note="As agreed.")
+        run = await_state(prefect, asked, "Deleted")
+
+    assert {name: field["title"] for name, field in fields.items()} == {
+        "leads": "Number of leads",
+        "approver": "Your name",
+        "note": "Note",
+    }
+    assert text.startswith("2 of 4 leads would be deleted.")
+    assert "(/artifacts/key/lead-cleanup-sandbox-inc-ad-hoc-plan)" in text
+    assert (before, incomplete["status"], answered["status"]) == ([], "REJECT", "ACCEPT")
+    assert "'approver' is a required property" in incomplete["details"]["reason"]
+    assert run.run_count == 1
+    assert len(close.leads()) == 2
+
+
+def test_a_request_that_nobody_answers_ends_as_expired(
+    prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, asked: UUID
+) -> None:
+    """By an automation that puts the run back, here after seconds, and the run's own word."""
+    *_, expires = automations.read()
+    trigger = expires.trigger.model_copy(update={"within": timedelta(seconds=SOONEST)})
+    automations.apply(prefect, [expires.model_copy(update={"trigger": trigger})])
+    try:
+        with start_worker():
+            run = await_state(prefect, asked, "Expired")
+    finally:
+        automations.apply(prefect, automations.read())
+
+    assert run.state
+    assert run.state.message == "Nobody has approved the 2 leads within 72 hours."
+    assert BY_EXPIRY in [state.message for state in history(prefect, asked)]
+    assert run.run_count == 1
+    assert close.writes() == []
+
+
+def form(prefect: SyncPrefectClient, run_id: UUID) -> tuple[dict[str, Any], str] | None:
+    """The fields and the text that the Prefect UI shows when somebody is about to resume the run."""
+    run = ask(prefect, f"/flow_runs/{run_id}").json()
+    keys = run["state"]["state_details"]["run_input_keyset"]
+    schema = ask(prefect, f"/flow_runs/{run_id}/input/{keys['schema']}")
+    text = ask(prefect, f"/flow_runs/{run_id}/input/{keys['description']}")
+    return (schema.json()["properties"], text.json()) if schema.is_success and text.is_success else None
+
+
+def answer(prefect: SyncPrefectClient, run_id: UUID, **given: object) -> dict[str, Any]:
+    """What the Prefect UI sends then, and what it is told."""
+    url = f"{str(prefect.api_url).rstrip('/')}/flow_runs/{run_id}/resume"
+    return httpx.post(url, json={"run_input": given}).raise_for_status().json()
+
+
+def ask(prefect: SyncPrefectClient, path: str) -> httpx.Response:
+    return httpx.get(f"{str(prefect.api_url).rstrip('/')}{path}")

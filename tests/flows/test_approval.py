@@ -1,0 +1,388 @@
+"""A person's approval: what is asked, what counts as an answer, and that nothing is deleted without one."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from attempts import attempt, tried_again
+from close_account import CloseAccount, lead
+from front import Front
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas import OrchestrationResult
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import Pause
+from prefect.states import AwaitingRetry, Cancelling, Crashed, Scheduled
+
+from flows.lead_cleanup import lead_cleanup
+from tasks import ledger, stopping
+from tasks.approval import BY_EXPIRY
+from tasks.publish import artifacts_of
+from tasks.report import Report
+from tasks.run import BY_AUTOMATION, run_of
+
+pytestmark = pytest.mark.server
+
+Run = Callable[..., Any]
+BULK_DELETE = "/bulk_action/delete/"
+JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False}
+
+
+class Asked:
+    """A run of a deployment that asks for approval, and what people do about it."""
+
+    def __init__(self, prefect: SyncPrefectClient, run: FlowRun) -> None:
+        self._prefect = prefect
+        self.id = run.id
+
+    @property
+    def found(self) -> FlowRun:
+        """The run as it stands on the server."""
+        return self._prefect.read_flow_run(self.id)
+
+    @property
+    def state(self) -> str:
+        """The name of its state."""
+        return str(self.found.state_name)
+
+    def answer(self, leads: object, **more: object) -> "OrchestrationResult[Any]":
+        """What the Prefect UI sends when somebody fills in the form."""
+        return self._prefect.resume_flow_run(self.id, run_input={"leads": leads, "approver": "Ann", **more})
+
+    def waits(self) -> bool:
+        """Whether an attempt of the run ends with a request, and without a report."""
+        try:
+            attempt(self.found)
+        except Pause:
+            return self.state == "Suspended"
+        return False
+
+    def goes_on(self) -> Report:
+        """The report of an attempt of the run."""
+        report = attempt(self.found)
+        assert report
+        return report
+
+    def crashes(self) -> None:
+        """The run is called crashed, and put back by the automation."""
+        self._prefect.set_flow_run_state(self.id, Crashed())
+        self._prefect.set_flow_run_state(self.id, AwaitingRetry(message=BY_AUTOMATION))
+
+
+Ask = Callable[..., Asked]
+
+
+@pytest.fixture
+def ask(prefect_server: str, empty_ledger: None) -> Iterator[Ask]:
+    """A run of a deployment of its own, or of one that there is, that waits for approval unless told otherwise."""
+    with get_client(sync_client=True) as prefect:
+        deployment = prefect.create_deployment(prefect.create_flow(lead_cleanup), f"junk-{uuid4().hex}")
+
+        def created(*, waits: bool = True, **parameters: Any) -> Asked:
+            given = {**JUNK, "approval": "always", "cleanup": "junk", **parameters}
+            asked = Asked(prefect, prefect.create_flow_run_from_deployment(deployment, parameters=given))
+            if waits:
+                assert asked.waits()
+            return asked
+
+        yield created
+
+
+@pytest.fixture
+def close(sandbox: CloseAccount) -> CloseAccount:
+    """Two leads to delete among four."""
+    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"), lead("D"))
+    return sandbox
+
+
+def test_nothing_is_deleted_until_somebody_types_the_number_of_leads(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    before = close.writes()
+
+    asked.answer(2, note="As agreed on Monday.")
+    report = asked.goes_on()
+
+    assert before == []
+    assert (report.outcome, report.processed) == ("deleted", 2)
+    assert len(close.leads()) == 2
+
+
+def test_the_report_and_the_record_keep_who_approved_how_much_and_why(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    asked.answer(2, note="As agreed on Monday.")
+
+    report = asked.goes_on()
+
+    record = ledger.read(asked.id)
+    assert record
+    assert report.approved
+    assert record.approved == report.approved
+    assert (report.approved.leads, report.approved.by, report.approved.note) == (2, "Ann", "As agreed on Monday.")
+    assert "2 leads, by Ann, who says so" in report.markdown()
+    assert "Ann" in report.model_dump_json()
+
+
+def test_a_wrong_number_declines_the_run_and_nothing_is_deleted(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+
+    asked.answer(3)
+    report = asked.goes_on()
+
+    assert (report.outcome, report.message) == ("declined", "Ann answered 3, but 2 leads were planned.")
+    assert asked.state == "Declined"
+    assert close.writes() == []
+
+
+def test_a_declined_run_that_a_person_retries_asks_again(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    asked.answer(3)
+    asked.goes_on()
+
+    with pytest.raises(Pause):
+        tried_again(asked.id)
+    asked.answer(2)
+
+    assert asked.goes_on().outcome == "deleted"
+
+
+@pytest.mark.parametrize("wrong", [{"leads": "2x"}, {"leads": None}, {"approver": " "}, {"note": 5}, {"more": 1}])
+def test_a_form_that_is_not_filled_in_well_leaves_the_run_waiting(
+    close: CloseAccount, ask: Ask, wrong: dict[str, Any]
+) -> None:
+    asked = ask()
+
+    said = asked.answer(**{"leads": 2, **wrong})
+
+    assert said.status.value == "REJECT"
+    assert asked.state == "Suspended"
+
+
+@pytest.mark.parametrize(("approval", "waits"), [("never", False), ("above 2", False), ("above 1", True)])
+def test_only_what_is_above_the_number_needs_an_approval(
+    close: CloseAccount, ask: Ask, approval: str, waits: bool
+) -> None:
+    asked = ask(approval=approval, waits=False)
+
+    assert asked.waits() is waits
+    assert len(close.leads()) == (4 if waits else 2)
+
+
+def test_a_dry_run_asks_nobody(close: CloseAccount, ask: Ask) -> None:
+    assert ask(dry_run=True, waits=False).goes_on().outcome == "dry_run"
+
+
+def test_a_run_without_a_form_says_how_to_approve_it(close: CloseAccount, run_cleanup: Run) -> None:
+    """Prefect suspends runs of deployments only."""
+    report = run_cleanup(**JUNK, approval="always").report
+
+    assert report.outcome == "refused"
+    assert (
+        "2 leads are planned, and somebody must approve that: run it at a terminal, or with --expect 2"
+        in report.message
+    )
+    assert close.writes() == []
+
+
+def test_a_run_without_a_form_is_approved_by_the_number_it_expects(close: CloseAccount, run_cleanup: Run) -> None:
+    report = run_cleanup(**JUNK, approval="always", expect=2).report
+
+    assert (report.outcome, report.approved.leads) == ("deleted", 2)
+
+
+def test_the_number_it_expects_does_not_approve_a_run_of_a_deployment(close: CloseAccount, ask: Ask) -> None:
+    """It may stand in the deployment, where nobody looks at it."""
+    assert ask(expect=2).state == "Suspended"
+
+
+# --- what changes while it waits --------------------------------------------------------------------------------------
+
+
+def test_leads_that_were_edited_meanwhile_are_spared(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    edited = next(iter(close.leads()))
+    close.put(f"/lead/{edited}/", description="call her")
+
+    asked.answer(2)
+    report = asked.goes_on()
+
+    assert (report.outcome, report.planned, report.processed) == ("deleted", 1, 1)
+    assert edited in close.leads()
+
+
+def test_a_plan_that_grew_needs_a_new_approval(close: CloseAccount, ask: Ask) -> None:
+    """As when a lead loses its protection, which may happen without an edit."""
+    asked = ask()
+    close.add(lead("E", "Junk"))
+
+    asked.answer(2)
+    assert asked.waits()
+    assert close.writes() == []
+    asked.answer(3)
+
+    assert asked.goes_on().processed == 3
+
+
+def test_another_query_needs_a_new_approval_even_for_as_many_leads(sandbox: CloseAccount, ask: Ask) -> None:
+    """When one of the oldest two is edited, the oldest two are others than those that were shown."""
+    years = (2019, 2020, 2021, 2022)
+    oldest, *_ = sandbox.add(*(lead(f"{year}", "Junk", date_created=f"{year}-01-01T00:00:00Z") for year in years))
+    asked = ask(limits={"batch": 2, "max_share": 1.0})
+    sandbox.put(f"/lead/{oldest}/", description="call her")
+
+    asked.answer(2)
+
+    assert asked.waits()
+    assert sandbox.posts(BULK_DELETE) == []
+
+
+def test_the_limits_hold_after_the_approval_too(close: CloseAccount, ask: Ask) -> None:
+    asked = ask(limits={"max_leads": 2})
+    close.add(lead("E", "Junk"))
+
+    asked.answer(2)
+
+    assert asked.goes_on().outcome == "refused"
+    assert close.writes() == []
+
+
+def test_a_stop_that_is_put_while_it_waits_holds(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    stopping.put("importing")
+
+    asked.answer(2)
+    report = asked.goes_on()
+
+    assert (report.outcome, close.writes()) == ("refused", [])
+
+
+def test_a_waiting_run_that_is_cancelled_stays_cancelled(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(asked.id, Cancelling())
+
+    said = asked.answer(2)
+
+    assert said.status.value == "ABORT"
+    assert asked.state == "Cancelled"
+
+
+def test_a_newer_plan_of_the_same_cleanup_retires_the_older_request(close: CloseAccount, ask: Ask) -> None:
+    older, other = ask(), ask(match={"status": ["Junk", "Bad Fit"]})
+    newer = ask()
+
+    assert (older.state, other.state, newer.state) == ("Expired", "Suspended", "Suspended")
+    assert older.found.state
+    assert str(newer.id) in str(older.found.state.message)
+    assert any("Expired: nothing was deleted" in str(each.data) for each in artifacts_of(older.id))
+    assert older.answer(2).status.value == "ABORT"
+
+
+def test_an_older_run_that_is_tried_again_gives_way_to_the_newer_request(close: CloseAccount, ask: Ask) -> None:
+    older, newer = ask(), ask()
+
+    report = tried_again(older.id)
+
+    assert report.outcome == "expired"
+    assert str(newer.id) in report.message
+    assert newer.state == "Suspended"
+
+
+# --- Prefect ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_nobody_answers_expires(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(asked.id, Scheduled(message=BY_EXPIRY))
+
+    report = asked.goes_on()
+
+    assert (report.outcome, asked.state) == ("expired", "Expired")
+    assert report.message == "Nobody has approved the 2 leads within 72 hours."
+    assert close.writes() == []
+
+
+def test_an_expired_run_that_a_person_retries_asks_again(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(asked.id, Scheduled(message=BY_EXPIRY))
+    asked.goes_on()
+
+    with pytest.raises(Pause):
+        tried_again(asked.id)
+
+
+def test_a_waiting_run_that_somebody_just_lets_go_on_asks_again(close: CloseAccount, ask: Ask) -> None:
+    """Without the form: by changing its state in the UI."""
+    asked = ask()
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(asked.id, Scheduled(), force=True)
+
+    assert asked.waits()
+    assert close.writes() == []
+
+
+def test_a_waiting_run_that_is_called_crashed_asks_again(close: CloseAccount, ask: Ask) -> None:
+    """A last heartbeat may come after the run has suspended itself."""
+    asked = ask()
+
+    asked.crashes()
+
+    assert asked.waits()
+    asked.answer(2)
+    assert asked.goes_on().outcome == "deleted"
+
+
+def test_waiting_makes_a_run_neither_late_nor_another_one(close: CloseAccount, ask: Ask) -> None:
+    """However long it takes: the cut-off, and how late it was, are those of its first start."""
+    asked = ask()
+    before = run_of(asked.found, "junk")
+    asked.answer(2)
+
+    asked.goes_on()
+
+    assert run_of(asked.found, "junk") == before
+
+
+@pytest.mark.parametrize("lost", ["input", "set_state"])
+def test_a_request_whose_answer_from_prefect_is_lost_is_there_all_the_same(
+    close: CloseAccount, ask: Ask, prefect_server: str, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """Prefect's client repeats it, and meets what it has stored already: the form, or the suspended state."""
+    asked = ask(waits=False)
+    with Front(prefect_server) as front, monkeypatch.context() as patched:
+        front.trouble(f"POST /api/flow_runs/{asked.id}/{lost}", "drop_after")
+
+        def through_the_front(*, sync_client: bool) -> SyncPrefectClient:
+            assert sync_client
+            return SyncPrefectClient(f"{front.address}/api")
+
+        for module in ("prefect.flow_runs", "prefect.input.actions"):
+            patched.setattr(f"{module}.get_client", through_the_front)
+        assert asked.waits()
+
+    asked.answer(2)
+
+    assert asked.goes_on().outcome == "deleted"
+
+
+@pytest.mark.parametrize(("leads", "outcome"), [(2, "deleted"), (3, "declined")])
+def test_an_answer_outlives_a_crash(close: CloseAccount, ask: Ask, leads: int, outcome: str) -> None:
+    asked = ask()
+    asked.answer(leads)
+
+    asked.crashes()
+
+    assert asked.goes_on().outcome == outcome
+
+
+def test_an_approval_outlives_an_attempt_that_failed(close: CloseAccount, ask: Ask) -> None:
+    asked = ask()
+    asked.answer(2)
+    close.fault("POST", BULK_DELETE, "status", status=403)
+
+    failed = asked.goes_on()
+    again = tried_again(asked.id)
+
+    assert (failed.outcome, again.outcome) == ("refused", "deleted")
+    assert again.approved == failed.approved
