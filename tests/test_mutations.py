@@ -1,4 +1,4 @@
-"""Each guard of "at most once", taken away: some test must fail. With `make test-all` only."""
+"""Each guard of "at most once" and of an approval, taken away: some test must fail. With `make test-all` only."""
 
 import os
 import shutil
@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.timeout(60
 HOUSE = Path(__file__).parent.parent
 FURNITURE = ("flows", "tasks", "deployments", "tests", "pyproject.toml", "prefect.yaml")
 TESTS = ("tests/flows/test_at_most_once.py", "tests/core", "tests/fundamentals", "tests/cli/test_resume.py")
+APPROVAL = ("tests/flows/test_approval.py",)
 
 
 class Mutation(NamedTuple):
@@ -23,6 +24,7 @@ class Mutation(NamedTuple):
     file: str
     was: str
     becomes: str
+    tests: tuple[str, ...] = TESTS
 
 
 MUTATIONS = [
@@ -80,6 +82,24 @@ MUTATIONS = [
         "the key's organisation is proven", "connect.py", "if who.organization_id != organization_id:", "if False:"
     ),
     Mutation(
+        "an approval is by the number planned",
+        "approval.py",
+        "    if answer.leads != request.planned:\n        if open_still",
+        "    if False:\n        if open_still",
+        APPROVAL,
+    ),
+    Mutation("an approval is for the query shown", "approval.py", "plan.digest == self.digest and ", "", APPROVAL),
+    Mutation(
+        "an approval is for no more leads", "approval.py", " and plan.counts.planned <= self.planned", "", APPROVAL
+    ),
+    Mutation(
+        "the number expected is no approval of a deployment's run",
+        "approval.py",
+        "_given_here(plan, expect) if run.deployment_id is None else",
+        "_given_here(plan, expect) if expect else",
+        APPROVAL,
+    ),
+    Mutation(
         "a permission is used once", "record.py", "        if self.bulk_delete_id:\n            return None\n", ""
     ),
 ]
@@ -102,7 +122,7 @@ def test_without_a_guard_a_test_fails(mutation: Mutation, copy: Path) -> None:
     file.write_text(text.replace(mutation.was, mutation.becomes))
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TESTS],
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *mutation.tests],
         cwd=copy,
         env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PREFECT_"))},
         capture_output=True,

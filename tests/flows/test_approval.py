@@ -352,8 +352,13 @@ def test_a_request_whose_answer_from_prefect_is_lost_is_there_all_the_same(
     asked = ask(waits=False)
     with Front(prefect_server) as front, monkeypatch.context() as patched:
         front.trouble(f"POST /api/flow_runs/{asked.id}/{lost}", "drop_after")
+
+        def through_the_front(*, sync_client: bool) -> SyncPrefectClient:
+            assert sync_client
+            return SyncPrefectClient(f"{front.address}/api")
+
         for module in ("prefect.flow_runs", "prefect.input.actions"):
-            patched.setattr(f"{module}.get_client", lambda **_: SyncPrefectClient(f"{front.address}/api"))
+            patched.setattr(f"{module}.get_client", through_the_front)
         assert asked.waits()
 
     asked.answer(2)
