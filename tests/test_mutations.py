@@ -1,4 +1,4 @@
-"""Each guard of "at most once" and of the backup, taken away: some test must fail. With `make test-all` only."""
+"""Each guard of "at most once", of the backup and of an approval, taken away: a test must fail. For `test-all`."""
 
 import os
 import shutil
@@ -13,10 +13,9 @@ pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.timeout(60
 
 HOUSE = Path(__file__).parent.parent
 FURNITURE = ("flows", "tasks", "deployments", "tests", "pyproject.toml", "prefect.yaml")
-TESTS = (
-    *("tests/flows/test_at_most_once.py", "tests/core", "tests/fundamentals", "tests/cli/test_resume.py"),
-    "tests/flows/test_backup.py",
-)
+TESTS = ("tests/flows/test_at_most_once.py", "tests/core", "tests/fundamentals", "tests/cli/test_resume.py")
+BACKUP = ("tests/flows/test_backup.py",)
+APPROVAL = ("tests/flows/test_approval.py",)
 
 
 class Mutation(NamedTuple):
@@ -26,6 +25,7 @@ class Mutation(NamedTuple):
     file: str
     was: str
     becomes: str
+    tests: tuple[str, ...] = TESTS
 
 
 MUTATIONS = [
@@ -84,19 +84,39 @@ MUTATIONS = [
         "        if sight.own is None:\n            stopping.check()\n",
         "",
     ),
-    Mutation("the backup is counted", "backup.py", "        check_complete(close, plan, written.leads)\n", ""),
-    Mutation("the backup is read back", "backup.py", "        archive.verify(manifest)\n", ""),
+    Mutation("the backup is counted", "backup.py", "        check_complete(close, plan, written.leads)\n", "", BACKUP),
+    Mutation("the backup is read back", "backup.py", "        archive.verify(manifest)\n", "", BACKUP),
     Mutation(
         "a copy that comes late throws its backup away",
         "backup.py",
         "if standing := _claim_of_another_copy(run):",
         "if standing := None:",
+        BACKUP,
     ),
     Mutation(
         "what is not in the backup is not deleted",
         "bulk_delete.py",
         "backup.leads if backup else plan.counts.planned",
         "plan.counts.planned",
+        BACKUP,
+    ),
+    Mutation(
+        "an approval is by the number planned",
+        "approval.py",
+        "    if answer.leads != request.planned:\n        if open_still",
+        "    if False:\n        if open_still",
+        APPROVAL,
+    ),
+    Mutation("an approval is for the query shown", "approval.py", "plan.digest == self.digest and ", "", APPROVAL),
+    Mutation(
+        "an approval is for no more leads", "approval.py", " and plan.counts.planned <= self.planned", "", APPROVAL
+    ),
+    Mutation(
+        "the number expected is no approval of a deployment's run",
+        "approval.py",
+        "_given_here(plan, expect) if run.deployment_id is None else",
+        "_given_here(plan, expect) if expect else",
+        APPROVAL,
     ),
 ]
 
@@ -118,7 +138,7 @@ def test_without_a_guard_a_test_fails(mutation: Mutation, copy: Path) -> None:
     file.write_text(text.replace(mutation.was, mutation.becomes))
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *TESTS],
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *mutation.tests],
         cwd=copy,
         env={name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PREFECT_"))},
         capture_output=True,
