@@ -39,7 +39,7 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path: Path):
     assert done.returncode == 0, done.stderr
     planned = re.search(r"^(\d+) of 1,000 leads would be deleted\.$", done.stdout, re.MULTILINE)
     assert planned, done.stdout
-    assert f"\n{planned[1]} leads are deleted.\n" in done.stdout
+    assert f"\n{planned[1]} leads are deleted. The backup of {planned[1]} leads stays until " in done.stdout
     assert "Kept by won opportunities" in done.stdout
     assert "lead-cleanup doctor" in done.stdout
     assert "Traceback" not in done.stderr

@@ -89,7 +89,7 @@ def test_while_cleanups_are_stopped_nothing_starts(lead_cleanup: Command, sandbo
     assert (stopped.code, gone_on.code) == (0, 0)
     assert (refused.code, refused.json["outcome"]) == (3, "refused")
     assert "Cleanups are stopped: importing until Friday." in refused.json["message"]
-    assert sandbox.writes() == ["POST /bulk_action/delete/"]
+    assert sandbox.writes() == ["POST /export/lead/", "POST /bulk_action/delete/"]
     assert (done.code, done.json["outcome"]) == (0, "deleted")
     assert "Nothing was stopped." in lead_cleanup("go").out
 
