@@ -85,12 +85,19 @@ class LeadStatus(Resource):
 
 
 class CustomField(Resource):
-    """A custom field of leads."""
+    """A custom field of leads, contacts or opportunities."""
 
     id: Id
     name: str
     type: str
     choices: list[str] | None = None
+
+
+class OpportunityStatus(Resource):
+    """A status an opportunity can have, in one of the organisation's pipelines."""
+
+    id: Id
+    label: str = ""
 
 
 class SmartView(Resource):
@@ -133,6 +140,20 @@ class ListPage(Resource):
 
     data: list[dict[str, Any]]
     has_more: StrictBool
+
+
+class Event(Resource):
+    """Something that happened. Close writes its instants without a zone; they are UTC."""
+
+    object_id: str | None = None
+    date_updated: Moment
+
+
+class EventPage(Resource):
+    """A page of the event log, newest first."""
+
+    data: list[Event]
+    cursor_next: str | None = None
 
 
 class SearchPage(Resource):
