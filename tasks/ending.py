@@ -77,13 +77,17 @@ class Ending:
     @property
     def state(self) -> State[Report]:
         """The run's final state; `report_of` finds the report in it."""
-        report = self._report
-        if report is None:
+        if self._report is None:
             raise RuntimeError("the run has not ended yet")
-        if report.outcome.good:
-            return Completed(name=report.outcome.state_name, message=report.message, data=report)
-        ended = Cancelled if report.outcome is Outcome.CANCELLED else Failed
-        return ended(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
+        return state_of(self._report)
+
+
+def state_of(report: Report) -> State[Any]:
+    """The final state of the run that ended as *report* says."""
+    if report.outcome.good:
+        return Completed(name=report.outcome.state_name, message=report.message, data=report)
+    ended = Cancelled if report.outcome is Outcome.CANCELLED else Failed
+    return ended(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
 
 
 def report_of(state: State[Any]) -> Report | None:
