@@ -148,7 +148,10 @@ class Journal:
             self.read()
             yield
             return
-        handle = os.open(f"{self._archive.path}/{NAME}", os.O_CREAT | os.O_RDWR | os.O_APPEND, OWN_FILE)
+        try:
+            handle = os.open(f"{self._archive.path}/{NAME}", os.O_CREAT | os.O_RDWR | os.O_APPEND, OWN_FILE)
+        except OSError as error:
+            raise Refused(f"The journal of the restore in {self._archive.url} can't be opened: {error}") from None
         with io.FileIO(handle, "r+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of by the system, however the process ends

@@ -10,7 +10,7 @@ from terminal_session import Command
 
 from flows.cli import app
 
-COMMANDS = ["demo", "doctor", "go", "ledger", "query", "resume", "run", "sandbox", "stop"]
+COMMANDS = ["demo", "doctor", "go", "ledger", "query", "restore", "resume", "run", "sandbox", "stop"]
 
 LOOK_AT_ALL_HELP = """
 import sys

@@ -138,14 +138,17 @@ RESTORED = {"Note", "Call", "SMS"}
 
 
 def field_by_field(leads: Sequence[dict[str, Any]]) -> list[str]:
-    """Each lead with all that belongs to it as one text, without what is named as lost. In an order of its own."""
+    """Each lead with all that belongs to it as one text, without what is named as lost. Everything in one order."""
     return sorted(json.dumps(_comparable(each), sort_keys=True, indent=1) for each in leads)
 
 
 def _comparable(each: dict[str, Any]) -> dict[str, Any]:
     names = {contact["id"]: contact["name"] for contact in each["contacts"]}
     activities = [activity for activity in each["activities"] if activity["_type"] in RESTORED]
-    return _without({**each, "activities": activities}, names)
+    found = _without({**each, "activities": activities}, names)
+    for many in ("contacts", "opportunities", "tasks", "activities"):
+        found[many].sort(key=json.dumps)
+    return found
 
 
 def _without(value: Any, names: dict[str, str]) -> Any:
