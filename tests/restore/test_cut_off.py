@@ -6,7 +6,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,7 +32,7 @@ ENDPOINTS = [
 
 
 @contextmanager
-def restoring(backup: Path, sandbox: CloseAccount, prefect: str, **process: Any) -> Iterator["subprocess.Popen[str]"]:
+def restoring(backup: Path, sandbox: CloseAccount, prefect: str, **process: Any) -> Generator["subprocess.Popen[str]"]:
     """``lead-cleanup restore`` in a process of its own."""
     settings = {"CLOSE_API_URL": sandbox.url, "CLOSE_API_KEY": ADMIN, "PREFECT_API_URL": prefect}
     with subprocess.Popen(
