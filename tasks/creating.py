@@ -44,7 +44,9 @@ class Restored:
     """Objects that an earlier attempt had made without knowing it."""
     rejected: Counter[str]
     unlike: Counter[str]
-    """Fields that Close keeps otherwise than they were sent, such as ``date_created of tasks``."""
+    """Fields that Close keeps otherwise than they were sent, such as ``date_created of task``."""
+    gone: int
+    """Leads that an earlier attempt had made, and that were deleted since."""
     problem: tuple[Outcome, str] | None = None
 
 
@@ -68,7 +70,7 @@ def restore(plan: RestorePlan) -> Restored:
                     get_run_logger().info("%s of %s leads are gone through.", f"{number:,}", f"{total:,}")
         except (Stop, CloseError) as error:
             problem = outcome_of(error), str(error)
-        return Restored(maker.created, maker.adopted, maker.rejected, maker.unlike, problem)
+        return Restored(maker.created, maker.adopted, maker.rejected, maker.unlike, maker.gone, problem)
 
 
 @dataclass
@@ -82,13 +84,20 @@ class Maker:
     adopted: int = 0
     rejected: Counter[str] = field(default_factory=Counter[str])
     unlike: Counter[str] = field(default_factory=Counter[str])
+    gone: int = 0
     _since: datetime | None = None
 
     def lead(self, wanted: Remade) -> None:
         """Make one lead and everything that belongs to it, but for what is there already."""
+        before = self.journal.last(wanted.old_id, "lead", wanted.old_id)
         made = self._lead_itself(wanted)
         if made is None or made.new is None:
             return
+        if made is before and self.close.lead(made.new) is None:
+            self.gone += 1
+            return
+        if len(made.contacts) < len(wanted.contacts):
+            self.unlike["contacts of lead"] += 1
         pieces = [self._piece(wanted.old_id, piece, made.new, made.contacts) for piece in wanted.pieces]
         if None not in pieces:
             self.journal.write(Entry(lead=wanted.old_id, kind="lead", old=wanted.old_id, step="done"))

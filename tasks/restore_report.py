@@ -52,6 +52,8 @@ class RestoreReport(Report):
     """Leads that Close has under their old ids."""
     before: int | None = None
     """Leads that an earlier restore has made, with everything."""
+    gone: int | None = None
+    """Leads of which an earlier attempt had made only a part when somebody deleted them."""
     missing: tuple[str, ...] = ()
     lost: dict[str, int] = Field(default_factory=dict[str, int])
     unlike: dict[str, int] = Field(default_factory=dict[str, int])
@@ -77,6 +79,7 @@ class RestoreReport(Report):
             ("Found to be there already", self.adopted),
             ("Leads that were never gone", self.there),
             ("Leads restored before", self.before),
+            ("Leads deleted since an earlier attempt", self.gone),
         ]
         return rows + [(name, number) for name, number in others if number]
 
@@ -156,7 +159,13 @@ def _of_plan(plan: RestorePlan, done: Restored | None) -> dict[str, Any]:
 
 
 def _of_restored(done: Restored) -> dict[str, Any]:
-    return {"created": done.created, "adopted": done.adopted, "rejected": done.rejected, "unlike": done.unlike}
+    return {
+        "created": done.created,
+        "adopted": done.adopted,
+        "rejected": done.rejected,
+        "unlike": done.unlike,
+        "gone": done.gone,
+    }
 
 
 def _notes(plan: RestorePlan, done: Restored | None) -> list[str]:

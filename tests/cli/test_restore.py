@@ -53,7 +53,7 @@ def test_a_dry_run_then_the_same_for_real(
     )
     assert set(done.json) == {
         *("outcome", "message", "organization_id", "backup", "flow_run_id", "wanted", "created", "adopted"),
-        *("rejected", "there", "before", "missing", "lost", "unlike"),
+        *("rejected", "there", "before", "gone", "missing", "lost", "unlike"),
     }
     assert len(sandbox.leads()) == 1
 

@@ -304,3 +304,17 @@ def test_somebody_elses_lead_of_the_same_words_is_not_taken_for_ours(
 
     assert (report.outcome, report.adopted, report.created["lead"]) == ("restored", 0, 1)
     assert sorted(each["description"] for each in sandbox.leads().values()) == ["new", "old"]
+
+
+def test_a_lead_that_was_deleted_again_half_made_is_left_alone(
+    sandbox: CloseAccount, lost: tuple[Path, list[str]], restore: Restore
+) -> None:
+    backup, _ = lost
+    sandbox.fault("POST", "/activity/note/", "status", status=403)
+    assert restore(backup, dry_run=False).outcome == "failed"
+    delete(sandbox)
+
+    report = restore(backup, dry_run=False)
+
+    assert (report.outcome, report.gone, report.created["lead"]) == ("restored", 1, 1)
+    assert len(sandbox.leads()) == 1
