@@ -62,7 +62,7 @@ def restore(plan: RestorePlan) -> Restored:
         total, number = plan.counts.get("lead", 0), 0
         try:
             for lead in chosen(archive, frozenset(plan.leads)):
-                if not plan.wants(str(lead["id"])) or journal.is_done(str(lead["id"])):
+                if lead["id"] in plan.there or journal.is_done(lead["id"]):
                     continue
                 maker.lead(remake(lead, fitting))
                 number += 1

@@ -67,11 +67,6 @@ class RestorePlan:
     inventory: Inventory
     instead: Mapping[str, str] = field(default_factory=dict[str, str])
 
-    def wants(self, lead_id: str) -> bool:
-        """Whether the lead was asked for, is gone from Close, and wasn't taken out of the backup."""
-        asked = not self.leads or lead_id in self.leads
-        return asked and lead_id not in self.there and lead_id not in self.forgotten
-
     def gaps(self) -> list[str]:
         """What the organisation lacks, a line each."""
         return [_gap(each, number) for each, number in sorted(self.missing.items())]

@@ -75,18 +75,19 @@ def _journal(backup: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines() if line] if file.exists() else []
 
 
+@pytest.mark.parametrize("leads", [40, pytest.param(1000, marks=pytest.mark.exhaustive)])
 def test_a_restore_that_is_killed_twice_goes_on_and_makes_nothing_twice(
-    sandbox: CloseAccount, back_up: BackUp, prefect_server: str
+    leads: int, sandbox: CloseAccount, back_up: BackUp, prefect_server: str
 ) -> None:
     """With kill -9, once while a lead is made and once while a note of one is; the rest is the same field by field."""
-    sandbox.reset(leads=40)
+    sandbox.reset(leads=leads)
     sandbox.add(*(rich(name) for name in ("Acme", "Acme", "Borg")))
     before = export(sandbox)
     backup = back_up()
     delete(sandbox)
 
-    kill_while_an_answer_is_late("/lead/", 20, sandbox, backup, prefect_server)
-    assert len(sandbox.leads()) == 21
+    kill_while_an_answer_is_late("/lead/", leads // 2, sandbox, backup, prefect_server)
+    assert len(sandbox.leads()) == leads // 2 + 1
     kill_while_an_answer_is_late("/activity/note/", 3, sandbox, backup, prefect_server)
     sandbox.clear_faults()
     with restoring(backup, sandbox, prefect_server) as process:
