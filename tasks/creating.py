@@ -17,10 +17,11 @@ from tasks.archive import Archive
 from tasks.close.client import CloseClient, Kind
 from tasks.close.errors import BadRequest, CloseError, NotFound
 from tasks.connect import connect
+from tasks.fitting import Fitting
 from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.restore_journal import Entry, Journal
 from tasks.restore_plan import RestorePlan, chosen
-from tasks.restoring import Fitting, Piece, Remade, alike, check_sends_nothing, pair_contacts, remake
+from tasks.restoring import Piece, Remade, alike, check_sends_nothing, pair_contacts, remake
 
 SETTLED_AFTER = timedelta(minutes=5)
 """What Close doesn't show so long after it was asked for isn't there: Close advises to read the events of the last five

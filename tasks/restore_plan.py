@@ -14,9 +14,10 @@ from pydantic import Field
 from tasks.archive import Archive
 from tasks.close.client import CloseClient, ObjectType
 from tasks.connect import connect, settings
+from tasks.fitting import Fitting, Inventory, Missing
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.restore_journal import Journal
-from tasks.restoring import Fitting, Inventory, Missing, remake
+from tasks.restoring import remake
 from tasks.run import Run, ended_before, tries_by_automation
 from tasks.turn import check_crashed, check_tries
 

@@ -6,7 +6,8 @@ import pytest
 
 from tasks.close.client import Kind
 from tasks.close.resources import CustomField
-from tasks.restoring import Fitting, Inventory, Piece, alike, check_sends_nothing, pair_contacts, remake
+from tasks.fitting import Fitting, Inventory
+from tasks.restoring import Piece, alike, check_sends_nothing, pair_contacts, remake
 
 INVENTORY = Inventory(
     lead_statuses=frozenset({"stat_1"}),
