@@ -88,6 +88,14 @@ app.command(
 
     Runs that wait for a bulk delete wait on; with --running Close is asked to pause it.""",
 )
+app.command(
+    "flows.commands.restore:restore",
+    name="restore",
+    help="""Show what restoring a backup would do, and with --no-dry-run bring its leads back.
+
+    Leads, contacts, opportunities, tasks, notes, calls and SMS are made anew, with new ids; nothing is sent to anybody.
+    A restore that was cut off goes on when it is run again, and makes nothing twice.""",
+)
 app.command("flows.commands.stop:go", name="go", help="Let cleanups run again after `lead-cleanup stop`.")
 app.command(
     "flows.commands.ledger:ledger",

@@ -6,6 +6,7 @@
         manifest.json         what this is, how many leads, and the name and digest of the file that has them
         leads-<…>.jsonl.gz    one lead a line, as Close exported it
         report.json           how the run ended: counts and ids, no names
+        restore.jsonl         what was made anew from it; off this machine restore/<lead>.jsonl
 
 Leads are never written over: each time they are written they get a file of their own, and the manifest, written last
 and in one piece, is what turns to it. So a folder is a backup from the moment it has a manifest, and stays one whatever

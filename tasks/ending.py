@@ -11,7 +11,7 @@ from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete
 from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.plan import Plan
-from tasks.publish import harmless, publish_report
+from tasks.publish import harmless, lay_beside_backup, publish_report
 from tasks.record import Backup, Record
 from tasks.report import Report, Unsuccessful, of_plan, verdict, with_backup
 from tasks.run import Run
@@ -57,6 +57,8 @@ class Ending:
         report = Report(outcome=outcome, message=message, **self._evidence())
         self._report = with_backup(report, self._backup(), started=self._started)
         publish_report(self.run, self._report, self.plan.organization if self.plan else "")
+        with harmless("The report beside the backup"):
+            lay_beside_backup(self._report)
         return True
 
     def _given_what_was_started(self, outcome: Outcome) -> Outcome:
@@ -93,13 +95,17 @@ class Ending:
     @property
     def state(self) -> State[Report]:
         """The run's final state; `report_of` finds the report in it."""
-        report = self._report
-        if report is None:
+        if self._report is None:
             raise RuntimeError("the run has not ended yet")
-        if report.outcome.good:
-            return Completed(name=report.outcome.state_name, message=report.message, data=report)
-        ended = Cancelled if report.outcome is Outcome.CANCELLED else Failed
-        return ended(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
+        return state_of(self._report)
+
+
+def state_of(report: Report) -> State[Any]:
+    """The final state of the run that ended as *report* says."""
+    if report.outcome.good:
+        return Completed(name=report.outcome.state_name, message=report.message, data=report)
+    ended = Cancelled if report.outcome is Outcome.CANCELLED else Failed
+    return ended(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
 
 
 def report_of(state: State[Any]) -> Report | None:

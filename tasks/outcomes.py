@@ -3,6 +3,7 @@
 ::
 
     nothing_to_do   dry_run   skipped   deleted      Completed   exit 0
+    restored                                         Completed   exit 0
     failed                                           Failed      exit 1   wakes someone
     refused   declined   expired                     Failed      exit 3   nothing was deleted
     still_running                                    Failed      exit 4   Close is still deleting
@@ -24,6 +25,7 @@ class Outcome(StrEnum):
     DRY_RUN = "dry_run"
     SKIPPED = "skipped"
     DELETED = "deleted"
+    RESTORED = "restored"
     FAILED = "failed"
     REFUSED = "refused"
     DECLINED = "declined"
@@ -35,7 +37,10 @@ class Outcome(StrEnum):
     @property
     def good(self) -> bool:
         """Whether nobody needs to look."""
-        return self in {Outcome.NOTHING_TO_DO, Outcome.DRY_RUN, Outcome.SKIPPED, Outcome.DELETED}
+        return self in {
+            *(Outcome.NOTHING_TO_DO, Outcome.DRY_RUN, Outcome.SKIPPED),
+            *(Outcome.DELETED, Outcome.RESTORED),
+        }
 
     @property
     def state_name(self) -> str:

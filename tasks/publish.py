@@ -76,8 +76,6 @@ def publish_report(run: Run, report: Report, organization: str) -> None:
     """Record how the run ended. A failure to publish is logged; it changes nothing about what was done."""
     with harmless("The report"):
         write_report(run, report, organization)
-    with harmless("The report beside the backup"):
-        lay_beside_backup(report)
 
 
 def write_report(run: Run, report: Report, organization: str) -> None:

@@ -19,6 +19,7 @@ HEADLINES = {
     Outcome.DRY_RUN: "Dry run: nothing was deleted",
     Outcome.SKIPPED: "Skipped",
     Outcome.DELETED: "Deleted",
+    Outcome.RESTORED: "Restored",
     Outcome.FAILED: "Failed",
     Outcome.REFUSED: "Refused: nothing was deleted",
     Outcome.DECLINED: "Declined: nothing was deleted",

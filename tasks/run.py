@@ -128,6 +128,11 @@ def run_name() -> str:
     return f"{parameters.get('cleanup') or deployment.get_name() or AD_HOC}: {mode}"
 
 
+def restore_name() -> str:
+    """What Prefect calls a restore: its mode."""
+    return "restore: dry run" if flow_run.get_parameters().get("dry_run", True) else "restore"
+
+
 def cut_off(run_id: UUID, start: datetime) -> datetime:
     """The second before *start*, marked with the run: the milliseconds are taken from its id.
 

@@ -28,6 +28,11 @@ class Behaviour(BaseModel):
     bulk_delete_order: Literal["newest_first", "oldest_first", "unordered"] = Field(
         default="newest_first", description="The order of the list of bulk deletes."
     )
+    undocumented_dates: Literal["kept", "ignored"] = Field(
+        default="kept",
+        description="Whether a new lead, contact or task keeps the date_created that it is sent with. Close documents "
+        "the field for new opportunities, notes and calls only; its own scripts send it with all of them.",
+    )
     index_lag_seconds: float = Field(
         default=0,
         ge=0,

@@ -67,6 +67,12 @@ class Call:
         """How long the search index takes to notice what this request changes."""
         return timedelta(seconds=self.state.behaviour.index_lag_seconds)
 
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """What of a new lead, contact or task only Close sets, whatever it is sent."""
+        dates = ("date_created",) if self.state.behaviour.undocumented_dates == "ignored" else ()
+        return ("id", "created_by", "updated_by", "date_updated", *dates)
+
     def asker(self) -> Asker:
         """The caller as the one who asks a query, now."""
         return Asker(now=now(), offset=self.offset, user_id=self.user.id, behaviour=self.state.behaviour)

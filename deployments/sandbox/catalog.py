@@ -27,6 +27,7 @@ def write_catalog(connection: Connection, organization: Organization, now: datet
         [
             {
                 "id": field.id,
+                "object_type": "lead",
                 "name": field.name,
                 "type": field.type,
                 "choices": list(field.choices) if field.choices else None,

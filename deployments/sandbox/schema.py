@@ -13,7 +13,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, Integer, LargeBinary, MetaD
 
 from deployments.sandbox.moments import Moment
 
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData()
 _json = JSON(none_as_null=True)
@@ -156,6 +156,7 @@ custom_fields = Table(
     metadata,
     Column("pk", Integer, primary_key=True),
     Column("id", Text, nullable=False),
+    Column("object_type", Text, nullable=False),  # lead, contact, opportunity
     Column("name", Text, nullable=False),
     Column("type", Text, nullable=False),
     Column("choices", _json),

@@ -43,7 +43,8 @@ class Found:
 
 def read_names(connection: Connection) -> Names:
     """The custom fields and Smart Views that queries may refer to."""
-    fields = connection.execute(select(schema.custom_fields.c.id, schema.custom_fields.c.type))
+    known = schema.custom_fields
+    fields = connection.execute(select(known.c.id, known.c.type).where(known.c.object_type == "lead"))
     views = connection.execute(select(schema.saved_searches.c.id, schema.saved_searches.c.s_query))
     return Names(
         {row.id: row.type for row in fields},

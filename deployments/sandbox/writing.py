@@ -64,7 +64,8 @@ def status_id(connection: Connection, body: Body) -> str | None:
 def custom_values(connection: Connection, body: Body, before: JsonObject) -> JsonObject:
     """The custom fields after the ``custom.cf_…`` keys of *body* are applied (``.add`` and ``.remove`` too)."""
     fields = schema.custom_fields
-    known: dict[str, str] = {row.id: row.name for row in connection.execute(select(fields.c.id, fields.c.name))}
+    rows = connection.execute(select(fields.c.id, fields.c.name).where(fields.c.object_type == "lead"))
+    known: dict[str, str] = {row.id: row.name for row in rows}
     by_name = {name: field_id for field_id, name in known.items()}
     after = dict(before)
     named = body.object("custom")
@@ -84,6 +85,15 @@ def custom_values(connection: Connection, body: Body, before: JsonObject) -> Jso
             value = [each for each in many if each != value]  # noqa: PLW2901
         after[field_id] = value
     return {key: value for key, value in after.items() if value is not None and value != []}
+
+
+def check_custom_values(connection: Connection, body: Body, object_type: str) -> None:
+    """Raise Invalid for a custom field of *body* that objects of this type don't have."""
+    fields = schema.custom_fields
+    known = set(connection.scalars(select(fields.c.id).where(fields.c.object_type == object_type)))
+    for key in body.data:
+        if key.startswith(CUSTOM) and key.removeprefix(CUSTOM) not in known:
+            raise body.invalid(key, NO_SUCH_OBJECT)
 
 
 LEAD_KEYS = (

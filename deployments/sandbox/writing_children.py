@@ -19,6 +19,7 @@ COMMUNICATION = ("call", "email", "sms", "meeting")
 DATES = ("date_won", "date_lost")
 CALL_STATUSES = ("created", "in-progress", "completed", "cancel", "no-answer", "busy", "failed", "timeout")
 CALL_SOURCES = ("Close.io", "External")
+SMS_STATUSES = ("inbox", "draft", "scheduled", "outbox", "sent")
 DIRECTIONS = {"inbound": "incoming", "outbound": "outgoing"}
 
 
@@ -101,6 +102,8 @@ def activity_values(body: Body, kind: str) -> dict[str, Any]:
     values |= {key: body.moment(key) for key in dates if key in body}
     if kind == "call":
         values |= _call_values(body)
+    if kind == "sms" and "status" in body:
+        values["status"] = body.choice("status", SMS_STATUSES, DEFAULT_STATUS["sms"])
     return values
 
 

@@ -30,6 +30,7 @@ from flows.commands.asking import ask_for_approval, somebody_is_there
 from flows.commands.parameters import Parameters
 from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
+from flows.restore_leads import restore_leads
 from tasks import approval
 from tasks.cancelling import cancel
 from tasks.connect import PREFECT_ERRORS
@@ -137,6 +138,14 @@ class Execution:
         with self._observed() as flow:
             return self._report(flow(**given, cleanup=cleanup, return_state=True))
 
+    def restore(self, **parameters: Any) -> Report:
+        """Run the flow that restores a backup, and give its report; the rest as `run`.
+
+        Interrupted, it simply ends: its journal says where to go on.
+        """
+        with self._unwatched():
+            return self._report(restore_leads(**parameters, return_state=True))
+
     def again(self, run_id: UUID) -> Report:
         """Run the flow once more as the run that there is, with its parameters; the rest as `run`."""
         self.run_id = run_id
@@ -159,9 +168,14 @@ class Execution:
     @contextmanager
     def _observed(self) -> Generator[Flow[..., Any]]:
         approval.ask_here = ask_for_approval if somebody_is_there() else None
+        with self._unwatched():
+            yield lead_cleanup.with_options(on_running=[self._note])
+
+    @contextmanager
+    def _unwatched(self) -> Generator[None]:
         # A heartbeat is for automations that restart what died; it costs a second at the end of every run.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            yield lead_cleanup.with_options(on_running=[self._note])
+            yield
 
     def _report(self, state: State[Any]) -> Report:
         report = report_of(state)

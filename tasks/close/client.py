@@ -3,8 +3,8 @@
     with CloseClient(CloseSettings()) as close:
         close.count({"type": "object_type", "object_type": "lead"})
 
-Reads are tried again when Close is away or asks for patience, and so are exports and a pause. What starts or resumes
-a bulk delete is not.
+Reads are tried again when Close is away or asks for patience, and so are exports and a pause. What starts, makes or
+resumes is not.
 Every method raises a CloseError (tasks/close/errors.py) and nothing else for what Close or the network does.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import ValidationError
 
 from tasks.close.answers import unusable_answer
-from tasks.close.errors import BadRequest, WrongOrganization
+from tasks.close.errors import BadRequest, NotFound, WrongOrganization
 from tasks.close.resources import (
     BulkDelete,
     CustomField,
@@ -28,6 +28,7 @@ from tasks.close.resources import (
     LeadStatus,
     ListPage,
     Me,
+    OpportunityStatus,
     Organization,
     Resource,
     SearchPage,
@@ -41,6 +42,18 @@ SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wid
 LONGEST_SEARCH = 10_000  # Close ends a walk by cursor here
 IDLE_PAGES = 2  # in a row, without a new row: a cursor may end on an empty page, but not lead on and on
 RESTARTS = 3  # of a search whose cursor expired: a cursor lives 30 seconds
+
+ObjectType = Literal["lead", "contact", "opportunity"]
+Kind = Literal["lead", "opportunity", "task", "note", "call", "sms"]
+"""What can be created here. Contacts come with their lead."""
+ENDPOINTS: Mapping[Kind, str] = {
+    "lead": "/lead/",
+    "opportunity": "/opportunity/",
+    "task": "/task/",
+    "note": "/activity/note/",
+    "call": "/activity/call/",
+    "sms": "/activity/sms/",
+}
 
 R = TypeVar("R", bound=Resource)
 
@@ -117,9 +130,19 @@ class CloseClient:
         page = _parse(ListPage, {"has_more": False, **self._transport.read(request)}, request)
         return [_parse(LeadStatus, row, request) for row in page.data]
 
+    def opportunity_statuses(self) -> list[OpportunityStatus]:
+        """Every opportunity status of every pipeline. Close answers with all of them at once."""
+        request = Request("GET", "/status/opportunity/")
+        page = _parse(ListPage, {"has_more": False, **self._transport.read(request)}, request)
+        return [_parse(OpportunityStatus, row, request) for row in page.data]
+
     def lead_custom_fields(self) -> list[CustomField]:
         """Every custom field of leads. Close doesn't document whether fields shared with contacts are among them."""
-        return list(self._list(CustomField, "/custom_field/lead/"))
+        return self.custom_fields("lead")
+
+    def custom_fields(self, object_type: ObjectType) -> list[CustomField]:
+        """Every custom field that objects of this type have."""
+        return list(self._list(CustomField, f"/custom_field/{object_type}/"))
 
     def smart_views(self) -> list[SmartView]:
         """Every Smart View of leads that this key's user can see."""
@@ -236,6 +259,32 @@ class CloseClient:
         with self._transport.download(url, request.path) as chunks:
             yield chunks
 
+    # Leads and what belongs to them, one at a time
+
+    def lead(self, lead_id: str) -> dict[str, Any] | None:
+        """One lead with its contacts, or None if there is none with this id: deleted, or another organisation's."""
+        request = Request("GET", "/lead/{id}/", lead_id)
+        try:
+            return dict(self._transport.read(request))
+        except NotFound:
+            return None
+
+    def belonging_to(self, lead_id: str, kind: Kind) -> list[dict[str, Any]]:
+        """Everything of one *kind* that belongs to a lead, tasks of every type included."""
+        every = {"_type": "all"} if kind == "task" else {}
+        return list(self._rows(ENDPOINTS[kind], lead_id=lead_id, **every))
+
+    def create(self, kind: Kind, body: JSON) -> dict[str, Any]:
+        """Make one new object, and give it as Close shows it. Close can't tell a repeated POST from a second object.
+
+        Sent again, for at most two minutes, only after answers that prove nothing was accepted. On any other error look
+        at `nothing_started`: if it is false, the object may be there.
+        """
+        request = Request("POST", ENDPOINTS[kind], body=body)
+        made = dict(self._transport.create(request))
+        _id(made, request)
+        return made
+
     # Events
 
     def lead_events(self, action: Literal["created", "deleted"], since: datetime, **filters: str) -> Iterator[Event]:
@@ -253,6 +302,11 @@ class CloseClient:
                 return
             place = {"_cursor": page.cursor_next}
 
+    def newest_event(self) -> datetime | None:
+        """The instant of the newest event, by Close's own clock; None if there is none."""
+        page = self._read(EventPage, Request("GET", "/event/", params={"_limit": 1}))
+        return page.data[0].date_updated if page.data else None
+
     def events(self, *, limit: int) -> list[dict[str, Any]]:
         """The newest *limit* events (at most 50). Close keeps them for 30 days."""
         request = Request("GET", "/event/", params={"_limit": limit})
@@ -264,14 +318,19 @@ class CloseClient:
         return _parse(kind, self._transport.read(request), request)
 
     def _list(self, kind: type[R], endpoint: str, **params: str) -> Iterator[R]:
-        """Every object of a list, none twice: one that is added while we read pushes others onto the next page."""
+        """Every object of a list, none twice."""
+        request = Request("GET", endpoint)
+        return (_parse(kind, row, request) for row in self._rows(endpoint, **params))
+
+    def _rows(self, endpoint: str, **params: str) -> Iterator[dict[str, Any]]:
+        """Every row of a list, none twice: one that is added while we read pushes others onto the next page."""
         seen: set[str] = set()
         skip = 0
         while True:
             request = Request("GET", endpoint, params={**params, "_limit": PAGE, "_skip": skip})
             page = self._read(ListPage, request)
             new = {_id(row, request): row for row in page.data if _id(row, request) not in seen}
-            yield from (_parse(kind, row, request) for row in new.values())
+            yield from new.values()
             if not page.has_more:
                 return
             if not new:

@@ -121,12 +121,19 @@ class LeadStatus(Resource):
 
 
 class CustomField(Resource):
-    """A custom field of leads."""
+    """A custom field of leads, contacts or opportunities."""
 
     id: Id
     name: str
     type: str
     choices: list[str] | None = None
+
+
+class OpportunityStatus(Resource):
+    """A status an opportunity can have, in one of the organisation's pipelines."""
+
+    id: Id
+    label: str = ""
 
 
 class SmartView(Resource):

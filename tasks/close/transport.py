@@ -98,6 +98,13 @@ class Transport:
         """Send what must happen once, on a connection of its own; tried again only if Close can't have accepted it."""
         return self._persist(self._unpooled, request, _is_transient_and_refused, START_PATIENCE)
 
+    def create(self, request: Request) -> JSON:
+        """Send what makes one new object; tried again only if Close can't have accepted it, but as patiently as a read.
+
+        On a kept connection, since there may be thousands. Whoever creates must look again after an ambiguous answer.
+        """
+        return self._persist(self._pool, request, _is_transient_and_refused, READ_PATIENCE)
+
     def write(self, request: Request) -> JSON:
         """Send what is not tried again."""
         return self._exchange(self._unpooled, request)

@@ -12,7 +12,7 @@ from flows.cli import app
 
 COMMANDS = [
     *("approve", "backups", "demo", "doctor", "go", "ledger"),
-    *("query", "report", "resume", "run", "sandbox", "stop"),
+    *("query", "report", "restore", "resume", "run", "sandbox", "stop"),
 ]
 
 LOOK_AT_ALL_HELP = """

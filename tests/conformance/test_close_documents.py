@@ -13,6 +13,7 @@ from deployments.sandbox.api import ROUTES
 
 # Paths of the sandbox that aren't restated in the document.
 BEYOND = {
+    *("/custom_field/contact/", "/custom_field/opportunity/"),
     *("/user/{id}/", "/status/opportunity/", "/pipeline/", "/contact/{id}/", "/opportunity/{id}/", "/task/{id}/"),
     *("/activity/", "/activity/note/{id}/", "/activity/call/{id}/", "/export/opportunity/", "/export/lead/{id}/"),
     *(f"/activity/{kind}/{rest}" for kind in ("sms", "email", "meeting") for rest in ("", "{id}/")),

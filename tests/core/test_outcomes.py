@@ -14,6 +14,7 @@ ENDS: dict[Outcome, tuple[bool, int, str]] = {
     Outcome.DRY_RUN: (True, 0, "DryRun"),
     Outcome.SKIPPED: (True, 0, "Skipped"),
     Outcome.DELETED: (True, 0, "Deleted"),
+    Outcome.RESTORED: (True, 0, "Restored"),
     Outcome.FAILED: (False, 1, "Failed"),
     Outcome.REFUSED: (False, 3, "Refused"),
     Outcome.DECLINED: (False, 3, "Declined"),

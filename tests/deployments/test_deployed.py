@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from close_account import ADMIN, CloseAccount, lead
@@ -9,6 +10,7 @@ from deployed_runs import await_run, read_all
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
+from restore.backups import delete, make_backup
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 
@@ -17,7 +19,7 @@ def test_all_cleanups_are_registered_with_their_schedules(deployed: str) -> None
     found = {each["name"]: each for each in read_all(deployed, "deployments")}
 
     active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}
-    assert set(found) == {"stale-leads", "junk", "unreachable", "test-leads", "smart-view", "ad-hoc"}
+    assert set(found) == {"stale-leads", "junk", "unreachable", "test-leads", "smart-view", "ad-hoc", "restore-leads"}
     assert active == {"stale-leads", "unreachable", "test-leads"}
     assert found["ad-hoc"]["schedules"] == []
 
@@ -61,3 +63,16 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     assert "does not hold in this run" in artifacts[f"{name}-plan"]["description"]
     for what in ("deployments", "flow_runs", "task_runs", "artifacts", "logs", "variables", "block_documents"):
         assert ADMIN not in json.dumps(read_all(api, what)), what
+
+
+def test_a_worker_brings_leads_back(worker: SyncPrefectClient, sandbox: CloseAccount, tmp_path: Path) -> None:
+    sandbox.add(lead("A"), lead("B"))
+    backup = make_backup(sandbox, tmp_path)
+    delete(sandbox)
+    way_back = worker.read_deployment_by_name("restore-leads/restore-leads")
+
+    started = worker.create_flow_run_from_deployment(way_back.id, parameters={"backup": str(backup), "dry_run": False})
+    run = await_run(worker, lambda each: each.id == started.id)
+
+    assert (run.state_name, run.name) == ("Restored", "restore")
+    assert sorted(each["name"] for each in sandbox.leads().values()) == ["A", "B"]

@@ -13,7 +13,9 @@ from flows.lead_cleanup import lead_cleanup
 from tasks.policy import Keep, Limits, Match
 
 ROOT = Path(__file__).parent.parent.parent
-DEPLOYMENTS = cast("list[dict[str, Any]]", yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
+ALL = cast("list[dict[str, Any]]", yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
+DEPLOYMENTS = [each for each in ALL if each["name"] != "restore-leads"]
+(RESTORE,) = [each for each in ALL if each["name"] == "restore-leads"]
 
 
 @pytest.fixture(params=DEPLOYMENTS, ids=lambda each: each["name"])
@@ -63,3 +65,21 @@ def test_the_key_goes_by_the_name_of_its_block(deployment: dict[str, Any]) -> No
     env = deployment["work_pool"]["job_variables"]["env"]
     assert env["CLOSE_API_KEY_BLOCK"] == "close-api-key"
     assert not {"CLOSE_API_KEY", "CLOSE_ACCESS_TOKEN"} & set(env)
+
+
+def test_the_way_back_is_a_dry_run_without_a_schedule_whose_form_wants_a_backup_only() -> None:
+    file, _, name = RESTORE["entrypoint"].partition(":")
+    flow = getattr(import_module(file.removesuffix(".py").replace("/", ".")), name)
+    schema = parameter_schema(flow).model_dump()
+    defaults = {name: each["default"] for name, each in schema["properties"].items() if "default" in each}
+
+    assert flow.name == "restore-leads"
+    assert "schedules" not in RESTORE
+    assert schema["required"] == ["backup"]
+    assert validate({**defaults, **RESTORE["parameters"], "backup": "s3://bucket/backup"}, schema) == []
+
+
+def test_all_of_them_share_what_keeps_runs_apart_and_the_key_secret() -> None:
+    for name in ("tags", "concurrency_limit", "enforce_parameter_schema", "work_pool"):
+        assert RESTORE[name] == DEPLOYMENTS[0][name]
+    assert RESTORE["parameters"]["dry_run"] is True

@@ -209,3 +209,72 @@ def test_only_some_combinations_of_event_filters_are_allowed(close: Close) -> No
     assert close.get("event/", object_type="lead", action="deleted")["data"] == []
     assert close.http.get("event/", params={"action": "deleted"}).status_code == 400
     assert close.get("event/", object_type="lead", action="deleted", date_updated__gte="2020-01-01")["data"] == []
+
+
+def test_a_new_lead_and_its_contacts_get_ids_and_authors_of_closes_own(close: Close) -> None:
+    contact = {"id": "cont_old", "lead_id": "lead_old", "created_by": "user_old", "name": "Ann"}
+
+    lead = close.post("lead/", {"id": "lead_old", "name": "X", "created_by": "user_old", "contacts": [contact]})
+
+    found = lead["contacts"][0]
+    assert not {"lead_old", "cont_old", "user_old"} & {lead["id"], found["id"], lead["created_by"], found["created_by"]}
+    assert found["lead_id"] == lead["id"]
+
+
+@pytest.mark.parametrize(("switch", "kept"), [("kept", True), ("ignored", False)])
+def test_whether_a_date_of_creation_is_kept_where_close_does_not_document_it_is_a_switch(
+    close: Close, switch: str, kept: bool
+) -> None:
+    close.control("POST", "behaviour", {"undocumented_dates": switch})
+    long_ago = {"date_created": "2020-01-02T03:04:05.678000+00:00"}
+
+    lead = close.post("lead/", {"name": "X", "contacts": [{"name": "Ann", **long_ago}], **long_ago})
+    task = close.post("task/", {"lead_id": lead["id"], "text": "call", **long_ago})
+    note = close.post("activity/note/", {"lead_id": lead["id"], "note": "hm", **long_ago})
+
+    dates = [each["date_created"] for each in (lead, lead["contacts"][0], task)]
+    assert [each == long_ago["date_created"] for each in dates] == [kept] * 3
+    assert note["date_created"] == long_ago["date_created"]
+
+
+@pytest.mark.parametrize("object_type", ["contact", "opportunity"])
+def test_contacts_and_opportunities_have_custom_fields_of_their_own(close: Close, object_type: str) -> None:
+    field = close.post(f"custom_field/{object_type}/", {"name": "size", "type": "text"})["id"]
+    lead_id = close.post("lead/", {"name": "X"})["id"]
+
+    found = close.post(f"{object_type}/", {"lead_id": lead_id, f"custom.{field}": "large"})
+    refused = close.http.post(f"{object_type}/", json={"lead_id": lead_id, "custom.cf_none": "large"})
+
+    assert found[f"custom.{field}"] == "large"
+    assert refused.status_code == 400
+    assert [each["id"] for each in close.get(f"custom_field/{object_type}/")["data"]] == [field]
+    assert field not in [each["id"] for each in close.get("custom_field/lead/")["data"]]
+
+
+def test_nothing_is_created_for_somebody_who_is_no_member(close: Close) -> None:
+    lead_id = close.post("lead/", {"name": "X"})["id"]
+
+    refused = close.http.post("opportunity/", json={"lead_id": lead_id, "user_id": "user_gone"})
+
+    assert (refused.status_code, list(refused.json()["field-errors"])) == (400, ["user_id"])
+
+
+def test_only_tasks_of_leads_are_listed_unless_others_are_asked_for(close: Close) -> None:
+    lead_id = close.post("lead/", {"name": "X"})["id"]
+    for kind in ("lead", "outgoing_call"):
+        close.post("task/", {"lead_id": lead_id, "_type": kind, "text": kind})
+
+    def listed(**params: str) -> list[str]:
+        return sorted(each["text"] for each in close.get("task/", lead_id=lead_id, **params)["data"])
+
+    assert listed() == ["lead"]
+    assert listed(_type="outgoing_call") == ["outgoing_call"]
+    assert listed(_type="all") == ["lead", "outgoing_call"]
+
+
+def test_an_sms_has_one_of_closes_statuses(close: Close) -> None:
+    lead_id = close.post("lead/", {"name": "X"})["id"]
+    body = {"lead_id": lead_id, "text": "Hi"}
+
+    assert close.post("activity/sms/", {**body, "status": "draft"})["status"] == "draft"
+    assert close.http.post("activity/sms/", json={**body, "status": "lost"}).status_code == 400

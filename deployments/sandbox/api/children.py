@@ -19,7 +19,7 @@ from deployments.sandbox.moments import now, read_moment
 from deployments.sandbox.removal import existing
 from deployments.sandbox.render import select_fields
 from deployments.sandbox.status_history import change_status, forget_object
-from deployments.sandbox.wire import Body, Invalid, Json, JsonObject, NotFound
+from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, Json, JsonObject, NotFound
 
 EQUAL = ("id", "user_id", "contact_id", "assigned_to", "status_id", "status_type", "value_period")
 DATES = ("date_created", "date_updated", "activity_at", "date_won", "date")
@@ -83,6 +83,8 @@ ANY_ACTIVITY = replace(ACTIVITIES["note"], name="Activity", activity=None)
 def _filters(call: Call, kind: Kind) -> list[ColumnElement[bool]]:
     """What the query parameters ask for; those that Close knows and the sandbox doesn't have no effect."""
     table, clauses = kind.table, kind.where()
+    if kind is TASK and (wanted := call.query.get("_type", "lead")) != "all" and "_type__in" not in call.query:
+        clauses.append(table.c.type == wanted)
     for name, value in call.query.items():
         column, _, comparison = name.partition("__")
         if column == "lead_id" and not comparison:
@@ -132,14 +134,25 @@ def _one(call: Call, kind: Kind) -> JsonObject:
 
 
 def _add(call: Call, kind: Kind) -> JsonObject:
-    own = Body({key: value for key, value in call.body.data.items() if key not in ("id", "created_by", "updated_by")})
+    ignored = call.ignored if kind in (CONTACT, TASK) else ("id", "created_by", "updated_by", "date_updated")
+    own = Body(call.body.rest(ignored))
+    _check_users(call, own)
     with call.store.writing() as connection:
+        if kind in (CONTACT, OPPORTUNITY):
+            writing.check_custom_values(connection, own, kind.name.lower())
         lead = _lead_for(call, connection, kind, own)
         row = kind.add(connection, own, lead.pk, call.user.id)
         found = kind.show(connection, [row], read_labels(connection, call.organization))[0]
         event = render_children.event_type(kind.table.name, row)
         record(connection, call.cause, [Change("created", event, row.id, lead.id, found)])
     return select_fields(found, call.fields())
+
+
+def _check_users(call: Call, body: Body) -> None:
+    members = {user.id for user in call.organization.users}
+    for key in ("user_id", "assigned_to"):
+        if (user_id := body.text(key)) is not None and user_id not in members:
+            raise body.invalid(key, NO_SUCH_OBJECT)
 
 
 def _lead_for(call: Call, connection: Connection, kind: Kind, body: Body) -> Row[Any]:

@@ -62,8 +62,12 @@ def add(call: Call) -> JsonObject:
     """A new lead, with nested contacts and addresses. What only Close sets is ignored: ids, authors, smart fields."""
     allowed = ("name", "description", "url", "status", "status_id", "custom", "contacts", "addresses", "date_created")
     data = {key: value for key, value in call.body.data.items() if key in allowed or key.startswith(writing.CUSTOM)}
+    data["contacts"] = [each.rest(call.ignored) for each in call.body.objects("contacts")]
+    body = Body(Body(data).rest(call.ignored))
     with call.store.writing() as connection:
-        lead = writing.add_lead(connection, Body(data), call.user.id, call.lag)
+        for contact in body.objects("contacts"):
+            writing.check_custom_values(connection, contact, "contact")
+        lead = writing.add_lead(connection, body, call.user.id, call.lag)
         labels = read_labels(connection, call.organization)
         changes = [Change("created", "lead", lead.id, lead.id, render.lead_json(lead, labels))]
         contacts = render.contacts_by_lead(connection, [lead.pk], {lead.pk: lead.id}, labels)[lead.pk]

@@ -1,10 +1,11 @@
-"""Smart Views and custom fields: /saved_search/, /custom_field/lead/, /custom_field_schema/lead/."""
+"""Smart Views and custom fields: /saved_search/, /custom_field/…/, /custom_field_schema/lead/."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
+from starlette.routing import Route
 
 from deployments.sandbox import schema
 from deployments.sandbox.answering import route
@@ -159,16 +160,17 @@ def _field_json(row: Row[Any], organization_id: str) -> JsonObject:
     }
 
 
-def list_fields(call: Call) -> JsonObject:
-    """The custom fields of leads."""
+def list_fields(call: Call, object_type: str) -> JsonObject:
+    """The custom fields of leads, contacts or opportunities."""
     page = call.page()
     with call.store.reading() as connection:
-        query = select(fields).order_by(fields.c.pk).offset(page.skip).limit(page.limit + 1)
+        query = select(fields).where(fields.c.object_type == object_type).order_by(fields.c.pk)
+        query = query.offset(page.skip).limit(page.limit + 1)
         rows = connection.execute(query).all()
     return page_of([select_fields(_field_json(row, call.organization.id), call.fields()) for row in rows], page)
 
 
-def add_field(call: Call) -> JsonObject:
+def add_field(call: Call, object_type: str) -> JsonObject:
     """Add a custom field."""
     call.need("manage_customizations", "change custom fields")
     body = call.body
@@ -181,6 +183,7 @@ def add_field(call: Call) -> JsonObject:
     at = now()
     values = {
         "id": new_id("cf"),
+        "object_type": object_type,
         "name": body.required_text("name"),
         "type": kind,
         "choices": body.texts("choices") or None,
@@ -195,18 +198,27 @@ def add_field(call: Call) -> JsonObject:
     return _field_json(row, call.organization.id)
 
 
+def _fields_route(object_type: str) -> Route:
+    return route(
+        f"/custom_field/{object_type}/",
+        GET=lambda call: list_fields(call, object_type),
+        POST=lambda call: add_field(call, object_type),
+    )
+
+
 def field_schema(call: Call) -> JsonObject:
     """The custom fields of leads in the order the user interface shows them."""
     if call.ids["object_type"] != "lead":
         raise NotFound("Custom field schema")
     with call.store.reading() as connection:
-        rows = connection.execute(select(fields).order_by(fields.c.pk)).all()
+        query = select(fields).where(fields.c.object_type == "lead").order_by(fields.c.pk)
+        rows = connection.execute(query).all()
     return {"object_type": "lead", "fields": [_field_json(row, call.organization.id) for row in rows]}
 
 
 ROUTES = (
     route("/saved_search/", GET=list_views, POST=add_view),
     route("/saved_search/{id}/", GET=one_view, PUT=change_view, DELETE=delete_view),
-    route("/custom_field/lead/", GET=list_fields, POST=add_field),
+    *map(_fields_route, ("lead", "contact", "opportunity")),
     route("/custom_field_schema/{object_type}/", GET=field_schema),
 )

@@ -1,0 +1,72 @@
+"""``lead-cleanup restore``: bring back what a backup has, in this process."""
+
+import re
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from flows.commands.executing import execute
+from flows.commands.settings import settings_with_key
+from flows.commands.terminal import Usage
+
+
+def restore(
+    backup: Annotated[
+        str,
+        Parameter(
+            help="Address of the backup's folder, or the id of the flow run that made it, which is looked for below "
+            "CLOSE_BACKUP_URL."
+        ),
+    ],
+    /,
+    *,
+    lead: Annotated[
+        list[str] | None,
+        Parameter(
+            negative=(),
+            help="Id of a lead to restore, as in the backup. Repeat it for several; without it, all are.",
+        ),
+    ] = None,
+    missing: Annotated[
+        Literal["stop", "skip"],
+        Parameter(
+            help="What to do about a status, a user, a custom field or a choice that the organisation lacks: stop "
+            "before anything is made, or leave it out."
+        ),
+    ] = "stop",
+    instead: Annotated[
+        list[str] | None,
+        Parameter(negative=(), help="OLD-ID=NEW-ID: what stands for something that is missing. Repeat it for several."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        Parameter(
+            negative="--no-dry-run", show_default=False, help="Plan only, which is the default; --no-dry-run restores."
+        ),
+    ] = True,
+    as_json: Annotated[
+        bool,
+        Parameter(
+            name="--json", negative=(), show_default=False, help="Print the report as one JSON object on stdout."
+        ),
+    ] = False,
+) -> int:
+    """Plan, and with --no-dry-run restore. Everything that can be wrong by itself is checked before Prefect starts."""
+    replaced = dict(map(_pair, instead or ()))
+    for lead_id in lead or ():
+        if not re.fullmatch(r"lead_\w+", lead_id):
+            raise Usage(f"--lead: {lead_id!r} is not the id of a lead; ids begin with lead_.")
+    settings_with_key(block=True)
+    return execute(
+        lambda execution: execution.restore(
+            backup=backup, leads=lead or [], dry_run=dry_run, missing=missing, instead=replaced
+        ),
+        as_json=as_json,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    old, _, new = text.partition("=")
+    if not old or not new:
+        raise Usage(f"--instead: write OLD-ID=NEW-ID; {text!r} is something else.")
+    return old, new

@@ -1,0 +1,42 @@
+"""Bring back the leads of a backup: check it, plan, make each object at most once, say what could not come back.
+
+Needs a Close API key, as `flows.lead_cleanup` does. Makes nothing unless ``dry_run`` is turned off, and never sends
+anything to anybody.
+"""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from tasks.creating import restore
+from tasks.quiet import hush
+from tasks.restore_plan import Backup, Instead, LeadIds, WhenMissing, check_attempt, decide, plan_restore
+from tasks.restore_report import RestoreEnding, RestoreReport
+from tasks.run import restore_name, this_run
+
+hush()
+
+
+@flow(name="restore-leads", flow_run_name=restore_name, retries=0, persist_result=False)
+def restore_leads(
+    backup: Backup,
+    leads: LeadIds = [],  # noqa: B006 - Prefect copies parameters, and its form needs a list
+    dry_run: bool = True,
+    missing: WhenMissing = "stop",
+    instead: Instead = {},  # noqa: B006
+) -> State[RestoreReport]:
+    """Make the leads of *backup* again that are gone from Close, with everything that can come back.
+
+    Args:
+        backup: Where the backup is: its folder's address, or the id of the flow run that made it.
+        leads: Ids of the leads to restore; none for all of them.
+        dry_run: Plan only; make nothing.
+        missing: What to do about a status, a user, a custom field or a choice that the organisation lacks.
+        instead: Ids in the backup, and the ids that stand for them now.
+
+    """
+    with RestoreEnding(this_run("restore")) as end:
+        check_attempt(end.run)
+        end.plan = plan_restore(backup, leads, instead)
+        decide(end.plan, missing, dry_run=dry_run)
+        end.restored = restore(end.plan)
+    return end.state

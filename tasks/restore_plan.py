@@ -1,0 +1,200 @@
+"""What a restore would do: the backup checked, the organisation looked at, everything counted. Writes nothing."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from pydantic import Field
+
+from tasks.archive import Archive
+from tasks.close.client import CloseClient, ObjectType
+from tasks.connect import connect, settings
+from tasks.fitting import Fitting, Inventory, Missing
+from tasks.outcomes import Outcome, Refused, Stop
+from tasks.restore_journal import Journal
+from tasks.restoring import remake
+from tasks.run import Run, ended_before, tries_by_automation
+from tasks.turn import check_crashed, check_tries
+
+Backup = Annotated[
+    str,
+    Field(
+        title="Backup",
+        description="Address of the backup's folder, or the id of the flow run that made it, which is looked for below "
+        "CLOSE_BACKUP_URL.",
+    ),
+]
+LeadIds = Annotated[
+    list[Annotated[str, Field(pattern=r"^lead_\w+$")]],
+    Field(title="Leads", description="Ids of the leads to restore, as in the backup. None means all of them."),
+]
+WhenMissing = Annotated[
+    Literal["stop", "skip"],
+    Field(
+        title="When something is missing",
+        description="What to do if the organisation lacks a status, a user, a custom field or a choice that the backup "
+        "names: stop before anything is made, or skip it, so that Close's default holds or the field stays empty.",
+    ),
+]
+Instead = Annotated[
+    dict[str, str],
+    Field(title="Instead", description="Ids in the backup, and the ids that stand for them in the organisation now."),
+]
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What a restore would do. Counts are of objects by kind; nothing here names a lead but by its id."""
+
+    url: str
+    organization_id: str
+    organization: str
+    user_id: str
+    leads: tuple[str, ...]
+    """Those that were asked for; empty for all."""
+    there: frozenset[str]
+    """Those that Close still has under their old ids: they were not deleted, or are not restored twice."""
+    before: int
+    """Leads that an earlier restore of this backup has made, with everything."""
+    counts: Mapping[str, int]
+    missing: Mapping[Missing, int]
+    lost: Mapping[str, int]
+    forgotten: tuple[str, ...]
+    inventory: Inventory
+    instead: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def gaps(self) -> list[str]:
+        """What the organisation lacks, a line each."""
+        return [_gap(each, number) for each, number in sorted(self.missing.items())]
+
+
+def _gap(missing: Missing, number: int) -> str:
+    name = f"{missing.label} ({missing.id})" if missing.label else missing.id
+    return f"No {missing.kind} {name}, which {number:,} {'object has' if number == 1 else 'objects have'}"
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def check_attempt(run: Run) -> None:
+    """Raise `Stop` if an automation tries again what hadn't crashed, or tries for ever."""
+    states = run.states()
+    check_crashed(ended_before(states), None)
+    check_tries(tries_by_automation(states), None)
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def plan_restore(backup: str, leads: Sequence[str], instead: Mapping[str, str]) -> RestorePlan:
+    """Check the backup and look at Close. Raises `Refused` for a backup that is no whole one of this organisation."""
+    with connect() as close:
+        organization_id = close.organization_id()
+        archive = find(backup, organization_id)
+        verify(archive, organization_id)
+        organization = close.organization(organization_id)
+        journal = Journal(archive)
+        journal.read()
+        users = frozenset(each.user_id for each in organization.memberships if each.user_id)
+        fitting = Fitting(_inventory(close, users), instead)
+        found = _look(close, archive, journal, fitting, frozenset(leads))
+        if unknown := sorted(set(leads) - found.seen):
+            raise Refused(f"{archive.url} has no lead {', '.join(unknown)}{_taken_out(archive, unknown)}.")
+        return RestorePlan(
+            url=archive.url,
+            organization_id=organization_id,
+            organization=organization.name,
+            user_id=close.me().id,
+            leads=tuple(leads),
+            there=frozenset(found.there),
+            before=found.before,
+            counts=dict(found.counts),
+            missing=dict(fitting.missing),
+            lost=dict(fitting.lost),
+            forgotten=archive.manifest.forgotten,
+            inventory=fitting.inventory,
+            instead=dict(instead),
+        )
+
+
+def _taken_out(archive: Archive, leads: list[str]) -> str:
+    return ": taken out at somebody's request" if set(leads) & set(archive.manifest.forgotten) else ""
+
+
+def find(backup: str, organization_id: str) -> Archive:
+    """The backup at this address or, given the id of a flow run, of that run."""
+    try:
+        run_id = UUID(backup)
+    except ValueError:
+        return Archive.at(backup)
+    return Archive.at(f"{settings().backup_url.rstrip('/')}/{organization_id}/{run_id}")
+
+
+def verify(archive: Archive, organization_id: str) -> None:
+    """Raise `Refused` unless the backup is whole, readable, and of this organisation."""
+    if (its := archive.manifest.organization_id) != organization_id:
+        raise Refused(
+            f"{archive.url} is a backup of {its}, but the API key belongs to {organization_id}: use a key of the "
+            "organisation whose leads these are."
+        )
+    archive.verify()
+
+
+@dataclass
+class _Found:
+    seen: set[str] = field(default_factory=set[str])
+    there: set[str] = field(default_factory=set[str])
+    before: int = 0
+    counts: Counter[str] = field(default_factory=Counter[str])
+
+
+def _look(close: CloseClient, archive: Archive, journal: Journal, fitting: Fitting, wanted: frozenset[str]) -> _Found:
+    found = _Found()
+    for lead in chosen(archive, wanted):
+        lead_id = str(lead["id"])
+        found.seen.add(lead_id)
+        if journal.is_done(lead_id):
+            found.before += 1
+        elif close.lead(lead_id) is not None:
+            found.there.add(lead_id)
+        else:
+            found.counts += remake(lead, fitting).counts()
+    return found
+
+
+def chosen(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """The backup's leads that are wanted (none named: all), but for those that were taken out, one at a time."""
+    forgotten = set(archive.manifest.forgotten)
+    for lead in archive.leads():
+        lead_id = lead.get("id")
+        if not isinstance(lead_id, str) or not re.fullmatch(r"\w+", lead_id):
+            raise Refused(f"{archive.url} has a lead without an id.")
+        if lead_id not in forgotten and (not wanted or lead_id in wanted):
+            yield lead
+
+
+def _inventory(close: CloseClient, users: frozenset[str]) -> Inventory:
+    """What the organisation has, of what a backup may name."""
+    types: tuple[ObjectType, ...] = ("lead", "contact", "opportunity")
+    return Inventory(
+        lead_statuses=frozenset(each.id for each in close.lead_statuses()),
+        opportunity_statuses=frozenset(each.id for each in close.opportunity_statuses()),
+        users=users,
+        custom_fields={kind: {each.id: each for each in close.custom_fields(kind)} for kind in types},
+    )
+
+
+def decide(plan: RestorePlan, missing: str, *, dry_run: bool) -> None:
+    """Raise `Stop` unless *plan* is to be carried out."""
+    if plan.missing and missing == "stop":
+        raise Refused(
+            f"The organisation lacks {len(plan.missing)} of the things that the backup names, so nothing is restored: "
+            f"{'; '.join(plan.gaps()[:10])}. Say with `instead` which id stands for each, or leave them out with "
+            "`missing: skip`."
+        )
+    leads = plan.counts.get("lead", 0)
+    if not leads:
+        raise Stop(Outcome.NOTHING_TO_DO, "Every lead of this backup that was asked for is there.")
+    if dry_run:
+        raise Stop(Outcome.DRY_RUN, f"{leads:,} {'lead' if leads == 1 else 'leads'} would be restored.")

@@ -1,0 +1,182 @@
+"""How a restore ends: what it would have made or has made, what is missing and what is lost, as one report."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+
+from tasks.close.errors import CloseError
+from tasks.creating import Restored
+from tasks.ending import state_of
+from tasks.outcomes import Outcome, Stop, outcome_of
+from tasks.publish import publish_report
+from tasks.report import HEADLINES, Report
+from tasks.restore_plan import RestorePlan
+from tasks.restoring import LOST
+from tasks.run import Run
+
+HEADLINES_HERE = {
+    **HEADLINES,
+    Outcome.DRY_RUN: "Dry run: nothing was restored",
+    Outcome.REFUSED: "Refused: nothing was restored",
+}
+SHARED = {"outcome", "message", "organization_id", "backup", "flow_run_id"}
+KINDS = {
+    "lead": "Leads",
+    "contact": "Contacts",
+    "opportunity": "Opportunities",
+    "task": "Tasks",
+    "note": "Notes",
+    "call": "Calls",
+    "sms": "SMS",
+}
+AGAIN = "Run the restore again to go on: what is there is not made twice."
+OLD_DATES = (
+    "Restored leads keep their dates where Close lets them: a cleanup whose criteria they still meet plans them again."
+)
+
+
+class RestoreReport(Report):
+    """What a restore did. The field names are a contract: ``lead-cleanup restore --json`` prints them."""
+
+    wanted: dict[str, int] = Field(default_factory=dict[str, int])
+    """What there was to make when the run began, by kind."""
+    created: dict[str, int] = Field(default_factory=dict[str, int])
+    """What this run has made, by kind."""
+    adopted: int | None = None
+    """Objects that were found to be there: an attempt that was cut off had made them."""
+    rejected: dict[str, int] = Field(default_factory=dict[str, int])
+    there: int | None = None
+    """Leads that Close has under their old ids."""
+    before: int | None = None
+    """Leads that an earlier restore has made, with everything."""
+    gone: int | None = None
+    """Leads of which an earlier attempt had made only a part when somebody deleted them."""
+    missing: tuple[str, ...] = ()
+    lost: dict[str, int] = Field(default_factory=dict[str, int])
+    unlike: dict[str, int] = Field(default_factory=dict[str, int])
+
+    @model_serializer(mode="wrap")
+    def _only_ours(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what only cleanups have."""
+        theirs = Report.model_fields.keys() - SHARED
+        return {name: value for name, value in handler(self).items() if name not in theirs}
+
+    @property
+    def headline(self) -> str:
+        """The outcome in words."""
+        return HEADLINES_HERE[self.outcome]
+
+    def counts(self) -> list[tuple[str, int]]:
+        """The numbers of objects by kind, and of leads that need nothing."""
+        planned = self.outcome in {Outcome.DRY_RUN, Outcome.REFUSED}
+        counted: list[tuple[str, Mapping[str, int]]] = [("", self.wanted if planned else self.created)]
+        counted.append((" that Close rejects", self.rejected))
+        rows = [(name + what, found[kind]) for what, found in counted for kind, name in KINDS.items() if kind in found]
+        others = [
+            ("Found to be there already", self.adopted),
+            ("Leads that were never gone", self.there),
+            ("Leads restored before", self.before),
+            ("Leads deleted since an earlier attempt", self.gone),
+        ]
+        return rows + [(name, number) for name, number in others if number]
+
+
+class RestoreEnding:
+    """Collects what is known while a restore goes on, and turns what ends it into the report; see `tasks.ending`."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.plan: RestorePlan | None = None
+        self.restored: Restored | None = None
+        self._report: RestoreReport | None = None
+
+    def __enter__(self) -> "RestoreEnding":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        match error:
+            case None:
+                outcome, message = verdict(self.restored)
+            case Stop() | CloseError():
+                outcome, message = outcome_of(error), str(error)
+            case _:
+                return False
+        self._report = RestoreReport(
+            outcome=outcome,
+            message=message,
+            flow_run_id=str(self.run.id),
+            **(_of_plan(self.plan, self.restored) if self.plan else {}),
+            **(_of_restored(self.restored) if self.restored else {}),
+        )
+        publish_report(self.run, self._report, self.plan.organization if self.plan else "")
+        return True
+
+    @property
+    def state(self) -> State[Any]:
+        """The run's final state; `report_of` finds the report in it."""
+        if self._report is None:
+            raise RuntimeError("the run has not ended yet")
+        return state_of(self._report)
+
+
+def verdict(done: Restored | None) -> tuple[Outcome, str]:
+    """Whether everything is there that was to be made, and a sentence that says so."""
+    if done is None:
+        raise RuntimeError("the restore came to its end without a result")
+    leads = done.created["lead"]
+    said = f"{leads:,} {'lead is' if leads == 1 else 'leads are'} restored"
+    if done.problem is not None:
+        outcome, message = done.problem
+        begun = bool(done.created or done.adopted)
+        ends = Outcome.FAILED if begun and outcome is Outcome.REFUSED else outcome
+        return ends, f"{message} {said} so far. {AGAIN}"
+    if rejected := done.rejected.total():
+        objects = "object" if rejected == 1 else "objects"
+        return (
+            Outcome.FAILED,
+            f"{said}, but Close rejects {rejected:,} {objects}: the journal beside the backup says which, and why. "
+            f"{AGAIN}",
+        )
+    return Outcome.RESTORED, f"{said}, with everything that can come back."
+
+
+def _of_plan(plan: RestorePlan, done: Restored | None) -> dict[str, Any]:
+    return {
+        "organization_id": plan.organization_id,
+        "backup": plan.url,
+        "wanted": plan.counts,
+        "there": len(plan.there),
+        "before": plan.before,
+        "missing": tuple(plan.gaps()),
+        "lost": plan.lost,
+        "notes": tuple(_notes(plan, done)),
+    }
+
+
+def _of_restored(done: Restored) -> dict[str, Any]:
+    return {
+        "created": done.created,
+        "adopted": done.adopted,
+        "rejected": done.rejected,
+        "unlike": done.unlike,
+        "gone": done.gone,
+    }
+
+
+def _notes(plan: RestorePlan, done: Restored | None) -> list[str]:
+    """What a person should know of a restore, a sentence each. Without names of leads."""
+    unlike: Mapping[str, int] = done.unlike if done else {}
+    taken = len(plan.forgotten)
+    return [
+        *(f"{gap}." for gap in plan.gaps()),
+        *(f"Not restored: {number:,} {what}." for what, number in plan.lost.items()),
+        *(f"Close keeps otherwise than it was sent: {what}, {number:,} times." for what, number in unlike.items()),
+        *([f"{taken:,} leads were taken out of this backup at somebody's request."] if taken else []),
+        *(f"Lost: {each}" for each in LOST),
+        OLD_DATES,
+    ]
