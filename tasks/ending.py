@@ -13,7 +13,7 @@ from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.plan import Plan
 from tasks.publish import harmless, lay_beside_backup, publish_report
 from tasks.record import Backup, Record
-from tasks.report import Report, Unsuccessful, of_plan, verdict, with_backup
+from tasks.report import Log, Report, Unsuccessful, of_plan, verdict, with_backup
 from tasks.run import Run
 from tasks.waiting import Finished
 
@@ -33,7 +33,7 @@ class Ending:
         self.bulk_delete_id: str | None = None
         self.finished: Finished | None = None
         self.remaining: int | None = None
-        self.logged: frozenset[str] | None = None
+        self.log: Log | None = None
         self._report: Report | None = None
 
     def __enter__(self) -> "Ending":
@@ -55,7 +55,7 @@ class Ending:
             with harmless("How far the ramp has come"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria)
         report = Report(outcome=outcome, message=message, **self._evidence())
-        self._report = with_backup(report, self._backup(), started=self._started)
+        self._report = with_backup(report, self.kept_copy, started=self._started)
         publish_report(self.run, self._report, self.plan.organization if self.plan else "")
         with harmless("The report beside the backup"):
             lay_beside_backup(self._report)
@@ -72,13 +72,15 @@ class Ending:
         """Whether this run has started a bulk delete, or may have."""
         return self.bulk_delete_id is not None or (self.record is not None and not self.record.plans_anew)
 
-    def _backup(self) -> Backup | None:
+    @property
+    def kept_copy(self) -> Backup | None:
+        """The run's backup, whichever attempt has taken it."""
         return self.backup or (self.record.backup if self.record else None)
 
-    def _result(self) -> tuple[Plan, BulkDelete, int, frozenset[str] | None]:
+    def _result(self) -> tuple[Plan, BulkDelete, int, Log | None]:
         if self.plan is None or self.finished is None or self.remaining is None:
             raise RuntimeError("the run came to its end without a result")
-        return self.plan, self.finished.job, self.remaining, self.logged
+        return self.plan, self.finished.job, self.remaining, self.log
 
     def _evidence(self) -> dict[str, Any]:
         job = self.finished.job if self.finished else None
@@ -87,7 +89,7 @@ class Ending:
             "bulk_delete_id": self.bulk_delete_id,
             "processed": job.processed if job else None,
             "remaining": self.remaining,
-            "logged": None if self.logged is None else len(self.logged),
+            "logged": self.log.deleted if self.log else None,
             "polls": self.finished.polls if self.finished else None,
             "flow_run_id": str(self.run.id),
         }

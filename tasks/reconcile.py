@@ -1,15 +1,19 @@
 """Comparing what was planned with what Close did: by its own count, by what still matches, and by its event log."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.connect import connect
+from tasks.outcomes import Refused
 from tasks.plan import Plan
+from tasks.record import Backup
+from tasks.report import Log
 
 SETTLING_LOOKS = 10
 SETTLING_SECONDS = 30.0
@@ -35,29 +39,29 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def read_log(plan: Plan, job: BulkDelete) -> frozenset[str] | None:
-    """Ids of the leads that Close's event log says the bulk delete *job* has deleted.
+def read_log(plan: Plan, job: BulkDelete, backup: Backup | None) -> Log | None:
+    """What Close's event log says that the bulk delete *job* has deleted, held against the *backup*.
 
-    None where that can't be told: the key may not read the log, the bulk delete isn't done or is too large, Close is
-    away. Of what is over already this is one more witness, and its silence changes nothing.
+    None where that can't be told: the key may not read the log, the bulk delete isn't done or is too large, Close or
+    the backup's storage is away. Of what is over already this is one more witness, and its silence changes nothing.
     """
     if job.status != BulkStatus.DONE or job.date_created is None or job.processed > MOST_LOGGED:
         return None
     try:
         with connect(plan.organization_id) as close:
-            found = _logged(close, job)
+            deleted = _deleted(close, job, job.date_created - CLOCKS)
             for _ in range(SETTLING_LOOKS):
-                if len(found) >= job.processed:
+                if len(deleted) >= job.processed:
                     break
                 close.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
-                found = _logged(close, job)
-    except CloseError as error:
-        get_run_logger().warning("Close's event log can't be read: %s", error)
+                deleted = _deleted(close, job, job.date_created - CLOCKS)
+        copied = {str(lead["id"]) for lead in Archive.at(backup.url).leads()} if backup else deleted
+    except (CloseError, Refused) as error:
+        get_run_logger().warning("What was deleted can't be held against Close's event log: %s", error)
         return None
-    return found
+    return Log(deleted=len(deleted), strangers=tuple(sorted(deleted - copied)))
 
 
-def _logged(close: CloseClient, job: BulkDelete) -> frozenset[str]:
-    assert job.date_created
-    events = close.lead_events("deleted", job.date_created - CLOCKS)
-    return frozenset(each.object_id for each in events if each.object_id and each.bulk_action_id == job.id)
+def _deleted(close: CloseClient, job: BulkDelete, since: datetime) -> set[str]:
+    events = close.lead_events("deleted", since)
+    return {each.object_id for each in events if each.object_id and each.bulk_action_id == job.id}

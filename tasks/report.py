@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,6 +29,7 @@ HEADLINES = {
     Outcome.CANCELLED: "Cancelled",
 }
 
+EXAMPLES = 5
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, among them those that turn the reading direction, so that a text looks like another one."""
 
@@ -122,21 +123,29 @@ class Unsuccessful(Exception):
         return f"{self.report.headline}. {self.report.message}"
 
 
-def verdict(plan: Plan, job: BulkDelete, remaining: int, logged: frozenset[str] | None = None) -> tuple[Outcome, str]:
+class Log(NamedTuple):
+    """What Close's event log says that a bulk delete has deleted."""
+
+    deleted: int
+    strangers: tuple[str, ...] = ()
+    """Ids of leads that are not in the run's backup."""
+
+
+def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None) -> tuple[Outcome, str]:
     """Whether the bulk delete *job*, which has ended, did what *plan* showed, and a sentence that says so.
 
-    *logged* are the leads that Close's event log says it has deleted, None where that isn't known.
+    *log* is what Close's event log says of it, None where that isn't known.
     """
-    if wrong := next(_wrongs(plan.counts.planned, job, remaining, logged), None):
+    if wrong := next(_wrongs(plan.counts.planned, job, remaining, log), None):
         return Outcome.FAILED, wrong
     changed = plan.counts.planned - job.processed
     spared = f" {changed} more had changed since the plan, or were gone." if changed else ""
-    missing = job.processed - len(logged) if logged is not None else 0
+    missing = job.processed - log.deleted if log else 0
     unlogged = f" Close's event log does not show {missing} of them yet." if missing else ""
     return Outcome.DELETED, f"{job.processed:,} leads are deleted.{spared}{unlogged}"
 
 
-def _wrongs(planned: int, job: BulkDelete, remaining: int, logged: frozenset[str] | None) -> Iterator[str]:
+def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> Iterator[str]:
     """Whatever speaks against a success, in the order of its weight."""
     processed, total = job.processed, job.total
     if job.status != BulkStatus.DONE:
@@ -149,8 +158,10 @@ def _wrongs(planned: int, job: BulkDelete, remaining: int, logged: frozenset[str
         yield f"Close deleted {processed} leads, {processed - planned} more than the {planned} planned."
     if remaining:
         yield f"Close says done with {processed} leads, but {remaining} still match."
-    if logged is not None and len(logged) > processed:
-        yield f"Close says that it deleted {processed} leads, but its event log shows that it was {len(logged)}."
+    if log and log.strangers:
+        yield f"Close's event log shows deleted leads that are in no backup: {', '.join(log.strangers[:EXAMPLES])}."
+    if log and log.deleted > processed:
+        yield f"Close says that it deleted {processed} leads, but its event log shows that it was {log.deleted}."
 
 
 def with_backup(report: Report, backup: Backup | None, *, started: bool) -> Report:

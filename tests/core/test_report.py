@@ -9,7 +9,7 @@ import pytest
 from tasks.close.resources import BulkDelete
 from tasks.outcomes import Outcome
 from tasks.plan import Counts, Plan, SampleLead
-from tasks.report import Report, escape, of_plan, sample_rows, verdict
+from tasks.report import Log, Report, escape, of_plan, sample_rows, verdict
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
 HOSTILE = "[x](javascript:alert(1)) | =HYPERLINK(\u2026)"
@@ -73,12 +73,17 @@ def test_only_done_with_everything_it_counted_and_nothing_left_is_a_success(
     ],
 )
 def test_the_event_log_is_a_witness_that_may_come_late(logged: int | None, outcome: Outcome, said: str):
-    leads = None if logged is None else frozenset(f"lead_{number}" for number in range(logged))
-
-    found, message = verdict(plan(), job("done", 10, 10), 0, leads)
+    found, message = verdict(plan(), job("done", 10, 10), 0, None if logged is None else Log(logged))
 
     assert found is outcome
     assert re.search(said, message)
+
+
+def test_a_deleted_lead_that_is_in_no_backup_is_named():
+    found, message = verdict(plan(), job("done", 10, 10), 0, Log(10, strangers=("lead_7",)))
+
+    assert found is Outcome.FAILED
+    assert "in no backup: lead_7." in message
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
