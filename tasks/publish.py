@@ -82,7 +82,9 @@ def write_report(run: Run, report: Report, organization: str) -> None:
     """See `publish_report`, which doesn't raise. *organization* is the name, and empty where there is no plan."""
     at = report.organization_id or "", organization
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
-    _publish(run, "markdown", report.markdown(), key=artifact_key(run, *at), description=report.headline)
+    plan = f"\n[The plan](/artifacts/key/{artifact_key(run, *at, 'plan')}) has the query and a sample.\n"
+    text = report.markdown() + (plan if report.digest else "")
+    _publish(run, "markdown", text, key=artifact_key(run, *at), description=report.headline)
     _publish(run, "table", json.dumps(counts), key=artifact_key(run, *at, "counts"), description=report.headline)
 
 
