@@ -151,6 +151,16 @@ def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
     return hashlib.sha256(f"{organization_id}\n{canonical(s_query)}".encode()).hexdigest()
 
 
+def check_clocks(as_of: datetime, theirs: datetime | None) -> None:
+    """Raise `Refused` if the cut-off lies ahead of Close's clock: until then an edited lead would not be spared."""
+    if theirs and as_of > theirs:
+        ahead = (as_of - theirs).total_seconds()
+        raise Refused(
+            f"The cut-off of this run lies {ahead:,.0f} seconds ahead of Close's clock: leads edited until then would "
+            "not be spared. Set the clocks of the Prefect server and its workers right, and start a new run."
+        )
+
+
 def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> None:
     """Raise `Stop` unless there is something to delete, and it may be deleted.
 

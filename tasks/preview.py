@@ -21,7 +21,7 @@ from tasks.connect import Identity, client, connect, remember, settings
 from tasks.criteria import CREATED, setting
 from tasks.fields import unknown_field
 from tasks.outcomes import Refused
-from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, limits_loosened, rules_dropped, select
+from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, check_clocks, limits_loosened, rules_dropped, select
 from tasks.policy import Keep, Limits, Match
 from tasks.ramp import criteria_of
 from tasks.ramp import read as read_ramp
@@ -38,11 +38,12 @@ RAMPED = (
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def look_around(match: Match, keep: Keep) -> Surroundings:
-    """Prove the key, and read the organisation and whatever names the criteria use."""
+def look_around(match: Match, keep: Keep, as_of: datetime) -> Surroundings:
+    """Prove the key and the clocks, and read the organisation and whatever names the criteria use."""
     found = settings()
     with client(found) as close:
         here = survey(close, Needed.by(match, keep, found.keep_smart_view))
+        check_clocks(as_of, close.time)
     remember(found, Identity(here.user.id, here.organization.id))
     return here
 
@@ -151,7 +152,7 @@ def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[
 
 def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 25, time_zone: str = "UTC") -> Plan:
     """Everything up to the decision: names to ids, criteria to a query, counts, batch, our own reading, a sample."""
-    here = look_around(match, keep)
+    here = look_around(match, keep, run.as_of)
     selection = select(match, keep, here.names, run.as_of, time_zone)
     at = here.organization.id
     criteria = criteria_of(match, keep, here.names, at, time_zone)

@@ -43,7 +43,7 @@ def test_a_query_it_shows_can_be_printed(
 @pytest.mark.server
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each.startswith("lead-cleanup run ")])
 def test_a_run_it_shows_runs(
-    command: str, sandbox: CloseAccount, prefect_server: str, capsys: pytest.CaptureFixture[str]
+    command: str, sandbox: CloseAccount, empty_ledger: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Against an organisation with as many junk leads as the README expects."""
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()

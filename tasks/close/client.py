@@ -97,6 +97,11 @@ class CloseClient:
         """The last rate limit Close told, by method and endpoint, such as `POST /data/search/`."""
         return dict(self._transport.rate_limits)
 
+    @property
+    def time(self) -> datetime | None:
+        """When Close answered last, to the second, by its own clock; None where it doesn't say."""
+        return self._transport.time
+
     # Who and where
 
     def me(self) -> Me:

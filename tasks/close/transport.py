@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from importlib.metadata import version
 from ssl import SSLContext
@@ -79,6 +81,8 @@ class Transport:
         random: Callable[[], float],
     ) -> None:
         self.rate_limits: dict[str, RateLimit] = {}
+        self.time: datetime | None = None
+        """When Close answered last, to the second, by its own clock; None where it doesn't say."""
         self._sleep, self._clock, self._random = sleep, clock, random
         self._pool = _connect(settings, httpx.Limits())
         # A kept connection may be closed by the other side just as we write to it, and nobody could say what happened.
@@ -161,6 +165,7 @@ class Transport:
             response = client.request(request.method, request.path, params=request.params, json=request.body)
         except httpx.RequestError as error:
             raise no_answer(request.method, request.path, error) from error
+        self.time = _date(response) or self.time
         limit = self._note_rate_limit(request, response)
         if not response.is_success:
             raise refusal(request.method, request.path, response, retry_after=_retry_after(response, limit))
@@ -180,6 +185,13 @@ class Transport:
         seen = RateLimit(int(limit), int(remaining), float(reset), self._clock())
         self.rate_limits[request.bucket] = seen
         return seen
+
+
+def _date(response: httpx.Response) -> datetime | None:
+    try:
+        return parsedate_to_datetime(response.headers["Date"])
+    except (KeyError, ValueError):
+        return None
 
 
 @cache

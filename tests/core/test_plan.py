@@ -11,7 +11,18 @@ from tasks.close.rewrite import canonical
 from tasks.close.s_query import to_json
 from tasks.names import Names
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.plan import Counts, Plan, Selection, check_limits, decide, digest, limits_loosened, rules_dropped, select
+from tasks.plan import (
+    Counts,
+    Plan,
+    Selection,
+    check_clocks,
+    check_limits,
+    decide,
+    digest,
+    limits_loosened,
+    rules_dropped,
+    select,
+)
 from tasks.policy import Keep, Limits, Match
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
@@ -258,3 +269,14 @@ def test_limits_that_are_wider_than_the_deployments_are_said():
         "limits.max_share",
         "limits.batch",
     ]
+
+
+@pytest.mark.parametrize("theirs", [None, AS_OF, AS_OF + timedelta(days=400)])
+def test_a_cut_off_that_is_over_for_close_too_is_fine(theirs: datetime | None):
+    check_clocks(AS_OF, theirs)
+
+
+def test_a_cut_off_ahead_of_closes_clock_is_refused():
+    """An edit between the plan and the cut-off would not be spared."""
+    with pytest.raises(Refused, match="lies 90 seconds ahead of Close's clock"):
+        check_clocks(AS_OF, AS_OF - timedelta(seconds=90))

@@ -3,11 +3,15 @@
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from attempts import created, tried_again
 from close_account import OTHER, USER, CloseAccount, lead
 from hours import Hours
+from prefect.client.orchestration import get_client
+from prefect.states import Running, Scheduled
 
 pytestmark = pytest.mark.server
 
@@ -170,3 +174,19 @@ def test_the_organisations_own_keep_view_holds_whatever_the_parameters(
 
     assert state.report.kept == {"never_delete": 1, "total": 1}
     assert set(sandbox.leads()) == {ids[1], ids[2]}
+
+
+def test_a_run_that_begins_in_closes_future_is_refused(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    """As where the clock of the Prefect server or of the worker has jumped."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    run = created({"match": {"status": ["Junk"]}, "dry_run": False})
+    jumped = datetime.now(UTC) + timedelta(hours=1)
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(run.id, Scheduled(scheduled_time=jumped), force=True)
+        prefect.set_flow_run_state(run.id, Running(timestamp=jumped), force=True)
+
+    report = tried_again(run.id)
+
+    assert report.outcome == "refused"
+    assert "ahead of Close's clock" in report.message
+    assert sandbox.writes() == []
