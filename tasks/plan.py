@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -18,6 +18,8 @@ from tasks.policy import Keep, Limits, Match, most_without_approval
 
 SMALL_PLAN = 20  # leads; a share says nothing about a plan this small
 LEADS = ObjectType(object_type="lead")
+TOLD_LATE = timedelta(seconds=2)
+"""How far behind its own clock a server may tell the time: to the second, and often renewed once a second only."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
 
 def check_clocks(as_of: datetime, theirs: datetime | None) -> None:
     """Raise `Refused` if the cut-off lies ahead of Close's clock: until then an edited lead would not be spared."""
-    if theirs and as_of > theirs:
+    if theirs and as_of > theirs + TOLD_LATE:
         ahead = (as_of - theirs).total_seconds()
         raise Refused(
             f"The cut-off of this run lies {ahead:,.0f} seconds ahead of Close's clock: leads edited until then would "

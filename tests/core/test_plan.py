@@ -271,7 +271,7 @@ def test_limits_that_are_wider_than_the_deployments_are_said():
     ]
 
 
-@pytest.mark.parametrize("theirs", [None, AS_OF, AS_OF + timedelta(days=400)])
+@pytest.mark.parametrize("theirs", [None, AS_OF - timedelta(seconds=2), AS_OF + timedelta(days=400)])
 def test_a_cut_off_that_is_over_for_close_too_is_fine(theirs: datetime | None):
     check_clocks(AS_OF, theirs)
 

@@ -2,14 +2,12 @@
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from close_account import ADMIN, CloseAccount
-from deployed_runs import PREFECT, ROOT, PrefectServer, StartWorker, process
+from close_account import CloseAccount
+from deployed_runs import PREFECT, PrefectServer, StartWorker, deploy, process
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -55,13 +53,8 @@ def server(prefect_server_process: PrefectServer) -> str:
 
 @pytest.fixture(scope="session")
 def deployed(server: str, prefect_environment: dict[str, str]) -> str:
-    """What `make deploy` does, twice: the second time changes nothing."""
-    env = {**prefect_environment, "CLOSE_API_KEY": ADMIN}
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-m", "deployments.deploy"], cwd=ROOT, env=env, check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    """What `make deploy` does."""
+    deploy(prefect_environment)
     return server
 
 

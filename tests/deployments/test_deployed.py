@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from close_account import ADMIN, CloseAccount, lead
-from deployed_runs import await_run, read_all
+from deployed_runs import await_run, deploy, read_all
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
@@ -15,7 +15,9 @@ from restore.backups import delete, make_backup
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 
 
-def test_all_cleanups_are_registered_with_their_schedules(deployed: str) -> None:
+def test_all_cleanups_are_registered_with_their_schedules(deployed: str, prefect_environment: dict[str, str]) -> None:
+    """Once or twice comes to the same."""
+    deploy(prefect_environment)
     found = {each["name"]: each for each in read_all(deployed, "deployments")}
 
     active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}

@@ -58,8 +58,9 @@ PARAMETERS: dict[str, Any] = {
 """Of the runs of the matrix: without keep rules, each step is the same number of requests. What goes wrong with a
 backup goes wrong before anything is claimed: see tests/flows/test_backup.py."""
 
-ONLY_READS = {"resolve", "count", "sample", "list", "last count", "recount"}
-TELLING = {"connection refused", "500 lasting", "missing field", "wrong organisation"}
+ONLY_READS = ("resolve", "count", "sample", "list", "last count", "recount")
+TELLING = ("connection refused", "500 lasting", "missing field", "wrong organisation")
+AT_POLL = {*TELLING, "time-out before the effect", "truncated JSON", "key revoked", "unknown status", "job gone"}
 ALIKE = {"HTML lasting", *(f"{status} {how}" for status in (502, 503, 504) for how in ("once", "lasting"))}
 
 
@@ -91,8 +92,10 @@ class Happening:
 
     @property
     def telling(self) -> bool:
-        """Whether it says more than others do: a request that only reads is tried again after each alike."""
-        return self.fault in TELLING if self.stage in ONLY_READS else self.fault not in ALIKE
+        """Whether it says more than others do: a request that only reads is tried again after each fault alike."""
+        if self.stage in ONLY_READS:
+            return self.fault == TELLING[ONLY_READS.index(self.stage) % len(TELLING)]
+        return self.fault in AT_POLL if self.stage == "poll" else self.fault not in ALIKE
 
     @property
     def id(self) -> str:

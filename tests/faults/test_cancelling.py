@@ -14,7 +14,7 @@ from tasks.report import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger", "hours_pass")]
 
-ALWAYS, SEEDS = 6, 50
+ALWAYS, SEEDS = 4, 50
 LEADS = 12
 PARAMETERS: dict[str, Any] = {
     "match": {"status": ["Junk"]},

@@ -62,7 +62,7 @@ def tracebacks() -> Iterator[list[str]]:
 
 
 def parameters() -> list[Any]:
-    """What only reads meets every kind of fault with `make test`, and each of a kind with `make test-all`."""
+    """With `make test` those rows that say more than others do, with `make test-all` every one."""
     marks = {True: [], False: [pytest.mark.exhaustive]}
     return [pytest.param(each, id=each.id, marks=marks[each.telling]) for each in HAPPENINGS]
 

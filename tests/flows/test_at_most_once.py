@@ -22,7 +22,7 @@ BULK_DELETE = "/bulk_action/delete/"
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False, "backup": False}
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422, 429])
+@pytest.mark.parametrize("status", [400, 401, 403, 429])
 def test_what_close_refused_may_be_tried_again(sandbox: CloseAccount, run_cleanup: Run, status: int) -> None:
     """These answers prove that nothing was started. The record says so, and another attempt makes its own claim."""
     sandbox.add(lead("A", "Junk"), lead("B"))
@@ -38,7 +38,7 @@ def test_what_close_refused_may_be_tried_again(sandbox: CloseAccount, run_cleanu
     assert len(sandbox.leads()) == 1
 
 
-@pytest.mark.parametrize("status", [302, 500, 502, 503])
+@pytest.mark.parametrize("status", [302, 500])
 def test_what_may_have_been_started_is_never_started_again(
     sandbox: CloseAccount, run_cleanup: Run, status: int
 ) -> None:
