@@ -92,6 +92,7 @@ def test_a_run_is_approved_by_its_number_with_a_name_and_a_note(
     assert (report.approved.by, report.approved.note) == ("Ann", "As agreed.")
 
 
+@pytest.mark.exhaustive
 def test_a_wrong_number_declines_the_run(
     lead_cleanup: Command, close: CloseAccount, prefect: SyncPrefectClient, waiting: UUID
 ):
@@ -110,6 +111,7 @@ def test_a_wrong_number_declines_the_run(
         (("--leads", "2", "--note", "x" * 501), "note: String should have at most 500 characters."),
     ],
 )
+@pytest.mark.exhaustive
 def test_what_makes_no_sense_leaves_the_run_waiting(
     lead_cleanup: Command, prefect: SyncPrefectClient, waiting: UUID, flags: tuple[str, ...], sentence: str
 ):
@@ -173,6 +175,7 @@ def test_without_a_terminal_a_run_needs_the_number_it_expects(lead_cleanup: Comm
     assert (approved.code, approved.json["processed"]) == (0, 2)
 
 
+@pytest.mark.exhaustive
 def test_approving_less_than_the_deployment_is_said(lead_cleanup: Command, close: CloseAccount, tmp_path: Path):
     (tmp_path / "prefect.yaml").write_text(
         "deployments: [{name: mine, entrypoint: flows/lead_cleanup.py:lead_cleanup, "

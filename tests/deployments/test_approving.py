@@ -59,6 +59,7 @@ def test_a_person_sees_the_numbers_in_the_form_and_the_run_goes_on_with_the_answ
     assert len(close.leads()) == 2
 
 
+@pytest.mark.exhaustive
 def test_a_request_that_nobody_answers_ends_as_expired(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, asked: UUID
 ) -> None:

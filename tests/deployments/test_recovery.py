@@ -111,6 +111,7 @@ def test_what_has_crashed_is_tried_again_unless_a_person_has_cancelled_it_or_it_
         hurried.set_flow_run_state(each, Completed(), force=True)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_crashes_again_and_again_is_left_to_a_person(
     hurried: SyncPrefectClient, start_worker: StartWorker, ad_hoc: UUID
 ) -> None:
@@ -126,6 +127,7 @@ def test_a_run_that_crashes_again_and_again_is_left_to_a_person(
     assert str(run.state.message).startswith(f"This run has crashed and was tried again {MOST_TRIES} times in a row")
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_had_ended_stays_as_it_had_ended(
     prefect: SyncPrefectClient, start_worker: StartWorker, sandbox: CloseAccount, ad_hoc: UUID
 ) -> None:

@@ -60,8 +60,12 @@ backup goes wrong before anything is claimed: see tests/flows/test_backup.py."""
 
 ONLY_READS = ("resolve", "count", "sample", "list", "last count", "recount")
 TELLING = ("connection refused", "500 lasting", "missing field", "wrong organisation")
-AT_POLL = {*TELLING, "time-out before the effect", "truncated JSON", "key revoked", "unknown status", "job gone"}
-ALIKE = {"HTML lasting", *(f"{status} {how}" for status in (502, 503, 504) for how in ("once", "lasting"))}
+AT_POLL = {"connection refused", "500 lasting", "key revoked", "unknown status", "job gone"}
+AT_POST = {
+    *("connection refused", "time-out after the effect", "reset before the effect", "reset after the effect"),
+    *("429 as a storm", "500 lasting", "truncated JSON", "missing field", "key revoked", "wrong organisation"),
+}
+AT_PREFECT = {"write fails", "reply is lost"}
 
 
 @dataclass
@@ -95,7 +99,7 @@ class Happening:
         """Whether it says more than others do: a request that only reads is tried again after each fault alike."""
         if self.stage in ONLY_READS:
             return self.fault == TELLING[ONLY_READS.index(self.stage) % len(TELLING)]
-        return self.fault in AT_POLL if self.stage == "poll" else self.fault not in ALIKE
+        return self.fault in {"poll": AT_POLL, "POST": AT_POST}.get(self.stage, AT_PREFECT)
 
     @property
     def id(self) -> str:

@@ -133,6 +133,7 @@ def test_a_wrong_number_declines_the_run_and_nothing_is_deleted(close: CloseAcco
     assert close.writes() == []
 
 
+@pytest.mark.exhaustive
 def test_a_declined_run_that_a_person_retries_asks_again(close: CloseAccount, ask: Ask) -> None:
     asked = ask()
     asked.answer(3)
@@ -277,6 +278,7 @@ def test_a_newer_plan_of_the_same_cleanup_retires_the_older_request(close: Close
     assert older.answer(2).status.value == "ABORT"
 
 
+@pytest.mark.exhaustive
 def test_an_older_run_that_is_tried_again_gives_way_to_the_newer_request(close: CloseAccount, ask: Ask) -> None:
     older, newer = ask(), ask()
 
@@ -302,6 +304,7 @@ def test_a_request_that_nobody_answers_expires(close: CloseAccount, ask: Ask) ->
     assert close.writes() == []
 
 
+@pytest.mark.exhaustive
 def test_an_expired_run_that_a_person_retries_asks_again(close: CloseAccount, ask: Ask) -> None:
     asked = ask()
     with get_client(sync_client=True) as prefect:
@@ -312,6 +315,7 @@ def test_an_expired_run_that_a_person_retries_asks_again(close: CloseAccount, as
         tried_again(asked.id)
 
 
+@pytest.mark.exhaustive
 def test_a_waiting_run_that_somebody_just_lets_go_on_asks_again(close: CloseAccount, ask: Ask) -> None:
     """Without the form: by changing its state in the UI."""
     asked = ask()
@@ -345,6 +349,7 @@ def test_waiting_makes_a_run_neither_late_nor_another_one(close: CloseAccount, a
 
 
 @pytest.mark.parametrize("lost", ["input", "set_state"])
+@pytest.mark.exhaustive
 def test_a_request_whose_answer_from_prefect_is_lost_is_there_all_the_same(
     close: CloseAccount, ask: Ask, prefect_server: str, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
@@ -376,6 +381,7 @@ def test_an_answer_outlives_a_crash(close: CloseAccount, ask: Ask, leads: int, o
     assert asked.goes_on().outcome == outcome
 
 
+@pytest.mark.exhaustive
 def test_an_approval_outlives_an_attempt_that_failed(close: CloseAccount, ask: Ask) -> None:
     asked = ask()
     asked.answer(2)

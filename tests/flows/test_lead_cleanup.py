@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from attempts import created, tried_again
 from close_account import OTHER, USER, CloseAccount, lead
 from hours import Hours
-from prefect.client.orchestration import get_client
-from prefect.states import Running, Scheduled
+
+from tasks.outcomes import Refused
+from tasks.policy import Keep, Match
+from tasks.preview import look_around
 
 pytestmark = pytest.mark.server
 
@@ -176,17 +177,7 @@ def test_the_organisations_own_keep_view_holds_whatever_the_parameters(
     assert set(sandbox.leads()) == {ids[1], ids[2]}
 
 
-def test_a_run_that_begins_in_closes_future_is_refused(sandbox: CloseAccount, run_cleanup: Run) -> None:
-    """As where the clock of the Prefect server or of the worker has jumped."""
-    sandbox.add(lead("A", "Junk"), lead("B"))
-    run = created({"match": {"status": ["Junk"]}, "dry_run": False})
-    jumped = datetime.now(UTC) + timedelta(hours=1)
-    with get_client(sync_client=True) as prefect:
-        prefect.set_flow_run_state(run.id, Scheduled(scheduled_time=jumped), force=True)
-        prefect.set_flow_run_state(run.id, Running(timestamp=jumped), force=True)
-
-    report = tried_again(run.id)
-
-    assert report.outcome == "refused"
-    assert "ahead of Close's clock" in report.message
-    assert sandbox.writes() == []
+def test_a_run_that_begins_in_closes_future_is_refused(sandbox: CloseAccount) -> None:
+    """As where the clock of the Prefect server and of the worker has jumped."""
+    with pytest.raises(Refused, match="ahead of Close's clock"):
+        look_around.fn(Match(status=["Junk"]), Keep(), datetime.now(UTC) + timedelta(hours=1))

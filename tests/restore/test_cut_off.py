@@ -114,8 +114,8 @@ def lost(sandbox: CloseAccount, back_up: BackUp) -> tuple[Path, list[str]]:
     ("fault", "posts_more"),
     [
         ("drop_after", 0),
-        ("garbage", 0),
-        ("truncate", 0),
+        pytest.param("garbage", 0, marks=pytest.mark.exhaustive),
+        pytest.param("truncate", 0, marks=pytest.mark.exhaustive),
         ("drop_before", 1),
     ],
 )
