@@ -131,16 +131,19 @@ def test_while_cleanups_are_stopped_nothing_is_approved(
     assert prefect.read_flow_run(waiting).state_name == "Suspended"
 
 
+@pytest.mark.exhaustive
 def test_only_a_run_that_waits_for_it_is_approved(lead_cleanup: Command, close: CloseAccount):
     ended = lead_cleanup("run", "--match.status", "Junk", "--json").json["flow_run_id"]
 
     lead_cleanup("approve", ended, "--leads", "2").is_one_line("is DryRun: it waits for no approval.", code=3)
 
 
+@pytest.mark.exhaustive
 def test_a_run_that_waits_is_not_resumed_but_approved(lead_cleanup: Command, waiting: UUID):
     lead_cleanup("resume", str(waiting)).is_one_line(f"waits for an approval: `lead-cleanup approve {waiting}`", code=3)
 
 
+@pytest.mark.exhaustive
 def test_at_a_terminal_approve_shows_the_numbers_and_asks(
     close: CloseAccount, prefect_server: str, prefect: SyncPrefectClient, waiting: UUID
 ):

@@ -92,6 +92,7 @@ def test_a_restart_of_the_prefect_server_is_survived_by_a_run_that_waits(
     assert len(close.posts(BULK_DELETES)) == 1
 
 
+@pytest.mark.exhaustive
 def test_cancelled_again_and_again_a_run_stops_deleting_and_says_how_far_it_is(
     prefect: SyncPrefectClient, start_worker: StartWorker, sandbox: CloseAccount
 ) -> None:

@@ -65,7 +65,7 @@ AT_POST = {
     *("connection refused", "time-out after the effect", "reset before the effect", "reset after the effect"),
     *("429 as a storm", "500 lasting", "truncated JSON", "missing field", "key revoked", "wrong organisation"),
 }
-AT_PREFECT = {"write fails", "reply is lost"}
+AT_PREFECT = {"reply is lost"}
 
 
 @dataclass

@@ -19,7 +19,7 @@ from tasks.run import BY_AUTOMATION
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
-ALWAYS = 5  # seeds of `make test`
+ALWAYS = 4  # seeds of `make test`
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "100"))
 CALLS = [
     ("GET", "/status/lead/"),

@@ -54,6 +54,7 @@ def test_other_criteria_start_again_and_so_does_another_cleanup(junk: CloseAccou
     assert [each.planned for each in (first, changed, other)] == [2, 2, 2]
 
 
+@pytest.mark.exhaustive
 def test_limits_are_no_other_criteria_and_the_smaller_number_counts(junk: CloseAccount, run_cleanup: Run) -> None:
     first = run_cleanup(**JUNK, dry_run=False).report
     narrower = run_cleanup(match=JUNK["match"], limits={**JUNK["limits"], "batch": 4}, dry_run=False).report
@@ -83,6 +84,7 @@ def test_a_run_is_one_step_however_often_it_is_tried_again(junk: CloseAccount, r
     assert run_cleanup(**JUNK, dry_run=False).report.planned == 5
 
 
+@pytest.mark.exhaustive
 def test_what_somebody_has_written_there_by_hand_starts_the_ramp_again(
     junk: CloseAccount, run_cleanup: Run, prefect_server: str
 ) -> None:
