@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from flows.commands.arguments import RunName
 from flows.commands.asking import ask_for_number, somebody_is_there
 from flows.commands.executing import execute
 from flows.commands.terminal import Usage, me, put, say
@@ -15,7 +16,7 @@ NEEDS_SERVER = "The run that waits for an approval is on a Prefect server."
 
 
 def approve(
-    run: Annotated[str, Parameter(help="Id of the run, or its name if no other run bears it.")],
+    run: RunName,
     /,
     *,
     leads: Annotated[

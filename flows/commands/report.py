@@ -1,9 +1,8 @@
 """``lead-cleanup report``: how a run ended, as it was written down then."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
+from flows.commands.arguments import AsJson, RunName
 from flows.commands.executing import execute
 
 if TYPE_CHECKING:
@@ -14,18 +13,10 @@ NEEDS_SERVER = "The reports of runs are on a Prefect server."
 
 
 def report(
-    run: Annotated[str, Parameter(help="Id of the run, or its name if no other run bears it.")],
+    run: RunName,
     /,
     *,
-    as_json: Annotated[
-        bool,
-        Parameter(
-            name="--json",
-            negative=(),
-            show_default=False,
-            help="Print the report as one JSON object on stdout, as the run did.",
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Print what the run has published last; gives the exit code of the run."""
 

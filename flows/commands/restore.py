@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from flows.commands.arguments import AsJson
 from flows.commands.executing import execute
 from flows.commands.settings import settings_with_key
 from flows.commands.terminal import Usage
@@ -44,12 +45,7 @@ def restore(
             negative="--no-dry-run", show_default=False, help="Plan only, which is the default; --no-dry-run restores."
         ),
     ] = True,
-    as_json: Annotated[
-        bool,
-        Parameter(
-            name="--json", negative=(), show_default=False, help="Print the report as one JSON object on stdout."
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Plan, and with --no-dry-run restore. Everything that can be wrong by itself is checked before Prefect starts."""
     replaced = dict(map(_pair, instead or ()))

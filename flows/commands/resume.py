@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from flows.commands.arguments import RunName
 from flows.commands.executing import execute
 from flows.commands.terminal import me, say
 
@@ -15,7 +16,7 @@ NEEDS_SERVER = "The record of what a run has started is on a Prefect server."
 
 
 def resume(
-    run: Annotated[str, Parameter(help="Id of the run, or its name if no other run bears it.")],
+    run: RunName,
     /,
     *,
     start_again: Annotated[

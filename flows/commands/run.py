@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.commands.arguments import AsJson
 from flows.commands.executing import execute
 from flows.commands.flags import Given, with_criteria
 from flows.commands.parameters import build
@@ -43,12 +44,7 @@ def run(
     expect: Annotated[int | None, Parameter(help="Stop unless exactly this many leads are planned.")] = None,
     sample: Annotated[int | None, Parameter(help="How many planned leads to show by name. 25 by default.")] = None,
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
-    as_json: Annotated[
-        bool,
-        Parameter(
-            name="--json", negative=(), show_default=False, help="Print the report as one JSON object on stdout."
-        ),
-    ] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Plan, and with --no-dry-run delete. Everything that can be wrong by itself is checked before Prefect starts."""
     options = {
