@@ -140,6 +140,10 @@ class Archive:
         """Every lead, one at a time: the file is never in memory as a whole. Raises `Refused` where it ends early."""
         return self._leads(self.manifest.file)
 
+    def lead_ids(self) -> set[str]:
+        """The id of every lead it was made of, also of those that were forgotten since. Raises `Refused`."""
+        return {*self.manifest.forgotten, *(str(lead["id"]) for lead in self.leads())}
+
     def _leads(self, name: str) -> Iterator[dict[str, Any]]:
         with self._reading(name), self.open(name) as file, gzip.open(file, "rt", encoding="utf-8") as lines:
             for line in lines:

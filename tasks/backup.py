@@ -12,7 +12,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import ledger
 from tasks.archive import Archive, Manifest, Written
-from tasks.close.client import CloseClient
+from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.conditions import FixedUtc
 from tasks.close.errors import CloseError, CloseUnavailable, NotAllowed, RateLimited, WrongKey
 from tasks.close.resources import Export, ExportStatus
@@ -23,6 +23,7 @@ from tasks.outcomes import Refused, Stop, outcome_of
 from tasks.plan import Plan
 from tasks.policy import Keep, Match
 from tasks.publish import harmless
+from tasks.reading import EXAMPLES
 from tasks.record import Backup, Record
 from tasks.run import Run
 from tasks.storage import check_place, whereabouts
@@ -171,6 +172,22 @@ def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
         raise Refused(
             f"The backup has only {leads:,} of the {planned:,} planned leads, of which {matching:,} still match. "
             f"{NO_BACKUP}"
+        )
+
+
+def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: Backup) -> None:
+    """Raise `Refused` if one of the *matching* leads isn't in the *backup*, however many are.
+
+    One may be edited, and so be spared, while another loses its protection. Close lists no more than 10,000 leads of a
+    search; of more than these only the number is known.
+    """
+    if not 0 < matching <= LONGEST_SEARCH:
+        return
+    now = {str(row["id"]) for row in close.search(plan.s_query, limit=LONGEST_SEARCH)}
+    if strangers := sorted(now - Archive.at(backup.url).lead_ids()):
+        raise Refused(
+            f"{len(strangers)} leads match now that are not in the backup ({', '.join(strangers[:EXAMPLES])}): "
+            "make a new plan."
         )
 
 

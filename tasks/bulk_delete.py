@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks import ledger, stopping
 from tasks.adoption import CLAIM_SECONDS, check_idle, find, has_mark, over, own, progress_of
+from tasks.backup import check_in_backup
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotFound
 from tasks.close.resources import BulkDelete, BulkStatus
@@ -100,6 +101,8 @@ def _look(close: CloseClient, plan: Plan, backup: Backup | None) -> Sight:
     check_idle(jobs, _set_aside(jobs, plan))
     matching = close.count(plan.s_query)
     check_drift(matching, backup.leads if backup else plan.counts.planned)
+    if backup:
+        check_in_backup(close, plan, matching, backup)
     return Sight(jobs, None, matching)
 
 

@@ -1,4 +1,4 @@
-"""What works with this organisation's Close: a look that changes nothing, one finding at a time.
+"""What works with this organisation's Close: a look that changes nothing there, one finding at a time.
 
 Close's documentation leaves open which fields, conditions and permissions an organisation accepts. Each rule of `Match`
 and `Keep` is tried by counting, and the numbers are checked: all leads are those that a rule selects and those that it
@@ -22,6 +22,7 @@ from tasks.names import Names
 from tasks.outcomes import Refused
 from tasks.plan import Selection
 from tasks.policy import Keep, Match
+from tasks.storage import try_place
 from tasks.surroundings import Needed, Surroundings, survey
 
 ZONE = ZoneInfo("UTC")
@@ -61,6 +62,7 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
     yield Finding(Mark.GOOD, "settings", f"{kind}; {settings.api_url}; organisation {pinned}")
     if settings.api_key_block:
         yield Finding(Mark.NOTE, "settings", f"runs use the key in the block {settings.api_key_block!r} instead")
+    yield _backups(settings.backup_url)
     with CloseClient(settings) as close:
         try:
             here = survey(close, Needed.all(settings.keep_smart_view))
@@ -75,6 +77,14 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
         yield _events(close)
         limits = ", ".join(f"{bucket} {seen.limit}" for bucket, seen in close.rate_limits.items())
         yield Finding(Mark.NOTE, "rate limits", limits or "Close tells none")
+
+
+def _backups(url: str) -> Finding:
+    try:
+        try_place(url)
+    except Refused as error:
+        return Finding(Mark.BAD, "backups", error.message, essential=True)
+    return Finding(Mark.GOOD, "backups", f"can be written from here: {url}")
 
 
 # --- who and what -----------------------------------------------------------------------------------------------------
@@ -99,7 +109,8 @@ def _permissions(here: Surroundings) -> Iterator[Finding]:
     elif "export" in granted:
         yield Finding(Mark.GOOD, "export", "allowed")
     else:
-        yield Finding(Mark.NOTE, "export", "not among this user's permissions")
+        text = "not among this user's permissions; a run that can't take its backup deletes nothing"
+        yield Finding(Mark.NOTE, "export", text)
 
 
 def _names(names: Names) -> Iterator[Finding]:

@@ -225,6 +225,8 @@ def limits_loosened(deployed: Limits, limits: Limits) -> list[str]:
     wider = [name for name in ("max_leads", "max_share") if getattr(limits, name) > getattr(deployed, name)]
     if deployed.batch and (limits.batch is None or limits.batch > deployed.batch):
         wider.append("batch")
+    if deployed.ramp and not limits.ramp:
+        wider.append("ramp")
     return [f"limits.{name} of the deployment ({getattr(deployed, name)}) does not hold in this run." for name in wider]
 
 

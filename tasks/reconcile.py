@@ -55,7 +55,7 @@ def read_log(plan: Plan, job: BulkDelete, backup: Backup | None) -> Log | None:
                     break
                 close.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
                 deleted = _deleted(close, job, job.date_created - CLOCKS)
-        copied = {str(lead["id"]) for lead in Archive.at(backup.url).leads()} if backup else deleted
+        copied = Archive.at(backup.url).lead_ids() if backup else deleted
     except (CloseError, Refused) as error:
         get_run_logger().warning("What was deleted can't be held against Close's event log: %s", error)
         return None

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from uuid import uuid4
 
 from tasks.archive import Archive
 from tasks.close.settings import CloseSettings
@@ -50,3 +51,11 @@ def check_place(url: str, taken_away_by: str | None) -> None:
         )
     if taken_away_by:
         raise Refused(f"Backups would go to the folder {path}, which {taken_away_by} takes away with it. {ELSEWHERE}")
+
+
+def try_place(url: str) -> None:
+    """Write something at *url* and delete it again. Raises `Refused` where that won't do, or a backup there."""
+    check_place(url, taken_away_by=None)
+    trial = Archive.at(f"{url.rstrip('/')}/trial-{uuid4().hex[:8]}")
+    trial.put("trial", "")
+    trial.delete()

@@ -1,5 +1,7 @@
 """``lead-cleanup doctor`` finds out what works and changes nothing."""
 
+from pathlib import Path
+
 import pytest
 from close_account import USER, CloseAccount
 from terminal_session import Command
@@ -19,7 +21,21 @@ def test_in_an_organisation_where_all_works_every_rule_is_tried(lead_cleanup: Co
     for rule in ("inactive_months", "unreachable", "name_words"):
         assert f"✓ match.{rule}: " in said.out
     assert "rate limits: " in said.out
+    assert "✓ backups: can be written from here: " in said.out
     assert sandbox.writes() == []
+
+
+def test_a_place_that_takes_no_backups_is_exit_1_and_says_which_setting_to_change(
+    lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "a file").touch()
+    monkeypatch.setenv("CLOSE_BACKUP_URL", str(tmp_path / "a file" / "backups"))
+
+    said = lead_cleanup("doctor")
+
+    assert said.code == 1
+    assert "✗ backups: The storage at " in said.out
+    assert "check CLOSE_BACKUP_URL" in said.out
 
 
 def test_every_keep_rule_that_is_on_by_default_is_tried(lead_cleanup: Command, sandbox: CloseAccount):

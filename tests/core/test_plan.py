@@ -264,10 +264,11 @@ def test_limits_that_are_wider_than_the_deployments_are_said():
 
     assert limits_loosened(deployed, deployed) == []
     assert limits_loosened(deployed, Limits(max_leads=40, max_share=0.01, batch=5)) == []
-    assert [note.split()[0] for note in limits_loosened(deployed, Limits(max_wait_minutes=60))] == [
+    assert [note.split()[0] for note in limits_loosened(deployed, Limits(ramp=False))] == [
         "limits.max_leads",
         "limits.max_share",
         "limits.batch",
+        "limits.ramp",
     ]
 
 

@@ -46,13 +46,21 @@ def test_a_schedule_creates_runs_and_a_worker_runs_them(worker: SyncPrefectClien
 def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     worker: SyncPrefectClient, sandbox: CloseAccount
 ) -> None:
-    """Overriding ``keep`` in a run replaces it whole; the plan says which rules of the deployment are lost."""
+    """Overriding ``keep`` in a run replaces it whole; the plan says which rules of the deployment are lost.
+
+    Neither that nor a limit lifted for this run is written to the deployment.
+    """
     sandbox.add(lead("A", "Junk"), lead("B"), lead("C"))
     ad_hoc = worker.read_deployment_by_name("lead-cleanup/ad-hoc")
 
     started = worker.create_flow_run_from_deployment(
         ad_hoc.id,
-        parameters={"match": {"status": ["Junk"]}, "dry_run": False, "keep": {"won_opportunities": False}},
+        parameters={
+            "match": {"status": ["Junk"]},
+            "dry_run": False,
+            "keep": {"won_opportunities": False},
+            "limits": {"max_leads": 5000, "ramp": False},
+        },
     )
     run = await_run(worker, lambda each: each.id == started.id)
 
@@ -62,7 +70,10 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     artifacts = {each["key"]: each for each in read_all(api, "artifacts") if each["flow_run_id"] == str(run.id)}
     name = "lead-cleanup-sandbox-inc-ad-hoc"
     assert {name, f"{name}-counts", f"{name}-plan"} <= set(artifacts)
-    assert "does not hold in this run" in artifacts[f"{name}-plan"]["description"]
+    plan = artifacts[f"{name}-plan"]["description"].replace("\\", "")
+    for lost in ("keep.won_opportunities of the deployment (True)", "limits.max_leads of the deployment (100)"):
+        assert f"{lost} does not hold in this run" in plan
+    assert worker.read_deployment(ad_hoc.id).parameters == ad_hoc.parameters
     for what in ("deployments", "flow_runs", "task_runs", "artifacts", "logs", "variables", "block_documents"):
         assert ADMIN not in json.dumps(read_all(api, what)), what
 
