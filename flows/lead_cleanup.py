@@ -72,7 +72,7 @@ def lead_cleanup(
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record, end.backup)
         else:
             end.plan = recall_plan(end.record)
-            end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan)
+            end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan, limits)
         end.finished = wait_for_bulk_delete(end.run, end.plan, end.bulk_delete_id, limits.max_wait_minutes)
         end.remaining = count_remaining(end.plan, end.finished.job)
         end.log = read_log(end.plan, end.finished.job, end.kept_copy)

@@ -14,11 +14,12 @@ happens. Storage is whatever fsspec reaches: a folder of this machine, or ``s3:/
 installed.
 """
 
+import fcntl
 import gzip
 import hashlib
 import json
 import os
-import zlib
+import re
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,12 +30,14 @@ from typing import IO, Any, Self, cast
 from uuid import uuid4
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from tasks.outcomes import Refused
 
 VERSION = 1
 MANIFEST, LEADS, REPORT = "manifest.json", "leads.jsonl.gz", "report.json"
+RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LEAD_FILE = re.compile(r"leads(-[0-9a-f]{8})?\.jsonl\.gz")
 CHUNK = 1 << 20  # bytes
 OWN_FOLDER, OWN_FILE = 0o700, 0o600
 PACKED = 6  # of 9: what lies beyond takes twice as long for a hundredth less
@@ -59,8 +62,8 @@ class Manifest(BaseModel):
     """The name of the file of leads."""
     sha256: str
     """Of the file of leads as it lies in storage."""
-    made_at: datetime
-    keep_until: datetime
+    made_at: AwareDatetime
+    keep_until: AwareDatetime
     """When the next run may delete it."""
     forgotten: tuple[str, ...] = ()
     """Ids of leads that were taken out since, at somebody's request."""
@@ -88,8 +91,8 @@ class Archive:
         """The folder at *url*, whether or not it is there. Raises `Refused` for storage that has no driver here."""
         try:
             fs, path = cast("tuple[Any, str]", fsspec.url_to_fs(url))  # pyright: ignore[reportUnknownMemberType]
-        except (ImportError, ValueError) as error:
-            raise Refused(f"The storage of {url} can't be used here: {error}") from None
+        except Exception as error:  # some drivers connect, or check what they were given, when they are made
+            raise Refused(f"The storage of {url} can't be used here ({type(error).__name__}: {error}).") from error
         return cls(fs, path, url.rstrip("/"))
 
     @property
@@ -111,8 +114,8 @@ class Archive:
                 found = json.load(file)
         except FileNotFoundError:
             raise Refused(f"{self.url} is no backup: it has no {MANIFEST}.") from None
-        except (OSError, ValueError) as error:
-            raise Refused(f"The manifest of {self.url} can't be read: {error}") from None
+        except Exception as error:
+            raise Refused(f"The manifest of {self.url} can't be read: {error}") from error
         version = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
         if isinstance(version, int) and version > VERSION:
             raise Refused(f"{self.url} was made by a newer version: its manifest is version {version}, not {VERSION}.")
@@ -179,11 +182,34 @@ class Archive:
         """Write the manifest, in one piece: from here on this is that backup. Raises `Refused`."""
         self.put(MANIFEST, manifest.model_dump_json(indent=2))
 
-    def tidy(self) -> None:
-        """Delete the files of leads that the manifest doesn't name: what earlier attempts have left."""
-        for name in self.files():
-            if name.startswith("leads") and name != self.manifest.file:
-                self.drop(name)
+    def lead_files(self) -> list[str]:
+        """The files of leads, whether or not a manifest vouches for them."""
+        return [name for name in self.files() if LEAD_FILE.fullmatch(name)]
+
+    def leftovers(self) -> list[str]:
+        """The files of leads that the manifest doesn't name: what earlier attempts have left, or others are writing."""
+        return [name for name in self.lead_files() if name != self.manifest.file]
+
+    @contextmanager
+    def held(self, *, alone: bool) -> Generator[None]:
+        """A block in which nobody else on this machine changes what is there; *alone*, nor writes something new.
+
+        Raises `Refused` while somebody does. Other storage knows no locks: there it keeps nobody out.
+        """
+        if not self.is_local:
+            yield
+            return
+        with _usable(self.url):
+            self._make_folder()
+            folder = os.open(self.path, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(folder, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Refused(f"Somebody else is writing in {self.url}: try again when that is over.") from None
+            yield
+        finally:
+            os.close(folder)  # lets go of it, as does the system, however the process ends
 
     def put(self, name: str, text: str) -> None:
         """Write a small file, so that it is there as a whole or as it was before. Raises `Refused`."""
@@ -195,6 +221,7 @@ class Archive:
             file.write(text.encode())
         with _usable(self.url):
             Path(f"{self.path}/{name}.new").replace(f"{self.path}/{name}")
+            _sync_folder(self.path)
 
     def files(self) -> list[str]:
         """The names of what lies in the folder."""
@@ -248,16 +275,22 @@ class Archive:
     def _opened(self, name: str, mode: str) -> IO[bytes]:
         file = f"{self.path}/{name}"
         if "r" not in mode and self.is_local:
-            Path(self.path).mkdir(OWN_FOLDER, parents=True, exist_ok=True)
+            self._make_folder()
             os.close(os.open(file, os.O_CREAT | os.O_WRONLY, OWN_FILE))
         return cast("IO[bytes]", self.fs.open(file, mode))
+
+    def _make_folder(self) -> None:
+        """Make it, and the folders above it that aren't there, each for the owner alone."""
+        path = Path(self.path)
+        for each in (*reversed(path.parents), path):
+            each.mkdir(OWN_FOLDER, exist_ok=True)
 
     @contextmanager
     def _reading(self, name: str) -> Generator[None]:
         try:
             yield
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise Refused(f"{self.url}/{name} can't be read to its end: {error}") from None
+        except Exception as error:
+            raise Refused(f"{self.url}/{name} can't be read to its end: {error}") from error
 
 
 class NewFile:
@@ -282,7 +315,7 @@ class NewFile:
 
 
 def archives(url: str, organization_id: str | None = None) -> list[Archive]:
-    """The folders at *url*: of the organisation, or of all; also those that are no backup. Raises `Refused`."""
+    """The folders of runs at *url*: of the organisation, or of all; also what is no backup. Raises `Refused`."""
     root = Archive.at(url)
     with _usable(url):
         root.fs.invalidate_cache()
@@ -292,7 +325,17 @@ def archives(url: str, organization_id: str | None = None) -> list[Archive]:
         for each in organizations
         if each.startswith("orga_")
         for run in Archive.at(f"{root.url}/{each}").files()
+        if RUN.fullmatch(run)
     ]
+
+
+def _sync_folder(path: str) -> None:
+    """Have the names of what is in a folder outlive a loss of power."""
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _packed(file: NewFile) -> gzip.GzipFile:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.conditions import FixedUtc
 from tasks.close.errors import CloseError, CloseUnavailable, NotAllowed, RateLimited, WrongKey
 from tasks.close.resources import Export, ExportStatus
+from tasks.close.settings import CloseSettings
 from tasks.connect import connect, settings
 from tasks.exported import agreeing
 from tasks.keeping import prune
@@ -25,8 +26,8 @@ from tasks.policy import Keep, Match
 from tasks.publish import harmless
 from tasks.reading import EXAMPLES
 from tasks.record import Backup, Record
-from tasks.run import Run
-from tasks.storage import check_place, whereabouts
+from tasks.run import Run, whereabouts
+from tasks.storage import check_place
 from tasks.waiting import Pace
 
 PATIENCE = timedelta(hours=2)
@@ -49,17 +50,16 @@ def make_backup(run: Run, plan: Plan, match: Match, keep: Keep, *, wanted: bool)
         return None
     known = settings()
     check_place(known.backup_url, whereabouts(run, known))
-    with harmless("The deletion of old backups"):
-        kept = timedelta(days=known.backup_days)
-        for url in prune(known.backup_url, plan.organization_id, datetime.now(UTC), kept):
-            get_run_logger().info("An old backup is deleted: %s.", url)
     archive = Archive.at(f"{known.backup_url.rstrip('/')}/{plan.organization_id}/{run.id}")
     try:
         with connect(plan.organization_id, user_id=plan.user_id) as close:
+            with harmless("The deletion of old backups"):
+                _prune(known, plan.organization_id, close.now())
             export = finished_export(close, plan.s_query, get_run_logger().warning)
             check = partial(agreeing, match=match, keep=keep, as_of=plan.as_of)
-            written = store(close, export, archive, check, get_run_logger().warning)
-            return _vouched(close, run, plan, archive, written, known.backup_days)
+            with archive.held(alone=False):
+                written = store(close, export, archive, check, get_run_logger().warning)
+                return _vouched(close, run, plan, archive, written, known.backup_days)
     except (NotAllowed, WrongKey) as error:
         raise Refused(f"{NOT_ALLOWED} ({error})") from error
     except CloseError as error:
@@ -72,9 +72,15 @@ NOT_ALLOWED = (
 )
 
 
+def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
+    needed = {record.backup.url for record in ledger.unresolved(organization_id) if record.backup}
+    for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
+        get_run_logger().info("An old backup is deleted: %s.", url)
+
+
 def _vouched(close: CloseClient, run: Run, plan: Plan, archive: Archive, written: Written, days: int) -> Backup | None:
     """Check what was *written* and make it the backup of *run*, or throw it away."""
-    manifest = _manifest(run, plan, written, days)
+    manifest = _manifest(run, plan, written, close.now(), days)
     try:
         if standing := _claim_of_another_copy(run):
             archive.drop(written.file)
@@ -156,8 +162,8 @@ def leads_in(chunks: Iterator[bytes], export_id: str) -> Iterator[dict[str, Any]
             if (number := hash(lead_id)) not in seen:
                 seen.add(number)
                 yield cast("dict[str, Any]", lead)
-    except ijson.JSONError as error:
-        raise CloseUnavailable(f"The file of export {export_id} is not whole: {_first_line(error)}.") from error
+    except ijson.JSONError:
+        raise CloseUnavailable(f"The file of export {export_id} is not whole.") from None  # it quotes the file
 
 
 def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
@@ -175,24 +181,28 @@ def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
         )
 
 
-def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: Backup) -> None:
+def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: Backup, *, whole: bool) -> None:
     """Raise `Refused` if one of the *matching* leads isn't in the *backup*, however many are.
 
     One may be edited, and so be spared, while another loses its protection. Close lists no more than 10,000 leads of a
-    search; of more than these only the number is known.
+    search; of more than these only the number is known. Where *whole*, the backup is read back once more before that.
     """
-    if not 0 < matching <= LONGEST_SEARCH:
+    archive = Archive.at(backup.url)
+    if archive.manifest.digest != plan.digest:
+        raise Refused(f"{backup.url} is the backup of another plan: run the cleanup anew.")
+    if whole:
+        archive.verify()
+    if matching > LONGEST_SEARCH:
         return
-    now = {str(row["id"]) for row in close.search(plan.s_query, limit=LONGEST_SEARCH)}
-    if strangers := sorted(now - Archive.at(backup.url).lead_ids()):
+    found = {str(row["id"]) for row in close.search(plan.s_query, limit=LONGEST_SEARCH)}
+    if strangers := sorted(found - archive.lead_ids()):
         raise Refused(
             f"{len(strangers)} leads match now that are not in the backup ({', '.join(strangers[:EXAMPLES])}): "
             "make a new plan."
         )
 
 
-def _manifest(run: Run, plan: Plan, written: Written, days: int) -> Manifest:
-    now = datetime.now(UTC)
+def _manifest(run: Run, plan: Plan, written: Written, made_at: datetime, days: int) -> Manifest:
     return Manifest(
         organization_id=plan.organization_id,
         flow_run_id=str(run.id),
@@ -202,15 +212,10 @@ def _manifest(run: Run, plan: Plan, written: Written, days: int) -> Manifest:
         leads=written.leads,
         file=written.file,
         sha256=written.sha256,
-        made_at=now,
-        keep_until=now + timedelta(days=days),
+        made_at=made_at,
+        keep_until=made_at + timedelta(days=days),
     )
 
 
 def _items(chunks: Iterator[bytes]) -> Iterator[object]:
     return cast("Iterator[object]", ijson.items(ijson.from_iter(chunks), "item"))  # pyright: ignore
-
-
-def _first_line(error: Exception) -> str:
-    """What the reader says, without the part of the file that it quotes."""
-    return str(error).partition("\n")[0].strip()

@@ -12,9 +12,11 @@ from tasks.backup import check_in_backup
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotFound
 from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.close.s_query import to_json
 from tasks.connect import connect, prefect
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.plan import Plan, digest
+from tasks.plan import LEADS, Plan, check_limits, digest
+from tasks.policy import Limits
 from tasks.record import GIVEN_UP, REFUSED, Backup, Record
 from tasks.run import Run
 from tasks.turn import turn
@@ -38,17 +40,18 @@ def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: Backu
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # for the same reason: a person may have let it start
-def continue_bulk_delete(run: Run, record: Record, plan: Plan) -> str:
+def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -> str:
     """Go on with what *record* says an earlier attempt of this run has claimed, and give the id of the bulk delete.
 
-    Finds it, lets it go on where it is paused, and starts it only where a person has said so. What a person has
-    cancelled goes on for a person only, and never for an automation that tries again. Raises `Stop`.
+    Finds it, lets it go on where it is paused, and starts it only where a person has said so, within *limits* as they
+    stand by now. What a person has cancelled goes on for a person only, and never for an automation that tries again.
+    Raises `Stop`.
     """
     by_person = run.tried_again_by_person()
     if record.cancelled_at and not by_person:
         raise Stop(Outcome.CANCELLED, f"This run is cancelled. `lead-cleanup resume {run.id}` lets it go on.")
     if record.leave:
-        return _start(run, plan, record, record.backup)
+        return _start(run, plan, record, record.backup, limits)
     if record.ended == GIVEN_UP:
         raise Stop(Outcome.UNKNOWN, "The claim of this run was given up: run the cleanup anew.")
     with connect(plan.organization_id) as close:
@@ -66,9 +69,10 @@ def check_drift(matching: int, planned: int) -> None:
         raise Refused(f"{matching} leads match now, more than the {planned} planned: make a new plan.")
 
 
-def _start(run: Run, plan: Plan, after: Record | None, backup: Backup | None) -> str:
+def _start(run: Run, plan: Plan, after: Record | None, backup: Backup | None, again: Limits | None = None) -> str:
+    """Start what *plan* says; *again*, where it is so old that its limits and its backup have to be checked again."""
     with connect(plan.organization_id, user_id=plan.user_id) as close, turn(plan.organization_id):
-        sight = _look(close, plan, backup)
+        sight = _look(close, plan, backup, again)
         if sight.own is None:
             stopping.check()
         deadline = close.clock() + CLAIM_SECONDS
@@ -93,7 +97,7 @@ class Sight:
     """Leads that still matched."""
 
 
-def _look(close: CloseClient, plan: Plan, backup: Backup | None) -> Sight:
+def _look(close: CloseClient, plan: Plan, backup: Backup | None, again: Limits | None) -> Sight:
     """Look a last time. Raises `Refused` if that shows a reason not to start."""
     jobs = close.bulk_deletes()
     if mine := own(jobs, plan):
@@ -101,8 +105,10 @@ def _look(close: CloseClient, plan: Plan, backup: Backup | None) -> Sight:
     check_idle(jobs, _set_aside(jobs, plan))
     matching = close.count(plan.s_query)
     check_drift(matching, backup.leads if backup else plan.counts.planned)
-    if backup:
-        check_in_backup(close, plan, matching, backup)
+    if again and matching:
+        check_limits(plan.counts.model_copy(update={"total": close.count(to_json(LEADS)), "planned": matching}), again)
+    if backup and matching:
+        check_in_backup(close, plan, matching, backup, whole=again is not None)
     return Sight(jobs, None, matching)
 
 

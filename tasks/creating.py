@@ -63,7 +63,7 @@ def restore(plan: RestorePlan) -> Restored:
         total, number = plan.counts.get("lead", 0), 0
         try:
             for lead in chosen(archive, frozenset(plan.leads)):
-                if lead["id"] in plan.there or journal.is_done(lead["id"]):
+                if lead["id"] in plan.there | plan.elsewhere or journal.is_done(lead["id"]):
                     continue
                 maker.lead(remake(lead, fitting))
                 number += 1
@@ -146,7 +146,7 @@ class Maker:
         if found is None:
             return None
         entry = intent.model_copy(
-            update={"at": datetime.now(UTC), "step": "created", "new": str(found["id"]), "contacts": contacts(found)}
+            update={"at": self.close.now(), "step": "created", "new": str(found["id"]), "contacts": contacts(found)}
         )
         self.journal.write(entry)
         return entry
@@ -158,7 +158,7 @@ class Maker:
         check_sends_nothing(kind, body)
         problem: CloseError | None = None
         for _ in range(TRIES):
-            intent = intent.model_copy(update={"at": datetime.now(UTC)})
+            intent = intent.model_copy(update={"at": self.close.now()})
             self.journal.write(intent)
             try:
                 made = self.close.create(kind, body)
@@ -169,7 +169,7 @@ class Maker:
                         return None
                     raise
                 get_run_logger().info("It isn't known whether Close has made a %s: looking there.", kind)
-                if found := self._settled(intent.model_copy(update={"at": datetime.now(UTC)}), look):
+                if found := self._settled(intent.model_copy(update={"at": self.close.now()}), look):
                     return found
                 problem = error
             else:
@@ -183,11 +183,11 @@ class Maker:
     def _reject(self, intent: Entry, error: CloseError) -> None:
         """Note that it isn't there, and why; the next run tries again."""
         self.rejected[intent.kind] += 1
-        self.journal.write(intent.model_copy(update={"at": datetime.now(UTC), "step": "rejected", "why": str(error)}))
+        self.journal.write(intent.model_copy(update={"at": self.close.now(), "step": "rejected", "why": _why(error)}))
 
     def _settled(self, intent: Entry, look: Callable[[Entry], dict[str, Any] | None]) -> dict[str, Any] | None:
         """What Close shows of an object that was to be made, looked for until what it doesn't show isn't there."""
-        age = max(datetime.now(UTC) - intent.at, timedelta())
+        age = max(self.close.now() - intent.at, timedelta())
         settled = self.close.clock() + (SETTLED_AFTER - age).total_seconds()
         waits = [*LOOK_AGAIN]
         while True:
@@ -201,13 +201,13 @@ class Maker:
 
     def _lead_in_close(self, intent: Entry, wanted: Remade) -> dict[str, Any] | None:
         """A lead that was created since, by the same user, isn't in the journal, and has the same words."""
-        if datetime.now(UTC) - intent.at > EVENTS_KEPT:
+        if self.close.now() - intent.at > EVENTS_KEPT:
             raise Stop(
                 Outcome.UNKNOWN,
                 f"A restore was cut off on {intent.at:%Y-%m-%d} as it made lead {intent.lead} anew, and Close doesn't "
                 "keep that long what was created: look for it there, and restore the others with --lead.",
             )
-        made = self.journal.made
+        made = set(self.journal.new.values())
         for event in self.close.lead_events("created", _since(intent), user_id=intent.by or self.user_id):
             lead_id = event.object_id or ""
             if lead_id not in made and (found := self.close.lead(lead_id)) and alike("lead", wanted.body, found):
@@ -229,7 +229,7 @@ class Maker:
     def _close_clock(self) -> datetime:
         """An instant by Close's own clock that lies before whatever this process makes; asked for once."""
         if self._since is None:
-            newest = self.close.newest_event() or datetime.now(UTC) - EVENTS_KEPT
+            newest = self.close.newest_event() or self.close.now() - EVENTS_KEPT
             self._since = newest - CLOCKS_DIFFER
         return self._since
 
@@ -237,6 +237,11 @@ class Maker:
         for name in AS_SENT:
             if name in sent and not _same(sent[name], made.get(name)):
                 self.unlike[f"{name} of {kind}"] += 1
+
+
+def _why(error: CloseError) -> str:
+    fields = ", ".join(error.field_errors) if isinstance(error, BadRequest) else ""
+    return f"{type(error).__name__} ({error.status}){': ' if fields else ''}{fields}"
 
 
 def _since(intent: Entry) -> datetime:

@@ -1,6 +1,6 @@
 """What is done to backups that there are: deleting those whose time is over, and taking a person's data out of them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -11,15 +11,18 @@ STILL_WRITTEN = timedelta(days=1)
 """Leads that no manifest vouches for may be a run's that is about to; not any more when they are older than this."""
 
 
-def prune(url: str, organization_id: str | None, now: datetime, kept: timedelta) -> list[str]:
+def prune(
+    url: str, organization_id: str | None, now: datetime, kept: timedelta, needed: Collection[str] = ()
+) -> list[str]:
     """Delete the backups whose time is over at *now*: of the organisation, or of all. Gives the addresses of those.
 
+    Those that are still *needed*, by their addresses, stay.
     Leads that no manifest vouches for, left by a run that died, go when they are older than what is *kept*. What can't
     be read is left alone. Raises `Refused` when the storage fails.
     """
     gone: list[str] = []
     for archive in archives(url, organization_id):
-        if _is_over(archive, now, kept):
+        if archive.url not in needed and _is_over(archive, now, kept):
             archive.delete()
             gone.append(archive.url)
     return gone
@@ -38,8 +41,7 @@ def _is_over(archive: Archive, now: datetime, kept: timedelta) -> bool:
 
 def _holds_leads(archive: Archive, since: datetime | None = None) -> bool:
     """Whether leads lie there that were written after *since*, whatever vouches for them."""
-    files = [name for name in archive.files() if name.startswith("leads")]
-    return any(since is None or archive.written_at(name) > since for name in files)
+    return any(since is None or archive.written_at(name) > since for name in archive.lead_files())
 
 
 def forget(archive: Archive, whom: str, now: datetime) -> int:
@@ -49,6 +51,11 @@ def forget(archive: Archive, whom: str, now: datetime) -> int:
     the manifest vouches for what is there, and doing it again finishes it. What a run has left that died goes as a
     whole. Raises `Refused` for a backup that isn't what its manifest says, and while it may still be written.
     """
+    with archive.held(alone=True):
+        return _forget(archive, whom, now)
+
+
+def _forget(archive: Archive, whom: str, now: datetime) -> int:
     if not archive.is_there:
         if _holds_leads(archive, now - STILL_WRITTEN):
             raise Refused(f"{archive.url} is no backup yet: a run may be writing it. Ask again when it has ended.")
@@ -63,8 +70,16 @@ def forget(archive: Archive, whom: str, now: datetime) -> int:
         facts = {"leads": written.leads, "file": written.file, "sha256": written.sha256}
         changed = manifest.model_copy(update={**facts, "forgotten": (*manifest.forgotten, *found)})
         archive.verify(changed)
+        if Archive.at(archive.url).manifest != manifest:
+            archive.drop(written.file)
+            raise Refused(f"The manifest of {archive.url} has changed meanwhile: ask again.")
         archive.vouch(changed)
-    Archive.at(archive.url).tidy()
+        archive.drop(manifest.file)
+    archive = Archive.at(archive.url)
+    for name in archive.leftovers():
+        if not archive.is_local and archive.written_at(name) > now - STILL_WRITTEN:
+            raise Refused(f"In {archive.url} lies {name}, which a run may be writing: ask again in a day.")
+        archive.drop(name)
     return len(found)
 
 

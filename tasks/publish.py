@@ -7,7 +7,7 @@ nowhere else.
 import json
 import re
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -100,12 +100,15 @@ def recall_report(run_id: UUID) -> Report:
 def lay_beside_backup(report: Report) -> None:
     """Write the report, without any name, beside the run's backup, so that it outlives Prefect's history.
 
-    Also deletes what earlier attempts of the run have left there. Raises `Refused` when the storage fails.
+    On this machine, also deletes what earlier attempts of the run have left there. Raises `Refused` when the storage
+    fails.
     """
     archive = Archive.at(report.backup) if report.backup else None
     if archive and archive.is_there:  # it may be so old that it is gone
         archive.put(REPORT, json.dumps(report.evidence(), indent=2))
-        archive.tidy()
+        with suppress(Refused), archive.held(alone=True):  # not while another copy of the run writes
+            for name in archive.leftovers() if archive.is_local else ():
+                archive.drop(name)
 
 
 class Progress:

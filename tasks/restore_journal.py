@@ -10,7 +10,7 @@ import fcntl
 import io
 import os
 from collections import defaultdict
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -47,7 +47,7 @@ class Entry(BaseModel):
     contacts: dict[str, str] = Field(default_factory=dict[str, str])
     """For a lead: the new ids of its contacts by the old."""
     why: str | None = None
-    """What Close said when it rejected this."""
+    """What of it Close rejected: names of fields, and not Close's words, which may repeat what was sent."""
 
 
 class Journal:
@@ -69,9 +69,14 @@ class Journal:
         return "file" in self._archive.fs.protocol
 
     @property
-    def made(self) -> set[str]:
-        """The new ids of all leads."""
-        return set(self._new.values())
+    def url(self) -> str:
+        """The address of its backup."""
+        return self._archive.url
+
+    @property
+    def new(self) -> Mapping[str, str]:
+        """The new ids of leads by the old."""
+        return self._new
 
     def is_done(self, lead_id: str) -> bool:
         """Whether the lead is there with everything."""
@@ -104,12 +109,13 @@ class Journal:
             else:
                 with self._archive.open(f"{FOLDER}/{entry.lead}.jsonl", "wb") as file:
                     file.writelines(map(_line, self._entries[entry.lead]))
-        except OSError as error:
+        except Exception as error:  # each driver raises what the libraries below it raise
+            why = getattr(error, "strerror", None) or error
             raise Stop(
                 Outcome.FAILED,
-                f"The journal of the restore in {self._archive.url} can't be written ({error.strerror or error}): "
-                "nothing more is made. Run the restore again when it can be.",
-            ) from None
+                f"The journal of the restore in {self._archive.url} can't be written ({why}): nothing more is made. "
+                "Run the restore again when it can be.",
+            ) from error
         self._learn(entry)
 
     def read(self) -> None:
@@ -123,8 +129,8 @@ class Journal:
                         continue
                     self._entries[entry.lead].append(entry)
                     self._learn(entry)
-        except OSError as error:
-            raise Refused(f"The journal of the restore in {self._archive.url} can't be read: {error}") from None
+        except Exception as error:
+            raise Refused(f"The journal of the restore in {self._archive.url} can't be read: {error}") from error
 
     def _files(self) -> Iterable[bytes]:
         fs: Any = self._archive.fs

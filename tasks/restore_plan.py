@@ -9,10 +9,11 @@ from uuid import UUID
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from tasks.archive import Archive
+from tasks.archive import Archive, archives
 from tasks.close.client import CloseClient, ObjectType
+from tasks.close.settings import without_password
 from tasks.connect import connect, settings
 from tasks.fitting import Fitting, Inventory, Missing
 from tasks.outcomes import Outcome, Refused, Stop
@@ -23,6 +24,7 @@ from tasks.turn import check_crashed, check_tries
 
 Backup = Annotated[
     str,
+    AfterValidator(without_password),
     Field(
         title="Backup",
         description="Address of the backup's folder, or the id of the flow run that made it, which is looked for below "
@@ -58,9 +60,13 @@ class RestorePlan:
     leads: tuple[str, ...]
     """Those that were asked for; empty for all."""
     there: frozenset[str]
-    """Those that Close still has under their old ids: they were not deleted, or are not restored twice."""
+    """Those that Close still has under their old ids."""
+    elsewhere: frozenset[str]
+    """Those that a restore of another backup has made, and that Close still has."""
     before: int
-    """Leads that an earlier restore of this backup has made, with everything."""
+    """Leads that an earlier restore of this backup has made, with everything, and that Close still has."""
+    deleted_again: int
+    """Leads that an earlier restore of this backup has made, and that Close doesn't have any more."""
     counts: Mapping[str, int]
     missing: Mapping[Missing, int]
     lost: Mapping[str, int]
@@ -71,6 +77,9 @@ class RestorePlan:
     def gaps(self) -> list[str]:
         """What the organisation lacks, a line each."""
         return [_gap(each, number) for each, number in sorted(self.missing.items())]
+
+
+DELETED_AGAIN = "What was restored and has been deleted since is in the backup of the run that deleted it."
 
 
 def _gap(missing: Missing, number: int) -> str:
@@ -108,7 +117,9 @@ def plan_restore(backup: str, leads: Sequence[str], instead: Mapping[str, str]) 
             user_id=close.me().id,
             leads=tuple(leads),
             there=frozenset(found.there),
+            elsewhere=frozenset(found.elsewhere),
             before=found.before,
+            deleted_again=found.deleted_again,
             counts=dict(found.counts),
             missing=dict(fitting.missing),
             lost=dict(fitting.lost),
@@ -145,22 +156,48 @@ def verify(archive: Archive, organization_id: str) -> None:
 class _Found:
     seen: set[str] = field(default_factory=set[str])
     there: set[str] = field(default_factory=set[str])
+    elsewhere: set[str] = field(default_factory=set[str])
     before: int = 0
+    deleted_again: int = 0
     counts: Counter[str] = field(default_factory=Counter[str])
 
 
 def _look(close: CloseClient, archive: Archive, journal: Journal, fitting: Fitting, wanted: frozenset[str]) -> _Found:
     found = _Found()
+    others = _journals_elsewhere(archive)
     for lead in chosen(archive, wanted):
         lead_id = str(lead["id"])
         found.seen.add(lead_id)
         if journal.is_done(lead_id):
-            found.before += 1
+            there = close.lead(journal.new[lead_id]) is not None
+            found.before += there
+            found.deleted_again += not there
         elif close.lead(lead_id) is not None:
             found.there.add(lead_id)
+        elif any(_is_there(close, other, lead_id) for other in others):
+            found.elsewhere.add(lead_id)
         else:
             found.counts += remake(lead, fitting).counts()
     return found
+
+
+def _journals_elsewhere(archive: Archive) -> list[Journal]:
+    """Those of restores of the organisation's other backups: a lead may be in several, if a run was cut off."""
+    organization = archive.url.rpartition("/")[0]
+    root, _, organization_id = organization.rpartition("/")
+    if organization_id != archive.manifest.organization_id:
+        return []
+    journals = [Journal(each) for each in archives(root, organization_id) if each.url != archive.url]
+    for each in journals:
+        each.read()
+    return journals
+
+
+def _is_there(close: CloseClient, journal: Journal, lead_id: str) -> bool:
+    """Whether Close has the lead that a restore has made in its place. Raises `Refused` where that isn't known."""
+    if journal.begun(lead_id) and lead_id not in journal.new:
+        raise Refused(f"A restore of {journal.url} was cut off as it made lead {lead_id}: run that one again first.")
+    return lead_id in journal.new and close.lead(journal.new[lead_id]) is not None
 
 
 def chosen(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
@@ -195,6 +232,8 @@ def decide(plan: RestorePlan, missing: str, *, dry_run: bool) -> None:
         )
     leads = plan.counts.get("lead", 0)
     if not leads:
-        raise Stop(Outcome.NOTHING_TO_DO, "Every lead of this backup that was asked for is there.")
+        every = "Every lead of this backup that was asked for is there"
+        again = f", but for {plan.deleted_again:,}. {DELETED_AGAIN}" if plan.deleted_again else "."
+        raise Stop(Outcome.NOTHING_TO_DO, every + again)
     if dry_run:
         raise Stop(Outcome.DRY_RUN, f"{leads:,} {'lead' if leads == 1 else 'leads'} would be restored.")

@@ -13,7 +13,7 @@ from tasks.ending import state_of
 from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.publish import publish_report
 from tasks.report import HEADLINES, Report
-from tasks.restore_plan import RestorePlan
+from tasks.restore_plan import DELETED_AGAIN, RestorePlan
 from tasks.restoring import LOST
 from tasks.run import Run
 
@@ -151,7 +151,7 @@ def _of_plan(plan: RestorePlan, done: Restored | None) -> dict[str, Any]:
         "backup": plan.url,
         "wanted": plan.counts,
         "there": len(plan.there),
-        "before": plan.before,
+        "before": plan.before + len(plan.elsewhere),
         "missing": tuple(plan.gaps()),
         "lost": plan.lost,
         "notes": tuple(_notes(plan, done)),
@@ -171,11 +171,12 @@ def _of_restored(done: Restored) -> dict[str, Any]:
 def _notes(plan: RestorePlan, done: Restored | None) -> list[str]:
     """What a person should know of a restore, a sentence each. Without names of leads."""
     unlike: Mapping[str, int] = done.unlike if done else {}
-    taken = len(plan.forgotten)
+    taken, again = len(plan.forgotten), plan.deleted_again
     return [
         *(f"{gap}." for gap in plan.gaps()),
         *(f"Not restored: {number:,} {what}." for what, number in plan.lost.items()),
         *(f"Close keeps otherwise than it was sent: {what}, {number:,} times." for what, number in unlike.items()),
+        *([f"Deleted since they were restored: {again:,} leads. {DELETED_AGAIN}"] if again else []),
         *([f"{taken:,} leads were taken out of this backup at somebody's request."] if taken else []),
         *(f"Lost: {each}" for each in LOST),
         OLD_DATES,

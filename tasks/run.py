@@ -1,10 +1,12 @@
 """Which run this is, whose attempt, and the instant it stands for."""
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise, takewhile
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +14,13 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
+from tasks.close.settings import CloseSettings
 from tasks.connect import prefect
 
 AD_HOC = "ad-hoc"
+CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+ON_THE_HOST = "process"
+"""The type of work pools whose runs share their machine, and its folders, with the worker."""
 BY_AUTOMATION = "Tried again by the automation of lead-cleanup."
 """The message of the state into which deployments/automations.yaml puts a crashed run; a test holds the two together.
 By it an attempt knows that no person has asked for it."""
@@ -50,6 +56,25 @@ class Run:
     def tried_again_by_person(self) -> bool:
         """Whether this attempt is one that a person has asked for, after an earlier one."""
         return self.attempt > 1 and not tries_by_automation(self.states())
+
+
+def whereabouts(run: Run, known: CloseSettings) -> str | None:
+    """What takes the folders of the machine that *run* is on away with it, if anything does.
+
+    Nothing counts against the sandbox, whose leads are made up. Raises `PrefectAway`.
+    """
+    if known.on_this_machine:
+        return None
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return "Kubernetes"
+    if any(each.exists() for each in CONTAINERS):
+        return "a container"
+    if run.deployment_id is None:
+        return None
+    with prefect() as server:
+        pool = server.read_flow_run(run.id).work_pool_name
+        kind = server.read_work_pool(pool).type if pool else ON_THE_HOST
+    return None if kind == ON_THE_HOST else f"a work pool of the type {kind}"
 
 
 def tries_by_automation(states: Iterable[State[Any]]) -> int:

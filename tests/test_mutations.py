@@ -1,4 +1,4 @@
-"""Each guard of "at most once", of the backup and of an approval, taken away: a test must fail. For `test-all`."""
+"""Each guard of what this project promises, taken away: a test must fail. For `make test-all`."""
 
 import os
 import shutil
@@ -16,6 +16,10 @@ FURNITURE = ("flows", "tasks", "deployments", "tests", "pyproject.toml", "prefec
 TESTS = ("tests/flows/test_at_most_once.py", "tests/core", "tests/fundamentals", "tests/cli/test_resume.py")
 BACKUP = ("tests/flows/test_backup.py",)
 APPROVAL = ("tests/flows/test_approval.py",)
+LIMITS = ("tests/core/test_plan.py", "tests/flows/test_lead_cleanup.py", "tests/flows/test_ramp.py")
+READING = ("tests/core/test_exported.py", *BACKUP)
+RECONCILE = ("tests/core/test_report.py", "tests/flows/test_reconcile.py")
+RESTORE = ("tests/core/test_restoring.py", "tests/restore")
 
 
 class Mutation(NamedTuple):
@@ -117,6 +121,111 @@ MUTATIONS = [
         "_given_here(plan, expect) if run.deployment_id is None else",
         "_given_here(plan, expect) if expect else",
         APPROVAL,
+    ),
+    Mutation("no more than max_leads", "plan.py", "    if planned > limits.max_leads:", "    if False:", LIMITS),
+    Mutation(
+        "no more than max_share", "plan.py", "    if planned > SMALL_PLAN and planned / total", "    if planned", LIMITS
+    ),
+    Mutation("never every lead", "plan.py", "    if planned >= total:", "    if False:", LIMITS),
+    Mutation("the numbers must add up", "plan.py", "    if not counts.add_up:", "    if False:", LIMITS),
+    Mutation("the number expected", "plan.py", " and counts.planned != expect:", " and False:", LIMITS),
+    Mutation(
+        "a new cleanup starts small",
+        "preview.py",
+        "read_ramp(run, at, criteria).most if limits.ramp else None",
+        "None",
+        LIMITS,
+    ),
+    Mutation(
+        "other criteria are new",
+        "ramp.py",
+        "Ramp.model_validate(found.value)).criteria == criteria",
+        "Ramp.model_validate(found.value))",
+        LIMITS,
+    ),
+    Mutation(
+        "the ramp is no way past the limits",
+        "plan.py",
+        "counts.without_ramp(limits.batch) if plan.ramped else counts",
+        "counts",
+        LIMITS,
+    ),
+    Mutation("Close's clock", "plan.py", "    if theirs and as_of > theirs + TOLD_LATE:", "    if False:", LIMITS),
+    Mutation(
+        "each exported lead is read again",
+        "exported.py",
+        "            if contradicts(lead):",
+        "            if False:",
+        READING,
+    ),
+    Mutation(
+        "what matches at the start is in the backup",
+        "bulk_delete.py",
+        "        check_in_backup(close, plan, matching, backup, whole=again is not None)",
+        "        pass",
+        BACKUP,
+    ),
+    Mutation("no more than planned in the backup", "backup.py", "    if leads > planned:", "    if False:", BACKUP),
+    Mutation("more deleted than planned", "report.py", "    if processed > planned:", "    if False:", RECONCILE),
+    Mutation("leads that still match", "report.py", "    if remaining:", "    if False:", RECONCILE),
+    Mutation("leads that are in no backup", "report.py", "    if log and log.strangers:", "    if False:", RECONCILE),
+    Mutation(
+        "more in the log than Close says",
+        "report.py",
+        "    if log and log.deleted > processed:",
+        "    if False:",
+        RECONCILE,
+    ),
+    Mutation(
+        "a backup of another organisation",
+        "restore_plan.py",
+        "    if (its := archive.manifest.organization_id) != organization_id:",
+        "    if False:",
+        RESTORE,
+    ),
+    Mutation("a backup that was changed is not restored", "restore_plan.py", "    archive.verify()\n", "", RESTORE),
+    Mutation(
+        "what is missing stops a restore",
+        "restore_plan.py",
+        'if plan.missing and missing == "stop":',
+        "if False:",
+        RESTORE,
+    ),
+    Mutation(
+        "what is there is passed over",
+        "restore_plan.py",
+        "elif close.lead(lead_id) is not None:",
+        "elif False:",
+        RESTORE,
+    ),
+    Mutation(
+        "what was made is not made again",
+        "creating.py",
+        'if last is not None and last.step == "created":',
+        "if False:",
+        RESTORE,
+    ),
+    Mutation(
+        "what was intended is looked for",
+        "creating.py",
+        'if last is not None and last.step == "intended" else None',
+        "if False else None",
+        RESTORE,
+    ),
+    Mutation(
+        "an SMS that waits becomes a draft",
+        "restoring.py",
+        '{"status": status if status in SAFE_SMS else "draft"}',
+        '{"status": status or "draft"}',
+        RESTORE,
+    ),
+    Mutation("a call is an external one", "restoring.py", ' | {"source": "External"}', "", RESTORE),
+    Mutation(
+        "the last look before each POST",
+        "restoring.py",
+        "    if not silent.get(kind, True) or SENDING & set(body):",
+        "    if False:",
+        RESTORE,
     ),
 ]
 

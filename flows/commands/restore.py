@@ -9,6 +9,7 @@ from flows.commands.arguments import AsJson
 from flows.commands.executing import execute
 from flows.commands.settings import settings_with_key
 from flows.commands.terminal import Usage
+from tasks.close.settings import without_password
 
 
 def restore(
@@ -52,6 +53,10 @@ def restore(
     for lead_id in lead or ():
         if not re.fullmatch(r"lead_\w+", lead_id):
             raise Usage(f"--lead: {lead_id!r} is not the id of a lead; ids begin with lead_.")
+    try:
+        without_password(backup)
+    except ValueError as error:
+        raise Usage(f"{backup.partition('://')[0]}://…: {error}.") from None
     settings_with_key(block=True)
     return execute(
         lambda execution: execution.restore(

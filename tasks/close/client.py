@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import ValidationError
@@ -101,6 +101,10 @@ class CloseClient:
     def time(self) -> datetime | None:
         """When Close answered last, to the second, by its own clock; None where it doesn't say."""
         return self._transport.time
+
+    def now(self) -> datetime:
+        """The time by Close's clock, as far as it tells it: this machine's may be wrong, and jump."""
+        return self.time or datetime.now(UTC)
 
     # Who and where
 

@@ -5,10 +5,10 @@ import re
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import httpx
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -21,6 +21,15 @@ def _data_folder() -> str:
     """The user's own data folder: a backup of customers doesn't belong in a checkout."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return str(Path(data) / "close-lead-cleanup" / "backups")
+
+
+def without_password(url: str) -> str:
+    """*url*, the address of a backup or of where they go. Raises ValueError for one with a password."""
+    if "://" in url and "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError(
+            "it must not contain a user name or password, since reports show it; see the driver's own settings"
+        )
+    return url
 
 
 class CloseSettings(BaseSettings):
@@ -45,7 +54,7 @@ class CloseSettings(BaseSettings):
     organization_id: str | None = Field(
         default=None, description="If set, the key must belong to this organisation (orga_…)."
     )
-    backup_url: str = Field(
+    backup_url: Annotated[str, AfterValidator(without_password)] = Field(
         default_factory=_data_folder,
         description="Folder or fsspec URL for backups of what is deleted; by default a folder in your home directory.",
     )
@@ -93,15 +102,6 @@ class CloseSettings(BaseSettings):
     @classmethod
     def _blank_is_unset(cls, text: str | None) -> str | None:
         return text or None
-
-    @field_validator("backup_url", mode="after")
-    @classmethod
-    def _no_password(cls, url: str) -> str:
-        if "://" in url and "@" in url.partition("://")[2].partition("/")[0]:
-            raise ValueError(
-                "it must not contain a user name or password, since reports show it; see the driver's own settings"
-            )
-        return url
 
     @field_validator("api_url", mode="after")
     @classmethod

@@ -103,7 +103,7 @@ def test_nobody_is_forgotten_by_name(lead_cleanup: Command, backups: Path, whom:
 
 
 def test_it_prunes(lead_cleanup: Command, backups: Path):
-    store(backups, "old-run", [{"id": "lead_9"}], days=-1)
+    store(backups, "0d9a1f6e-0000-4000-8000-000000000009", [{"id": "lead_9"}], days=-1)
 
     said = lead_cleanup("backups", "--prune")
 

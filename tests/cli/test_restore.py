@@ -22,6 +22,13 @@ def test_what_cannot_be_meant_is_one_line(
     lead_cleanup("restore", "somewhere", *words).is_one_line(sentence)
 
 
+def test_an_address_with_a_password_is_refused_and_not_repeated(lead_cleanup: Command) -> None:
+    said = lead_cleanup("restore", "s3://me:secret@bucket/orga_x/run")
+
+    said.is_one_line("it must not contain a user name or password")
+    assert "secret" not in said.err
+
+
 def test_without_a_key_it_says_how_to_get_one(lead_cleanup: Command) -> None:
     lead_cleanup("restore", "somewhere").is_one_line("No API key is set")
 

@@ -16,8 +16,10 @@ from fsspec.implementations.memory import MemoryFileSystem  # pyright: ignore[re
 from tasks.archive import Archive, Manifest, Written, archives
 from tasks.keeping import forget, prune
 from tasks.outcomes import Refused
-from tasks.storage import CHECKOUT, check_place, whereabouts
+from tasks.run import whereabouts
+from tasks.storage import CHECKOUT, check_place
 
+RUN_1, RUN_2, RUN_3 = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 3))
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 KEPT = timedelta(days=30)
 LEADS: list[dict[str, Any]] = [
@@ -28,15 +30,15 @@ LEADS: list[dict[str, Any]] = [
 
 
 def manifest(written: Written, **more: Any) -> Manifest:
-    facts = {"organization_id": "orga_1", "flow_run_id": "run-1", "as_of": "2026-03-31T10:20:30.456Z", "digest": "d"}
+    facts = {"organization_id": "orga_1", "flow_run_id": RUN_1, "as_of": "2026-03-31T10:20:30.456Z", "digest": "d"}
     times = {"made_at": NOW, "keep_until": NOW + KEPT}
     found = {"leads": written.leads, "file": written.file, "sha256": written.sha256}
     return Manifest.model_validate({**facts, **times, "s_query": {"type": "id"}, **found, **more})
 
 
-def stored(root: Path, leads: list[dict[str, Any]] = LEADS, **more: Any) -> Archive:
+def stored(root: Path | str, leads: list[dict[str, Any]] = LEADS, **more: Any) -> Archive:
     """A backup in the folder *root*."""
-    run = more.get("flow_run_id", "run-1")
+    run = more.get("flow_run_id", RUN_1)
     archive = Archive.at(f"{root}/{more.get('organization_id', 'orga_1')}/{run}")
     archive.vouch(manifest(archive.write_leads(leads), **more))
     return Archive.at(archive.url)
@@ -62,7 +64,7 @@ def test_leads_that_can_not_all_be_written_leave_nothing(tmp_path: Path):
         yield LEADS[0]
         raise OSError("the other side went away")
 
-    archive = Archive.at(str(tmp_path / "orga_1" / "run-1"))
+    archive = Archive.at(str(tmp_path / "orga_1" / RUN_1))
     with pytest.raises(OSError, match="went away"):
         archive.write_leads(broken())
 
@@ -73,6 +75,7 @@ def test_leads_that_can_not_all_be_written_leave_nothing(tmp_path: Path):
 def test_leads_are_never_written_over(tmp_path: Path):
     """Until the manifest turns to the new file, the backup is what it was."""
     archive = stored(tmp_path)
+    old = archive.manifest.file
     written = archive.write_leads(LEADS[:1])
 
     archive.verify()
@@ -81,8 +84,7 @@ def test_leads_are_never_written_over(tmp_path: Path):
     archive.vouch(manifest(written))
     archive = Archive.at(archive.url)
     archive.verify()
-    archive.tidy()
-    assert archive.files() == [written.file, "manifest.json"]
+    assert archive.leftovers() == [old]
 
 
 def cut(path: Path) -> None:
@@ -143,7 +145,7 @@ def test_what_is_cut_off_where_it_is_packed_is_seen_while_reading(tmp_path: Path
 
 
 def test_any_storage_of_fsspec_will_do():
-    archive = Archive.at("memory://bucket/orga_1/run-1")
+    archive = Archive.at(f"memory://bucket/orga_1/{RUN_1}")
     archive.vouch(manifest(archive.write_leads(LEADS)))
     archive = Archive.at(archive.url)
 
@@ -158,8 +160,8 @@ def test_any_storage_of_fsspec_will_do():
 
 def test_what_is_over_goes_and_what_can_not_be_read_stays(tmp_path: Path):
     over = stored(tmp_path, keep_until=NOW - timedelta(seconds=1))
-    stored(tmp_path, flow_run_id="run-2")
-    newer = stored(tmp_path, flow_run_id="run-3", keep_until=NOW - KEPT)
+    stored(tmp_path, flow_run_id=RUN_2)
+    newer = stored(tmp_path, flow_run_id=RUN_3, keep_until=NOW - KEPT)
     (Path(newer.path) / "manifest.json").write_text('{"version": 9}')
     stored(tmp_path, organization_id="orga_2", keep_until=NOW - KEPT)
 
@@ -169,7 +171,7 @@ def test_what_is_over_goes_and_what_can_not_be_read_stays(tmp_path: Path):
 
 
 def test_what_a_dead_run_has_left_goes_when_it_is_as_old_as_a_backup_gets(tmp_path: Path):
-    left = Archive.at(str(tmp_path / "orga_1" / "run-1"))
+    left = Archive.at(str(tmp_path / "orga_1" / RUN_1))
     left.write_leads(LEADS)
     today = datetime.now(UTC)
 
@@ -179,9 +181,10 @@ def test_what_a_dead_run_has_left_goes_when_it_is_as_old_as_a_backup_gets(tmp_pa
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path):
     (tmp_path / "orga_1" / "notes").mkdir(parents=True)
-    (tmp_path / "orga_1" / "notes" / "mine.txt").write_text("keep")
+    (tmp_path / "orga_1" / "notes" / "leads from the fair.csv").write_text("keep")
+    (tmp_path / "orga_1" / ".DS_Store").touch()
     moved = stored(tmp_path, keep_until=NOW - KEPT)
-    Path(moved.path).rename(tmp_path / "orga_1" / "run-1-copied-by-hand")
+    Path(moved.path).rename(tmp_path / "orga_1" / f"{RUN_1}-copied-by-hand")
 
     assert prune(str(tmp_path), None, datetime.now(UTC) + 100 * KEPT, KEPT) == []
 
@@ -215,8 +218,8 @@ def test_a_lead_is_taken_out_and_the_manifest_stays_honest(tmp_path: Path, whom:
 def test_forgetting_that_dies_on_its_way_leaves_a_whole_backup_and_is_finished_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for step in ("vouch", "tidy"):
-        archive = stored(tmp_path, flow_run_id=step)
+    for run, step in ((RUN_1, "vouch"), (RUN_2, "leftovers")):
+        archive = stored(tmp_path, flow_run_id=run)
 
         def die(*_: object) -> None:
             raise KeyboardInterrupt
@@ -234,6 +237,55 @@ def test_forgetting_that_dies_on_its_way_leaves_a_whole_backup_and_is_finished_b
         assert after.files() == [after.manifest.file, "manifest.json"]
 
 
+def test_of_two_who_forget_at_once_the_second_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    archive = stored(tmp_path)
+    vouch = Archive.vouch
+
+    def meanwhile(this: Archive, manifest: Manifest) -> None:
+        with pytest.raises(Refused, match="Somebody else is writing"):
+            forget(Archive.at(archive.url), "lead_2", NOW)
+        vouch(this, manifest)
+
+    monkeypatch.setattr(Archive, "vouch", meanwhile)
+    assert forget(archive, "lead_1", NOW) == 1
+    Archive.at(archive.url).verify()
+
+
+def test_in_a_bucket_nobody_forgets_what_another_has_just_changed(monkeypatch: pytest.MonkeyPatch):
+    archive = stored("memory://forgetting")
+    verify = Archive.verify
+
+    def meanwhile(this: Archive, manifest: Manifest | None = None) -> None:
+        verify(this, manifest)
+        if manifest:
+            monkeypatch.undo()
+            with pytest.raises(Refused, match="which a run may be writing"):
+                forget(Archive.at(archive.url), "lead_2", NOW)
+
+    monkeypatch.setattr(Archive, "verify", meanwhile)
+    with pytest.raises(Refused, match="changed meanwhile"):
+        forget(Archive.at(archive.url), "lead_1", NOW)
+
+    after = Archive.at(archive.url)
+    after.verify()
+    assert after.manifest.forgotten == ("lead_2",)
+
+
+def test_nobody_forgets_while_a_run_writes(tmp_path: Path):
+    """What no manifest names yet may be about to be all there is of leads that are deleted."""
+    archive = stored(tmp_path)
+    bucket = stored("memory://writing")
+    bucket.write_leads(LEADS)
+
+    with archive.held(alone=False), archive.held(alone=False), pytest.raises(Refused, match="Somebody else is writing"):
+        forget(archive, "nobody@example.com", NOW)
+    with pytest.raises(Refused, match="which a run may be writing"):
+        forget(bucket, "nobody@example.com", datetime.now(UTC))
+    assert len(bucket.leftovers()) == 1
+    assert forget(bucket, "nobody@example.com", datetime.now(UTC) + timedelta(days=2)) == 0
+    assert bucket.leftovers() == []
+
+
 def test_a_changed_backup_is_not_made_honest_by_forgetting(tmp_path: Path):
     archive = stored(tmp_path)
     edit(Path(archive.path) / archive.manifest.file)
@@ -243,7 +295,7 @@ def test_a_changed_backup_is_not_made_honest_by_forgetting(tmp_path: Path):
 
 
 def test_what_a_dead_run_has_left_is_forgotten_as_a_whole_but_not_while_it_may_be_written(tmp_path: Path):
-    left = Archive.at(str(tmp_path / "orga_1" / "run-1"))
+    left = Archive.at(str(tmp_path / "orga_1" / RUN_1))
     left.write_leads(LEADS)
     today = datetime.now(UTC)
 
@@ -254,6 +306,19 @@ def test_what_a_dead_run_has_left_is_forgotten_as_a_whole_but_not_while_it_may_b
 
 
 # --- where ------------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_owner_sees_the_folders(tmp_path: Path):
+    archive = stored(tmp_path / "new" / "backups")
+
+    run = Path(archive.path)
+    assert {stat.S_IMODE(each.stat().st_mode) for each in (run, *run.parents[:3])} == {0o700}
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1:1/x", "github://a/b", "zip:///nope.zip", "nothing://x"])
+def test_storage_that_can_not_be_used_is_said_in_one_sentence(url: str):
+    with pytest.raises(Refused, match=f"The storage of {url} can't be used here"):
+        Archive.at(url)
 
 
 def test_the_projects_own_checkout_is_refused(tmp_path: Path):
@@ -287,7 +352,7 @@ def test_in_kubernetes_and_containers_folders_go_away_but_the_sandbox_has_nothin
     from tasks.run import Run
 
     run = Run(id=uuid4(), as_of=NOW, cleanup="ad-hoc")
-    monkeypatch.setattr("tasks.storage.CONTAINERS", (tmp_path / ".dockerenv",))
+    monkeypatch.setattr("tasks.run.CONTAINERS", (tmp_path / ".dockerenv",))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert whereabouts(run, CloseSettings()) is None
 

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 import stat
 import threading
 import time
@@ -9,23 +10,25 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 import pytest
-from attempts import attempt, created, tried_again
+from attempts import attempt, created, start_again, tried_again
 from close.scripted_close import Answer, ScriptedClose
 from close_account import CloseAccount, lead
 from fsspec.spec import AbstractFileSystem  # pyright: ignore[reportMissingTypeStubs]
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from restore.backups import delete
 
 from tasks import ledger
 from tasks.archive import Archive, Manifest, Written
 from tasks.close.settings import CloseSettings
+from tasks.reconcile import count_remaining
 from tasks.report import Report
 from tasks.run import Run as FlowRun
-from tasks.storage import whereabouts
+from tasks.run import whereabouts
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
@@ -138,7 +141,8 @@ MORE = pytest.mark.exhaustive
             Answer([{"id": "lead_a"}, {"id": "lead_b"}, {"id": "lead_b"}]), "only 2 of the 3 planned leads", marks=MORE
         ),
         (Answer([{"id": "lead_a"}, {"name": "b"}, {"id": "lead_c"}]), "something that is no lead with an id"),
-        (Answer(b'[{"id": "lead_a"}, {"id": "le'), "is not whole"),
+        (Answer(b'[{"id": "lead_a"}, {"id": "le'), "is not whole."),
+        pytest.param(Answer(b'[{"id": "lead_a", "name": "Ann", "title": "\xff"}]'), "is not whole.", marks=MORE),
         pytest.param(Answer(b"<html>no</html>"), "is not whole", marks=MORE),
         pytest.param(Answer({"error": "gone"}), "only 0 of the 3 planned leads", marks=MORE),
         (Answer([{"id": "lead_a"}], cut=5), "can't be downloaded (RemoteProtocolError)"),
@@ -487,6 +491,25 @@ def test_the_report_lies_beside_the_backup_without_names(
     assert "Ann" not in text
 
 
+def test_storage_that_is_away_by_the_end_changes_nothing(
+    sandbox: CloseAccount, run_cleanup: Run, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver raises what it likes."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+
+    def away(*_: object) -> None:
+        raise RuntimeError("SlowDown")
+
+    def count_and_lose(*args: Any) -> int:
+        monkeypatch.setattr(Archive, "_opened", away)
+        return count_remaining(*args)
+
+    monkeypatch.setattr("flows.lead_cleanup.count_remaining", count_and_lose)
+    report = run_cleanup(**JUNK).report
+
+    assert (report.outcome, report.logged) == ("deleted", None)
+
+
 def test_a_report_that_can_not_be_written_there_changes_nothing(
     sandbox: CloseAccount, run_cleanup: Run, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -515,9 +538,9 @@ def test_the_next_run_deletes_what_has_been_kept_long_enough(
     others = backups / "orga_other" / report.flow_run_id
     others.mkdir(parents=True)
     (others / "manifest.json").write_text(old.model_dump_json())
-    young = first.parent / "dead-today"
+    young = first.parent / str(uuid4())
     young.mkdir()
-    (young / "leads-1.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
+    (young / "leads-00000001.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
     sandbox.add(lead("D", "Junk"))
 
     run_cleanup(**JUNK)
@@ -527,6 +550,83 @@ def test_the_next_run_deletes_what_has_been_kept_long_enough(
     assert len(folders(backups)) == 3
 
 
+def test_a_wrong_clock_of_this_machine_deletes_no_backup(
+    sandbox: CloseAccount, run_cleanup: Run, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    run_cleanup(**JUNK)
+    [first] = folders(backups)
+    sandbox.add(lead("C", "Junk"))
+
+    class NextYear(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(days=366)
+
+    monkeypatch.setattr("tasks.backup.datetime", NextYear)
+    monkeypatch.setattr("tasks.keeping.datetime", NextYear)
+    report = run_cleanup(**JUNK).report
+
+    assert first in folders(backups)
+    assert Archive.at(report.backup).manifest.made_at < datetime.now(UTC)
+
+
+def test_the_backup_of_what_close_may_still_be_deleting_is_kept(
+    sandbox: CloseAccount, run_cleanup: Run, backups: Path
+) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", BULK_DELETE, "drop_before")
+    first = run_cleanup(**JUNK).report
+    manifest = Archive.at(first.backup).manifest
+    over = manifest.model_copy(update={"keep_until": datetime.now(UTC) - timedelta(days=1)})
+    Archive.at(first.backup).vouch(over)
+
+    another = attempt(created(JUNK))
+
+    assert (first.outcome, another and another.outcome) == ("unknown", "refused")
+    assert Path(first.backup).exists()
+
+
+# --- started once more, by a person -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unknown(sandbox: CloseAccount, run_cleanup: Run, backups: Path) -> Report:
+    """A run of which it isn't known whether it has started anything; its two leads are there, and one more."""
+    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"))
+    sandbox.fault("POST", BULK_DELETE, "drop_before")
+    return run_cleanup(**JUNK).report
+
+
+def cut_off(folder: Path) -> None:
+    next(folder.glob("leads-*")).write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"), [(shutil.rmtree, "has no manifest.json"), (cut_off, "it was cut off or changed")]
+)
+def test_what_has_lost_its_backup_is_not_started_again(
+    sandbox: CloseAccount, unknown: Report, harm: Callable[[Path], object], said: str
+) -> None:
+    harm(Path(str(unknown.backup)))
+
+    again = start_again(str(unknown.flow_run_id))
+
+    assert said in again.message
+    assert len(sandbox.leads()) == 3
+
+
+def test_what_is_over_a_limit_by_now_is_not_started_again(sandbox: CloseAccount, unknown: Report) -> None:
+    """Meanwhile somebody has deleted the only other lead."""
+    [other] = [id_ for id_, each in sandbox.leads().items() if each["name"] == "C"]
+    delete(sandbox, other)
+
+    again = start_again(str(unknown.flow_run_id))
+
+    assert "All 2 leads of the organisation are planned." in again.message
+    assert len(sandbox.leads()) == 2
+
+
 # --- where it may lie -------------------------------------------------------------------------------------------------
 
 
@@ -534,7 +634,7 @@ def test_the_next_run_deletes_what_has_been_kept_long_enough(
 def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_things_in(
     prefect_server: str, monkeypatch: pytest.MonkeyPatch, kind: str, found: str | None
 ) -> None:
-    monkeypatch.setattr("tasks.storage.CONTAINERS", ())
+    monkeypatch.setattr("tasks.run.CONTAINERS", ())
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with get_client(sync_client=True) as prefect:
         prefect.create_work_pool(WorkPoolCreate(name=f"pool-{kind}", type=kind))

@@ -192,6 +192,36 @@ def test_leads_that_are_still_there_are_passed_over(sandbox: CloseAccount, back_
     assert restore(folder, dry_run=False).outcome == "nothing_to_do"
 
 
+def test_what_a_restore_of_another_backup_has_made_is_passed_over(
+    sandbox: CloseAccount, back_up: BackUp, restore: Restore
+) -> None:
+    """A run that was cut off, and the next one, may both have a copy of a lead."""
+    sandbox.add(lead("A"), lead("B"))
+    one, other = back_up(), back_up()
+    delete(sandbox)
+    restore(one, dry_run=False)
+
+    report = restore(other, dry_run=False)
+
+    assert (report.outcome, report.before) == ("nothing_to_do", 2)
+    assert len(sandbox.leads()) == 2
+
+
+def test_what_was_restored_and_deleted_again_is_said_to_be(
+    sandbox: CloseAccount, back_up: BackUp, restore: Restore
+) -> None:
+    sandbox.add(lead("A"), lead("B"))
+    folder = back_up()
+    delete(sandbox)
+    restore(folder, dry_run=False)
+    delete(sandbox, next(iter(sandbox.leads())))
+
+    report = restore(folder, dry_run=False)
+
+    assert (report.outcome, report.before, len(sandbox.leads())) == ("nothing_to_do", 1, 1)
+    assert "is there, but for 1. What was restored and has been deleted since is in the backup of" in report.message
+
+
 def test_what_was_forgotten_stays_forgotten(sandbox: CloseAccount, back_up: BackUp, restore: Restore) -> None:
     """Also where its line is still in the file."""
     gone, forgotten = sandbox.add(lead("Gone"), lead("Forgotten"))
