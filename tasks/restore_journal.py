@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tasks.archive import OWN_FILE, Archive
+from tasks.archive import Archive
+from tasks.folder import OWN_FILE
 from tasks.outcomes import Outcome, Refused, Stop
 
 NAME = "restore.jsonl"

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from tasks.archive import Archive
 from tasks.close.settings import CloseSettings
 from tasks.connect import prefect
+from tasks.folder import Folder
 from tasks.outcomes import Refused
 from tasks.run import Run
 
@@ -37,7 +37,7 @@ def whereabouts(run: Run, known: CloseSettings) -> str | None:
 
 def check_place(url: str, taken_away_by: str | None) -> None:
     """Raise `Refused`, with the setting to change, where a backup at *url* would be lost or found by others."""
-    root = Archive.at(url)
+    root = Folder.at(url)
     if "memory" in root.fs.protocol:
         raise Refused(f"Backups would go to {url}, which is gone when the run ends. {ELSEWHERE}")
     if not root.is_local:
