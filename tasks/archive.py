@@ -139,6 +139,7 @@ class Archive(Folder):
 
     def vouch(self, manifest: Manifest) -> None:
         """Write the manifest, in one piece: from here on this is that backup. Raises `Refused`."""
+        vars(self).pop("manifest", None)  # what was read before
         self.put(MANIFEST, manifest.model_dump_json(indent=2))
 
     def tidy(self) -> None:

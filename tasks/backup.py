@@ -85,7 +85,7 @@ def _vouched(close: CloseClient, run: Run, plan: Plan, archive: Archive, written
             archive.drop(written.file)
         raise
     archive.vouch(manifest)
-    found = Archive.at(archive.url).manifest
+    found = archive.manifest
     get_run_logger().info("%s leads are in the backup %s, until %s.", found.leads, archive.url, found.keep_until.date())
     return Backup(url=archive.url, leads=found.leads, keep_until=found.keep_until)
 

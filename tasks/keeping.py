@@ -64,7 +64,7 @@ def forget(archive: Archive, whom: str, now: datetime) -> int:
         changed = manifest.model_copy(update={**facts, "forgotten": (*manifest.forgotten, *found)})
         archive.verify(changed)
         archive.vouch(changed)
-    Archive.at(archive.url).tidy()
+    archive.tidy()
     return len(found)
 
 
