@@ -65,11 +65,6 @@ class Journal:
         self._entries: dict[str, list[Entry]] = defaultdict(list)
 
     @property
-    def here(self) -> bool:
-        """Whether it is a file of this machine."""
-        return "file" in self._archive.fs.protocol
-
-    @property
     def made(self) -> set[str]:
         """The new ids of all leads."""
         return set(self._new.values())
@@ -77,10 +72,6 @@ class Journal:
     def is_done(self, lead_id: str) -> bool:
         """Whether the lead is there with everything."""
         return lead_id in self._done
-
-    def begun(self, lead_id: str) -> bool:
-        """Whether the lead was made, or may have been."""
-        return self.is_done(lead_id) or lead_id in self._new or bool(self._entries.get(lead_id))
 
     def last(self, lead_id: str, kind: str, old: str) -> Entry | None:
         """What was last written about an object."""
@@ -129,7 +120,7 @@ class Journal:
 
     def _files(self) -> Iterable[bytes]:
         fs: Any = self._archive.fs
-        if self.here:
+        if self._archive.is_local:
             name = f"{self._archive.path}/{NAME}"
             return [fs.cat_file(name)] if fs.exists(name) else []
         folder = f"{self._archive.path}/{FOLDER}"
@@ -145,7 +136,7 @@ class Journal:
     @contextmanager
     def opened(self) -> Generator[None]:
         """Read it, and be the only one on this machine that writes it. Raises `Refused` when another restore does."""
-        if not self.here:
+        if not self._archive.is_local:
             self.read()
             yield
             return
