@@ -20,8 +20,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import IO, Any, cast
-from uuid import uuid4
+from typing import IO, Any, Self, cast
+from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -70,6 +70,11 @@ class Written:
 
 class Archive(Folder):
     """One backup's folder."""
+
+    @classmethod
+    def of_run(cls, url: str, organization_id: str, run_id: UUID) -> Self:
+        """The folder of this run's backup below *url*, CLOSE_BACKUP_URL."""
+        return cls.at(f"{url.rstrip('/')}/{organization_id}/{run_id}")
 
     @property
     def is_there(self) -> bool:

@@ -52,7 +52,7 @@ def make_backup(run: Run, plan: Plan, match: Match, keep: Keep, *, wanted: bool)
         kept = timedelta(days=known.backup_days)
         for url in prune(known.backup_url, plan.organization_id, datetime.now(UTC), kept):
             get_run_logger().info("An old backup is deleted: %s.", url)
-    archive = Archive.at(f"{known.backup_url.rstrip('/')}/{plan.organization_id}/{run.id}")
+    archive = Archive.of_run(known.backup_url, plan.organization_id, run.id)
     try:
         with connect(plan.organization_id, user_id=plan.user_id) as close:
             export = finished_export(close, plan.s_query, get_run_logger().warning)

@@ -128,7 +128,7 @@ def find(backup: str, organization_id: str) -> Archive:
         run_id = UUID(backup)
     except ValueError:
         return Archive.at(backup)
-    return Archive.at(f"{settings().backup_url.rstrip('/')}/{organization_id}/{run_id}")
+    return Archive.of_run(settings().backup_url, organization_id, run_id)
 
 
 def verify(archive: Archive, organization_id: str) -> None:
