@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted_close import Answer, ScriptedClose
 
-from tasks.close.client import RESTARTS, CloseClient
+from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, CloseUnavailable, InvalidQuery, WrongOrganization
+from tasks.close.pages import RESTARTS
 from tasks.close.resources import BulkDelete, BulkStatus
 
 LEADS = {"type": "object_type", "object_type": "lead"}
