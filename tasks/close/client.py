@@ -131,12 +131,8 @@ class CloseClient:
         """Every opportunity status of every pipeline. Close answers with all of them at once."""
         return self._pages.whole(OpportunityStatus, "/status/opportunity/")
 
-    def lead_custom_fields(self) -> list[CustomField]:
-        """Every custom field of leads. Close doesn't document whether fields shared with contacts are among them."""
-        return self.custom_fields("lead")
-
     def custom_fields(self, object_type: ObjectType) -> list[CustomField]:
-        """Every custom field that objects of this type have."""
+        """Every custom field of these objects. Close doesn't document whether fields they share are among them."""
         return list(self._pages.every(CustomField, f"/custom_field/{object_type}/"))
 
     def smart_views(self) -> list[SmartView]:

@@ -167,7 +167,7 @@ class TestLists:
         status = {"id": "stat_1", "label": "Junk", "organization_id": "orga_1"}
         server.will_answer(Answer({"data": [field], "has_more": False}), Answer({"data": [status]}))
 
-        assert [(known.name, known.choices) for known in close.lead_custom_fields()] == [("Source", ["Web"])]
+        assert [(known.name, known.choices) for known in close.custom_fields("lead")] == [("Source", ["Web"])]
         assert [(known.label, known.id) for known in close.lead_statuses()] == [("Junk", "stat_1")]
 
 
