@@ -12,9 +12,9 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import Field
 
 from tasks.archive import Archive
-from tasks.close.client import CloseClient, ObjectType
+from tasks.close.client import CloseClient
 from tasks.connect import connect, settings
-from tasks.fitting import Fitting, Inventory, Missing
+from tasks.fitting import CUSTOM_FIELDS, Fitting, Inventory, Missing
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.restore_journal import Journal
 from tasks.restoring import remake
@@ -176,12 +176,11 @@ def chosen(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]
 
 def _inventory(close: CloseClient, users: frozenset[str]) -> Inventory:
     """What the organisation has, of what a backup may name."""
-    types: tuple[ObjectType, ...] = ("lead", "contact", "opportunity")
     return Inventory(
         lead_statuses=frozenset(each.id for each in close.lead_statuses()),
         opportunity_statuses=frozenset(each.id for each in close.opportunity_statuses()),
         users=users,
-        custom_fields={kind: {each.id: each for each in close.custom_fields(kind)} for kind in types},
+        custom_fields={kind: {each.id: each for each in close.custom_fields(kind)} for kind in CUSTOM_FIELDS},
     )
 
 

@@ -38,7 +38,8 @@ from tasks.close.transport import JSON, LONGEST_CONNECT, START_PATIENCE, RateLim
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
 LONGEST_SEARCH = 10_000  # Close ends a walk by cursor here
 
-ObjectType = Literal["lead", "contact", "opportunity"]
+FieldOwner = Literal["lead", "contact", "opportunity"]
+"""What has custom fields, as far as a backup shows."""
 Kind = Literal["lead", "opportunity", "task", "note", "call", "sms"]
 """What can be created here. Contacts come with their lead."""
 ENDPOINTS: Mapping[Kind, str] = {
@@ -131,9 +132,9 @@ class CloseClient:
         """Every opportunity status of every pipeline. Close answers with all of them at once."""
         return self._pages.whole(OpportunityStatus, "/status/opportunity/")
 
-    def custom_fields(self, object_type: ObjectType) -> list[CustomField]:
-        """Every custom field of these objects. Close doesn't document whether fields they share are among them."""
-        return list(self._pages.every(CustomField, f"/custom_field/{object_type}/"))
+    def custom_fields(self, owner: FieldOwner) -> list[CustomField]:
+        """Every custom field that *owner* has. Whether those that several share are among them, Close doesn't say."""
+        return list(self._pages.every(CustomField, f"/custom_field/{owner}/"))
 
     def smart_views(self) -> list[SmartView]:
         """Every Smart View of leads that this key's user can see."""
