@@ -102,7 +102,6 @@ class Maker:
     def _piece(self, old_id: str, piece: Piece, lead_id: str, contacts: Mapping[str, str]) -> Entry | None:
         return self._once(
             Entry(lead=old_id, kind=piece.kind, old=piece.old_id, step="intended", by=self.user_id),
-            piece.kind,
             piece.of(lead_id, contacts),
             lambda intent: self._piece_in_close(intent, piece, lead_id),
         )
@@ -118,7 +117,6 @@ class Maker:
         )
         return self._once(
             intent,
-            "lead",
             dict(wanted.body),
             lambda intent: self._lead_in_close(intent, wanted),
             lambda made: pair_contacts(wanted.contacts, made.get("contacts") or []),
@@ -127,7 +125,6 @@ class Maker:
     def _once(
         self,
         intent: Entry,
-        kind: Kind,
         body: dict[str, Any],
         look: Callable[[Entry], dict[str, Any] | None],
         contacts: Callable[[dict[str, Any]], dict[str, str]] = lambda _: {},
@@ -138,7 +135,7 @@ class Maker:
             return last
         found = self._settled(last, look) if last is not None and last.step == "intended" else None
         if found is None:
-            found = self._made(intent, kind, body, look)
+            found = self._made(intent, body, look)
         if found is None:
             return None
         entry = intent.model_copy(
@@ -148,9 +145,10 @@ class Maker:
         return entry
 
     def _made(
-        self, intent: Entry, kind: Kind, body: dict[str, Any], look: Callable[[Entry], dict[str, Any] | None]
+        self, intent: Entry, body: dict[str, Any], look: Callable[[Entry], dict[str, Any] | None]
     ) -> dict[str, Any] | None:
         """POST it, and find out whether it is there. None if Close rejects it."""
+        kind = intent.kind
         check_sends_nothing(kind, body)
         problem: CloseError | None = None
         for _ in range(TRIES):
@@ -204,7 +202,8 @@ class Maker:
                 "keep that long what was created: look for it there, and restore the others with --lead.",
             )
         made = self.journal.made
-        for event in self.close.lead_events("created", _since(intent), user_id=intent.by or self.user_id):
+        since = intent.since or intent.at - EVENTS_KEPT
+        for event in self.close.lead_events("created", since, user_id=intent.by or self.user_id):
             lead_id = event.object_id or ""
             if lead_id not in made and (found := self.close.lead(lead_id)) and alike("lead", wanted.body, found):
                 return found
@@ -231,10 +230,6 @@ class Maker:
         for name in AS_SENT:
             if name in sent and not _same(sent[name], made.get(name)):
                 self.done.unlike[f"{name} of {kind}"] += 1
-
-
-def _since(intent: Entry) -> datetime:
-    return intent.since or intent.at - EVENTS_KEPT
 
 
 def _same(sent: Any, made: Any) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.archive import Archive
+from tasks.close.client import Kind
 from tasks.folder import OWN_FILE
 from tasks.outcomes import Outcome, Refused, Stop
 
@@ -35,7 +36,7 @@ class Entry(BaseModel):
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     lead: str
     """The lead's id in the backup."""
-    kind: str
+    kind: Kind
     old: str
     """The object's id in the backup."""
     step: Step
