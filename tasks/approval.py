@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 from prefect import get_run_logger
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, FlowRunInput, State, StateType
-from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
@@ -24,7 +23,6 @@ from prefect.input.run_input import Keyset, keyset_from_base_key
 from prefect.states import Failed
 from pydantic import Field, StringConstraints
 
-from tasks import stopping
 from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Approved, Plan, approval_loosened
@@ -173,13 +171,14 @@ def last_request(states: Iterable[State[Any]]) -> tuple[Request | None, Sequence
 
 
 def _answer(run_id: UUID, request: Request) -> tuple[Answer | None, datetime]:
-    found = _input(run_id, request.inputs["response"])
+    found = input_of(run_id, request.inputs["response"])
     if found is None:
         return None, datetime.now(UTC)
     return Answer.model_validate_json(found.value), found.created or datetime.now(UTC)
 
 
-def _input(run_id: UUID, key: str) -> FlowRunInput | None:
+def input_of(run_id: UUID, key: str) -> FlowRunInput | None:
+    """What the run has under this key among its inputs."""
     with prefect() as server:
         found = server.filter_flow_run_input(run_id, key_prefix=key, limit=1, exclude_keys=set())
     return found[0] if found else None
@@ -213,37 +212,6 @@ def _describe(run: Run, plan: Plan) -> str:
     """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
     key = artifact_key(run, plan.organization_id, plan.organization, "plan")
     return f"{_summary(plan)}{LINK}[the plan](/artifacts/key/{key})."
-
-
-def waits_for(found: FlowRun) -> Request:
-    """What the run waits to have approved. Raises `Refused` if it doesn't."""
-    request = Request.read(found.state) if found.state else None
-    if request is None:
-        raise Refused(f"Run {found.id} is {found.state_name or 'without a state'}: it waits for no approval.")
-    return request
-
-
-def described(found: FlowRun, request: Request) -> str:
-    """What the form says about the plan, without its link."""
-    text = _input(found.id, request.inputs["description"])
-    return str(text.decoded_value).partition(LINK)[0] if text else f"{request.planned:,} leads would be deleted."
-
-
-def answer(found: FlowRun, request: Request, given: Answer) -> None:
-    """Answer as the form in the Prefect UI does; a worker goes on with the run.
-
-    Raises `Stop`: refused while cleanups are stopped or where Prefect takes no answer, declined for a wrong number.
-    """
-    stopping.check()
-    with prefect() as server:
-        said = server.resume_flow_run(found.id, run_input=given.model_dump(mode="json"))
-    if said.status != SetStateStatus.ACCEPT:
-        raise Refused(f"Prefect takes no answer for run {found.id}: {getattr(said.details, 'reason', said.status)}")
-    if given.leads != request.planned:
-        raise Stop(
-            Outcome.DECLINED,
-            f"{request.planned:,} leads are planned, not {given.leads:,}: run {found.id} ends, and deletes nothing.",
-        )
 
 
 def _retire_older(run: Run, plan: Plan) -> None:

@@ -33,17 +33,18 @@ def approve(
         del execution
         from pydantic import ValidationError
 
-        from tasks import approval, resuming
+        from tasks import approving, resuming
+        from tasks.approval import Answer
         from tasks.wording import problems
 
         found = resuming.look_up(run)
-        request = approval.waits_for(found)
-        number = leads if leads is not None else _ask(found.name, approval.described(found, request))
+        request = approving.waits_for(found)
+        number = leads if leads is not None else _ask(found.name, approving.described(found, request))
         try:
-            given = approval.Answer(leads=number, approver=me() if by is None else by, note=note)
+            given = Answer(leads=number, approver=me() if by is None else by, note=note)
         except ValidationError as error:
             raise Usage(f"{problems(error)}.") from None
-        approval.answer(found, request, given)
+        approving.answer(found, request, given)
         put(f"Run {found.id} is approved; a worker goes on with it.")
 
     return execute(act, needs_server=NEEDS_SERVER)
