@@ -140,24 +140,24 @@ def _given(run: Run, plan: Plan) -> Approved | None:
     request, since = last_request(run.states())
     if request is None:
         return None
-    answer, at = _answer(run.id, request)
+    given = _answered(run.id, request)
+    # Once the run has ended, by a wrong number or by expiry, whoever lets it go on has it ask again.
     open_still = not any(state.is_final() and not state.is_crashed() for state in since)
-    if answer is None:
+    if given is None:
         if open_still and any(state.message == BY_EXPIRY for state in since):
             hours = EXPIRES_AFTER.total_seconds() / 3600
             raise Stop(Outcome.EXPIRED, f"Nobody has approved the {request.planned:,} leads within {hours:.0f} hours.")
         return None
-    if answer.leads != request.planned:
+    if given.leads != request.planned:
         if open_still:
             raise Stop(
-                Outcome.DECLINED,
-                f"{answer.approver} answered {answer.leads:,}, but {request.planned:,} leads were planned.",
+                Outcome.DECLINED, f"{given.by} answered {given.leads:,}, but {request.planned:,} leads were planned."
             )
         return None
     if not request.covers(plan):
         get_run_logger().warning("The plan is another one than was approved: asking again.")
         return None
-    return Approved(leads=answer.leads, by=answer.approver, at=at, note=answer.note)
+    return given
 
 
 def last_request(states: Iterable[State[Any]]) -> tuple[Request | None, Sequence[State[Any]]]:
@@ -170,11 +170,13 @@ def last_request(states: Iterable[State[Any]]) -> tuple[Request | None, Sequence
     return None, since
 
 
-def _answer(run_id: UUID, request: Request) -> tuple[Answer | None, datetime]:
+def _answered(run_id: UUID, request: Request) -> Approved | None:
     found = input_of(run_id, request.inputs["response"])
     if found is None:
-        return None, datetime.now(UTC)
-    return Answer.model_validate_json(found.value), found.created or datetime.now(UTC)
+        return None
+    answer = Answer.model_validate_json(found.value)
+    at = found.created or datetime.now(UTC)
+    return Approved(leads=answer.leads, by=answer.approver, at=at, note=answer.note)
 
 
 def input_of(run_id: UUID, key: str) -> FlowRunInput | None:
