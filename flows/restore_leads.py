@@ -9,9 +9,10 @@ from prefect.client.schemas.objects import State
 
 from tasks.creating import restore
 from tasks.quiet import hush
-from tasks.restore_plan import Backup, Instead, LeadIds, WhenMissing, check_attempt, decide, plan_restore
+from tasks.restore_plan import Backup, Instead, LeadIds, WhenMissing, decide, plan_restore
 from tasks.restore_report import RestoreEnding, RestoreReport
 from tasks.run import restore_name, this_run
+from tasks.turn import check_attempt
 
 hush()
 

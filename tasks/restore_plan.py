@@ -18,8 +18,6 @@ from tasks.fitting import CUSTOM_FIELDS, Fitting, Inventory, Missing
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.restore_journal import Journal
 from tasks.restoring import remake
-from tasks.run import Run, ended_before, tries_by_automation
-from tasks.turn import check_crashed, check_tries
 
 Backup = Annotated[
     str,
@@ -76,14 +74,6 @@ class RestorePlan:
 def _gap(missing: Missing, number: int) -> str:
     name = f"{missing.label} ({missing.id})" if missing.label else missing.id
     return f"No {missing.kind} {name}, which {number:,} {'object has' if number == 1 else 'objects have'}"
-
-
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def check_attempt(run: Run) -> None:
-    """Raise `Stop` if an automation tries again what hadn't crashed, or tries for ever."""
-    states = run.states()
-    check_crashed(ended_before(states), None)
-    check_tries(tries_by_automation(states), None)
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
