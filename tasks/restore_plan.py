@@ -19,7 +19,7 @@ from tasks.outcomes import Outcome, Refused, Stop
 from tasks.restore_journal import Journal
 from tasks.restoring import remake
 
-Backup = Annotated[
+WhichBackup = Annotated[
     str,
     Field(
         title="Backup",
