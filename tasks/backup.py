@@ -111,18 +111,18 @@ def finished_export(close: CloseClient, s_query: dict[str, Any], warn: Callable[
     while not export.finished:
         now = close.clock()
         if now >= deadline:
-            raise Refused(f"After {PATIENCE} Close has not finished export {export.id} ({export.status}). {NO_BACKUP}")
+            raise Refused(f"After {PATIENCE} Close has not finished export {export.id} ({export.status}). {TRY_AGAIN}")
         close.sleep(min(pace.next(export, now), deadline - now))
         try:
             export = close.export(export.id)
         except (CloseUnavailable, RateLimited) as error:
             warn(f"Close can't be asked for the export just now: {error}")
     if export.status != ExportStatus.DONE:
-        raise Refused(f"Close reports {export.status} for export {export.id}. {NO_BACKUP}")
+        raise Refused(f"Close reports {export.status} for export {export.id}. {TRY_AGAIN}")
     return export
 
 
-NO_BACKUP = "There is no backup, so nothing was deleted: try again."
+TRY_AGAIN = "There is no backup, so nothing was deleted: try again."
 
 
 def store(close: CloseClient, export: Export, archive: Archive, check: Check, warn: Callable[[str], object]) -> Written:
@@ -151,7 +151,7 @@ def leads_in(chunks: Iterator[bytes], export_id: str) -> Iterator[dict[str, Any]
         for lead in _items(chunks):
             lead_id = cast("dict[str, Any]", lead).get("id") if isinstance(lead, dict) else None
             if not isinstance(lead_id, str) or not lead_id:
-                raise Refused(f"Export {export_id} holds something that is no lead with an id. {NO_BACKUP}")
+                raise Refused(f"Export {export_id} holds something that is no lead with an id. {TRY_AGAIN}")
             if (number := hash(lead_id)) not in seen:
                 seen.add(number)
                 yield cast("dict[str, Any]", lead)
@@ -170,7 +170,7 @@ def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
     if leads < planned and (matching := close.count(plan.s_query)) > leads:
         raise Refused(
             f"The backup has only {leads:,} of the {planned:,} planned leads, of which {matching:,} still match. "
-            f"{NO_BACKUP}"
+            f"{TRY_AGAIN}"
         )
 
 
