@@ -28,7 +28,7 @@ from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Approved, Plan, approval_loosened
 from tasks.policy import most_without_approval
 from tasks.publish import artifact_key, harmless, write_report
-from tasks.report import Report, words
+from tasks.report import Report, kept_by
 from tasks.run import Run, run_of
 
 EXPIRES_AFTER = timedelta(hours=72)
@@ -199,21 +199,15 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
     raise Stop(Outcome.FAILED, "This run was to wait for its approval, and Prefect didn't let it. Nothing was deleted.")
 
 
-def _summary(plan: Plan) -> str:
-    """What is to be approved, in numbers."""
+def _describe(run: Run, plan: Plan) -> str:
+    """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
     counts = plan.counts
-    kept = [f"- kept by {words(rule)}: {number:,}" for rule, number in counts.kept.items() if rule != "total"]
     head = (
         f"{counts.planned:,} of {counts.total:,} leads would be deleted. {counts.matched:,} match, "
         f"{counts.kept['total']:,} of them are kept."
     )
-    return "\n\n".join([head, *(["\n".join(kept)] if kept else [])])
-
-
-def _describe(run: Run, plan: Plan) -> str:
-    """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
     key = artifact_key(run, plan.organization_id, plan.organization, "plan")
-    return f"{_summary(plan)}{LINK}[the plan](/artifacts/key/{key})."
+    return "\n\n".join(filter(None, [head, kept_by(counts)])) + f"{LINK}[the plan](/artifacts/key/{key})."
 
 
 def _retire_older(run: Run, plan: Plan) -> None:
