@@ -1,4 +1,4 @@
-"""How what a backup names is fitted to the organisation as it is now: statuses, users, custom fields, choices. Pure."""
+"""How what a backup names is fitted to the organisation as it is now: statuses, users, custom fields, choices."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -3,8 +3,8 @@
     with CloseClient(CloseSettings()) as close:
         close.count({"type": "object_type", "object_type": "lead"})
 
-Reads are tried again when Close is away or asks for patience, and so are exports and a pause. What starts, makes or
-resumes is not.
+Reads are tried again when Close is away or asks for patience, and so are exports and a pause. What starts or makes
+something is sent again only after answers that prove that nothing was accepted; a resume never is.
 Every method raises a CloseError (tasks/close/errors.py) and nothing else for what Close or the network does.
 """
 
