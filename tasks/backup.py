@@ -25,7 +25,7 @@ from tasks.policy import Keep, Match
 from tasks.publish import harmless
 from tasks.record import Backup, Record
 from tasks.run import Run
-from tasks.storage import check_place, whereabouts
+from tasks.storage import check_place, what_takes_folders_away
 from tasks.waiting import Pace
 
 PATIENCE = timedelta(hours=2)
@@ -47,7 +47,7 @@ def make_backup(run: Run, plan: Plan, match: Match, keep: Keep, *, wanted: bool)
     if not wanted:
         return None
     known = settings()
-    check_place(known.backup_url, whereabouts(run, known))
+    check_place(known.backup_url, what_takes_folders_away(run, known))
     with harmless("The deletion of old backups"):
         kept = timedelta(days=known.backup_days)
         for url in prune(known.backup_url, plan.organization_id, datetime.now(UTC), kept):

@@ -16,8 +16,8 @@ ON_THE_HOST = "process"
 ELSEWHERE = "Set CLOSE_BACKUP_URL to storage that stays, such as s3://bucket/folder or gs://bucket/folder."
 
 
-def whereabouts(run: Run, known: CloseSettings) -> str | None:
-    """What takes the folders of the machine that *run* is on away with it, if anything does.
+def what_takes_folders_away(run: Run, known: CloseSettings) -> str | None:
+    """What it is that takes the folders of the machine that *run* is on away with it, if anything does.
 
     Nothing counts against the sandbox, whose leads are made up. Raises `PrefectAway`.
     """

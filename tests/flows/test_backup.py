@@ -25,7 +25,7 @@ from tasks.archive import Archive, Manifest, Written
 from tasks.close.settings import CloseSettings
 from tasks.report import Report
 from tasks.run import Run as FlowRun
-from tasks.storage import whereabouts
+from tasks.storage import what_takes_folders_away
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
@@ -529,7 +529,7 @@ def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_thin
         flow_run = prefect.create_flow_run_from_deployment(deployment)
 
     run = FlowRun(id=flow_run.id, as_of=datetime.now(UTC), cleanup="junk", deployment_id=deployment)
-    assert whereabouts(run, CloseSettings()) == found
+    assert what_takes_folders_away(run, CloseSettings()) == found
 
 
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
