@@ -11,7 +11,7 @@ from tasks.approval import approved
 from tasks.backup import make_backup
 from tasks.bulk_delete import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.cancelling import pause_when_cancelled
-from tasks.ending import Ending
+from tasks.ending import CleanupEnding
 from tasks.plan import decide
 from tasks.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.preview import make_plan
@@ -60,7 +60,7 @@ def lead_cleanup(
         cleanup: Name in artifacts and run names, instead of the deployment's.
 
     """
-    with Ending(this_run(cleanup)) as end:
+    with CleanupEnding(this_run(cleanup)) as end:
         end.record = read_record(end.run)
         check_turn(end.run, end.record, limits)
         if end.record is None or end.record.plans_anew:

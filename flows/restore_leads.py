@@ -9,16 +9,17 @@ from prefect.client.schemas.objects import State
 
 from tasks.creating import restore
 from tasks.quiet import hush
-from tasks.restore_plan import Backup, Instead, LeadIds, WhenMissing, check_attempt, decide, plan_restore
+from tasks.restore_plan import Instead, LeadIds, WhenMissing, WhichBackup, decide, plan_restore
 from tasks.restore_report import RestoreEnding, RestoreReport
 from tasks.run import restore_name, this_run
+from tasks.turn import check_attempt
 
 hush()
 
 
 @flow(name="restore-leads", flow_run_name=restore_name, retries=0, persist_result=False)
 def restore_leads(
-    backup: Backup,
+    backup: WhichBackup,
     leads: LeadIds = [],  # noqa: B006 - Prefect copies parameters, and its form needs a list
     dry_run: bool = True,
     missing: WhenMissing = "stop",

@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 from prefect import get_run_logger
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, FlowRunInput, State, StateType
-from prefect.client.schemas.responses import SetStateStatus
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
@@ -24,13 +23,12 @@ from prefect.input.run_input import Keyset, keyset_from_base_key
 from prefect.states import Failed
 from pydantic import Field, StringConstraints
 
-from tasks import stopping
 from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Approved, Plan, approval_loosened
 from tasks.policy import most_without_approval
 from tasks.publish import artifact_key, harmless, write_report
-from tasks.report import Report, words
+from tasks.report import Report, kept_by
 from tasks.run import Run, run_of
 
 EXPIRES_AFTER = timedelta(hours=72)
@@ -142,24 +140,24 @@ def _given(run: Run, plan: Plan) -> Approved | None:
     request, since = last_request(run.states())
     if request is None:
         return None
-    answer, at = _answer(run.id, request)
+    given = _answered(run.id, request)
+    # Once the run has ended, by a wrong number or by expiry, whoever lets it go on has it ask again.
     open_still = not any(state.is_final() and not state.is_crashed() for state in since)
-    if answer is None:
+    if given is None:
         if open_still and any(state.message == BY_EXPIRY for state in since):
             hours = EXPIRES_AFTER.total_seconds() / 3600
             raise Stop(Outcome.EXPIRED, f"Nobody has approved the {request.planned:,} leads within {hours:.0f} hours.")
         return None
-    if answer.leads != request.planned:
+    if given.leads != request.planned:
         if open_still:
             raise Stop(
-                Outcome.DECLINED,
-                f"{answer.approver} answered {answer.leads:,}, but {request.planned:,} leads were planned.",
+                Outcome.DECLINED, f"{given.by} answered {given.leads:,}, but {request.planned:,} leads were planned."
             )
         return None
     if not request.covers(plan):
         get_run_logger().warning("The plan is another one than was approved: asking again.")
         return None
-    return Approved(leads=answer.leads, by=answer.approver, at=at, note=answer.note)
+    return given
 
 
 def last_request(states: Iterable[State[Any]]) -> tuple[Request | None, Sequence[State[Any]]]:
@@ -172,14 +170,17 @@ def last_request(states: Iterable[State[Any]]) -> tuple[Request | None, Sequence
     return None, since
 
 
-def _answer(run_id: UUID, request: Request) -> tuple[Answer | None, datetime]:
-    found = _input(run_id, request.inputs["response"])
+def _answered(run_id: UUID, request: Request) -> Approved | None:
+    found = input_of(run_id, request.inputs["response"])
     if found is None:
-        return None, datetime.now(UTC)
-    return Answer.model_validate_json(found.value), found.created or datetime.now(UTC)
+        return None
+    answer = Answer.model_validate_json(found.value)
+    at = found.created or datetime.now(UTC)
+    return Approved(leads=answer.leads, by=answer.approver, at=at, note=answer.note)
 
 
-def _input(run_id: UUID, key: str) -> FlowRunInput | None:
+def input_of(run_id: UUID, key: str) -> FlowRunInput | None:
+    """What the run has under this key among its inputs."""
     with prefect() as server:
         found = server.filter_flow_run_input(run_id, key_prefix=key, limit=1, exclude_keys=set())
     return found[0] if found else None
@@ -198,52 +199,15 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
     raise Stop(Outcome.FAILED, "This run was to wait for its approval, and Prefect didn't let it. Nothing was deleted.")
 
 
-def _summary(plan: Plan) -> str:
-    """What is to be approved, in numbers."""
+def _describe(run: Run, plan: Plan) -> str:
+    """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
     counts = plan.counts
-    kept = [f"- kept by {words(rule)}: {number:,}" for rule, number in counts.kept.items() if rule != "total"]
     head = (
         f"{counts.planned:,} of {counts.total:,} leads would be deleted. {counts.matched:,} match, "
         f"{counts.kept['total']:,} of them are kept."
     )
-    return "\n\n".join([head, *(["\n".join(kept)] if kept else [])])
-
-
-def _describe(run: Run, plan: Plan) -> str:
-    """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
     key = artifact_key(run, plan.organization_id, plan.organization, "plan")
-    return f"{_summary(plan)}{LINK}[the plan](/artifacts/key/{key})."
-
-
-def waits_for(found: FlowRun) -> Request:
-    """What the run waits to have approved. Raises `Refused` if it doesn't."""
-    request = Request.read(found.state) if found.state else None
-    if request is None:
-        raise Refused(f"Run {found.id} is {found.state_name or 'without a state'}: it waits for no approval.")
-    return request
-
-
-def described(found: FlowRun, request: Request) -> str:
-    """What the form says about the plan, without its link."""
-    text = _input(found.id, request.inputs["description"])
-    return str(text.decoded_value).partition(LINK)[0] if text else f"{request.planned:,} leads would be deleted."
-
-
-def answer(found: FlowRun, request: Request, given: Answer) -> None:
-    """Answer as the form in the Prefect UI does; a worker goes on with the run.
-
-    Raises `Stop`: refused while cleanups are stopped or where Prefect takes no answer, declined for a wrong number.
-    """
-    stopping.check()
-    with prefect() as server:
-        said = server.resume_flow_run(found.id, run_input=given.model_dump(mode="json"))
-    if said.status != SetStateStatus.ACCEPT:
-        raise Refused(f"Prefect takes no answer for run {found.id}: {getattr(said.details, 'reason', said.status)}")
-    if given.leads != request.planned:
-        raise Stop(
-            Outcome.DECLINED,
-            f"{request.planned:,} leads are planned, not {given.leads:,}: run {found.id} ends, and deletes nothing.",
-        )
+    return "\n\n".join(filter(None, [head, kept_by(counts)])) + f"{LINK}[the plan](/artifacts/key/{key})."
 
 
 def _retire_older(run: Run, plan: Plan) -> None:

@@ -10,36 +10,28 @@
 
 Leads are never written over: each time they are written they get a file of their own, and the manifest, written last
 and in one piece, is what turns to it. So a folder is a backup from the moment it has a manifest, and stays one whatever
-happens. Storage is whatever fsspec reaches: a folder of this machine, or ``s3://…`` and the like where its driver is
-installed.
+happens.
 """
 
-import fcntl
 import gzip
-import hashlib
 import json
-import os
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import IO, Any, Self, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
-import fsspec  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
+from tasks.folder import Folder, NewFile
 from tasks.outcomes import Refused
 
 VERSION = 1
 MANIFEST, LEADS, REPORT = "manifest.json", "leads.jsonl.gz", "report.json"
 RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LEAD_FILE = re.compile(r"leads(-[0-9a-f]{8})?\.jsonl\.gz")
-CHUNK = 1 << 20  # bytes
-OWN_FOLDER, OWN_FILE = 0o700, 0o600
 PACKED = 6  # of 9: what lies beyond takes twice as long for a hundredth less
 
 
@@ -78,33 +70,18 @@ class Written:
     sha256: str
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(Folder):
     """One backup's folder."""
 
-    fs: Any  # fsspec has no types
-    path: str
-    url: str
-
     @classmethod
-    def at(cls, url: str) -> Self:
-        """The folder at *url*, whether or not it is there. Raises `Refused` for storage that has no driver here."""
-        try:
-            fs, path = cast("tuple[Any, str]", fsspec.url_to_fs(url))  # pyright: ignore[reportUnknownMemberType]
-        except Exception as error:  # some drivers connect, or check what they were given, when they are made
-            raise Refused(f"The storage of {url} can't be used here ({type(error).__name__}: {error}).") from error
-        return cls(fs, path, url.rstrip("/"))
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is a folder of this machine."""
-        return "file" in self.fs.protocol
+    def of_run(cls, url: str, organization_id: str, run_id: UUID) -> Self:
+        """The folder of this run's backup below *url*, CLOSE_BACKUP_URL."""
+        return cls.at(f"{url.rstrip('/')}/{organization_id}/{run_id}")
 
     @property
     def is_there(self) -> bool:
         """Whether it has a manifest: what has none is no backup."""
-        with _usable(self.url):
-            return bool(self.fs.exists(f"{self.path}/{MANIFEST}"))
+        return self.has(MANIFEST)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -131,7 +108,7 @@ class Archive:
         """
         vouched = manifest or self.manifest
         where = f"{self.url}/{vouched.file}"
-        if (found := self._sha256(vouched.file)) != vouched.sha256:
+        if (found := self.sha256(vouched.file)) != vouched.sha256:
             raise Refused(
                 f"{where} is not the file that its manifest vouches for: it was cut off or changed "
                 f"(sha256 {found}, not {vouched.sha256})."
@@ -148,16 +125,9 @@ class Archive:
         return {*self.manifest.forgotten, *(str(lead["id"]) for lead in self.leads())}
 
     def _leads(self, name: str) -> Iterator[dict[str, Any]]:
-        with self._reading(name), self.open(name) as file, gzip.open(file, "rt", encoding="utf-8") as lines:
+        with self.reading(name) as file, gzip.open(file, "rt", encoding="utf-8") as lines:
             for line in lines:
                 yield json.loads(line)
-
-    def _sha256(self, name: str) -> str:
-        digest = hashlib.sha256()
-        with self._reading(name), self.open(name) as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
 
     def write_leads(self, leads: Iterable[Mapping[str, Any]]) -> Written:
         """Write *leads* into a file of their own. Until `vouch` names it, it is no part of a backup.
@@ -180,6 +150,7 @@ class Archive:
 
     def vouch(self, manifest: Manifest) -> None:
         """Write the manifest, in one piece: from here on this is that backup. Raises `Refused`."""
+        vars(self).pop("manifest", None)  # what was read before
         self.put(MANIFEST, manifest.model_dump_json(indent=2))
 
     def lead_files(self) -> list[str]:
@@ -190,165 +161,25 @@ class Archive:
         """The files of leads that the manifest doesn't name: what earlier attempts have left, or others are writing."""
         return [name for name in self.lead_files() if name != self.manifest.file]
 
-    @contextmanager
-    def held(self, *, alone: bool) -> Generator[None]:
-        """A block in which nobody else on this machine changes what is there; *alone*, nor writes something new.
-
-        Raises `Refused` while somebody does. Other storage knows no locks: there it keeps nobody out.
-        """
-        if not self.is_local:
-            yield
-            return
-        with _usable(self.url):
-            self._make_folder()
-            folder = os.open(self.path, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(folder, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Refused(f"Somebody else is writing in {self.url}: try again when that is over.") from None
-            yield
-        finally:
-            os.close(folder)  # lets go of it, as does the system, however the process ends
-
-    def put(self, name: str, text: str) -> None:
-        """Write a small file, so that it is there as a whole or as it was before. Raises `Refused`."""
-        if not self.is_local:  # where a file appears when it has been written
-            with self.create(name) as file:
-                file.write(text.encode())
-            return
-        with self.create(f"{name}.new") as file:
-            file.write(text.encode())
-        with _usable(self.url):
-            Path(f"{self.path}/{name}.new").replace(f"{self.path}/{name}")
-            _sync_folder(self.path)
-
-    def files(self) -> list[str]:
-        """The names of what lies in the folder."""
-        with _usable(self.url):
-            try:
-                return sorted(str(each).rpartition("/")[2] for each in self.fs.ls(self.path, detail=False))
-            except FileNotFoundError:
-                return []
-
-    def written_at(self, name: str) -> datetime:
-        """When one of the folder's files was last written (UTC). Raises `Refused`."""
-        with _usable(self.url):
-            found = cast("datetime", self.fs.modified(f"{self.path}/{name}"))
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-    def drop(self, name: str) -> None:
-        """Delete one of the folder's files, if it is there. Raises `Refused`."""
-        with _usable(self.url), suppress(FileNotFoundError):
-            self.fs.rm_file(f"{self.path}/{name}")
-
     def delete(self) -> None:
         """Delete the folder, its manifest first: what is left half-way is no backup. Raises `Refused`."""
         self.drop(MANIFEST)
-        with _usable(self.url), suppress(FileNotFoundError):
-            self.fs.rm(self.path, recursive=True)
-
-    @contextmanager
-    def create(self, name: str) -> Generator["NewFile"]:
-        """A file to write, which is on the disk when the block ends. Raises `Refused` if the storage fails."""
-        with _usable(self.url):
-            opened = self._opened(name, "wb")
-        file = NewFile(self.url, opened)
-        try:
-            yield file
-        except BaseException:
-            with suppress(Exception):  # a full disk may be met once more, and isn't news
-                opened.close()
-            raise
-        with _usable(self.url):
-            if self.is_local:
-                opened.flush()
-                os.fsync(opened.fileno())
-            opened.close()
-
-    @contextmanager
-    def open(self, name: str, mode: str = "rb") -> Generator[IO[bytes]]:
-        """One of the folder's files. On this machine only the owner may read what is written."""
-        with self._opened(name, mode) as opened:
-            yield opened
-
-    def _opened(self, name: str, mode: str) -> IO[bytes]:
-        file = f"{self.path}/{name}"
-        if "r" not in mode and self.is_local:
-            self._make_folder()
-            os.close(os.open(file, os.O_CREAT | os.O_WRONLY, OWN_FILE))
-        return cast("IO[bytes]", self.fs.open(file, mode))
-
-    def _make_folder(self) -> None:
-        """Make it, and the folders above it that aren't there, each for the owner alone."""
-        path = Path(self.path)
-        for each in (*reversed(path.parents), path):
-            each.mkdir(OWN_FOLDER, exist_ok=True)
-
-    @contextmanager
-    def _reading(self, name: str) -> Generator[None]:
-        try:
-            yield
-        except Exception as error:
-            raise Refused(f"{self.url}/{name} can't be read to its end: {error}") from error
-
-
-class NewFile:
-    """A file that is being written, and the digest of what was. What its storage raises is `Refused`."""
-
-    def __init__(self, url: str, file: IO[bytes]) -> None:
-        self._url = url
-        self._file = file
-        self._digest = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        """Write all of *data*."""
-        with _usable(self._url):
-            self._file.write(data)
-        self._digest.update(data)
-        return len(data)
-
-    @property
-    def sha256(self) -> str:
-        """Of what was written so far."""
-        return self._digest.hexdigest()
+        super().delete()
 
 
 def archives(url: str, organization_id: str | None = None) -> list[Archive]:
     """The folders of runs at *url*: of the organisation, or of all; also what is no backup. Raises `Refused`."""
-    root = Archive.at(url)
-    with _usable(url):
-        root.fs.invalidate_cache()
+    root = Folder.at(url)
+    root.look_afresh()
     organizations = [organization_id] if organization_id else root.files()
     return [
         Archive.at(f"{root.url}/{each}/{run}")
         for each in organizations
         if each.startswith("orga_")
-        for run in Archive.at(f"{root.url}/{each}").files()
+        for run in Folder.at(f"{root.url}/{each}").files()
         if RUN.fullmatch(run)
     ]
 
 
-def _sync_folder(path: str) -> None:
-    """Have the names of what is in a folder outlive a loss of power."""
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
 def _packed(file: NewFile) -> gzip.GzipFile:
     return gzip.GzipFile(filename="", mode="wb", compresslevel=PACKED, fileobj=cast("IO[bytes]", file), mtime=0)
-
-
-@contextmanager
-def _usable(url: str) -> Generator[None]:
-    """A block that only touches storage. Each driver raises what the libraries below it raise."""
-    try:
-        yield
-    except Exception as error:
-        what = f"{type(error).__name__}: {error}"
-        raise Refused(
-            f"The storage at {url} fails ({what}): check CLOSE_BACKUP_URL, its rights and its space."
-        ) from error

@@ -26,7 +26,7 @@ from tasks.policy import Keep, Match
 from tasks.publish import harmless
 from tasks.reading import EXAMPLES
 from tasks.record import Backup, Record
-from tasks.run import Run, whereabouts
+from tasks.run import Run, what_takes_folders_away
 from tasks.storage import check_place
 from tasks.waiting import Pace
 
@@ -49,8 +49,8 @@ def make_backup(run: Run, plan: Plan, match: Match, keep: Keep, *, wanted: bool)
     if not wanted:
         return None
     known = settings()
-    check_place(known.backup_url, whereabouts(run, known))
-    archive = Archive.at(f"{known.backup_url.rstrip('/')}/{plan.organization_id}/{run.id}")
+    check_place(known.backup_url, what_takes_folders_away(run, known))
+    archive = Archive.of_run(known.backup_url, plan.organization_id, run.id)
     try:
         with connect(plan.organization_id, user_id=plan.user_id) as close:
             with harmless("The deletion of old backups"):
@@ -92,7 +92,7 @@ def _vouched(close: CloseClient, run: Run, plan: Plan, archive: Archive, written
             archive.drop(written.file)
         raise
     archive.vouch(manifest)
-    found = Archive.at(archive.url).manifest
+    found = archive.manifest
     get_run_logger().info("%s leads are in the backup %s, until %s.", found.leads, archive.url, found.keep_until.date())
     return Backup(url=archive.url, leads=found.leads, keep_until=found.keep_until)
 
@@ -118,18 +118,18 @@ def finished_export(close: CloseClient, s_query: dict[str, Any], warn: Callable[
     while not export.finished:
         now = close.clock()
         if now >= deadline:
-            raise Refused(f"After {PATIENCE} Close has not finished export {export.id} ({export.status}). {NO_BACKUP}")
+            raise Refused(f"After {PATIENCE} Close has not finished export {export.id} ({export.status}). {TRY_AGAIN}")
         close.sleep(min(pace.next(export, now), deadline - now))
         try:
             export = close.export(export.id)
         except (CloseUnavailable, RateLimited) as error:
             warn(f"Close can't be asked for the export just now: {error}")
     if export.status != ExportStatus.DONE:
-        raise Refused(f"Close reports {export.status} for export {export.id}. {NO_BACKUP}")
+        raise Refused(f"Close reports {export.status} for export {export.id}. {TRY_AGAIN}")
     return export
 
 
-NO_BACKUP = "There is no backup, so nothing was deleted: try again."
+TRY_AGAIN = "There is no backup, so nothing was deleted: try again."
 
 
 def store(close: CloseClient, export: Export, archive: Archive, check: Check, warn: Callable[[str], object]) -> Written:
@@ -158,7 +158,7 @@ def leads_in(chunks: Iterator[bytes], export_id: str) -> Iterator[dict[str, Any]
         for lead in _items(chunks):
             lead_id = cast("dict[str, Any]", lead).get("id") if isinstance(lead, dict) else None
             if not isinstance(lead_id, str) or not lead_id:
-                raise Refused(f"Export {export_id} holds something that is no lead with an id. {NO_BACKUP}")
+                raise Refused(f"Export {export_id} holds something that is no lead with an id. {TRY_AGAIN}")
             if (number := hash(lead_id)) not in seen:
                 seen.add(number)
                 yield cast("dict[str, Any]", lead)
@@ -177,7 +177,7 @@ def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
     if leads < planned and (matching := close.count(plan.s_query)) > leads:
         raise Refused(
             f"The backup has only {leads:,} of the {planned:,} planned leads, of which {matching:,} still match. "
-            f"{NO_BACKUP}"
+            f"{TRY_AGAIN}"
         )
 
 

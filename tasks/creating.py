@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -35,20 +36,21 @@ AS_SENT = ("date_created", "activity_at", "status", "status_id", "user_id", "ass
 """What Close may set otherwise than it was asked to; where it does, the report says so."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Restored:
-    """What a restore has done. *problem* is what stopped it on the way, with what that makes of the run."""
+    """What a restore has done so far."""
 
-    created: Counter[str]
+    created: Counter[str] = field(default_factory=Counter[str])
     """Objects by kind, of this run."""
-    adopted: int
+    adopted: int = 0
     """Objects that an earlier attempt had made without knowing it."""
-    rejected: Counter[str]
-    unlike: Counter[str]
+    rejected: Counter[str] = field(default_factory=Counter[str])
+    unlike: Counter[str] = field(default_factory=Counter[str])
     """Fields that Close keeps otherwise than they were sent, such as ``date_created of task``."""
-    gone: int
+    gone: int = 0
     """Leads that an earlier attempt had made, and that were deleted since."""
     problem: tuple[Outcome, str] | None = None
+    """What has stopped it on the way, with what that makes of the run."""
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -59,7 +61,6 @@ def restore(plan: RestorePlan) -> Restored:
     with connect(plan.organization_id, user_id=plan.user_id) as close, journal.opened():
         maker = Maker(close, journal, plan.user_id)
         fitting = Fitting(plan.inventory, plan.instead)
-        problem: tuple[Outcome, str] | None = None
         total, number = plan.counts.get("lead", 0), 0
         try:
             for lead in chosen(archive, frozenset(plan.leads)):
@@ -70,8 +71,8 @@ def restore(plan: RestorePlan) -> Restored:
                 if number % TELL_EVERY == 0 or number == total:
                     get_run_logger().info("%s of %s leads are gone through.", f"{number:,}", f"{total:,}")
         except (Stop, CloseError) as error:
-            problem = outcome_of(error), str(error)
-        return Restored(maker.created, maker.adopted, maker.rejected, maker.unlike, maker.gone, problem)
+            maker.done.problem = outcome_of(error), str(error)
+        return maker.done
 
 
 @dataclass
@@ -81,12 +82,7 @@ class Maker:
     close: CloseClient
     journal: Journal
     user_id: str
-    created: Counter[str] = field(default_factory=Counter[str])
-    adopted: int = 0
-    rejected: Counter[str] = field(default_factory=Counter[str])
-    unlike: Counter[str] = field(default_factory=Counter[str])
-    gone: int = 0
-    _since: datetime | None = None
+    done: Restored = field(default_factory=Restored)
 
     def lead(self, wanted: Remade) -> None:
         """Make one lead and everything that belongs to it, but for what is there already."""
@@ -95,10 +91,10 @@ class Maker:
         if made is None or made.new is None:
             return
         if made is before and self.close.lead(made.new) is None:
-            self.gone += 1
+            self.done.gone += 1
             return
         if len(made.contacts) < len(wanted.contacts):
-            self.unlike["contacts of lead"] += 1
+            self.done.unlike["contacts of lead"] += 1
         pieces = [self._piece(wanted.old_id, piece, made.new, made.contacts) for piece in wanted.pieces]
         if None not in pieces:
             self.journal.write(Entry(lead=wanted.old_id, kind="lead", old=wanted.old_id, step="done"))
@@ -106,7 +102,6 @@ class Maker:
     def _piece(self, old_id: str, piece: Piece, lead_id: str, contacts: Mapping[str, str]) -> Entry | None:
         return self._once(
             Entry(lead=old_id, kind=piece.kind, old=piece.old_id, step="intended", by=self.user_id),
-            piece.kind,
             piece.of(lead_id, contacts),
             lambda intent: self._piece_in_close(intent, piece, lead_id),
         )
@@ -118,11 +113,10 @@ class Maker:
             old=wanted.old_id,
             step="intended",
             by=self.user_id,
-            since=self._close_clock(),
+            since=self._before_any,
         )
         return self._once(
             intent,
-            "lead",
             dict(wanted.body),
             lambda intent: self._lead_in_close(intent, wanted),
             lambda made: pair_contacts(wanted.contacts, made.get("contacts") or []),
@@ -131,7 +125,6 @@ class Maker:
     def _once(
         self,
         intent: Entry,
-        kind: Kind,
         body: dict[str, Any],
         look: Callable[[Entry], dict[str, Any] | None],
         contacts: Callable[[dict[str, Any]], dict[str, str]] = lambda _: {},
@@ -142,7 +135,7 @@ class Maker:
             return last
         found = self._settled(last, look) if last is not None and last.step == "intended" else None
         if found is None:
-            found = self._made(intent, kind, body, look)
+            found = self._made(intent, body, look)
         if found is None:
             return None
         entry = intent.model_copy(
@@ -152,9 +145,10 @@ class Maker:
         return entry
 
     def _made(
-        self, intent: Entry, kind: Kind, body: dict[str, Any], look: Callable[[Entry], dict[str, Any] | None]
+        self, intent: Entry, body: dict[str, Any], look: Callable[[Entry], dict[str, Any] | None]
     ) -> dict[str, Any] | None:
         """POST it, and find out whether it is there. None if Close rejects it."""
+        kind = intent.kind
         check_sends_nothing(kind, body)
         problem: CloseError | None = None
         for _ in range(TRIES):
@@ -173,7 +167,7 @@ class Maker:
                     return found
                 problem = error
             else:
-                self.created += {kind: 1, "contact": len(body.get("contacts", ()))}
+                self.done.created += {kind: 1, "contact": len(body.get("contacts", ()))}
                 self._compare(kind, body, made)
                 return made
         assert problem is not None
@@ -182,7 +176,7 @@ class Maker:
 
     def _reject(self, intent: Entry, error: CloseError) -> None:
         """Note that it isn't there, and why; the next run tries again."""
-        self.rejected[intent.kind] += 1
+        self.done.rejected[intent.kind] += 1
         self.journal.write(intent.model_copy(update={"at": self.close.now(), "step": "rejected", "why": _why(error)}))
 
     def _settled(self, intent: Entry, look: Callable[[Entry], dict[str, Any] | None]) -> dict[str, Any] | None:
@@ -192,7 +186,7 @@ class Maker:
         waits = [*LOOK_AGAIN]
         while True:
             if found := look(intent):
-                self.adopted += 1
+                self.done.adopted += 1
                 return found
             left = settled - self.close.clock()
             if left <= 0:
@@ -208,7 +202,8 @@ class Maker:
                 "keep that long what was created: look for it there, and restore the others with --lead.",
             )
         made = set(self.journal.new.values())
-        for event in self.close.lead_events("created", _since(intent), user_id=intent.by or self.user_id):
+        since = intent.since or intent.at - EVENTS_KEPT
+        for event in self.close.lead_events("created", since, user_id=intent.by or self.user_id):
             lead_id = event.object_id or ""
             if lead_id not in made and (found := self.close.lead(lead_id)) and alike("lead", wanted.body, found):
                 return found
@@ -226,26 +221,20 @@ class Maker:
             None,
         )
 
-    def _close_clock(self) -> datetime:
-        """An instant by Close's own clock that lies before whatever this process makes; asked for once."""
-        if self._since is None:
-            newest = self.close.newest_event() or self.close.now() - EVENTS_KEPT
-            self._since = newest - CLOCKS_DIFFER
-        return self._since
+    @cached_property
+    def _before_any(self) -> datetime:
+        """An instant by Close's own clock that lies before whatever this process makes."""
+        return (self.close.newest_event() or self.close.now() - EVENTS_KEPT) - CLOCKS_DIFFER
 
     def _compare(self, kind: Kind, sent: dict[str, Any], made: dict[str, Any]) -> None:
         for name in AS_SENT:
             if name in sent and not _same(sent[name], made.get(name)):
-                self.unlike[f"{name} of {kind}"] += 1
+                self.done.unlike[f"{name} of {kind}"] += 1
 
 
 def _why(error: CloseError) -> str:
     fields = ", ".join(error.field_errors) if isinstance(error, BadRequest) else ""
     return f"{type(error).__name__} ({error.status}){': ' if fields else ''}{fields}"
-
-
-def _since(intent: Entry) -> datetime:
-    return intent.since or intent.at - EVENTS_KEPT
 
 
 def _same(sent: Any, made: Any) -> bool:

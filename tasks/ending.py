@@ -1,14 +1,14 @@
 """How a run ends: whatever happens becomes one report, published once, and a Prefect state of its own."""
 
+from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from tasks import ramp
 from tasks.close.errors import CloseError
-from tasks.close.resources import BulkDelete
 from tasks.outcomes import Outcome, Stop, outcome_of
 from tasks.plan import Plan
 from tasks.publish import harmless, lay_beside_backup, publish_report
@@ -18,8 +18,8 @@ from tasks.run import Run
 from tasks.waiting import Finished
 
 
-class Ending:
-    """Collects the evidence while a run goes on, and turns what ends it into the report.
+class Ending(ABC):
+    """Turns what ends a run into the report.
 
     Used as a context manager around a run. A `Stop` and what Close refuses end the run in order; anything else, such as
     being cancelled or a defect of ours, goes through and leaves the state to Prefect.
@@ -27,16 +27,9 @@ class Ending:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self.record: Record | None = None
-        self.plan: Plan | None = None
-        self.backup: Backup | None = None
-        self.bulk_delete_id: str | None = None
-        self.finished: Finished | None = None
-        self.remaining: int | None = None
-        self.log: Log | None = None
         self._report: Report | None = None
 
-    def __enter__(self) -> "Ending":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -44,22 +37,60 @@ class Ending:
     ) -> bool:
         match error:
             case None:
-                outcome, message = verdict(*self._result())
+                outcome, message = self._verdict()
             case Stop() | CloseError():
                 outcome, message = outcome_of(error), str(error)
             case _:
                 return False
+        self._report = self._concluded(outcome, message)
+        return True
+
+    @abstractmethod
+    def _verdict(self) -> tuple[Outcome, str]:
+        """What the run has come to that nothing has stopped, and a sentence that says so."""
+
+    @abstractmethod
+    def _concluded(self, outcome: Outcome, message: str) -> Report:
+        """The report, which has been published."""
+
+    @property
+    def state(self) -> State[Any]:
+        """The run's final state; `report_of` finds the report in it."""
+        if self._report is None:
+            raise RuntimeError("the run has not ended yet")
+        return state_of(self._report)
+
+
+class CleanupEnding(Ending):
+    """Collects the evidence while a cleanup goes on, and says how it ends."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.record: Record | None = None
+        self.plan: Plan | None = None
+        self.backup: Backup | None = None
+        self.bulk_delete_id: str | None = None
+        self.finished: Finished | None = None
+        self.remaining: int | None = None
+        self.log: Log | None = None
+
+    def _verdict(self) -> tuple[Outcome, str]:
+        if self.plan is None or self.finished is None or self.remaining is None:
+            raise RuntimeError("the run came to its end without a result")
+        return verdict(self.plan, self.finished.job, self.remaining, self.log)
+
+    def _concluded(self, outcome: Outcome, message: str) -> Report:
         if outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
             outcome = self._given_what_was_started(outcome)
         if outcome is Outcome.DELETED and self.plan:
             with harmless("How far the ramp has come"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria)
         report = Report(outcome=outcome, message=message, **self._evidence())
-        self._report = with_backup(report, self.kept_copy, started=self._started)
-        publish_report(self.run, self._report, self.plan.organization if self.plan else "")
+        report = with_backup(report, self.kept_copy, started=self._started)
+        publish_report(self.run, report, self.plan.organization if self.plan else "")
         with harmless("The report beside the backup"):
-            lay_beside_backup(self._report)
-        return True
+            lay_beside_backup(report)
+        return report
 
     def _given_what_was_started(self, outcome: Outcome) -> Outcome:
         """Refused means that nothing was deleted: not so once this run has started a bulk delete, or may have."""
@@ -77,11 +108,6 @@ class Ending:
         """The run's backup, whichever attempt has taken it."""
         return self.backup or (self.record.backup if self.record else None)
 
-    def _result(self) -> tuple[Plan, BulkDelete, int, Log | None]:
-        if self.plan is None or self.finished is None or self.remaining is None:
-            raise RuntimeError("the run came to its end without a result")
-        return self.plan, self.finished.job, self.remaining, self.log
-
     def _evidence(self) -> dict[str, Any]:
         job = self.finished.job if self.finished else None
         return {
@@ -93,13 +119,6 @@ class Ending:
             "polls": self.finished.polls if self.finished else None,
             "flow_run_id": str(self.run.id),
         }
-
-    @property
-    def state(self) -> State[Report]:
-        """The run's final state; `report_of` finds the report in it."""
-        if self._report is None:
-            raise RuntimeError("the run has not ended yet")
-        return state_of(self._report)
 
 
 def state_of(report: Report) -> State[Any]:

@@ -1,17 +1,17 @@
-"""How what a backup names is fitted to the organisation as it is now: statuses, users, custom fields, choices. Pure."""
+"""How what a backup names is fitted to the organisation as it is now: statuses, users, custom fields, choices."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-from tasks.close.client import ObjectType
+from tasks.close.client import FieldOwner
 from tasks.close.resources import CustomField
 
 Object = Mapping[str, Any]
 
 CUSTOM = "custom."
-CUSTOM_FIELDS: Mapping[ObjectType, str] = {
+CUSTOM_FIELDS: Mapping[FieldOwner, str] = {
     "lead": "custom field of leads",
     "contact": "custom field of contacts",
     "opportunity": "custom field of opportunities",
@@ -34,7 +34,7 @@ class Inventory:
     opportunity_statuses: frozenset[str]
     users: frozenset[str]
     """Of those who are members now. Nothing can be given to who has left."""
-    custom_fields: Mapping[ObjectType, Mapping[str, CustomField]]
+    custom_fields: Mapping[FieldOwner, Mapping[str, CustomField]]
 
 
 @dataclass
@@ -62,7 +62,7 @@ class Fitting:
         """The user, or None for whoever restores."""
         return self._known("user", self.inventory.users, user_id, name)
 
-    def custom(self, kind: ObjectType, found: Object) -> dict[str, Any]:
+    def custom(self, kind: FieldOwner, found: Object) -> dict[str, Any]:
         """The custom fields of *found* that can be set."""
         fields: dict[str, Any] = {}
         for key, value in found.items():

@@ -75,7 +75,6 @@ def _forget(archive: Archive, whom: str, now: datetime) -> int:
             raise Refused(f"The manifest of {archive.url} has changed meanwhile: ask again.")
         archive.vouch(changed)
         archive.drop(manifest.file)
-    archive = Archive.at(archive.url)
     for name in archive.leftovers():
         if not archive.is_local and archive.written_at(name) > now - STILL_WRITTEN:
             raise Refused(f"In {archive.url} lies {name}, which a run may be writing: ask again in a day.")

@@ -160,7 +160,7 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
     counts = count_leads(selection, at)
     query = selection.planned()
     batch = min(filter(None, (limits.batch, ramp)), default=counts.planned)
-    ramped = ramp == batch < counts.planned
+    ramped = batch < counts.planned and batch == ramp
     if batch < counts.planned:
         query = oldest(selection, batch, "turn off limits.ramp" if ramped else "raise limits.batch", at)
         counts = counts.cut_to(recount(query, at))

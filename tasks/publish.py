@@ -24,7 +24,7 @@ from tasks.connect import prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Plan, digest
 from tasks.record import Record
-from tasks.report import Report, escape, sample_rows, words
+from tasks.report import Report, escape, kept_by, sample_rows
 from tasks.run import Run, slug
 
 BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
@@ -35,7 +35,6 @@ BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 def publish_plan(run: Run, plan: Plan) -> None:
     """Show what would be deleted, before anything is. Raises when the Prefect API can't be written: no plan, no run."""
     counts = plan.counts
-    kept = "\n".join(f"- kept by {words(rule)}: {number:,}" for rule, number in counts.kept.items() if rule != "total")
     _publish(
         run,
         "table",
@@ -45,7 +44,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
             [
                 f"**{counts.planned:,} of {counts.total:,} leads would be deleted.** {counts.matched:,} match, "
                 f"{counts.kept['total']:,} of them are kept. Below are the {len(plan.sample)} oldest.",
-                kept,
+                kept_by(counts),
                 *(f"> {escape(note)}" for note in plan.notes),
                 f"Seen by {escape(plan.seen_by)} on {plan.as_of:%Y-%m-%d %H:%M} UTC. Digest `{plan.digest}`.",
                 f"```json\n{json.dumps(plan.s_query)}\n```",

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.close.conditions import FixedUtc
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.outcomes import Outcome
-from tasks.plan import Approved, Plan, SampleLead
+from tasks.plan import Approved, Counts, Plan, SampleLead
 from tasks.record import Backup, Record
 
 HEADLINES = {
@@ -193,6 +193,11 @@ def of_record(record: Record | Plan) -> dict[str, Any]:
         "total": record.counts.total,
         "approved": record.approved,
     }
+
+
+def kept_by(counts: Counts) -> str:
+    """How many leads each rule protects, as a list in markdown; empty if none does."""
+    return "\n".join(f"- kept by {words(rule)}: {number:,}" for rule, number in counts.kept.items() if rule != "total")
 
 
 def words(rule: str) -> str:

@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tasks.archive import OWN_FILE, Archive
+from tasks.archive import Archive
+from tasks.close.client import Kind
+from tasks.folder import OWN_FILE
 from tasks.outcomes import Outcome, Refused, Stop
 
 NAME = "restore.jsonl"
@@ -34,7 +36,7 @@ class Entry(BaseModel):
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     lead: str
     """The lead's id in the backup."""
-    kind: str
+    kind: Kind
     old: str
     """The object's id in the backup."""
     step: Step
@@ -64,11 +66,6 @@ class Journal:
         self._entries: dict[str, list[Entry]] = defaultdict(list)
 
     @property
-    def here(self) -> bool:
-        """Whether it is a file of this machine."""
-        return "file" in self._archive.fs.protocol
-
-    @property
     def url(self) -> str:
         """The address of its backup."""
         return self._archive.url
@@ -81,10 +78,6 @@ class Journal:
     def is_done(self, lead_id: str) -> bool:
         """Whether the lead is there with everything."""
         return lead_id in self._done
-
-    def begun(self, lead_id: str) -> bool:
-        """Whether the lead was made, or may have been."""
-        return self.is_done(lead_id) or lead_id in self._new or bool(self._entries.get(lead_id))
 
     def last(self, lead_id: str, kind: str, old: str) -> Entry | None:
         """What was last written about an object."""
@@ -134,7 +127,7 @@ class Journal:
 
     def _files(self) -> Iterable[bytes]:
         fs: Any = self._archive.fs
-        if self.here:
+        if self._archive.is_local:
             name = f"{self._archive.path}/{NAME}"
             return [fs.cat_file(name)] if fs.exists(name) else []
         folder = f"{self._archive.path}/{FOLDER}"
@@ -150,7 +143,7 @@ class Journal:
     @contextmanager
     def opened(self) -> Generator[None]:
         """Read it, and be the only one on this machine that writes it. Raises `Refused` when another restore does."""
-        if not self.here:
+        if not self._archive.is_local:
             self.read()
             yield
             return

@@ -12,17 +12,15 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import AfterValidator, Field
 
 from tasks.archive import Archive, archives
-from tasks.close.client import CloseClient, ObjectType
+from tasks.close.client import CloseClient
 from tasks.close.settings import without_password
 from tasks.connect import connect, settings
-from tasks.fitting import Fitting, Inventory, Missing
+from tasks.fitting import CUSTOM_FIELDS, Fitting, Inventory, Missing
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.restore_journal import Journal
 from tasks.restoring import remake
-from tasks.run import Run, ended_before, tries_by_automation
-from tasks.turn import check_crashed, check_tries
 
-Backup = Annotated[
+WhichBackup = Annotated[
     str,
     AfterValidator(without_password),
     Field(
@@ -88,14 +86,6 @@ def _gap(missing: Missing, number: int) -> str:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def check_attempt(run: Run) -> None:
-    """Raise `Stop` if an automation tries again what hadn't crashed, or tries for ever."""
-    states = run.states()
-    check_crashed(ended_before(states), None)
-    check_tries(tries_by_automation(states), None)
-
-
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def plan_restore(backup: str, leads: Sequence[str], instead: Mapping[str, str]) -> RestorePlan:
     """Check the backup and look at Close. Raises `Refused` for a backup that is no whole one of this organisation."""
     with connect() as close:
@@ -139,7 +129,7 @@ def find(backup: str, organization_id: str) -> Archive:
         run_id = UUID(backup)
     except ValueError:
         return Archive.at(backup)
-    return Archive.at(f"{settings().backup_url.rstrip('/')}/{organization_id}/{run_id}")
+    return Archive.of_run(settings().backup_url, organization_id, run_id)
 
 
 def verify(archive: Archive, organization_id: str) -> None:
@@ -195,7 +185,8 @@ def _journals_elsewhere(archive: Archive) -> list[Journal]:
 
 def _is_there(close: CloseClient, journal: Journal, lead_id: str) -> bool:
     """Whether Close has the lead that a restore has made in its place. Raises `Refused` where that isn't known."""
-    if journal.begun(lead_id) and lead_id not in journal.new:
+    last = journal.last(lead_id, "lead", lead_id)
+    if last and last.step == "intended":
         raise Refused(f"A restore of {journal.url} was cut off as it made lead {lead_id}: run that one again first.")
     return lead_id in journal.new and close.lead(journal.new[lead_id]) is not None
 
@@ -213,12 +204,11 @@ def chosen(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]
 
 def _inventory(close: CloseClient, users: frozenset[str]) -> Inventory:
     """What the organisation has, of what a backup may name."""
-    types: tuple[ObjectType, ...] = ("lead", "contact", "opportunity")
     return Inventory(
         lead_statuses=frozenset(each.id for each in close.lead_statuses()),
         opportunity_statuses=frozenset(each.id for each in close.opportunity_statuses()),
         users=users,
-        custom_fields={kind: {each.id: each for each in close.custom_fields(kind)} for kind in types},
+        custom_fields={kind: {each.id: each for each in close.custom_fields(kind)} for kind in CUSTOM_FIELDS},
     )
 
 

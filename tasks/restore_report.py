@@ -1,16 +1,13 @@
 """How a restore ends: what it would have made or has made, what is missing and what is lost, as one report."""
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any
 
-from prefect.client.schemas.objects import State
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from tasks.close.errors import CloseError
 from tasks.creating import Restored
-from tasks.ending import state_of
-from tasks.outcomes import Outcome, Stop, outcome_of
+from tasks.ending import Ending
+from tasks.outcomes import Outcome
 from tasks.publish import publish_report
 from tasks.report import HEADLINES, Report
 from tasks.restore_plan import DELETED_AGAIN, RestorePlan
@@ -84,50 +81,33 @@ class RestoreReport(Report):
         return rows + [(name, number) for name, number in others if number]
 
 
-class RestoreEnding:
-    """Collects what is known while a restore goes on, and turns what ends it into the report; see `tasks.ending`."""
+class RestoreEnding(Ending):
+    """Collects what is known while a restore goes on, and says how it ends."""
 
     def __init__(self, run: Run) -> None:
-        self.run = run
+        super().__init__(run)
         self.plan: RestorePlan | None = None
         self.restored: Restored | None = None
-        self._report: RestoreReport | None = None
 
-    def __enter__(self) -> "RestoreEnding":
-        return self
+    def _verdict(self) -> tuple[Outcome, str]:
+        if self.restored is None:
+            raise RuntimeError("the restore came to its end without a result")
+        return verdict(self.restored)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        match error:
-            case None:
-                outcome, message = verdict(self.restored)
-            case Stop() | CloseError():
-                outcome, message = outcome_of(error), str(error)
-            case _:
-                return False
-        self._report = RestoreReport(
+    def _concluded(self, outcome: Outcome, message: str) -> RestoreReport:
+        report = RestoreReport(
             outcome=outcome,
             message=message,
             flow_run_id=str(self.run.id),
             **(_of_plan(self.plan, self.restored) if self.plan else {}),
             **(_of_restored(self.restored) if self.restored else {}),
         )
-        publish_report(self.run, self._report, self.plan.organization if self.plan else "")
-        return True
-
-    @property
-    def state(self) -> State[Any]:
-        """The run's final state; `report_of` finds the report in it."""
-        if self._report is None:
-            raise RuntimeError("the run has not ended yet")
-        return state_of(self._report)
+        publish_report(self.run, report, self.plan.organization if self.plan else "")
+        return report
 
 
-def verdict(done: Restored | None) -> tuple[Outcome, str]:
+def verdict(done: Restored) -> tuple[Outcome, str]:
     """Whether everything is there that was to be made, and a sentence that says so."""
-    if done is None:
-        raise RuntimeError("the restore came to its end without a result")
     leads = done.created["lead"]
     said = f"{leads:,} {'lead is' if leads == 1 else 'leads are'} restored"
     if done.problem is not None:

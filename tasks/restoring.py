@@ -1,6 +1,6 @@
-"""From a lead as Close exported it to what has to be made, so that it is there again. Pure: sends nothing.
+"""From a lead as Close exported it to what has to be made, so that it is there again. Asks nobody, sends nothing.
 
-Only fields that are named here are ever sent. What cannot come back is counted by name, see `LOST`.
+Only fields that are named here are ever sent. What cannot come back is counted by name in the `Fitting`, see `LOST`.
 """
 
 import html

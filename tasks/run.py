@@ -58,8 +58,8 @@ class Run:
         return self.attempt > 1 and not tries_by_automation(self.states())
 
 
-def whereabouts(run: Run, known: CloseSettings) -> str | None:
-    """What takes the folders of the machine that *run* is on away with it, if anything does.
+def what_takes_folders_away(run: Run, known: CloseSettings) -> str | None:
+    """What it is that takes the folders of the machine that *run* is on away with it, if anything does.
 
     Nothing counts against the sandbox, whose leads are made up. Raises `PrefectAway`.
     """

@@ -3,7 +3,7 @@
 from pathlib import Path
 from uuid import uuid4
 
-from tasks.archive import Archive
+from tasks.folder import Folder
 from tasks.outcomes import Refused
 
 CHECKOUT = Path(__file__).parents[1]
@@ -12,7 +12,7 @@ ELSEWHERE = "Set CLOSE_BACKUP_URL to storage that stays, such as s3://bucket/fol
 
 def check_place(url: str, taken_away_by: str | None) -> None:
     """Raise `Refused`, with the setting to change, where a backup at *url* would be lost or found by others."""
-    root = Archive.at(url)
+    root = Folder.at(url)
     if "memory" in root.fs.protocol:
         raise Refused(f"Backups would go to {url}, which is gone when the run ends. {ELSEWHERE}")
     if not root.is_local:
@@ -30,6 +30,6 @@ def check_place(url: str, taken_away_by: str | None) -> None:
 def try_place(url: str) -> None:
     """Write something at *url* and delete it again. Raises `Refused` where that won't do, or a backup there."""
     check_place(url, taken_away_by=None)
-    trial = Archive.at(f"{url.rstrip('/')}/trial-{uuid4().hex[:8]}")
+    trial = Folder.at(f"{url.rstrip('/')}/trial-{uuid4().hex[:8]}")
     trial.put("trial", "")
     trial.delete()

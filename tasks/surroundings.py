@@ -45,7 +45,7 @@ class Needed:
         """Ask Close for them."""
         return Names(
             statuses=close.lead_statuses() if self.statuses else (),
-            custom_fields=close.lead_custom_fields() if self.custom_fields else (),
+            custom_fields=close.custom_fields("lead") if self.custom_fields else (),
             smart_views=close.smart_views() if self.smart_views else (),
             keep_view=self.keep_view,
         )

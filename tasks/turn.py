@@ -1,6 +1,6 @@
 """Whether it is a run's turn: nothing is stopped, it is not too late, it isn't tried for ever, and it starts alone."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,12 +33,22 @@ def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has written down."""
     claimed = None if record is None or record.plans_anew else record
     states = run.states()
-    check_crashed(ended_before(states), claimed)
-    tries = tries_by_automation(states)
-    check_tries(tries, claimed)
+    _check_attempt(states, claimed)
     if claimed is None:
         stopping.check()
-        check_lateness(lateness(run, tries, datetime.now(UTC), last_asked(states)), limits.max_late_hours)
+        late = lateness(run, tries_by_automation(states), datetime.now(UTC), last_asked(states))
+        check_lateness(late, limits.max_late_hours)
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def check_attempt(run: Run) -> None:
+    """Raise `Stop` if an automation tries a restore again that hadn't crashed, or tries for ever."""
+    _check_attempt(run.states(), None)
+
+
+def _check_attempt(states: Sequence[State[Any]], record: Record | None) -> None:
+    check_crashed(ended_before(states), record)
+    check_tries(tries_by_automation(states), record)
 
 
 def check_crashed(ended: State[Any] | None, record: Record | None) -> None:

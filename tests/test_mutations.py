@@ -107,7 +107,7 @@ MUTATIONS = [
     Mutation(
         "an approval is by the number planned",
         "approval.py",
-        "    if answer.leads != request.planned:\n        if open_still",
+        "    if given.leads != request.planned:\n        if open_still",
         "    if False:\n        if open_still",
         APPROVAL,
     ),

@@ -1,16 +1,13 @@
 """``lead-cleanup approve``: say yes, by the number of leads, to a run that waits for it."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from flows.commands.arguments import RunName
 from flows.commands.asking import ask_for_number, somebody_is_there
-from flows.commands.executing import execute
+from flows.commands.executing import at_server
 from flows.commands.terminal import Usage, me, put, say
-
-if TYPE_CHECKING:
-    from flows.commands.engine import Execution
 
 NEEDS_SERVER = "The run that waits for an approval is on a Prefect server."
 
@@ -29,24 +26,24 @@ def approve(
     if leads is None and not somebody_is_there():
         raise Usage("Say how many leads are planned: --leads N.")
 
-    def act(execution: "Execution") -> None:
-        del execution
+    def act() -> None:
         from pydantic import ValidationError
 
-        from tasks import approval, resuming
+        from tasks import approving, resuming
+        from tasks.approval import Answer
         from tasks.wording import problems
 
         found = resuming.look_up(run)
-        request = approval.waits_for(found)
-        number = leads if leads is not None else _ask(found.name, approval.described(found, request))
+        request = approving.waits_for(found)
+        number = leads if leads is not None else _ask(found.name, approving.described(found, request))
         try:
-            given = approval.Answer(leads=number, approver=me() if by is None else by, note=note)
+            given = Answer(leads=number, approver=me() if by is None else by, note=note)
         except ValidationError as error:
             raise Usage(f"{problems(error)}.") from None
-        approval.answer(found, request, given)
+        approving.answer(found, request, given)
         put(f"Run {found.id} is approved; a worker goes on with it.")
 
-    return execute(act, needs_server=NEEDS_SERVER)
+    return at_server(act, NEEDS_SERVER)
 
 
 def _ask(name: str, plan: str) -> int:

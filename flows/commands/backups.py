@@ -84,7 +84,7 @@ def _forget(found: Sequence[Archive], whom: str) -> list[str]:
 
 def _list(found: Sequence[Archive], *, verify: bool) -> list[str]:
     problems: list[str] = []
-    rows = [row for each in found if (row := _row(Archive.at(each.url), problems, verify=verify))]
+    rows = [row for each in found if (row := _row(each, problems, verify=verify))]
     put("\n".join(aligned([(*COLUMNS, "whole") if verify else COLUMNS, *rows])) if rows else "There is no backup.")
     return problems
 

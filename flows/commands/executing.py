@@ -53,6 +53,11 @@ def execute(
     return report.outcome.exit_code
 
 
+def at_server(act: Callable[[], Report | None], why: str, *, as_json: bool = False) -> int:
+    """The same for what runs no flow. *why* says why a temporary Prefect server won't do."""
+    return execute(lambda _: act(), needs_server=why, as_json=as_json)
+
+
 def _how_it_ended(execution: "Execution", error: BaseException) -> tuple[str, int]:
     """What to say, and the exit code, when there is no report."""
     from flows.commands import engine

@@ -1,14 +1,11 @@
 """``lead-cleanup ledger``: which runs have claimed a bulk delete and are not known to have ended; and tidying up."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.executing import execute
+from flows.commands.executing import at_server
 from flows.commands.terminal import me, put, say
-
-if TYPE_CHECKING:
-    from flows.commands.engine import Execution
 
 NEEDS_SERVER = "The ledger is on a Prefect server."
 
@@ -33,8 +30,7 @@ def ledger(
 ) -> int:
     """List the claims that have not ended, after what the flags say was done."""
 
-    def act(execution: "Execution") -> None:
-        del execution
+    def act() -> None:
         from datetime import UTC, datetime
 
         from tasks import ledger, resuming
@@ -49,4 +45,4 @@ def ledger(
         if not standing:
             put("Every claim has come to its end.")
 
-    return execute(act, needs_server=NEEDS_SERVER)
+    return at_server(act, NEEDS_SERVER)

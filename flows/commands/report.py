@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING
 
 from flows.commands.arguments import AsJson, RunName
-from flows.commands.executing import execute
+from flows.commands.executing import at_server
 
 if TYPE_CHECKING:
-    from flows.commands.engine import Execution
     from tasks.report import Report
 
 NEEDS_SERVER = "The reports of runs are on a Prefect server."
@@ -20,10 +19,9 @@ def report(
 ) -> int:
     """Print what the run has published last; gives the exit code of the run."""
 
-    def recall(execution: "Execution") -> "Report":
-        del execution
+    def recall() -> "Report":
         from tasks import publish, resuming
 
         return publish.recall_report(resuming.look_up(run).id)
 
-    return execute(recall, needs_server=NEEDS_SERVER, as_json=as_json)
+    return at_server(recall, NEEDS_SERVER, as_json=as_json)

@@ -1,14 +1,11 @@
 """``lead-cleanup stop`` and ``go``: nothing is started anywhere until somebody says so."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.executing import execute
+from flows.commands.executing import at_server
 from flows.commands.terminal import Usage, put
-
-if TYPE_CHECKING:
-    from flows.commands.engine import Execution
 
 NEEDS_SERVER = "The stop stands on the Prefect server that all runs share."
 
@@ -30,8 +27,7 @@ def stop(
     if not why.strip():
         raise Usage("Say why, for those who will wonder: lead-cleanup stop 'importing until Friday'.")
 
-    def act(execution: "Execution") -> None:
-        del execution
+    def act() -> None:
         from tasks import cancelling, stopping
 
         stopping.put(why.strip())
@@ -39,18 +35,17 @@ def stop(
         if running:
             cancelling.pause_running(put)
 
-    return execute(act, needs_server=NEEDS_SERVER)
+    return at_server(act, NEEDS_SERVER)
 
 
 def go() -> int:
     """Lift the stop, and name the runs that have not come to their end."""
 
-    def act(execution: "Execution") -> None:
-        del execution
+    def act() -> None:
         from tasks import ledger, stopping
 
         put("Cleanups run again." if stopping.lift() else "Nothing was stopped.")
         for record in ledger.unresolved():
             put(f"Not ended: {record.line}. `lead-cleanup resume {record.run_id}` goes on with it.")
 
-    return execute(act, needs_server=NEEDS_SERVER)
+    return at_server(act, NEEDS_SERVER)

@@ -3,8 +3,8 @@
     with CloseClient(CloseSettings()) as close:
         close.count({"type": "object_type", "object_type": "lead"})
 
-Reads are tried again when Close is away or asks for patience, and so are exports and a pause. What starts, makes or
-resumes is not.
+Reads are tried again when Close is away or asks for patience, and so are exports and a pause. What starts or makes
+something is sent again only after answers that prove that nothing was accepted; a resume never is.
 Every method raises a CloseError (tasks/close/errors.py) and nothing else for what Close or the network does.
 """
 
@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Literal, Self, TypeVar
-
-from pydantic import ValidationError
+from typing import Any, Literal, Self
 
 from tasks.close.answers import unusable_answer
-from tasks.close.errors import BadRequest, NotFound, WrongOrganization
+from tasks.close.errors import NotFound, WrongOrganization
+from tasks.close.pages import Pages, parse, row_id, search_request
 from tasks.close.resources import (
     BulkDelete,
     CustomField,
@@ -30,20 +29,17 @@ from tasks.close.resources import (
     Me,
     OpportunityStatus,
     Organization,
-    Resource,
     SearchPage,
     SmartView,
 )
 from tasks.close.settings import CloseSettings
 from tasks.close.transport import JSON, LONGEST_CONNECT, START_PATIENCE, RateLimit, Request, Transport
 
-PAGE = 100  # rows of a list
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
 LONGEST_SEARCH = 10_000  # Close ends a walk by cursor here
-IDLE_PAGES = 2  # in a row, without a new row: a cursor may end on an empty page, but not lead on and on
-RESTARTS = 3  # of a search whose cursor expired: a cursor lives 30 seconds
 
-ObjectType = Literal["lead", "contact", "opportunity"]
+FieldOwner = Literal["lead", "contact", "opportunity"]
+"""What has custom fields, as far as a backup shows."""
 Kind = Literal["lead", "opportunity", "task", "note", "call", "sms"]
 """What can be created here. Contacts come with their lead."""
 ENDPOINTS: Mapping[Kind, str] = {
@@ -54,8 +50,6 @@ ENDPOINTS: Mapping[Kind, str] = {
     "call": "/activity/call/",
     "sms": "/activity/sms/",
 }
-
-R = TypeVar("R", bound=Resource)
 
 
 class CloseClient:
@@ -76,6 +70,7 @@ class CloseClient:
         self.sleep, self.clock = sleep, clock
         self._settings = settings
         self._transport = Transport(settings, sleep=sleep, clock=clock, random=random)
+        self._pages = Pages(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -110,11 +105,11 @@ class CloseClient:
 
     def me(self) -> Me:
         """The user whose key this is; the cheapest way to try a key."""
-        return self._read(Me, Request("GET", "/me/"))
+        return self._pages.one(Me, Request("GET", "/me/"))
 
     def organization(self, organization_id: str) -> Organization:
         """An organisation with its members."""
-        return self._read(Organization, Request("GET", "/organization/{id}/", organization_id))
+        return self._pages.one(Organization, Request("GET", "/organization/{id}/", organization_id))
 
     def organization_id(self) -> str:
         """The organisation this key acts in, read off its lead statuses: a user may be a member of several.
@@ -135,34 +130,26 @@ class CloseClient:
 
     def lead_statuses(self) -> list[LeadStatus]:
         """Every lead status. Close answers with all of them at once."""
-        request = Request("GET", "/status/lead/")
-        page = _parse(ListPage, {"has_more": False, **self._transport.read(request)}, request)
-        return [_parse(LeadStatus, row, request) for row in page.data]
+        return self._pages.whole(LeadStatus, "/status/lead/")
 
     def opportunity_statuses(self) -> list[OpportunityStatus]:
         """Every opportunity status of every pipeline. Close answers with all of them at once."""
-        request = Request("GET", "/status/opportunity/")
-        page = _parse(ListPage, {"has_more": False, **self._transport.read(request)}, request)
-        return [_parse(OpportunityStatus, row, request) for row in page.data]
+        return self._pages.whole(OpportunityStatus, "/status/opportunity/")
 
-    def lead_custom_fields(self) -> list[CustomField]:
-        """Every custom field of leads. Close doesn't document whether fields shared with contacts are among them."""
-        return self.custom_fields("lead")
-
-    def custom_fields(self, object_type: ObjectType) -> list[CustomField]:
-        """Every custom field that objects of this type have."""
-        return list(self._list(CustomField, f"/custom_field/{object_type}/"))
+    def custom_fields(self, owner: FieldOwner) -> list[CustomField]:
+        """Every custom field that *owner* has. Whether those that several share are among them, Close doesn't say."""
+        return list(self._pages.every(CustomField, f"/custom_field/{owner}/"))
 
     def smart_views(self) -> list[SmartView]:
         """Every Smart View of leads that this key's user can see."""
-        return list(self._list(SmartView, "/saved_search/", type="lead"))
+        return list(self._pages.every(SmartView, "/saved_search/", type="lead"))
 
     # Searching
 
     def count(self, query: JSON) -> int:
         """How many objects *query* (a bare node) matches, without reading them."""
-        request = _search({"query": query, "results_limit": 0, "include_counts": True})
-        total = self._read(SearchPage, request).count_total
+        request = search_request({"query": query, "results_limit": 0, "include_counts": True})
+        total = self._pages.one(SearchPage, request).count_total
         if total is None:
             raise unusable_answer(request.method, request.path, "the count is missing")
         return total
@@ -189,26 +176,20 @@ class CloseClient:
             "results_limit": limit,
             "sort": list(sort),
         }
-        for _ in range(1 + RESTARTS):
-            try:
-                return self._walk(body, limit)
-            except BadRequest as error:
-                if not error.names("cursor"):
-                    raise
-        raise unusable_answer("POST", "/data/search/", "its cursor expires before the next page can be read")
+        return self._pages.search(body, limit)
 
     # Bulk deletes
 
     def bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
         """One bulk delete, as it stands."""
-        return self._read(BulkDelete, Request("GET", "/bulk_action/delete/{id}/", bulk_delete_id))
+        return self._pages.one(BulkDelete, Request("GET", "/bulk_action/delete/{id}/", bulk_delete_id))
 
     def bulk_deletes(self) -> list[BulkDelete]:
         """Every bulk delete of the organisation. Close doesn't document their order, so the whole list is read.
 
         Raises CloseUnavailable when a page can't be read: a short list would look like "never started".
         """
-        return list(self._list(BulkDelete, "/bulk_action/delete/"))
+        return list(self._pages.every(BulkDelete, "/bulk_action/delete/"))
 
     def start_bulk_delete(self, query: JSON) -> BulkDelete:
         """Delete every lead that *query* (a bare node) matches. Close can't tell a repeated POST from a second one.
@@ -220,16 +201,16 @@ class CloseClient:
             raise ValueError("A bulk delete needs a query node with a type; to Close, no query may mean every lead.")
         body: JSON = {"s_query": query, "results_limit": None, "sort": [], "send_done_email": False}
         request = Request("POST", "/bulk_action/delete/", body=body)
-        return _parse(BulkDelete, self._transport.start(request), request)
+        return parse(BulkDelete, self._transport.start(request), request)
 
     def pause_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
         """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not where it goes; we assume here."""
-        return self._read(BulkDelete, _status(bulk_delete_id, "paused"))  # asking again does no harm
+        return self._pages.one(BulkDelete, _status(bulk_delete_id, "paused"))  # asking again does no harm
 
     def resume_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
         """Ask Close to go on; it refuses after seven days. The address is assumed, as for pausing."""
         request = _status(bulk_delete_id, "resuming")
-        return _parse(BulkDelete, self._transport.write(request), request)
+        return parse(BulkDelete, self._transport.write(request), request)
 
     # Exports
 
@@ -248,11 +229,11 @@ class CloseClient:
             "include_smart_fields": True,
             "send_done_email": False,
         }
-        return self._read(Export, Request("POST", "/export/lead/", body=body))
+        return self._pages.one(Export, Request("POST", "/export/lead/", body=body))
 
     def export(self, export_id: str) -> Export:
         """One export, as it stands."""
-        return self._read(Export, Request("GET", "/export/{id}/", export_id))
+        return self._pages.one(Export, Request("GET", "/export/{id}/", export_id))
 
     @contextmanager
     def download(self, export_id: str) -> Generator[Iterator[bytes]]:
@@ -262,7 +243,7 @@ class CloseClient:
         none, and where the file breaks off; not every file that was cut shorter shows it in this way.
         """
         request = Request("GET", "/export/{id}/", export_id)
-        url = self._read(Export, request).download_url
+        url = self._pages.one(Export, request).download_url
         if not url:
             raise unusable_answer(request.method, request.path, "it has no address to download from")
         with self._transport.download(url, request.path) as chunks:
@@ -281,7 +262,7 @@ class CloseClient:
     def belonging_to(self, lead_id: str, kind: Kind) -> list[dict[str, Any]]:
         """Everything of one *kind* that belongs to a lead, tasks of every type included."""
         every = {"_type": "all"} if kind == "task" else {}
-        return list(self._rows(ENDPOINTS[kind], lead_id=lead_id, **every))
+        return list(self._pages.rows(ENDPOINTS[kind], lead_id=lead_id, **every))
 
     def create(self, kind: Kind, body: JSON) -> dict[str, Any]:
         """Make one new object, and give it as Close shows it. Close can't tell a repeated POST from a second object.
@@ -291,7 +272,7 @@ class CloseClient:
         """
         request = Request("POST", ENDPOINTS[kind], body=body)
         made = dict(self._transport.create(request))
-        _id(made, request)
+        row_id(made, request)
         return made
 
     # Events
@@ -304,7 +285,7 @@ class CloseClient:
         wanted = {"object_type": "lead", "action": action, **filters}
         place: dict[str, str] = {"date_updated__gte": since.isoformat()}
         while True:
-            page = self._read(EventPage, Request("GET", "/event/", params={**wanted, **place}))
+            page = self._pages.one(EventPage, Request("GET", "/event/", params={**wanted, **place}))
             late = [event for event in page.data if event.date_updated >= since]  # a cursor forgets the bound
             yield from late
             if not page.cursor_next or len(late) < len(page.data):
@@ -313,80 +294,14 @@ class CloseClient:
 
     def newest_event(self) -> datetime | None:
         """The instant of the newest event, by Close's own clock; None if there is none."""
-        page = self._read(EventPage, Request("GET", "/event/", params={"_limit": 1}))
+        page = self._pages.one(EventPage, Request("GET", "/event/", params={"_limit": 1}))
         return page.data[0].date_updated if page.data else None
 
     def events(self, *, limit: int) -> list[dict[str, Any]]:
         """The newest *limit* events (at most 50). Close keeps them for 30 days."""
         request = Request("GET", "/event/", params={"_limit": limit})
-        return _parse(ListPage, {"has_more": False, **self._transport.read(request)}, request).data
-
-    # How it is done
-
-    def _read(self, kind: type[R], request: Request) -> R:
-        return _parse(kind, self._transport.read(request), request)
-
-    def _list(self, kind: type[R], endpoint: str, **params: str) -> Iterator[R]:
-        """Every object of a list, none twice."""
-        request = Request("GET", endpoint)
-        return (_parse(kind, row, request) for row in self._rows(endpoint, **params))
-
-    def _rows(self, endpoint: str, **params: str) -> Iterator[dict[str, Any]]:
-        """Every row of a list, none twice: one that is added while we read pushes others onto the next page."""
-        seen: set[str] = set()
-        skip = 0
-        while True:
-            request = Request("GET", endpoint, params={**params, "_limit": PAGE, "_skip": skip})
-            page = self._read(ListPage, request)
-            new = {_id(row, request): row for row in page.data if _id(row, request) not in seen}
-            yield from new.values()
-            if not page.has_more:
-                return
-            if not new:
-                raise unusable_answer("GET", endpoint, "it says there is more, but there is nothing new")
-            seen.update(new)
-            skip += len(page.data)  # not PAGE: Close may give fewer than asked for
-
-    def _walk(self, body: JSON, limit: int) -> list[dict[str, Any]]:
-        """Follow a search's cursor to its end."""
-        rows: dict[str, dict[str, Any]] = {}
-        cursors: set[str] = set()
-        idle = 0
-        request = _search(body)
-        while True:
-            before = len(rows)
-            page = self._read(SearchPage, request)
-            rows.update((_id(row, request), row) for row in page.data)
-            if "cursor" not in page.model_fields_set:  # not the same as null, which is the end
-                raise unusable_answer(request.method, request.path, "the cursor is missing")
-            if not page.cursor or len(rows) >= limit:
-                return list(rows.values())[:limit]
-            idle = idle + 1 if len(rows) == before else 0
-            if page.cursor in cursors or idle > IDLE_PAGES:
-                raise unusable_answer(request.method, request.path, "its pages don't come to an end")
-            cursors.add(page.cursor)
-            request = _search({**body, "cursor": page.cursor})
+        return parse(ListPage, {"has_more": False, **self._transport.read(request)}, request).data
 
 
 def _status(bulk_delete_id: str, status: str) -> Request:
     return Request("PUT", "/bulk_action/delete/{id}/", bulk_delete_id, body={"status": status})
-
-
-def _search(body: JSON) -> Request:
-    """Close's only POST that changes nothing."""
-    return Request("POST", "/data/search/", body=body)
-
-
-def _id(row: JSON, request: Request) -> str:
-    row_id = row.get("id")
-    if not isinstance(row_id, str) or not row_id:
-        raise unusable_answer(request.method, request.path, "a row has no id")
-    return row_id
-
-
-def _parse(kind: type[R], answer: JSON, request: Request) -> R:
-    try:
-        return kind.model_validate(answer)
-    except ValidationError as error:
-        where = ", ".join(".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False)[:3])
-        raise unusable_answer(request.method, request.path, f"unexpected {where}") from error

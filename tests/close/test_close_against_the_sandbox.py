@@ -68,7 +68,7 @@ def test_the_organisation_can_be_looked_up(close: CloseClient) -> None:
 
     assert me.id in [member.user_id for member in organization.memberships]
     assert {status.label for status in close.lead_statuses()} >= {"Potential", "Qualified", "Customer", "Junk"}
-    assert close.lead_custom_fields()
+    assert close.custom_fields("lead")
 
 
 def test_smart_views_of_every_kind_can_be_read(close: CloseClient) -> None:

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scripted_close import Answer, ScriptedClose
 
-from tasks.close.client import RESTARTS, CloseClient
+from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, CloseUnavailable, InvalidQuery, WrongOrganization
+from tasks.close.pages import RESTARTS
 from tasks.close.resources import BulkDelete, BulkStatus
 
 LEADS = {"type": "object_type", "object_type": "lead"}
@@ -166,7 +167,7 @@ class TestLists:
         status = {"id": "stat_1", "label": "Junk", "organization_id": "orga_1"}
         server.will_answer(Answer({"data": [field], "has_more": False}), Answer({"data": [status]}))
 
-        assert [(known.name, known.choices) for known in close.lead_custom_fields()] == [("Source", ["Web"])]
+        assert [(known.name, known.choices) for known in close.custom_fields("lead")] == [("Source", ["Web"])]
         assert [(known.label, known.id) for known in close.lead_statuses()] == [("Junk", "stat_1")]
 
 

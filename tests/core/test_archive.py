@@ -16,7 +16,7 @@ from fsspec.implementations.memory import MemoryFileSystem  # pyright: ignore[re
 from tasks.archive import Archive, Manifest, Written, archives
 from tasks.keeping import forget, prune
 from tasks.outcomes import Refused
-from tasks.run import whereabouts
+from tasks.run import what_takes_folders_away
 from tasks.storage import CHECKOUT, check_place
 
 RUN_1, RUN_2, RUN_3 = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 3))
@@ -354,10 +354,10 @@ def test_in_kubernetes_and_containers_folders_go_away_but_the_sandbox_has_nothin
     run = Run(id=uuid4(), as_of=NOW, cleanup="ad-hoc")
     monkeypatch.setattr("tasks.run.CONTAINERS", (tmp_path / ".dockerenv",))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert whereabouts(run, CloseSettings()) is None
+    assert what_takes_folders_away(run, CloseSettings()) is None
 
     (tmp_path / ".dockerenv").touch()
-    assert whereabouts(run, CloseSettings()) == "a container"
+    assert what_takes_folders_away(run, CloseSettings()) == "a container"
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    assert whereabouts(run, CloseSettings()) == "Kubernetes"
-    assert whereabouts(run, CloseSettings(api_url="http://127.0.0.1:8765/api/v1/")) is None
+    assert what_takes_folders_away(run, CloseSettings()) == "Kubernetes"
+    assert what_takes_folders_away(run, CloseSettings(api_url="http://127.0.0.1:8765/api/v1/")) is None

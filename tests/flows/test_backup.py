@@ -28,7 +28,7 @@ from tasks.close.settings import CloseSettings
 from tasks.reconcile import count_remaining
 from tasks.report import Report
 from tasks.run import Run as FlowRun
-from tasks.run import whereabouts
+from tasks.run import what_takes_folders_away
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
@@ -643,7 +643,7 @@ def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_thin
         flow_run = prefect.create_flow_run_from_deployment(deployment)
 
     run = FlowRun(id=flow_run.id, as_of=datetime.now(UTC), cleanup="junk", deployment_id=deployment)
-    assert whereabouts(run, CloseSettings()) == found
+    assert what_takes_folders_away(run, CloseSettings()) == found
 
 
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
