@@ -64,7 +64,7 @@ def lead_cleanup(
         end.record = read_record(end.run)
         check_turn(end.run, end.record, limits)
         if end.record is None or end.record.plans_anew:
-            end.plan = make_plan(end.run, match, keep, limits, sample, time_zone)
+            end.plan = make_plan(end.run, match, keep, limits, approval, sample=sample, time_zone=time_zone)
             publish_plan(end.run, end.plan)
             decide(end.plan, limits, expect=expect, dry_run=dry_run)
             end.plan = approved(end.run, end.plan, approval, expect)

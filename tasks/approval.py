@@ -25,7 +25,7 @@ from pydantic import Field, StringConstraints
 
 from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
-from tasks.plan import Approved, Plan, approval_loosened
+from tasks.plan import Approved, Plan
 from tasks.policy import most_without_approval
 from tasks.publish import artifact_key, harmless, write_report
 from tasks.report import Report, kept_by
@@ -113,8 +113,6 @@ def approved(run: Run, plan: Plan, approval: str, expect: int | None) -> Plan:
     Where it isn't approved yet, a run of a deployment ends here for now, by an exception of Prefect's. *expect*, which
     is the number planned, counts as an approval only where there is no form. Raises `Stop`: declined, expired, refused.
     """
-    notes = approval_loosened(run.deployed().get("approval", "never"), approval)
-    plan = plan.model_copy(update={"notes": (*plan.notes, *notes)})
     if plan.counts.planned <= most_without_approval(approval):
         return plan
     given = _given_here(plan, expect) if run.deployment_id is None else _given(run, plan) or _suspend(run, plan)

@@ -21,7 +21,18 @@ from tasks.connect import Identity, client, connect, remember, settings
 from tasks.criteria import CREATED, setting
 from tasks.fields import unknown_field
 from tasks.outcomes import Refused
-from tasks.plan import LEADS, Counts, Plan, SampleLead, Selection, check_clocks, limits_loosened, rules_dropped, select
+from tasks.plan import (
+    LEADS,
+    Counts,
+    Plan,
+    SampleLead,
+    Selection,
+    approval_loosened,
+    check_clocks,
+    limits_loosened,
+    rules_dropped,
+    select,
+)
 from tasks.policy import Keep, Limits, Match
 from tasks.ramp import criteria_of
 from tasks.ramp import read as read_ramp
@@ -150,7 +161,9 @@ def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[
         window = And(queries=(query, on_or_after(CREATED, _instant(rows[-1]))))
 
 
-def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 25, time_zone: str = "UTC") -> Plan:
+def make_plan(
+    run: Run, match: Match, keep: Keep, limits: Limits, approval: str, *, sample: int = 25, time_zone: str = "UTC"
+) -> Plan:
     """Everything up to the decision: names to ids, criteria to a query, counts, batch, our own reading, a sample."""
     here = look_around(match, keep, run.as_of)
     selection = select(match, keep, here.names, run.as_of, time_zone)
@@ -158,14 +171,9 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
     criteria = criteria_of(match, keep, here.names, at, time_zone)
     ramp = read_ramp(run, at, criteria).most if limits.ramp else None
     counts = count_leads(selection, at)
-    query = selection.planned()
     batch = min(filter(None, (limits.batch, ramp)), default=counts.planned)
     ramped = batch < counts.planned and batch == ramp
-    if batch < counts.planned:
-        query = oldest(selection, batch, "turn off limits.ramp" if ramped else "raise limits.batch", at)
-        counts = counts.cut_to(recount(query, at))
-        if counts.planned > batch:
-            raise Refused(f"The batch would be {counts.planned} leads, more than {batch}: leads are changing.")
+    query, counts = _cut(selection, counts, batch, "turn off limits.ramp" if ramped else "raise limits.batch", at)
     if reading.needed(match, keep) and counts.planned <= limits.max_leads:
         read_leads(query, match, keep, at)
     return Plan(
@@ -184,17 +192,31 @@ def make_plan(run: Run, match: Match, keep: Keep, limits: Limits, sample: int = 
             *([what_goes_with(query, at)] if counts.planned else ()),
             *([RAMPED.format(counts.waiting)] if ramped else ()),
             *here.notes,
-            *_lost(run.deployed(), keep, limits),
+            *_lost(run.deployed(), keep, limits, approval),
         ),
     )
 
 
-def _lost(deployed: Mapping[str, Any], keep: Keep, limits: Limits) -> list[str]:
-    """What this run lacks of the rules and limits of its deployment."""
+def _cut(selection: Selection, counts: Counts, batch: int, remedy: str, organization_id: str) -> tuple[Query, Counts]:
+    """The query and the numbers of the oldest *batch* of the leads that would be planned, or of all that there are."""
+    if batch >= counts.planned:
+        return selection.planned(), counts
+    query = oldest(selection, batch, remedy, organization_id)
+    cut = counts.cut_to(recount(query, organization_id))
+    if cut.planned > batch:
+        raise Refused(f"The batch would be {cut.planned} leads, more than {batch}: leads are changing.")
+    return query, cut
+
+
+def _lost(deployed: Mapping[str, Any], keep: Keep, limits: Limits, approval: str) -> list[str]:
+    """What this run lacks of the care of its deployment."""
     if not deployed:
         return []
-    rules = rules_dropped(Keep.model_validate(deployed.get("keep") or {}), keep)
-    return rules + limits_loosened(Limits.model_validate(deployed.get("limits") or {}), limits)
+    return [
+        *rules_dropped(Keep.model_validate(deployed.get("keep") or {}), keep),
+        *limits_loosened(Limits.model_validate(deployed.get("limits") or {}), limits),
+        *approval_loosened(deployed.get("approval", "never"), approval),
+    ]
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)

@@ -1,5 +1,6 @@
 """How a restore ends: what it would have made or has made, what is missing and what is lost, as one report."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +62,10 @@ class RestoreReport(Report):
         theirs = Report.model_fields.keys() - SHARED
         return {name: value for name, value in handler(self).items() if name not in theirs}
 
+    def evidence(self) -> dict[str, Any]:
+        """Everything as JSON."""
+        return self.model_dump(mode="json") | {"notes": self.notes}
+
     @property
     def headline(self) -> str:
         """The outcome in words."""
@@ -79,6 +84,12 @@ class RestoreReport(Report):
             ("Leads deleted since an earlier attempt", self.gone),
         ]
         return rows + [(name, number) for name, number in others if number]
+
+
+def read(text: str) -> Report:
+    """The report, of a restore or of a cleanup, that was published as this JSON; without the sample."""
+    found = json.loads(text)
+    return (RestoreReport if "wanted" in found else Report).model_validate(found)
 
 
 class RestoreEnding(Ending):

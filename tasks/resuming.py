@@ -4,7 +4,7 @@ Each is an act on the ledger, with the name of whoever says so; a run's paramete
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -25,8 +25,8 @@ CRASH_IS_REPORTED_WITHIN = 5.0
 """Seconds: first by the flow's runner, and some three seconds later by the worker, over whatever was set meanwhile."""
 
 
-def look_up(name: str) -> FlowRun:
-    """The run with this id or name. Raises `Refused` if there is none, or several, or it isn't a lead cleanup."""
+def look_up(name: str, flows: Collection[str] = (FLOW,)) -> FlowRun:
+    """The run with this id or name. Raises `Refused` if there is none, or several, or it isn't one of these *flows*."""
     with prefect() as server:
         found = server.read_flow_runs(flow_run_filter=_filter(name), limit=2)
         if len(found) != 1:
@@ -34,8 +34,8 @@ def look_up(name: str) -> FlowRun:
                 f"There is no run {name!r}." if not found else f"Several runs are called {name!r}: use the id."
             )
         flow = server.read_flow(found[0].flow_id)
-    if flow.name != FLOW:
-        raise Refused(f"Run {name} is not a lead cleanup, but a run of {flow.name!r}.")
+    if flow.name not in flows:
+        raise Refused(f"Run {name} is not a run of {' or '.join(flows)}, but of {flow.name!r}.")
     return found[0]
 
 

@@ -8,6 +8,7 @@ from flows.commands.executing import at_server
 if TYPE_CHECKING:
     from tasks.report import Report
 
+FLOWS = ("lead-cleanup", "restore-leads")
 NEEDS_SERVER = "The reports of runs are on a Prefect server."
 
 
@@ -20,8 +21,8 @@ def report(
     """Print what the run has published last; gives the exit code of the run."""
 
     def recall() -> "Report":
-        from tasks import publish, resuming
+        from tasks import publish, restore_report, resuming
 
-        return publish.recall_report(resuming.look_up(run).id)
+        return restore_report.read(publish.recall_report(resuming.look_up(run, FLOWS).id))
 
     return at_server(recall, NEEDS_SERVER, as_json=as_json)

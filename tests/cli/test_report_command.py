@@ -1,7 +1,10 @@
 """``report``: how a run ended, later."""
 
+from pathlib import Path
+
 import pytest
 from close_account import CloseAccount, lead
+from restore.backups import delete, make_backup
 from terminal_session import Command
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
@@ -18,6 +21,21 @@ def test_it_prints_what_the_run_has_said(lead_cleanup: Command, sandbox: CloseAc
     assert all(text in again.out for text in ("Deleted", "1 leads are deleted.", said.json["bulk_delete_id"]))
     assert "Note: With these leads go" in again.out or "Note: Nothing that was counted" in again.out
     assert as_json.json == said.json
+
+
+def test_a_restore_says_what_it_has_made(lead_cleanup: Command, sandbox: CloseAccount, tmp_path: Path) -> None:
+    sandbox.add(lead("A"), lead("B"))
+    folder = make_backup(sandbox, tmp_path)
+    delete(sandbox)
+    said = lead_cleanup("restore", str(folder), "--json")
+
+    again = lead_cleanup("report", said.json["flow_run_id"])
+    as_json = lead_cleanup("report", said.json["flow_run_id"], "--json")
+
+    assert again.code == 0
+    assert "Dry run: nothing was restored" in again.out
+    assert as_json.json == said.json
+    assert as_json.json["wanted"]["lead"] == 2
 
 
 def test_a_run_that_was_tried_again_says_what_it_said_last(lead_cleanup: Command, sandbox: CloseAccount) -> None:
