@@ -29,7 +29,7 @@ from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Approved, Plan, approval_loosened
 from tasks.policy import most_without_approval
-from tasks.publish import artifact_key, harmless, write_report
+from tasks.publish import harmless, plan_page, write_report
 from tasks.report import Report, words
 from tasks.run import Run, run_of
 
@@ -211,8 +211,7 @@ def _summary(plan: Plan) -> str:
 
 def _describe(run: Run, plan: Plan) -> str:
     """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
-    key = artifact_key(run, plan.organization_id, plan.organization, "plan")
-    return f"{_summary(plan)}{LINK}[the plan](/artifacts/key/{key})."
+    return f"{_summary(plan)}{LINK}[the plan]({plan_page(run.id)})."
 
 
 def waits_for(found: FlowRun) -> Request:
