@@ -97,9 +97,14 @@ def plans(prefect: SyncPrefectClient, run_id: UUID) -> list[dict[str, Any]]:
 
 
 def answer(prefect: SyncPrefectClient, run_id: UUID, **given: object) -> dict[str, Any]:
-    """What the Prefect UI sends then, and what it is told."""
+    """What the Prefect UI sends then, and what it is told; sent again where a busy server is short of breath."""
     url = f"{str(prefect.api_url).rstrip('/')}/flow_runs/{run_id}/resume"
-    return httpx.post(url, json={"run_input": given}).raise_for_status().json()
+
+    def send() -> httpx.Response | None:
+        response = httpx.post(url, json={"run_input": given})
+        return None if response.status_code == 503 else response
+
+    return wait_for(send, lambda: f"{url} stays unavailable").raise_for_status().json()
 
 
 def ask(prefect: SyncPrefectClient, path: str) -> httpx.Response:
