@@ -6,7 +6,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from close_account import CloseAccount, lead
+from close_account import CloseAccount
 from deployed_runs import StartWorker, await_state, history, read_all, wait_for
 from prefect.client.orchestration import SyncPrefectClient
 
@@ -18,21 +18,7 @@ pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 SOONEST = 10  # seconds: the least that Prefect takes for `within`
 
 
-@pytest.fixture
-def close(sandbox: CloseAccount) -> CloseAccount:
-    """Two leads to delete among four."""
-    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"), lead("D"))
-    return sandbox
-
-
-@pytest.fixture
-def asked(prefect: SyncPrefectClient, close: CloseAccount) -> UUID:
-    """A run that asks for an approval, once a worker takes it."""
-    ad_hoc = prefect.read_deployment_by_name("lead-cleanup/ad-hoc")
-    parameters = {"match": {"status": ["Junk"]}, "dry_run": False, "approval": "above 1"}
-    return prefect.create_flow_run_from_deployment(ad_hoc.id, parameters=parameters).id
-
-
+@pytest.mark.exhaustive  # tests/deployments/test_in_a_browser.py shows it in the UI itself
 def test_a_person_sees_the_numbers_in_the_form_and_the_run_goes_on_with_the_answer(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, asked: UUID
 ) -> None:
