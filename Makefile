@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+BROWSERS := chromium chromium-browser google-chrome
 FAST := tests/core tests/close tests/cli tests/deployments tests/model tests/test_house.py tests/test_documentation.py
 
 .DEFAULT_GOAL := help
@@ -15,11 +16,17 @@ install: $(INSTALLED)  ## make the virtual environment .venv, with lead-cleanup 
 demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with nothing to set up
 	@$(BIN)/lead-cleanup demo
 
-test: $(INSTALLED)  ## run all tests: a Prefect server, workers and the sandbox, for real
+test: $(INSTALLED) browser  ## run all tests: a Prefect server, workers and the sandbox, for real
 	$(BIN)/pytest --numprocesses 3 --dist loadgroup -m "not exhaustive"
 
-test-all: $(INSTALLED)  ## run what make test leaves out as well; about an hour
+test-all: $(INSTALLED) browser  ## run what make test leaves out as well; about an hour
 	$(BIN)/pytest --numprocesses 3 --dist loadgroup
+
+# A test uses the Prefect UI as a person does. Where nothing can be installed it is skipped, and says so.
+browser:  ## install Chromium for the tests, if there is no browser and apt-get may
+	-@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \
+	[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
 
 matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md anew, by living through every row
 	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/deployments/test_faults.py
@@ -63,4 +70,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-.PHONY: help install demo test test-all matrix check fix server deploy worker lock clean
+.PHONY: help install demo test test-all browser matrix check fix server deploy worker lock clean

@@ -27,7 +27,7 @@ from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Approved, Plan
 from tasks.policy import most_without_approval
-from tasks.publish import artifact_key, harmless, write_report
+from tasks.publish import harmless, plan_page, write_report
 from tasks.report import Report, kept_by
 from tasks.run import Run, run_of
 
@@ -204,8 +204,8 @@ def _describe(run: Run, plan: Plan) -> str:
         f"{counts.planned:,} of {counts.total:,} leads would be deleted. {counts.matched:,} match, "
         f"{counts.kept['total']:,} of them are kept."
     )
-    key = artifact_key(run, plan.organization_id, plan.organization, "plan")
-    return "\n\n".join(filter(None, [head, kept_by(counts)])) + f"{LINK}[the plan](/artifacts/key/{key})."
+    text = "\n\n".join(filter(None, [head, kept_by(counts)]))
+    return f"{text}{LINK}[the plan]({plan_page(run.id)})."
 
 
 def _retire_older(run: Run, plan: Plan) -> None:

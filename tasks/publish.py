@@ -81,8 +81,9 @@ def write_report(run: Run, report: Report, organization: str) -> None:
     """See `publish_report`, which doesn't raise. *organization* is the name, and empty where there is no plan."""
     at = report.organization_id or "", organization
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
-    plan = f"\n[The plan](/artifacts/key/{artifact_key(run, *at, 'plan')}) has the query and a sample.\n"
-    text = report.markdown() + (plan if report.digest else "")
+    page = plan_page(run.id)
+    plan = f"\n[The plan]({page}) has the query and a sample.\n"
+    text = report.markdown() + (plan if page else "")
     _publish(run, "markdown", text, key=artifact_key(run, *at), description=report.headline)
     _publish(run, "table", json.dumps(counts), key=artifact_key(run, *at, "counts"), description=report.headline)
 
@@ -145,6 +146,15 @@ def artifact_key(run: Run, organization_id: str, organization: str, part: str = 
     An organisation whose name has no Latin letter is called by the end of its id.
     """
     return slug("lead-cleanup", slug(organization) or organization_id[-8:], run.cleanup, part)
+
+
+def plan_page(run_id: UUID) -> str | None:
+    """Where the Prefect UI shows the plan that the run has published last; None if it hasn't.
+
+    Not the page of its key: that is the history, shows no sample, and begins with the plan of whichever run was last.
+    """
+    plans = [each for each in artifacts_of(run_id) if each.type == "table" and BLOCK.search(each.description or "")]
+    return f"/artifacts/artifact/{max(plans, key=lambda each: str(each.created)).id}" if plans else None
 
 
 def artifacts_of(run_id: UUID) -> list[Artifact]:

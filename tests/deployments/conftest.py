@@ -4,9 +4,10 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
-from close_account import CloseAccount
+from close_account import CloseAccount, lead
 from deployed_runs import PREFECT, PrefectServer, StartWorker, deploy, process
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -83,3 +84,18 @@ def worker(prefect: SyncPrefectClient, start_worker: StartWorker) -> Iterator[Sy
     """A worker, and a client of its server."""
     with start_worker():
         yield prefect
+
+
+@pytest.fixture
+def close(sandbox: CloseAccount) -> CloseAccount:
+    """Two leads to delete among four."""
+    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"), lead("D"))
+    return sandbox
+
+
+@pytest.fixture
+def asked(prefect: SyncPrefectClient, close: CloseAccount) -> UUID:
+    """A run that asks for an approval, once a worker takes it."""
+    ad_hoc = prefect.read_deployment_by_name("lead-cleanup/ad-hoc")
+    parameters = {"match": {"status": ["Junk"]}, "dry_run": False, "approval": "above 1"}
+    return prefect.create_flow_run_from_deployment(ad_hoc.id, parameters=parameters).id

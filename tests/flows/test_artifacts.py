@@ -44,6 +44,7 @@ def test_a_run_leaves_its_plan_its_counts_and_its_report(sandbox: CloseAccount, 
     counts = {row["count"]: row["leads"] for row in json.loads(found[f"{name}-counts"].data)}
     assert (counts["Matched"], counts["Planned"], counts["Deleted by Close"], counts["Still matching"]) == (1, 1, 1, 0)
     assert str(report.bulk_delete_id).removeprefix("bulkdelete_") in found[name].data
+    assert f"(/artifacts/artifact/{found[f'{name}-plan'].id})" in found[name].data
 
 
 def test_a_refused_run_leaves_them_too(sandbox: CloseAccount, run_cleanup: Run) -> None:

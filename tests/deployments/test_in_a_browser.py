@@ -1,0 +1,133 @@
+"""What a person does in the Prefect UI, in a real browser, with a real server and a real worker."""
+
+import os
+import re
+from collections.abc import Iterator
+from shutil import which
+from typing import Any
+from uuid import UUID
+
+import pytest
+from close_account import CloseAccount
+from deployed_runs import StartWorker, await_state, wait_for
+from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwright
+from prefect.client.orchestration import SyncPrefectClient
+
+pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # the Makefile looks for them too
+LONGEST = 120_000  # milliseconds; on an idle machine nothing here takes more than two seconds
+TALL: ViewportSize = {"width": 1280, "height": 2000}  # Prefect leaves out of its page what can't be seen
+
+expect.set_options(timeout=LONGEST)
+
+
+@pytest.fixture
+def page(server: str) -> Iterator[Page]:
+    """A window of a browser, for one test: to other tests, Playwright's loop would look like their own.
+
+    Without what draws a run's graph, which takes seconds where there is no graphics card.
+    """
+    executable, args = browser_here(), ["--disable-3d-apis"]
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=executable, args=args) as browser:
+        page = browser.new_page(base_url=server.removesuffix("/api"), viewport=TALL)
+        page.set_default_timeout(LONGEST)
+        yield page
+
+
+def test_a_person_starts_a_run_by_its_form_and_approves_what_it_would_delete(
+    prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, page: Page
+) -> None:
+    with start_worker():
+        run_id = start_ad_hoc_run(prefect, page)
+        await_state(prefect, run_id, "Suspended")
+        before = close.writes()
+        dialog = resume_form(page, run_id)
+        expect(dialog).to_contain_text("2 of 4 leads would be deleted.")
+        with page.expect_popup() as opened:
+            dialog.get_by_role("link", name="the plan").click()
+        expect(opened.value.get_by_role("row").filter(has_text="Junk")).to_have_count(2)
+
+        field(dialog, "Number of leads").get_by_role("spinbutton").fill("2")
+        dialog.get_by_role("button", name="Submit").click()
+        expect(field(dialog, "Your name")).to_contain_text("'approver' is a required property")
+        field(dialog, "Your name").get_by_role("textbox").fill("Ann")
+        field(dialog, "Note").get_by_role("textbox").fill("As agreed.")
+        answered = submit(page, "resume")
+        await_state(prefect, run_id, "Deleted")
+
+    assert answered["status"] == "ACCEPT"
+    assert before == []
+    assert sorted(each["name"] for each in close.leads().values()) == ["C", "D"]
+    page.goto(f"/runs/flow-run/{run_id}")
+    page.get_by_text("Artifacts", exact=True).click()
+    page.get_by_role("link", name="markdown lead-cleanup-sandbox-inc-ad-hoc").click()
+    approved = page.get_by_role("row").filter(has_text="Approved")
+    expect(approved).to_contain_text(re.compile(r"2 leads, by Ann, who says so, at .* UTC: As agreed\."))
+
+
+@pytest.mark.exhaustive
+def test_whoever_types_another_number_declines(
+    prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, asked: UUID, page: Page
+) -> None:
+    with start_worker():
+        await_state(prefect, asked, "Suspended")
+        dialog = resume_form(page, asked)
+        field(dialog, "Number of leads").get_by_role("spinbutton").fill("3")
+        field(dialog, "Your name").get_by_role("textbox").fill("Ann")
+        submit(page, "resume")
+        run = await_state(prefect, asked, "Declined")
+
+    assert run.state
+    assert run.state.message == "Ann answered 3, but 2 leads were planned."
+    assert close.writes() == []
+    assert len(close.leads()) == 4
+
+
+def browser_here() -> str:
+    """Where a browser is. Without one the test is skipped, or fails where `make test` should have installed one."""
+    for name in BROWSERS:
+        if found := which(name):
+            return found
+    missing = f"none of {', '.join(BROWSERS)} is on the PATH"
+    if os.geteuid() == 0 and which("apt-get"):
+        pytest.fail(f"{missing}; `make browser` installs one")
+    pytest.skip(missing)
+
+
+def start_ad_hoc_run(prefect: SyncPrefectClient, page: Page) -> UUID:
+    """Deletes leads in the status Junk, once somebody has approved it; by *Custom run*."""
+    ad_hoc = prefect.read_deployment_by_name("lead-cleanup/ad-hoc")
+    page.goto(f"/deployments/deployment/{ad_hoc.id}")
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("link", name="Custom run").click()
+
+    status = field(page, "Lead status")
+    status.get_by_role("button", name="Add item").click()
+    status.get_by_role("textbox").fill("Junk")
+    field(page, "dry_run").get_by_role("switch").click()
+    field(page, "approval").get_by_role("textbox").fill("above 1")
+    return UUID(submit(page, "create_flow_run")["id"])
+
+
+def resume_form(page: Page, run_id: UUID) -> Locator:
+    """What *Resume* on the run's page opens."""
+    page.goto(f"/runs/flow-run/{run_id}")
+    page.get_by_role("button", name="Resume").click()
+    return page.get_by_role("dialog")
+
+
+def field(form: Page | Locator, title: str) -> Locator:
+    """The first field called that, with all that belongs to it."""
+    return form.get_by_text(re.compile(rf"^{title}( \(Optional\))?$")).first.locator("xpath=ancestor::label/../..")
+
+
+def submit(page: Page, what: str) -> dict[str, Any]:
+    """Submits a form as people do, again where a busy server is short of breath; what it is told."""
+
+    def press() -> dict[str, Any] | None:
+        with page.expect_response(f"**/{what}") as answer:
+            page.get_by_role("button", name="Submit").click()
+        return answer.value.json() if answer.value.ok else None
+
+    return wait_for(press, lambda: f"{what} was not accepted")
