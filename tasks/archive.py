@@ -18,7 +18,6 @@ import gzip
 import hashlib
 import json
 import os
-import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from typing import IO, Any, Self, cast
 from uuid import uuid4
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
+from fsspec.spec import AbstractBufferedFile  # pyright: ignore[reportMissingTypeStubs]
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.outcomes import Refused
@@ -36,6 +36,7 @@ from tasks.outcomes import Refused
 VERSION = 1
 MANIFEST, LEADS, REPORT = "manifest.json", "leads.jsonl.gz", "report.json"
 CHUNK = 1 << 20  # bytes
+BLOCK = 8 << 20  # bytes; a bucket's driver holds a few of them, and s3fs's own are 50 MiB. S3 takes 10,000 a file
 OWN_FOLDER, OWN_FILE = 0o700, 0o600
 PACKED = 6  # of 9: what lies beyond takes twice as long for a hundredth less
 
@@ -79,7 +80,7 @@ class Written:
 class Archive:
     """One backup's folder."""
 
-    fs: Any  # fsspec has no types
+    storage: Any  # fsspec has no types
     path: str
     url: str
 
@@ -93,9 +94,15 @@ class Archive:
         return cls(fs, path, url.rstrip("/"))
 
     @property
+    def fs(self) -> Any:
+        """Its storage, remembering nothing: drivers keep listings for good, but others write and delete there too."""
+        self.storage.invalidate_cache()
+        return self.storage
+
+    @property
     def is_local(self) -> bool:
         """Whether it is a folder of this machine."""
-        return "file" in self.fs.protocol
+        return "file" in self.storage.protocol
 
     @property
     def is_there(self) -> bool:
@@ -111,8 +118,8 @@ class Archive:
                 found = json.load(file)
         except FileNotFoundError:
             raise Refused(f"{self.url} is no backup: it has no {MANIFEST}.") from None
-        except (OSError, ValueError) as error:
-            raise Refused(f"The manifest of {self.url} can't be read: {error}") from None
+        except Exception as error:
+            raise Refused(f"The manifest of {self.url} can't be read: {_said(error)}") from error
         version = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
         if isinstance(version, int) and version > VERSION:
             raise Refused(f"{self.url} was made by a newer version: its manifest is version {version}, not {VERSION}.")
@@ -216,6 +223,10 @@ class Archive:
         self.drop(MANIFEST)
         with _usable(self.url), suppress(FileNotFoundError):
             self.fs.rm(self.path, recursive=True)
+        with _usable(self.url):  # s3fs doesn't say which of many objects it may not delete
+            left = len(self.fs.find(self.path))
+        if left:
+            raise Refused(f"{left} files of {self.url} can't be deleted: check the rights to delete there.")
 
     @contextmanager
     def create(self, name: str) -> Generator["NewFile"]:
@@ -225,15 +236,15 @@ class Archive:
         file = NewFile(self.url, opened)
         try:
             yield file
+            with _usable(self.url):
+                if self.is_local:
+                    opened.flush()
+                    os.fsync(opened.fileno())
+                opened.close()
         except BaseException:
             with suppress(Exception):  # a full disk may be met once more, and isn't news
-                opened.close()
+                _abandon(opened)
             raise
-        with _usable(self.url):
-            if self.is_local:
-                opened.flush()
-                os.fsync(opened.fileno())
-            opened.close()
 
     @contextmanager
     def open(self, name: str, mode: str = "rb") -> Generator[IO[bytes]]:
@@ -246,14 +257,14 @@ class Archive:
         if "r" not in mode and self.is_local:
             Path(self.path).mkdir(OWN_FOLDER, parents=True, exist_ok=True)
             os.close(os.open(file, os.O_CREAT | os.O_WRONLY, OWN_FILE))
-        return cast("IO[bytes]", self.fs.open(file, mode))
+        return cast("IO[bytes]", self.fs.open(file, mode, block_size=BLOCK))
 
     @contextmanager
     def _reading(self, name: str) -> Generator[None]:
         try:
             yield
-        except (OSError, EOFError, ValueError, zlib.error) as error:
-            raise Refused(f"{self.url}/{name} can't be read to its end: {error}") from None
+        except Exception as error:
+            raise Refused(f"{self.url}/{name} can't be read to its end: {_said(error)}") from error
 
 
 class NewFile:
@@ -280,15 +291,31 @@ class NewFile:
 def archives(url: str, organization_id: str | None = None) -> list[Archive]:
     """The folders at *url*: of the organisation, or of all; also those that are no backup. Raises `Refused`."""
     root = Archive.at(url)
-    with _usable(url):
-        root.fs.invalidate_cache()
     organizations = [organization_id] if organization_id else root.files()
+    if not organizations and not root.is_local:
+        _check_bucket(root)
     return [
         Archive.at(f"{root.url}/{each}/{run}")
         for each in organizations
         if each.startswith("orga_")
         for run in Archive.at(f"{root.url}/{each}").files()
     ]
+
+
+def _check_bucket(root: Archive) -> None:
+    """Raise `Refused` where there is no such bucket: to a listing it is the same as an empty folder."""
+    bucket = root.path.strip("/").partition("/")[0]
+    with _usable(root.url), suppress(PermissionError):  # the rights may reach no further than the folder
+        root.fs.ls(bucket)
+
+
+def _abandon(file: Any) -> None:
+    """Close a file that isn't to be. In a bucket a file appears when it is closed, so there its upload is given up."""
+    if isinstance(file, AbstractBufferedFile):
+        file.closed = True  # or it would be closed when it is collected
+        file.discard()
+    else:
+        file.close()
 
 
 def _packed(file: NewFile) -> gzip.GzipFile:
@@ -301,7 +328,12 @@ def _usable(url: str) -> Generator[None]:
     try:
         yield
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
+        what = f"{type(error).__name__}: {_said(error)}"
         raise Refused(
             f"The storage at {url} fails ({what}): check CLOSE_BACKUP_URL, its rights and its space."
         ) from error
+
+
+def _said(error: Exception) -> str:
+    """What *error* says, in one line."""
+    return " ".join(str(error).split())

@@ -66,7 +66,7 @@ class Journal:
     @property
     def here(self) -> bool:
         """Whether it is a file of this machine."""
-        return "file" in self._archive.fs.protocol
+        return self._archive.is_local
 
     @property
     def made(self) -> set[str]:
@@ -102,12 +102,14 @@ class Journal:
                 if entry.step == "intended":
                     os.fsync(self._file.fileno())
             else:
-                with self._archive.open(f"{FOLDER}/{entry.lead}.jsonl", "wb") as file:
-                    file.writelines(map(_line, self._entries[entry.lead]))
-        except OSError as error:
+                with self._archive.create(f"{FOLDER}/{entry.lead}.jsonl") as file:
+                    file.write(b"".join(map(_line, self._entries[entry.lead])))
+        except (OSError, Refused) as error:
+            cause = error.__cause__ or error
             raise Stop(
                 Outcome.FAILED,
-                f"The journal of the restore in {self._archive.url} can't be written ({error.strerror or error}): "
+                f"The journal of the restore in {self._archive.url} can't be written "
+                f"({getattr(cause, 'strerror', None) or cause}): "
                 "nothing more is made. Run the restore again when it can be.",
             ) from None
         self._learn(entry)
@@ -123,8 +125,8 @@ class Journal:
                         continue
                     self._entries[entry.lead].append(entry)
                     self._learn(entry)
-        except OSError as error:
-            raise Refused(f"The journal of the restore in {self._archive.url} can't be read: {error}") from None
+        except Exception as error:
+            raise Refused(f"The journal of the restore in {self._archive.url} can't be read: {error}") from error
 
     def _files(self) -> Iterable[bytes]:
         fs: Any = self._archive.fs
