@@ -16,6 +16,7 @@ installed.
 
 import gzip
 import hashlib
+import io
 import json
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -148,9 +149,11 @@ class Archive:
         return self._leads(self.manifest.file)
 
     def _leads(self, name: str) -> Iterator[dict[str, Any]]:
-        with self._reading(name), self.open(name) as file, gzip.open(file, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                yield json.loads(line)
+        with self._reading(name), self.open(name) as file:
+            chunks = io.BufferedReader(cast("io.RawIOBase", file), CHUNK)  # gzip reads little, and gcsfs as little
+            with gzip.open(chunks, "rt", encoding="utf-8") as lines:
+                for line in lines:
+                    yield json.loads(line)
 
     def _sha256(self, name: str) -> str:
         digest = hashlib.sha256()
