@@ -25,7 +25,7 @@ from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from tasks.folder import Folder, NewFile
+from tasks.folder import Folder, NewFile, said
 from tasks.outcomes import Refused
 
 VERSION = 1
@@ -92,7 +92,7 @@ class Archive(Folder):
         except FileNotFoundError:
             raise Refused(f"{self.url} is no backup: it has no {MANIFEST}.") from None
         except Exception as error:
-            raise Refused(f"The manifest of {self.url} can't be read: {error}") from error
+            raise Refused(f"The manifest of {self.url} can't be read: {said(error)}") from error
         version = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
         if isinstance(version, int) and version > VERSION:
             raise Refused(f"{self.url} was made by a newer version: its manifest is version {version}, not {VERSION}.")
@@ -170,8 +170,9 @@ class Archive(Folder):
 def archives(url: str, organization_id: str | None = None) -> list[Archive]:
     """The folders of runs at *url*: of the organisation, or of all; also what is no backup. Raises `Refused`."""
     root = Folder.at(url)
-    root.look_afresh()
     organizations = [organization_id] if organization_id else root.files()
+    if not organizations:
+        root.check_bucket()
     return [
         Archive.at(f"{root.url}/{each}/{run}")
         for each in organizations

@@ -5,6 +5,7 @@ Whatever storage raises comes out of here as `Refused`, but for `Folder.open`, w
 
 import fcntl
 import hashlib
+import io
 import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import IO, Any, Self, cast
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
+from fsspec.spec import AbstractBufferedFile  # pyright: ignore[reportMissingTypeStubs]
 
 from tasks.outcomes import Refused
 
 CHUNK = 1 << 20  # bytes
+BLOCK = 8 << 20  # bytes; a bucket's driver holds a few of them, and s3fs's own are 50 MiB. S3 takes 10,000 a file
 OWN_FOLDER, OWN_FILE = 0o700, 0o600
 
 
@@ -25,7 +28,7 @@ OWN_FOLDER, OWN_FILE = 0o700, 0o600
 class Folder:
     """A folder, whether or not it is there. On this machine only its owner may read what is written."""
 
-    fs: Any  # fsspec has no types
+    storage: Any  # fsspec has no types
     path: str
     url: str
 
@@ -35,13 +38,19 @@ class Folder:
         try:
             fs, path = cast("tuple[Any, str]", fsspec.url_to_fs(url))  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:  # some drivers connect, or check what they were given, when they are made
-            raise Refused(f"The storage of {url} can't be used here ({type(error).__name__}: {error}).") from error
+            raise Refused(f"The storage of {url} can't be used here ({_what(error)}).") from error
         return cls(fs, path, url.rstrip("/"))
+
+    @property
+    def fs(self) -> Any:
+        """Its storage, remembering nothing: drivers keep listings for good, but others write and delete there too."""
+        self.storage.invalidate_cache()
+        return self.storage
 
     @property
     def is_local(self) -> bool:
         """Whether it is a folder of this machine."""
-        return "file" in self.fs.protocol
+        return "file" in self.storage.protocol
 
     def has(self, name: str) -> bool:
         """Whether this file is in it."""
@@ -56,10 +65,13 @@ class Folder:
             except FileNotFoundError:
                 return []
 
-    def look_afresh(self) -> None:
-        """List what there is now, from here on: drivers remember what they have listed."""
-        with _usable(self.url):
-            self.fs.invalidate_cache()
+    def check_bucket(self) -> None:
+        """Raise `Refused` where there is no such bucket: to a listing it is the same as an empty folder."""
+        if self.is_local:
+            return
+        bucket = self.path.strip("/").partition("/")[0]
+        with _usable(self.url), suppress(PermissionError):  # the rights may reach no further than the folder
+            self.fs.ls(bucket)
 
     def written_at(self, name: str) -> datetime:
         """When one of the folder's files was last written (UTC)."""
@@ -86,9 +98,9 @@ class Folder:
         """A file to read. Raises `Refused` where it ends early, also for what the block unpacks of it."""
         try:
             with self.open(name) as file:
-                yield file
+                yield io.BufferedReader(cast("io.RawIOBase", file), CHUNK)  # gzip reads little, and gcsfs as little
         except Exception as error:
-            raise Refused(f"{self.url}/{name} can't be read to its end: {error}") from error
+            raise Refused(f"{self.url}/{name} can't be read to its end: {said(error)}") from error
 
     @contextmanager
     def create(self, name: str) -> Generator["NewFile"]:
@@ -98,15 +110,15 @@ class Folder:
         file = NewFile(self.url, opened)
         try:
             yield file
+            with _usable(self.url):
+                if self.is_local:
+                    opened.flush()
+                    os.fsync(opened.fileno())
+                opened.close()
         except BaseException:
             with suppress(Exception):  # a full disk may be met once more, and isn't news
-                opened.close()
+                _abandon(opened)
             raise
-        with _usable(self.url):
-            if self.is_local:
-                opened.flush()
-                os.fsync(opened.fileno())
-            opened.close()
 
     def put(self, name: str, text: str) -> None:
         """Write a small file, so that it is there as a whole or as it was before."""
@@ -130,6 +142,10 @@ class Folder:
         """Delete the folder with all that is in it."""
         with _usable(self.url), suppress(FileNotFoundError):
             self.fs.rm(self.path, recursive=True)
+        with _usable(self.url):  # s3fs doesn't say which of many objects it may not delete
+            left = len(self.fs.find(self.path))
+        if left:
+            raise Refused(f"{left} files of {self.url} can't be deleted: check the rights to delete there.")
 
     @contextmanager
     def held(self, *, alone: bool) -> Generator[None]:
@@ -169,7 +185,7 @@ class Folder:
         if "r" not in mode and self.is_local:
             self._make()
             os.close(os.open(file, os.O_CREAT | os.O_WRONLY, OWN_FILE))
-        return cast("IO[bytes]", self.fs.open(file, mode))
+        return cast("IO[bytes]", self.fs.open(file, mode, block_size=BLOCK))
 
 
 class NewFile:
@@ -193,13 +209,31 @@ class NewFile:
         return self._digest.hexdigest()
 
 
+def _abandon(file: Any) -> None:
+    """Close a file that isn't to be. In a bucket a file appears when it is closed, so there its upload is given up."""
+    if isinstance(file, AbstractBufferedFile):
+        file.closed = True  # or it would be closed when it is collected
+        file.discard()
+    else:
+        file.close()
+
+
+def said(error: BaseException) -> str:
+    """What *error* says, in one line."""
+    return " ".join(str(error).split())
+
+
+def _what(error: BaseException) -> str:
+    """What kind of error it is, and what it says."""
+    return f"{type(error).__name__}: {said(error)}"
+
+
 @contextmanager
 def _usable(url: str) -> Generator[None]:
     """A block that only touches storage. Each driver raises what the libraries below it raise."""
     try:
         yield
     except Exception as error:
-        what = f"{type(error).__name__}: {error}"
         raise Refused(
-            f"The storage at {url} fails ({what}): check CLOSE_BACKUP_URL, its rights and its space."
+            f"The storage at {url} fails ({_what(error)}): check CLOSE_BACKUP_URL, its rights and its space."
         ) from error

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.archive import Archive
 from tasks.close.client import Kind
-from tasks.folder import OWN_FILE
+from tasks.folder import OWN_FILE, said
 from tasks.outcomes import Outcome, Refused, Stop
 
 NAME = "restore.jsonl"
@@ -100,10 +100,11 @@ class Journal:
                 if entry.step == "intended":
                     os.fsync(self._file.fileno())
             else:
-                with self._archive.open(f"{FOLDER}/{entry.lead}.jsonl", "wb") as file:
-                    file.writelines(map(_line, self._entries[entry.lead]))
-        except Exception as error:  # each driver raises what the libraries below it raise
-            why = getattr(error, "strerror", None) or error
+                with self._archive.create(f"{FOLDER}/{entry.lead}.jsonl") as file:
+                    file.write(b"".join(map(_line, self._entries[entry.lead])))
+        except (OSError, Refused) as error:
+            cause = error.__cause__ or error
+            why = getattr(cause, "strerror", None) or said(cause)
             raise Stop(
                 Outcome.FAILED,
                 f"The journal of the restore in {self._archive.url} can't be written ({why}): nothing more is made. "
@@ -123,7 +124,7 @@ class Journal:
                     self._entries[entry.lead].append(entry)
                     self._learn(entry)
         except Exception as error:
-            raise Refused(f"The journal of the restore in {self._archive.url} can't be read: {error}") from error
+            raise Refused(f"The journal of the restore in {self._archive.url} can't be read: {said(error)}") from error
 
     def _files(self) -> Iterable[bytes]:
         fs: Any = self._archive.fs

@@ -112,6 +112,6 @@ def test_it_prunes(lead_cleanup: Command, backups: Path):
 
 
 def test_storage_without_a_driver_is_one_line(lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("CLOSE_BACKUP_URL", "s3://bucket/backups")
+    monkeypatch.setenv("CLOSE_BACKUP_URL", "gs://bucket/backups")
 
-    lead_cleanup("backups").is_one_line("Install s3fs", code=3)
+    lead_cleanup("backups").is_one_line("install gcsfs", code=3)

@@ -6,12 +6,14 @@ import stat
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem  # pyright: ignore[reportMissingTypeStubs]
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem  # pyright: ignore[reportMissingTypeStubs]
 
 from tasks.archive import Archive, Manifest, Written, archives
 from tasks.keeping import forget, prune
@@ -153,6 +155,24 @@ def test_any_storage_of_fsspec_will_do():
     assert [each.url for each in archives("memory://bucket")] == [archive.url]
     assert prune("memory://bucket", None, NOW + 2 * KEPT, KEPT) == [archive.url]
     assert archive.files() == []
+
+
+def test_leads_are_read_in_large_pieces(monkeypatch: pytest.MonkeyPatch):
+    """Gzip reads eight kilobytes at a time, and to the driver of gs:// each of them is a request."""
+    leads = [{"id": f"lead_{number}", "note": token_hex(50_000)} for number in range(20)]
+    archive = Archive.at("memory://large/orga_1/run-1")
+    archive.vouch(manifest(archive.write_leads(leads)))
+    pieces: list[str] = []
+    for name in ("read", "readinto"):
+
+        def counted(self: MemoryFile, *size: Any, name: str = name) -> Any:
+            pieces.append(name)
+            return getattr(BytesIO, name)(self, *size)
+
+        monkeypatch.setattr(MemoryFile, name, counted, raising=False)
+
+    assert list(Archive.at(archive.url).leads()) == leads
+    assert len(pieces) < 10
 
 
 # --- how long ---------------------------------------------------------------------------------------------------------
