@@ -110,7 +110,9 @@ def progress_of(job: BulkDelete) -> str:
 def _busy(job: BulkDelete) -> str:
     whose = job.created_by or "somebody"
     status = job.status or "in an unknown status"
-    return f"Bulk delete {job.id} of {whose} is {status} ({progress_of(job)}). Wait until it has finished."
+    paused = "Resume it, in Close or with `lead-cleanup resume RUN` if a run has started it."
+    way_on = paused if job.status == BulkStatus.PAUSED else "Wait until it has finished."
+    return f"Bulk delete {job.id} of {whose} is {status} ({progress_of(job)}). {way_on}"
 
 
 def _ids(jobs: Sequence[BulkDelete]) -> str:

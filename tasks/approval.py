@@ -28,7 +28,7 @@ from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Approved, Plan
 from tasks.policy import most_without_approval
 from tasks.publish import harmless, plan_page, write_report
-from tasks.report import Report, kept_by
+from tasks.report import Report, escape, kept_by
 from tasks.run import Run, run_of
 
 EXPIRES_AFTER = timedelta(hours=72)
@@ -129,7 +129,8 @@ def _given_here(plan: Plan, expect: int | None) -> Approved:
         )
     typed = ask_here(plan) if expect is None and ask_here else expect
     if typed != planned:
-        raise Stop(Outcome.DECLINED, f"{planned:,} leads are planned, and nobody has typed that number.")
+        answer = "nobody has typed that number" if typed is None else f"{typed:,} was typed"
+        raise Stop(Outcome.DECLINED, f"{planned:,} leads are planned, and {answer}.")
     return Approved(leads=planned, by=getpass.getuser(), at=datetime.now(UTC))
 
 
@@ -204,7 +205,8 @@ def _describe(run: Run, plan: Plan) -> str:
         f"{counts.planned:,} of {counts.total:,} leads would be deleted. {counts.matched:,} match, "
         f"{counts.kept['total']:,} of them are kept."
     )
-    text = "\n\n".join(filter(None, [head, kept_by(counts)]))
+    asked = f"In {escape(plan.organization)}, asked for: {escape(plan.asked)}"
+    text = "\n\n".join(filter(None, [head, asked, kept_by(counts), *map(escape, plan.notes)]))
     return f"{text}{LINK}[the plan]({plan_page(run.id)})."
 
 

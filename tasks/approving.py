@@ -7,6 +7,7 @@ from tasks import stopping
 from tasks.approval import LINK, Answer, Request, input_of
 from tasks.connect import prefect
 from tasks.outcomes import Outcome, Refused, Stop
+from tasks.report import unescape
 
 
 def waits_for(found: FlowRun) -> Request:
@@ -20,7 +21,9 @@ def waits_for(found: FlowRun) -> Request:
 def described(found: FlowRun, request: Request) -> str:
     """What the form says about the plan, without its link."""
     text = input_of(found.id, request.inputs["description"])
-    return str(text.decoded_value).partition(LINK)[0] if text else f"{request.planned:,} leads would be deleted."
+    return (
+        unescape(str(text.decoded_value).partition(LINK)[0]) if text else f"{request.planned:,} leads would be deleted."
+    )
 
 
 def answer(found: FlowRun, request: Request, given: Answer) -> None:

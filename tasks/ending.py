@@ -112,7 +112,7 @@ class CleanupEnding(Ending):
         job = self.finished.job if self.finished else None
         return {
             **(of_plan(self.plan) if self.plan else {}),
-            "bulk_delete_id": self.bulk_delete_id,
+            "bulk_delete_id": self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None),
             "processed": job.processed if job else None,
             "remaining": self.remaining,
             "logged": self.log.deleted if self.log else None,

@@ -30,8 +30,9 @@ class Missing(NamedTuple):
 class Inventory:
     """What an organisation has, of what a backup may name; by id."""
 
-    lead_statuses: frozenset[str]
-    opportunity_statuses: frozenset[str]
+    lead_statuses: Mapping[str, str]
+    """Their labels."""
+    opportunity_statuses: Mapping[str, str]
     users: frozenset[str]
     """Of those who are members now. Nothing can be given to who has left."""
     custom_fields: Mapping[FieldOwner, Mapping[str, CustomField]]
@@ -46,6 +47,8 @@ class Fitting:
 
     inventory: Inventory
     instead: Mapping[str, str] = field(default_factory=dict[str, str])
+    replaced: set[str] = field(default_factory=set[str])
+    """Ids for which another stood."""
     missing: Counter[Missing] = field(default_factory=Counter[Missing])
     lost: Counter[str] = field(default_factory=Counter[str])
 
@@ -98,6 +101,8 @@ class Fitting:
         if not isinstance(wanted, str) or not wanted:
             return None
         found = self.instead.get(wanted, wanted)
+        if wanted in self.instead:
+            self.replaced.add(wanted)
         if found in known:
             return found
         self.missing[Missing(kind, found, str(label) if label and found == wanted else "")] += 1

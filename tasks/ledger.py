@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from tasks.connect import prefect
 from tasks.outcomes import Outcome, Stop
 from tasks.plan import Plan
-from tasks.record import Backup, Record, name_of
+from tasks.record import PREFIX, Backup, Record, name_of
 from tasks.run import Run
 
 TAG = "lead-cleanup"
@@ -143,7 +143,7 @@ def _tagged(server: SyncPrefectClient, *tags: str) -> list[Record]:
         page: list[dict[str, Any]] = server.request("POST", "/variables/filter", json=wanted).raise_for_status().json()
         found += page
         if len(page) < PAGE:
-            return [_parse(str(each["name"]), each["value"]) for each in found]
+            return [_parse(str(each["name"]), each["value"]) for each in found if str(each["name"]).startswith(PREFIX)]
 
 
 def _exists(server: SyncPrefectClient, run_id: UUID) -> bool:

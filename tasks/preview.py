@@ -38,6 +38,7 @@ from tasks.ramp import criteria_of
 from tasks.ramp import read as read_ramp
 from tasks.run import Run
 from tasks.surroundings import Needed, Surroundings, survey
+from tasks.wording import in_words
 
 OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
@@ -186,6 +187,7 @@ def make_plan(
         s_query=to_json(query),
         counts=counts,
         criteria=criteria,
+        asked=f"{'; '.join(in_words('match', match))}. Kept: {'; '.join(in_words('keep', keep)) or 'nothing'}.",
         ramped=ramped,
         sample=sample_leads(query, sample, at) if sample and counts.planned else (),
         notes=(

@@ -24,11 +24,13 @@ from tasks.connect import prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Plan, digest
 from tasks.record import Record
-from tasks.report import Report, escape, kept_by, sample_rows
+from tasks.report import Report, escape, kept_by, sample_rows, unescape
 from tasks.run import Run, slug
 
 BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 """Where the query of a plan stands in its artifact, and the report as JSON."""
+NOTE = re.compile(r"^> (.+)$", re.MULTILINE)
+"""A note on a plan, in its artifact."""
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -44,6 +46,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
             [
                 f"**{counts.planned:,} of {counts.total:,} leads would be deleted.** {counts.matched:,} match, "
                 f"{counts.kept['total']:,} of them are kept. Below are the {len(plan.sample)} oldest.",
+                f"Asked for: {escape(plan.asked)}",
                 kept_by(counts),
                 *(f"> {escape(note)}" for note in plan.notes),
                 f"Seen by {escape(plan.seen_by)} on {plan.as_of:%Y-%m-%d %H:%M} UTC. Digest `{plan.digest}`.",
@@ -62,7 +65,8 @@ def recall_plan(record: Record) -> Plan:
     for artifact in artifacts_of(record.run_id):
         found = BLOCK.search(artifact.description or "")
         if found and digest(record.organization_id, s_query := json.loads(found[1])) == record.digest:
-            return record.plan(s_query)
+            notes = tuple(unescape(each) for each in NOTE.findall(artifact.description or ""))
+            return record.plan(s_query).model_copy(update={"notes": notes})
     raise Stop(
         Outcome.UNKNOWN,
         f"The plan of this run, with digest {record.digest}, is not among its artifacts any more. Look in Close at "

@@ -11,6 +11,8 @@ from tasks.outcomes import Stop
 from tasks.report import Unsuccessful
 
 LOGGERS = ("prefect.task_runs", "prefect.flow_runs")
+QUEUES = ("APILogWorker", "EventsWorker")
+"""What of Prefect says at each end of a process how much it has still to send."""
 
 
 class OneLine(logging.Filter):
@@ -31,3 +33,5 @@ def hush() -> None:
     """Keep the tracebacks of foreseen ends out of the logs, on the server and on the console. Once or often."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_one_line)
+    for name in QUEUES:
+        logging.getLogger(name).setLevel(logging.ERROR)

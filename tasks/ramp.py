@@ -67,7 +67,7 @@ def note(run: Run, organization_id: str, criteria: str) -> None:
     value = read(run, organization_id, criteria).passed(run.id).model_dump(mode="json")
     with prefect() as server:
         try:
-            server.create_variable(VariableCreate(name=name, value=value, tags=["lead-cleanup"]))
+            server.create_variable(VariableCreate(name=name, value=value, tags=["lead-cleanup-ramp"]))
         except ObjectAlreadyExists:
             server.update_variable(VariableUpdate(name=name, value=value))
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.plan import Approved, Counts, Plan
 
 VERSION = 1
+PREFIX = "lead_cleanup_run_"
 REFUSED = "refused"
 GIVEN_UP = "given up"
 MINUTE = "%Y-%m-%d %H:%M UTC"
@@ -114,4 +115,4 @@ class Record(BaseModel):
 
 def name_of(run_id: UUID, claim: int) -> str:
     """The name of the Variable that holds a run's claim of this number."""
-    return f"lead_cleanup_run_{run_id}" + (f"_{claim}" if claim > 1 else "")
+    return f"{PREFIX}{run_id}" + (f"_{claim}" if claim > 1 else "")

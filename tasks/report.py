@@ -226,5 +226,10 @@ def escape(text: str) -> str:
     return f"'{line}" if line[:1] in {"=", "-", "@"} or line[:2] == "\\+" else line
 
 
+def unescape(line: str) -> str:
+    """What `escape` has made *line* of, but for its spaces."""
+    return html.unescape(re.sub(r"\\(.)", r"\1", line))
+
+
 def _table(rows: Iterable[tuple[str, str]]) -> str:
     return "\n".join(["| | |", "|---|---|", *(f"| {escape(name)} | {escape(value)} |" for name, value in rows)])

@@ -77,6 +77,17 @@ class RestorePlan:
         return [_gap(each, number) for each, number in sorted(self.missing.items())]
 
 
+def _statuses(plan: RestorePlan) -> str:
+    """The statuses that there are, if one of them could stand for what is missing."""
+    kinds = {"lead status": plan.inventory.lead_statuses, "opportunity status": plan.inventory.opportunity_statuses}
+    said = [
+        f" There are, as {kind}: {', '.join(f'{id_} ({label})' for id_, label in known.items())}."
+        for kind, known in kinds.items()
+        if any(each.kind == kind for each in plan.missing)
+    ]
+    return "".join(said)
+
+
 DELETED_AGAIN = "What was restored and has been deleted since is in the backup of the run that deleted it."
 
 
@@ -100,6 +111,8 @@ def plan_restore(backup: str, leads: Sequence[str], instead: Mapping[str, str]) 
         found = _look(close, archive, journal, fitting, frozenset(leads))
         if unknown := sorted(set(leads) - found.seen):
             raise Refused(f"{archive.url} has no lead {', '.join(unknown)}{_taken_out(archive, unknown)}.")
+        if not leads and (unused := sorted(set(instead) - fitting.replaced)):
+            raise Refused(f"Nothing in {archive.url} names {', '.join(unused)}, for which something else was to stand.")
         return RestorePlan(
             url=archive.url,
             organization_id=organization_id,
@@ -128,7 +141,12 @@ def find(backup: str, organization_id: str) -> Archive:
     try:
         run_id = UUID(backup)
     except ValueError:
-        return Archive.at(backup)
+        if "/" in backup:
+            return Archive.at(backup)
+        raise Refused(
+            f"{backup!r} is no backup: give the id of the run that made it, or its folder's address; `lead-cleanup "
+            "backups` lists what there is."
+        ) from None
     return Archive.of_run(settings().backup_url, organization_id, run_id)
 
 
@@ -205,8 +223,8 @@ def chosen(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]
 def _inventory(close: CloseClient, users: frozenset[str]) -> Inventory:
     """What the organisation has, of what a backup may name."""
     return Inventory(
-        lead_statuses=frozenset(each.id for each in close.lead_statuses()),
-        opportunity_statuses=frozenset(each.id for each in close.opportunity_statuses()),
+        lead_statuses={each.id: each.label for each in close.lead_statuses()},
+        opportunity_statuses={each.id: each.label for each in close.opportunity_statuses()},
         users=users,
         custom_fields={kind: {each.id: each for each in close.custom_fields(kind)} for kind in CUSTOM_FIELDS},
     )
@@ -217,8 +235,8 @@ def decide(plan: RestorePlan, missing: str, *, dry_run: bool) -> None:
     if plan.missing and missing == "stop":
         raise Refused(
             f"The organisation lacks {len(plan.missing)} of the things that the backup names, so nothing is restored: "
-            f"{'; '.join(plan.gaps()[:10])}. Say with `instead` which id stands for each, or leave them out with "
-            "`missing: skip`."
+            f"{'; '.join(plan.gaps()[:10])}. Say which id stands for each (`instead`, or --instead OLD-ID=NEW-ID), "
+            f"or leave them out (`missing: skip`, or --missing skip).{_statuses(plan)}"
         )
     leads = plan.counts.get("lead", 0)
     if not leads:

@@ -18,7 +18,7 @@ from tasks.bulk_delete import let_go_on
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.connect import connect, prefect
 from tasks.outcomes import Refused
-from tasks.record import GIVEN_UP, Act, Record
+from tasks.record import GIVEN_UP, MINUTE, Act, Record
 
 FLOW = "lead-cleanup"
 CRASH_IS_REPORTED_WITHIN = 5.0
@@ -56,6 +56,10 @@ def resume(found: FlowRun, by: str, *, start_again: bool, say: Callable[[str], o
         raise Refused(f"Run {found.id} waits for an approval: `lead-cleanup approve {found.id}`.")
     stopping.check()
     record = ledger.read(found.id)
+    if found.state and found.state.is_completed():
+        raise Refused(f"Run {found.id} is {_state(found)}: `lead-cleanup report {found.id}` says how it ended.")
+    if record and record.given_up and not start_again:
+        raise Refused(_given_up(record, record.given_up))
     if start_again:
         record = permit(found, record, by, say)
     if not _is_over(found):
@@ -69,6 +73,11 @@ def resume(found: FlowRun, by: str, *, start_again: bool, say: Callable[[str], o
     if found.deployment_id:
         say(f"Run {found.id} is scheduled again; a worker picks it up.")
     return found.deployment_id is None
+
+
+def _given_up(record: Record, act: Act) -> str:
+    way_on = f"resume bulk delete {record.bulk_delete_id} in Close, or run" if record.bulk_delete_id else "run"
+    return f"The claim of run {record.run_id} was given up by {act.by} on {act.at:{MINUTE}}: {way_on} the cleanup anew."
 
 
 def permit(found: FlowRun, record: Record | None, by: str, say: Callable[[str], object]) -> Record:

@@ -1,13 +1,26 @@
-"""What is said to people about input that can't be used: what is wrong with it, and the name they may have meant."""
+"""What is said to people about their input: what it asks for, what is wrong with it, which name they may have meant."""
 
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from typing import cast
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 FEW = 15  # names, which can all be listed
+LONG = 200  # characters of a setting
 SCALARS = {"str", "int", "float", "bool"}
+
+
+def in_words(name: str, settings: BaseModel) -> Iterator[str]:
+    """The *settings* that are on, each as people write it: ``match.status Junk, Bad Fit``."""
+    for key, value in settings.model_dump(mode="json", exclude_none=True).items():
+        if value is True:
+            yield f"{name}.{key}"
+        elif value:
+            said = ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else json.dumps(value)
+            yield f"{name}.{key} {said if len(said) <= LONG else said[:LONG] + '…'}"
 
 
 def problems(error: ValidationError) -> str:

@@ -146,8 +146,8 @@ MUTATIONS = [
     Mutation(
         "the ramp is no way past the limits",
         "plan.py",
-        "counts.without_ramp(limits.batch) if plan.ramped else counts",
-        "counts",
+        "check_limits(counts.without_ramp(limits.batch), ",
+        "check_limits(counts, ",
         LIMITS,
     ),
     Mutation("Close's clock", "plan.py", "    if theirs and as_of > theirs + TOLD_LATE:", "    if False:", LIMITS),

@@ -49,7 +49,7 @@ def backups(
             _prune(known.backup_url, kept)
         found = _found(known.backup_url, run)
         problems = [] if forget is None else _forget(found, forget)
-        problems += _list(found, verify=verify)
+        problems += _list(known.backup_url, found, verify=verify)
     except Stop as error:
         say(str(error))
         return error.outcome.exit_code
@@ -82,16 +82,22 @@ def _forget(found: Sequence[Archive], whom: str) -> list[str]:
     return problems
 
 
-def _list(found: Sequence[Archive], *, verify: bool) -> list[str]:
+def _list(url: str, found: Sequence[Archive], *, verify: bool) -> list[str]:
     problems: list[str] = []
     rows = [row for each in found if (row := _row(each, problems, verify=verify))]
-    put("\n".join(aligned([(*COLUMNS, "whole") if verify else COLUMNS, *rows])) if rows else "There is no backup.")
+    if rows:
+        put("\n".join(aligned([(*COLUMNS, "whole") if verify else COLUMNS, *rows])))
+    elif not problems:
+        put(f"There is no backup at {url}.")
     return problems
 
 
 def _row(archive: Archive, problems: list[str], *, verify: bool) -> tuple[str, ...] | None:
     """What the list says of *archive*. What is wrong with it becomes one of the *problems*."""
     if not archive.files():
+        return None
+    if not archive.is_there:
+        say(f"{archive.url} is no backup: a run that has died left something there, or one is writing it.")
         return None
     try:
         manifest = archive.manifest
@@ -102,9 +108,14 @@ def _row(archive: Archive, problems: list[str], *, verify: bool) -> tuple[str, .
             f"{manifest.keep_until:{DAY}}",
             f"{manifest.leads:,}",
         )
-        if verify:
-            archive.verify()
     except Stop as error:
         problems.append(str(error))
         return None
-    return (*row, "yes") if verify else row
+    if not verify:
+        return row
+    try:
+        archive.verify()
+    except Stop as error:
+        problems.append(str(error))
+        return (*row, "no")
+    return (*row, "yes")

@@ -108,7 +108,7 @@ def need_server(reason: str | None) -> None:
         return
     if reason or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         why = reason or "A run needs a Prefect server."
-        raise Usage(f"{why} Start one with `prefect server start`, and set PREFECT_API_URL.")
+        raise Usage(f"{why} Start one with `make server`, and set PREFECT_API_URL to its address.")
     server = SubprocessASGIServer()
     if not server.running:
         say("No Prefect server is set: starting a temporary one, which takes about 15 seconds …")

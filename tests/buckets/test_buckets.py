@@ -169,7 +169,7 @@ def test_a_bucket_that_is_not_there_is_not_one_without_backups(
 def test_rights_to_one_folder_of_the_bucket_will_do(s3: LocalS3, lead_cleanup: Call):
     s3.refuse("GET .*prefix=&")
 
-    assert lead_cleanup("backups") == (0, "There is no backup.\n", "")
+    assert lead_cleanup("backups") == (0, "There is no backup at s3://backups/close.\n", "")
 
 
 def test_a_refused_key_is_one_sentence_wherever_it_is_met(s3: LocalS3, lead_cleanup: Call):

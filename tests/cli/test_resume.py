@@ -1,13 +1,17 @@
 """``resume``, ``stop``, ``go`` and ``ledger``: what a person does about a run that has not come to its end."""
 
 import re
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from close_account import CloseAccount, lead
 from hours import Hours
+from prefect.client.orchestration import get_client
 from terminal_session import Command
 
 from tasks import ledger
+from tasks.record import name_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 
@@ -36,7 +40,7 @@ def test_after_unknown_only_a_person_starts_again_and_only_once(
 
     assert (plain.code, plain.json["outcome"]) == (5, "unknown")
     assert (again.code, again.json["outcome"]) == (0, "deleted")
-    once_more.is_one_line("has started bulkdelete_", code=3)
+    once_more.is_one_line("is Deleted", code=3)
     assert len(sandbox.posts(BULK_DELETE)) == 2
     [first] = ledger.given_up(plain.json["organization_id"]) or [None]
     assert first is None, "a claim that was followed by another is not one that somebody gave up"
@@ -68,14 +72,34 @@ def test_a_claim_that_is_given_up_makes_room_for_other_runs(
     in_the_way = lead_cleanup(*JUNK)
     given_up = lead_cleanup("ledger", "--give-up", run_id)
     another = lead_cleanup(*JUNK)
-    itself = lead_cleanup("resume", run_id, "--json")
+    itself = lead_cleanup("resume", run_id)
+    finished = lead_cleanup("resume", another.json["flow_run_id"])
 
     assert run_id in listed.out
     assert (in_the_way.code, in_the_way.json["outcome"]) == (3, "refused")
     assert f"`lead-cleanup ledger --give-up {run_id}` makes room" in in_the_way.json["message"]
     assert "Every claim has come to its end." in given_up.out
     assert (another.code, another.json["outcome"]) == (0, "deleted")
-    assert (itself.code, itself.json["outcome"]) == (5, "unknown")
+    assert f"The claim of run {run_id} was given up by" in itself.err
+    assert "is Deleted: `lead-cleanup report" in finished.err
+    assert (itself.code, finished.code) == (3, 3)
+
+
+def test_old_records_go_and_nothing_else(lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch):
+    """How far the ramp has come is another Variable."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    run_id = lead_cleanup(*JUNK).json["flow_run_id"]
+    with get_client(sync_client=True) as prefect:
+        prefect.delete_flow_run(UUID(run_id))
+    monkeypatch.setattr("tasks.ledger.KEPT_FOR", timedelta())
+
+    said = lead_cleanup("ledger", "--prune")
+
+    assert (said.code, said.err) == (0, "")
+    with get_client(sync_client=True) as prefect:
+        left = [each.name for each in prefect.read_variables()]
+    assert name_of(UUID(run_id), 1) not in left
+    assert [each.startswith("lead_cleanup_ramp_") for each in left] == [True]
 
 
 def test_while_cleanups_are_stopped_nothing_starts(lead_cleanup: Command, sandbox: CloseAccount):

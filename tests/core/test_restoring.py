@@ -10,8 +10,8 @@ from tasks.fitting import Fitting, Inventory
 from tasks.restoring import Piece, alike, check_sends_nothing, pair_contacts, remake
 
 INVENTORY = Inventory(
-    lead_statuses=frozenset({"stat_1"}),
-    opportunity_statuses=frozenset({"stat_o"}),
+    lead_statuses={"stat_1": "Junk"},
+    opportunity_statuses={"stat_o": "Open"},
     users=frozenset({"user_1"}),
     custom_fields={
         "lead": {

@@ -98,6 +98,7 @@ def test_a_finished_run_that_is_tried_again_starts_nothing(sandbox: CloseAccount
 
     assert again is not None
     assert (again.outcome, again.bulk_delete_id) == ("deleted", first.bulk_delete_id)
+    assert again.notes == first.notes
     assert len(sandbox.posts(BULK_DELETE)) == 1
     assert newer in sandbox.leads()
 

@@ -159,9 +159,12 @@ def test_something_else_can_stand_for_what_is_missing(
     junk = STATUS_IDS["Junk"]
 
     wrong = restore(backup_of_what_is_gone, instead={"stat_gone": "stat_none"})
+    mistyped = restore(backup_of_what_is_gone, instead={"stat_gnoe": junk}, missing="skip")
     right = restore(backup_of_what_is_gone, instead={"stat_gone": junk}, dry_run=False)
 
     assert (wrong.outcome, "No lead status stat_none" in wrong.message) == ("refused", True)
+    assert f"There are, as lead status: {next(iter(STATUS_IDS.values()))} (" in wrong.message
+    assert (mistyped.outcome, "names stat_gnoe, for which" in mistyped.message) == ("refused", True)
     assert right.outcome == "restored"
     [found] = sandbox.leads().values()
     assert found["status_id"] == junk
