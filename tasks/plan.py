@@ -182,7 +182,7 @@ def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> 
     if not counts.planned:
         raise Stop(Outcome.NOTHING_TO_DO, _nothing(counts))
     if plan.ramped:
-        check_limits(counts.without_ramp(limits.batch), limits, are="would be, but for the ramp,")
+        check_limits(counts.without_ramp(limits.batch), limits, said="would be planned without the ramp")
     else:
         check_limits(counts, limits)
     if dry_run:
@@ -196,19 +196,19 @@ def _nothing(counts: Counts) -> str:
     return f"No lead is to be deleted: {kept}."
 
 
-def check_limits(counts: Counts, limits: Limits, *, are: str = "are") -> None:
+def check_limits(counts: Counts, limits: Limits, *, said: str = "are planned") -> None:
     """Raise `Refused`, with the numbers and the setting, if *counts* go over *limits*."""
     planned, total = counts.planned, counts.total
     if planned >= total:
-        raise Refused(f"All {total} leads of the organisation {are} planned. That is never done; narrow the criteria.")
+        raise Refused(f"All {total} leads of the organisation {said}. That is never done; narrow the criteria.")
     if planned > limits.max_leads:
         raise Refused(
-            f"{planned:,} leads {are} planned, more than limits.max_leads allows ({limits.max_leads:,}). "
+            f"{planned:,} leads {said}, more than limits.max_leads allows ({limits.max_leads:,}). "
             "Raise it, or set limits.batch to delete the oldest first."
         )
     if planned > SMALL_PLAN and planned / total > limits.max_share:  # not share x total: 0.29 x 100 is less than 29
         raise Refused(
-            f"{planned:,} of {total:,} leads {are} planned ({planned / total:.1%}), more than limits.max_share allows "
+            f"{planned:,} of {total:,} leads {said} ({planned / total:.1%}), more than limits.max_share allows "
             f"({limits.max_share:.1%}). Raise it, or set limits.batch to delete the oldest first."
         )
 
