@@ -96,10 +96,10 @@ def _row(archive: Archive, problems: list[str], *, verify: bool) -> tuple[str, .
     """What the list says of *archive*. What is wrong with it becomes one of the *problems*."""
     if not archive.files():
         return None
-    if not archive.is_there:
-        say(f"{archive.url} is no backup: a run that has died left something there, or one is writing it.")
-        return None
     try:
+        if not archive.is_there:
+            say(f"{archive.url} is no backup: a run that has died left something there, or one is writing it.")
+            return None
         manifest = archive.manifest
         row = (
             manifest.flow_run_id,

@@ -178,7 +178,8 @@ def test_a_refused_key_is_one_sentence_wherever_it_is_met(s3: LocalS3, lead_clea
 
     code, _, err = lead_cleanup("backups", "--verify")
 
-    assert (code, err) == (3, f"The manifest of {URL} can't be read: Forbidden\n")
+    assert (code, err.count("\n")) == (3, 1)
+    assert f"The storage at {URL} fails (PermissionError: Forbidden)" in err
 
 
 def test_no_key_at_all_is_one_sentence_wherever_it_is_met(s3: LocalS3, monkeypatch: pytest.MonkeyPatch):

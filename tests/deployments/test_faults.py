@@ -37,8 +37,10 @@ Held = Callable[[], bool]
 
 
 @pytest.fixture
-def close(sandbox: CloseAccount) -> CloseAccount:
-    """Three leads to delete among five."""
+def close(sandbox: CloseAccount, prefect: SyncPrefectClient) -> CloseAccount:
+    """Three leads to delete among five; and no claim of an earlier test's run, which would stand in the way."""
+    for variable in prefect.read_variables():
+        prefect.delete_variable_by_name(variable.name)
     sandbox.add(*(lead(name, "Junk") for name in "ABC"), lead("D"), lead("E"))
     return sandbox
 

@@ -146,7 +146,14 @@ def test_a_declined_run_that_a_person_retries_asks_again(close: CloseAccount, as
     assert asked.goes_on().outcome == "deleted"
 
 
-@pytest.mark.parametrize("wrong", [{"leads": "2x"}, {"leads": None}, {"approver": " "}, {"note": 5}, {"more": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"leads": "2x"},
+        {"approver": " "},
+        *(pytest.param(each, marks=pytest.mark.exhaustive) for each in ({"leads": None}, {"note": 5}, {"more": 1})),
+    ],
+)
 def test_a_form_that_is_not_filled_in_well_leaves_the_run_waiting(
     close: CloseAccount, ask: Ask, wrong: dict[str, Any]
 ) -> None:

@@ -140,7 +140,11 @@ MORE = pytest.mark.exhaustive
         pytest.param(
             Answer([{"id": "lead_a"}, {"id": "lead_b"}, {"id": "lead_b"}]), "only 2 of the 3 planned leads", marks=MORE
         ),
-        (Answer([{"id": "lead_a"}, {"name": "b"}, {"id": "lead_c"}]), "something that is no lead with an id"),
+        pytest.param(
+            Answer([{"id": "lead_a"}, {"name": "b"}, {"id": "lead_c"}]),
+            "something that is no lead with an id",
+            marks=MORE,
+        ),
         (Answer(b'[{"id": "lead_a"}, {"id": "le'), "is not whole."),
         pytest.param(Answer(b'[{"id": "lead_a", "name": "Ann", "title": "\xff"}]'), "is not whole.", marks=MORE),
         pytest.param(Answer(b"<html>no</html>"), "is not whole", marks=MORE),
@@ -182,7 +186,12 @@ def test_an_exported_lead_that_is_protected_as_we_read_it_stops_the_run(
     [
         ("POST", {"fault": "status", "status": 403}, "The API key's user may not export leads"),
         pytest.param("POST", {"fault": "status", "status": 401}, "The API key's user may not export leads", marks=MORE),
-        ("POST", {"fault": "status", "status": 503}, "There is no backup, so nothing was deleted: Close has a problem"),
+        pytest.param(
+            "POST",
+            {"fault": "status", "status": 503},
+            "There is no backup, so nothing was deleted: Close has a problem",
+            marks=MORE,
+        ),
         pytest.param(
             "POST",
             {"fault": "status", "status": 400},
@@ -197,7 +206,9 @@ def test_an_exported_lead_that_is_protected_as_we_read_it_stops_the_run(
             marks=MORE,
         ),
         ("GET", {"fault": "status", "status": 503}, "After 2:00:00 Close has not finished export expo_"),
-        ("GET", {"fault": "edit", "omit": ["download_url"]}, "it has no address to download from"),
+        pytest.param(
+            "GET", {"fault": "edit", "omit": ["download_url"]}, "it has no address to download from", marks=MORE
+        ),
     ],
 )
 def test_an_export_that_fails_stops_the_run(

@@ -143,7 +143,7 @@ def test_after_an_answer_that_is_lost_close_is_looked_at_before_anything_is_sent
     assert field_by_field(export(sandbox)) == before
 
 
-@pytest.mark.parametrize("path", ["/lead/", "/activity/note/"])
+@pytest.mark.parametrize("path", ["/lead/", pytest.param("/activity/note/", marks=MORE)])
 def test_what_takes_effect_after_its_answer_was_given_up_is_found(
     path: str, sandbox: CloseAccount, lost: tuple[Path, list[str]], restore: Restore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

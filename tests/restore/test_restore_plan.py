@@ -29,6 +29,9 @@ def backup(sandbox: CloseAccount, back_up: BackUp) -> Path:
     return folder
 
 
+MORE = pytest.mark.exhaustive
+
+
 def test_a_dry_run_counts_what_would_be_made_and_writes_nothing(
     sandbox: CloseAccount, backup: Path, restore: Restore
 ) -> None:
@@ -74,10 +77,10 @@ def _manifest(**changes: Any) -> Callable[[Path], None]:
     ("damage", "sentence"),
     [
         pytest.param(_truncate, "cut off or changed", id="truncated"),
-        pytest.param(_edit, "cut off or changed", id="edited"),
-        pytest.param(_lose, "can't be read", id="lost"),
+        pytest.param(_edit, "cut off or changed", id="edited", marks=MORE),
+        pytest.param(_lose, "can't be read", id="lost", marks=MORE),
         pytest.param(_manifest(version=99), "newer version", id="newer"),
-        pytest.param(_manifest(leads=2), "has 1 leads, not the 2", id="fewer leads than it says"),
+        pytest.param(_manifest(leads=2), "has 1 leads, not the 2", id="fewer leads than it says", marks=MORE),
         pytest.param(_manifest(organization_id="orga_else"), "is a backup of orga_else", id="of another organisation"),
     ],
 )
@@ -117,6 +120,9 @@ GONE = {
 }
 
 
+FEW: dict[str, Any] = {"lead status": (), "user": ()}  # for `make test`
+
+
 @pytest.fixture
 def backup_of_what_is_gone(request: pytest.FixtureRequest, sandbox: CloseAccount, back_up: BackUp) -> Path:
     """Of a lead that names what the organisation has no more, as Close showed it while it had it."""
@@ -134,7 +140,10 @@ def backup_of_what_is_gone(request: pytest.FixtureRequest, sandbox: CloseAccount
 
 @pytest.mark.parametrize(
     ("backup_of_what_is_gone", "sentence"),
-    [pytest.param(*each, id=name) for name, each in GONE.items()],
+    [
+        pytest.param(*each, id=name, marks=() if name in {"lead status", "user"} else MORE)
+        for name, each in GONE.items()
+    ],
     indirect=["backup_of_what_is_gone"],
 )
 def test_what_the_organisation_lacks_stops_a_restore_or_is_left_out(
