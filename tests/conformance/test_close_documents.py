@@ -11,6 +11,8 @@ from starlette.routing import Route
 
 from deployments.sandbox.api import ROUTES
 
+pytestmark = pytest.mark.xdist_group("documents")  # they share what earlier ones have changed
+
 # Paths of the sandbox that aren't restated in the document.
 BEYOND = {
     *("/custom_field/contact/", "/custom_field/opportunity/"),
