@@ -76,6 +76,7 @@ def test_a_run_that_is_killed_three_times_on_its_way_deletes_once(
     assert len(close.leads()) == 2
 
 
+@pytest.mark.exhaustive  # a row of the matrix shows it too
 def test_a_restart_of_the_prefect_server_is_survived_by_a_run_that_waits(
     prefect: SyncPrefectClient,
     prefect_server_process: PrefectServer,
