@@ -110,9 +110,10 @@ def lay_beside_backup(report: Report) -> None:
     archive = Archive.at(report.backup) if report.backup else None
     if archive and archive.is_there:  # it may be so old that it is gone
         archive.put(REPORT, json.dumps(report.evidence(), indent=2))
-        with suppress(Refused), archive.held(alone=True):  # not while another copy of the run writes
-            for name in archive.leftovers() if archive.is_local else ():
-                archive.drop(name)
+        if archive.is_local:
+            with suppress(Refused), archive.held(alone=True):  # not while another copy of the run writes
+                for name in archive.leftovers():
+                    archive.drop(name)
 
 
 class Progress:
