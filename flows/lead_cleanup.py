@@ -7,23 +7,23 @@ unless ``dry_run`` is turned off.
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.approval import approved
-from tasks.backup import make_backup
-from tasks.bulk_delete import continue_bulk_delete, read_record, start_bulk_delete
-from tasks.cancelling import pause_when_cancelled
-from tasks.ending import CleanupEnding
-from tasks.plan import decide
-from tasks.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
-from tasks.preview import make_plan
-from tasks.publish import publish_plan, recall_plan
-from tasks.quiet import hush
-from tasks.reconcile import count_remaining, read_log
-from tasks.report import Report
-from tasks.run import run_name, this_run
-from tasks.turn import check_turn
-from tasks.waiting import wait_for_bulk_delete
+from tasks.approval.ask import approved
+from tasks.backup.make_backup import make_backup
+from tasks.bulk_delete.attempt import check_turn
+from tasks.bulk_delete.cancel import pause_when_cancelled
+from tasks.bulk_delete.ending import CleanupEnding
+from tasks.bulk_delete.reconcile import count_remaining, read_log
+from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bulk_delete
+from tasks.bulk_delete.wait import wait_for_bulk_delete
+from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.plan.checks import decide
+from tasks.plan.make_plan import make_plan
+from tasks.report.artifacts import publish_plan, recall_plan
+from tasks.report.model import Report
+from tasks.runs.logs import log_expected_errors_in_one_line
+from tasks.runs.run import run_name, this_run
 
-hush()
+log_expected_errors_in_one_line()
 
 
 @flow(

@@ -7,14 +7,14 @@ anything to anybody.
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.creating import restore
-from tasks.quiet import hush
-from tasks.restore_plan import Instead, LeadIds, WhenMissing, WhichBackup, decide, plan_restore
-from tasks.restore_report import RestoreEnding, RestoreReport
-from tasks.run import restore_name, this_run
-from tasks.turn import check_attempt
+from tasks.bulk_delete.attempt import check_attempt
+from tasks.restore.create import restore
+from tasks.restore.plan import Instead, LeadIds, WhenMissing, WhichBackup, decide, plan_restore
+from tasks.restore.report import RestoreEnding, RestoreReport
+from tasks.runs.logs import log_expected_errors_in_one_line
+from tasks.runs.run import restore_name, this_run
 
-hush()
+log_expected_errors_in_one_line()
 
 
 @flow(name="restore-leads", flow_run_name=restore_name, retries=0, persist_result=False)

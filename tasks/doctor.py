@@ -12,18 +12,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from tasks.backup.place import try_place
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, MissingKey, WrongKey
+from tasks.close.query.nodes import Query, to_json
 from tasks.close.resources import CustomField
-from tasks.close.s_query import Query, to_json
 from tasks.close.settings import CloseSettings
-from tasks.criteria import keep_rules, match_clauses
-from tasks.names import Names
-from tasks.outcomes import Refused
-from tasks.plan import Selection
-from tasks.policy import Keep, Match
-from tasks.storage import try_place
-from tasks.surroundings import Needed, Surroundings, survey
+from tasks.criteria.names import Names
+from tasks.criteria.policy import Keep, Match
+from tasks.criteria.rules import keep_rules, match_clauses
+from tasks.criteria.selection import Selection
+from tasks.plan.account import Needed, Surroundings, survey
+from tasks.runs.outcomes import Refused
 
 ZONE = ZoneInfo("UTC")
 NO_LEAD = "lead_" + "0" * 43
@@ -256,7 +256,7 @@ def _bulk_deletes(close: CloseClient) -> Iterator[Finding]:
 
 def _events(close: CloseClient) -> Finding:
     try:
-        close.events(limit=1)
+        close.newest_event()
     except CloseError as error:
         return Finding(Mark.NOTE, "event log", f"can't be read: {error}")
     return Finding(Mark.GOOD, "event log", "readable; Close keeps what was deleted there for 30 days")

@@ -11,12 +11,12 @@ from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry, Cancelling
 
 from flows.lead_cleanup import lead_cleanup
-from tasks import ledger
-from tasks.cancelling import cancel
-from tasks.ending import report_of
-from tasks.report import Report
-from tasks.resuming import permit
-from tasks.run import cleanup_of, run_of
+from tasks.bulk_delete.cancel import cancel
+from tasks.bulk_delete.resume import permit
+from tasks.ledger import store as ledger
+from tasks.report.ending import report_of
+from tasks.report.model import Report
+from tasks.runs.run import cleanup_of, run_of
 
 
 def created(parameters: dict[str, Any]) -> FlowRun:

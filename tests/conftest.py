@@ -82,8 +82,8 @@ def empty_ledger(prefect_server: str) -> None:
 def hours_pass(monkeypatch: pytest.MonkeyPatch) -> Hours:
     """Runs in this process wait for Close by a clock that leaps."""
     clock = Hours()
-    monkeypatch.setattr("tasks.connect.sleep", clock.sleep)
-    monkeypatch.setattr("tasks.connect.clock", clock)
+    monkeypatch.setattr("tasks.runs.connect.sleep", clock.sleep)
+    monkeypatch.setattr("tasks.runs.connect.clock", clock)
     return clock
 
 
@@ -100,7 +100,7 @@ class Ended(NamedTuple):
 def run_cleanup(prefect_server: str, empty_ledger: None) -> Callable[..., Ended]:
     """Runs the flow in this process; parameters are given as people write them."""
     from flows.lead_cleanup import lead_cleanup
-    from tasks.ending import report_of
+    from tasks.report.ending import report_of
 
     def run(**parameters: Any) -> Ended:
         state = lead_cleanup(**parameters, return_state=True)

@@ -13,8 +13,8 @@ from faults.table import committed
 
 from flows import cli
 from tasks.close.settings import CloseSettings
-from tasks.outcomes import Outcome
-from tasks.policy import Keep, Limits, Match
+from tasks.criteria.policy import Keep, Limits, Match
+from tasks.runs.outcomes import Outcome
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

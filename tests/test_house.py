@@ -12,7 +12,16 @@ import pytest
 
 HOUSE = Path(__file__).parent.parent
 ROOMS = ("flows", "tasks", "deployments")
-PURE = ("policy", "wording", "plan", "criteria", "names", "surroundings", "reading", "exported", "report", "outcomes")
+PURE = (
+    *("criteria", "runs.outcomes", "plan.model", "plan.checks", "plan.overrides"),
+    *("ledger.record", "report.model", "report.markdown"),
+)
+ORDER = (
+    *("close", "runs", "criteria", "plan", "ledger", "report", "approval", "backup"),
+    *("bulk_delete", "restore", "doctor"),
+)
+"""The packages of tasks/. Each may import those that stand before it."""
+LONGEST = 300  # lines of a module
 
 # room: doors that stay shut. Written as prefixes of module names.
 SHUT: dict[str, tuple[str, ...]] = {
@@ -102,14 +111,45 @@ def reached(module: str, seen: set[str]) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_the_pure_core_needs_no_prefect(module: str):
+@pytest.mark.parametrize("room", PURE)
+def test_the_pure_core_needs_no_prefect(room: str):
     """Neither itself nor through what it imports: a query can be shown, and a plan checked, without a second's wait."""
-    assert [name for name in reached(f"tasks.{module}", set()) if inside(name, "prefect")] == []
+    members = [module for module in MODULES if inside(module, f"tasks.{room}")]
+
+    assert members
+    assert [name for each in members for name in reached(each, set()) if inside(name, "prefect")] == []
+
+
+def package_of(module: str) -> str:
+    """The package of tasks/ that *module* belongs to."""
+    return module.split(".")[1]
+
+
+def test_the_packages_of_tasks_import_only_what_stands_before_them():
+    members = [module for module in MODULES if inside(module, "tasks") and module != "tasks"]
+    wrong = [
+        f"{module} imports {name}"
+        for module in members
+        for name in imports(module)
+        if inside(name, "tasks") and ORDER.index(package_of(name)) > ORDER.index(package_of(module))
+    ]
+
+    assert {package_of(module) for module in members} == set(ORDER)
+    assert wrong == []
+
+
+def test_tasks_holds_packages_and_the_doctor():
+    assert {path.stem for path in (HOUSE / "tasks").glob("*.py")} == {"__init__", "doctor"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_stays_short(module: str):
+    """One screenful of purpose. When one grows over this, look for the second idea in it."""
+    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= LONGEST
 
 
 @pytest.mark.parametrize(
-    "module", ["flows.cli", "flows.lead_cleanup", "tasks.policy", "tasks.close", "deployments.sandbox"]
+    "module", ["flows.cli", "flows.lead_cleanup", "tasks.criteria.policy", "tasks.close", "deployments.sandbox"]
 )
 def test_the_packages_imported_are_ours(module: str):
     """Their names are common: another package called tasks, or a folder of tests, must not come first."""

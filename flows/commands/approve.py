@@ -29,18 +29,19 @@ def approve(
     def act() -> None:
         from pydantic import ValidationError
 
-        from tasks import approving, resuming
-        from tasks.approval import Answer
-        from tasks.wording import problems
+        from tasks.approval import answer
+        from tasks.approval.ask import Answer
+        from tasks.bulk_delete import resume
+        from tasks.criteria.wording import problems
 
-        found = resuming.look_up(run)
-        request = approving.waits_for(found)
-        number = leads if leads is not None else _ask(found.name, approving.described(found, request))
+        found = resume.look_up(run)
+        request = answer.waits_for(found)
+        number = leads if leads is not None else _ask(found.name, answer.described(found, request))
         try:
             given = Answer(leads=number, approver=me() if by is None else by, note=note)
         except ValidationError as error:
             raise Usage(f"{problems(error)}.") from None
-        approving.answer(found, request, given)
+        answer.answer(found, request, given)
         put(f"Run {found.id} is approved; a worker goes on with it.")
 
     return at_server(act, NEEDS_SERVER)

@@ -4,9 +4,9 @@ import sys
 
 from flows.commands.show import COLUMNS, aligned, sampled, that_fit
 from flows.commands.terminal import printable, say
-from tasks.outcomes import Outcome
-from tasks.plan import Plan
-from tasks.report import Report, of_plan
+from tasks.plan.model import Plan
+from tasks.report.model import Report, of_plan
+from tasks.runs.outcomes import Outcome
 
 
 def somebody_is_there() -> bool:

@@ -9,9 +9,10 @@ from cyclopts import Parameter
 from flows.commands.settings import close_settings
 from flows.commands.show import aligned
 from flows.commands.terminal import Usage, put, say
-from tasks import keeping
-from tasks.archive import Archive, archives
-from tasks.outcomes import Outcome, Refused, Stop
+from tasks.backup.archive import Archive, archives
+from tasks.backup.forget import forget as forget_lead
+from tasks.backup.prune import prune as prune_backups
+from tasks.runs.outcomes import Outcome, Refused, Stop
 
 COLUMNS = ("run", "organisation", "made", "kept until", "leads")
 DAY = "%Y-%m-%d"
@@ -66,7 +67,7 @@ def _found(url: str, run: str | None) -> list[Archive]:
 
 
 def _prune(url: str, kept: timedelta) -> None:
-    gone = keeping.prune(url, None, datetime.now(UTC), kept)
+    gone = prune_backups(url, None, datetime.now(UTC), kept)
     put(f"Deleted {len(gone)} old backups.")
 
 
@@ -75,7 +76,7 @@ def _forget(found: Sequence[Archive], whom: str) -> list[str]:
     leads, problems = 0, list[str]()
     for archive in found:
         try:
-            leads += keeping.forget(archive, whom, datetime.now(UTC))
+            leads += forget_lead(archive, whom, datetime.now(UTC))
         except Stop as error:
             problems.append(f"Not forgotten: {error}")
     put(f"Forgotten: {leads} leads.")

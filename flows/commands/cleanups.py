@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from flows.commands.terminal import Usage
-from tasks.wording import did_you_mean, problems
+from tasks.criteria.wording import did_you_mean, problems
 
 FILE = "prefect.yaml"
 ENTRYPOINT = "flows/lead_cleanup.py:lead_cleanup"

@@ -13,7 +13,7 @@ from flows.commands.executing import execute
 from flows.commands.parameters import Parameters
 from flows.commands.sandbox import ADMIN_KEY
 from flows.commands.terminal import put
-from tasks.policy import Limits, Match
+from tasks.criteria.policy import Limits, Match
 
 LEADS: Final = 1000
 LEADS_PER_SECOND: Final = 60  # slow enough to watch

@@ -31,13 +31,13 @@ from flows.commands.parameters import Parameters
 from flows.commands.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
 from flows.restore_leads import restore_leads
-from tasks import approval
-from tasks.cancelling import cancel
-from tasks.connect import PREFECT_ERRORS
-from tasks.ending import report_of
-from tasks.quiet import LOGGERS
-from tasks.report import Report
-from tasks.run import cleanup_of, run_of
+from tasks.approval import ask
+from tasks.bulk_delete.cancel import cancel
+from tasks.report.ending import report_of
+from tasks.report.model import Report
+from tasks.runs.connect import PREFECT_ERRORS
+from tasks.runs.logs import LOGGERS
+from tasks.runs.run import cleanup_of, run_of
 
 CODE = Path(__file__).parents[2]
 OURS = tuple(str(CODE / folder) for folder in ("flows", "tasks"))
@@ -167,7 +167,7 @@ class Execution:
 
     @contextmanager
     def _observed(self) -> Generator[Flow[..., Any]]:
-        approval.ask_here = ask_for_approval if somebody_is_there() else None
+        ask.ask_here = ask_for_approval if somebody_is_there() else None
         with self._unwatched():
             yield lead_cleanup.with_options(on_running=[self._note])
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flows.commands.terminal import INTERRUPTED, TERMINATED, put, say
 from tasks.close.errors import CloseError
-from tasks.outcomes import Outcome, Stop, outcome_of
-from tasks.report import Report
+from tasks.report.model import Report
+from tasks.runs.outcomes import Outcome, Stop, outcome_of
 
 if TYPE_CHECKING:
     from flows.commands.engine import Execution

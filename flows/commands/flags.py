@@ -14,7 +14,7 @@ from cyclopts import Group, Parameter
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from tasks.policy import Keep, Limits, Match
+from tasks.criteria.policy import Keep, Limits, Match
 
 Given = dict[str, dict[str, object]]
 """The flags that were given: ``{"match": {"status": ["Junk"]}}``. None, [] and {} turn a field off."""

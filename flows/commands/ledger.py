@@ -33,10 +33,11 @@ def ledger(
     def act() -> None:
         from datetime import UTC, datetime
 
-        from tasks import ledger, resuming
+        from tasks.bulk_delete import resume
+        from tasks.ledger import store as ledger
 
         if give_up is not None:
-            put(f"Given up: {resuming.give_up(resuming.look_up(give_up), me(), say).line}.")
+            put(f"Given up: {resume.give_up(resume.look_up(give_up), me(), say).line}.")
         if prune:
             put(f"Deleted {len(ledger.prune(datetime.now(UTC)))} old records.")
         standing = ledger.unresolved()

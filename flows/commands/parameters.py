@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flows.commands.cleanups import parameters_of
 from flows.commands.flags import Given
 from flows.commands.terminal import Usage
-from tasks.plan import approval_loosened, rules_dropped
-from tasks.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
-from tasks.wording import problems
+from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.criteria.wording import problems
+from tasks.plan.overrides import approval_loosened, rules_dropped
 
 
 class Parameters(BaseModel):

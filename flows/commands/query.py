@@ -12,11 +12,11 @@ from flows.commands.settings import close_settings, settings_with_key
 from flows.commands.terminal import put, say
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
-from tasks.close.s_query import to_json
-from tasks.names import Names
-from tasks.outcomes import Stop, outcome_of
-from tasks.plan import select
-from tasks.surroundings import Needed
+from tasks.close.query.nodes import to_json
+from tasks.criteria.names import Names
+from tasks.criteria.selection import select
+from tasks.plan.account import Needed
+from tasks.runs.outcomes import Stop, outcome_of
 
 
 @with_criteria

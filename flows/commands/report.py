@@ -6,7 +6,7 @@ from flows.commands.arguments import AsJson, RunName
 from flows.commands.executing import at_server
 
 if TYPE_CHECKING:
-    from tasks.report import Report
+    from tasks.report.model import Report
 
 FLOWS = ("lead-cleanup", "restore-leads")
 NEEDS_SERVER = "The reports of runs are on a Prefect server."
@@ -21,8 +21,10 @@ def report(
     """Print what the run has published last; gives the exit code of the run."""
 
     def recall() -> "Report":
-        from tasks import publish, restore_report, resuming
+        from tasks.bulk_delete import resume
+        from tasks.report import artifacts
+        from tasks.restore import report
 
-        return restore_report.read(publish.recall_report(resuming.look_up(run, FLOWS).id))
+        return report.read(artifacts.recall_report(resume.look_up(run, FLOWS).id))
 
     return at_server(recall, NEEDS_SERVER, as_json=as_json)

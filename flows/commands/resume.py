@@ -10,7 +10,7 @@ from flows.commands.terminal import me, say
 
 if TYPE_CHECKING:
     from flows.commands.engine import Execution
-    from tasks.report import Report
+    from tasks.report.model import Report
 
 NEEDS_SERVER = "The record of what a run has started is on a Prefect server."
 
@@ -41,10 +41,10 @@ def resume(
     """Let the run go on; gives 0 once that is arranged, or the exit code of the run if it goes on here."""
 
     def go_on(execution: "Execution") -> "Report | None":
-        from tasks import resuming
+        from tasks.bulk_delete import resume
 
-        found = resuming.look_up(run)
-        here = resuming.resume(found, me(), start_again=start_again, say=say)
+        found = resume.look_up(run)
+        here = resume.resume(found, me(), start_again=start_again, say=say)
         return execution.again(found.id) if here else None
 
     return execute(go_on, needs_server=NEEDS_SERVER, as_json=as_json)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 
 from flows.commands.terminal import printable, put
-from tasks.outcomes import Outcome
-from tasks.report import Report
+from tasks.report.model import Report
+from tasks.runs.outcomes import Outcome
 
 COLUMNS = ("name", "status", "last communication", "lead")
 WIDEST_NAME = 36  # columns

@@ -28,12 +28,13 @@ def stop(
         raise Usage("Say why, for those who will wonder: lead-cleanup stop 'importing until Friday'.")
 
     def act() -> None:
-        from tasks import cancelling, stopping
+        from tasks.bulk_delete import cancel
+        from tasks.runs import stop
 
-        stopping.put(why.strip())
+        stop.put(why.strip())
         put("Cleanups are stopped: no run starts anything until `lead-cleanup go`.")
         if running:
-            cancelling.pause_running(put)
+            cancel.pause_running(put)
 
     return at_server(act, NEEDS_SERVER)
 
@@ -42,9 +43,10 @@ def go() -> int:
     """Lift the stop, and name the runs that have not come to their end."""
 
     def act() -> None:
-        from tasks import ledger, stopping
+        from tasks.ledger import store as ledger
+        from tasks.runs import stop
 
-        put("Cleanups run again." if stopping.lift() else "Nothing was stopped.")
+        put("Cleanups run again." if stop.lift() else "Nothing was stopped.")
         for record in ledger.unresolved():
             put(f"Not ended: {record.line}. `lead-cleanup resume {record.run_id}` goes on with it.")
 

@@ -19,13 +19,15 @@ from tasks.close.answers import unusable_answer
 from tasks.close.errors import NotFound, WrongOrganization
 from tasks.close.pages import Pages, parse, row_id, search_request
 from tasks.close.resources import (
+    ENDPOINTS,
     BulkDelete,
     CustomField,
     Event,
     EventPage,
     Export,
+    FieldOwner,
+    Kind,
     LeadStatus,
-    ListPage,
     Me,
     OpportunityStatus,
     Organization,
@@ -37,19 +39,6 @@ from tasks.close.transport import JSON, LONGEST_CONNECT, START_PATIENCE, RateLim
 
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
 LONGEST_SEARCH = 10_000  # Close ends a walk by cursor here
-
-FieldOwner = Literal["lead", "contact", "opportunity"]
-"""What has custom fields, as far as a backup shows."""
-Kind = Literal["lead", "opportunity", "task", "note", "call", "sms"]
-"""What can be created here. Contacts come with their lead."""
-ENDPOINTS: Mapping[Kind, str] = {
-    "lead": "/lead/",
-    "opportunity": "/opportunity/",
-    "task": "/task/",
-    "note": "/activity/note/",
-    "call": "/activity/call/",
-    "sms": "/activity/sms/",
-}
 
 
 class CloseClient:
@@ -296,11 +285,6 @@ class CloseClient:
         """The instant of the newest event, by Close's own clock; None if there is none."""
         page = self._pages.one(EventPage, Request("GET", "/event/", params={"_limit": 1}))
         return page.data[0].date_updated if page.data else None
-
-    def events(self, *, limit: int) -> list[dict[str, Any]]:
-        """The newest *limit* events (at most 50). Close keeps them for 30 days."""
-        request = Request("GET", "/event/", params={"_limit": limit})
-        return parse(ListPage, {"has_more": False, **self._transport.read(request)}, request).data
 
 
 def _status(bulk_delete_id: str, status: str) -> Request:

@@ -3,11 +3,25 @@
 Lenient: other fields are ignored, and what we can do without may be missing.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field, StrictBool, StrictInt
+
+FieldOwner = Literal["lead", "contact", "opportunity"]
+"""What has custom fields, as far as a backup shows."""
+Kind = Literal["lead", "opportunity", "task", "note", "call", "sms"]
+"""What can be created here. Contacts come with their lead."""
+ENDPOINTS: Mapping[Kind, str] = {
+    "lead": "/lead/",
+    "opportunity": "/opportunity/",
+    "task": "/task/",
+    "note": "/activity/note/",
+    "call": "/activity/call/",
+    "sms": "/activity/sms/",
+}
 
 Id = Annotated[str, Field(pattern=r"^\w+$")]
 Count = Annotated[StrictInt, Field(ge=0)]
@@ -74,6 +88,12 @@ class BulkDelete(Resource):
     def processed(self) -> int:
         """Leads it has deleted so far. We assume that Close's general counters are the lead counters' twins."""
         return (self.n_leads_processed if self.n_leads is not None else self.n_objects_processed) or 0
+
+    @property
+    def progress(self) -> str:
+        """How far it has got, in words."""
+        total = "an unknown number of" if self.total is None else f"{self.total:,}"
+        return f"{self.processed:,} of {total} leads"
 
 
 class ExportStatus(StrEnum):

@@ -12,10 +12,11 @@ import pytest
 from buckets.conftest import Call
 from buckets.local_s3 import LocalS3
 
-from tasks.archive import Archive, Manifest, archives
-from tasks.folder import BLOCK
-from tasks.keeping import forget, prune
-from tasks.outcomes import Refused
+from tasks.backup.archive import Archive, Manifest, archives
+from tasks.backup.folder import BLOCK
+from tasks.backup.forget import forget
+from tasks.backup.prune import prune
+from tasks.runs.outcomes import Refused
 
 pytestmark = pytest.mark.xdist_group("bucket")
 MORE = pytest.mark.exhaustive
@@ -60,7 +61,7 @@ def test_leads_of_several_blocks_can_be_read_again(s3: LocalS3):
 ALLOWED = 64  # MiB
 WRITE_AND_READ = """
 import os, resource, sys
-from tasks.archive import Archive
+from tasks.backup.archive import Archive
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

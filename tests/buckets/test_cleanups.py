@@ -29,7 +29,7 @@ MORE = pytest.mark.exhaustive
 def restore(prefect_server: str) -> Callable[..., Any]:
     """Runs the flow in this process, and gives its report."""
     from flows.restore_leads import restore_leads
-    from tasks.ending import report_of
+    from tasks.report.ending import report_of
 
     def run(backup: str, **parameters: Any) -> Any:
         return report_of(restore_leads(backup, **parameters, return_state=True))

@@ -16,7 +16,7 @@ from prefect.exceptions import Pause
 from terminal_session import Command
 
 from flows.lead_cleanup import lead_cleanup as flow
-from tasks.report import Report
+from tasks.report.model import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from terminal_session import Command
 
-from tasks.archive import Archive, Manifest
+from tasks.backup.archive import Archive, Manifest
 
 RUN, OTHER = "0d9a1f6e-0000-4000-8000-000000000001", "0d9a1f6e-0000-4000-8000-000000000002"
 

@@ -6,7 +6,7 @@ import pytest
 from close_account import USER, CloseAccount
 from terminal_session import Command
 
-from tasks.policy import Keep
+from tasks.criteria.policy import Keep
 
 
 def test_in_an_organisation_where_all_works_every_rule_is_tried(lead_cleanup: Command, sandbox: CloseAccount):

@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from tasks.close.errors import CloseUnavailable
-from tasks.outcomes import Refused
-from tasks.quiet import LOGGERS, OneLine, hush
+from tasks.runs.logs import LOGGERS, OneLine, log_expected_errors_in_one_line
+from tasks.runs.outcomes import Refused
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_defect_keeps_its_traceback(logger: logging.Logger, caplog: pytest.Log
 
 @pytest.mark.parametrize("name", LOGGERS)
 def test_hushing_twice_is_hushing_once(name: str):
-    hush()
-    hush()
+    log_expected_errors_in_one_line()
+    log_expected_errors_in_one_line()
 
     assert sum(isinstance(each, OneLine) for each in logging.getLogger(name).filters) == 1

@@ -10,8 +10,8 @@ from hours import Hours
 from prefect.client.orchestration import get_client
 from terminal_session import Command
 
-from tasks import ledger
-from tasks.record import name_of
+from tasks.ledger import store as ledger
+from tasks.ledger.record import name_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 
@@ -91,7 +91,7 @@ def test_old_records_go_and_nothing_else(lead_cleanup: Command, sandbox: CloseAc
     run_id = lead_cleanup(*JUNK).json["flow_run_id"]
     with get_client(sync_client=True) as prefect:
         prefect.delete_flow_run(UUID(run_id))
-    monkeypatch.setattr("tasks.ledger.KEPT_FOR", timedelta())
+    monkeypatch.setattr("tasks.ledger.store.KEPT_FOR", timedelta())
 
     said = lead_cleanup("ledger", "--prune")
 

@@ -3,9 +3,9 @@
 import pytest
 
 from flows.commands.show import aligned, sampled, show
-from tasks.outcomes import Outcome
-from tasks.plan import SampleLead
-from tasks.report import Report
+from tasks.plan.model import SampleLead
+from tasks.report.model import Report
+from tasks.runs.outcomes import Outcome
 
 
 def planned(name: str) -> Report:

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tasks.close.check import check, unwrap
-from tasks.close.rewrite import UnusableQuery
-from tasks.close.s_query import ObjectType, parse
+from tasks.close.query.check import check, unwrap
+from tasks.close.query.nodes import ObjectType, parse
+from tasks.close.query.rewrite import UnusableQuery
 
 Json = dict[str, Any]
 LEADS: Json = {"type": "object_type", "object_type": "lead"}

@@ -7,8 +7,9 @@ import pytest
 from close_account import CloseAccount
 from hours import Hours
 
-from tasks.close.client import CloseClient, Kind
+from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseUnavailable
+from tasks.close.resources import Kind
 from tasks.close.settings import CloseSettings
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=20)

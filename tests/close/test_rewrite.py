@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tasks.close.conditions import FixedUtc
-from tasks.close.rewrite import (
+from tasks.close.query.conditions import FixedUtc
+from tasks.close.query.nodes import Query, parse, parts, to_json
+from tasks.close.query.rewrite import (
     UnusableQuery,
     always,
     asserted,
@@ -18,7 +19,6 @@ from tasks.close.rewrite import (
     inline,
     turned_round,
 )
-from tasks.close.s_query import Query, parse, parts, to_json
 
 Json = dict[str, Any]
 LEADS: Json = {"type": "object_type", "object_type": "lead"}

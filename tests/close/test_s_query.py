@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.close.conditions import Exists, FixedUtc, Offset, Part, UnknownCondition, UnknownField, UnknownMoment
-from tasks.close.s_query import (
+from tasks.close.query.conditions import Exists, FixedUtc, Offset, Part, UnknownCondition, UnknownField, UnknownMoment
+from tasks.close.query.nodes import (
     And,
     Id,
     MatchAll,

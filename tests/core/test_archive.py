@@ -15,11 +15,11 @@ import fsspec  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 from fsspec.implementations.memory import MemoryFile, MemoryFileSystem  # pyright: ignore[reportMissingTypeStubs]
 
-from tasks.archive import Archive, Manifest, Written, archives
-from tasks.keeping import forget, prune
-from tasks.outcomes import Refused
-from tasks.run import what_takes_folders_away
-from tasks.storage import CHECKOUT, check_place
+from tasks.backup.archive import Archive, Manifest, Written, archives
+from tasks.backup.forget import forget
+from tasks.backup.place import CHECKOUT, check_place, ephemeral_host
+from tasks.backup.prune import prune
+from tasks.runs.outcomes import Refused
 
 RUN_1, RUN_2, RUN_3 = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 3))
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -369,15 +369,15 @@ def test_in_kubernetes_and_containers_folders_go_away_but_the_sandbox_has_nothin
     from uuid import uuid4
 
     from tasks.close.settings import CloseSettings
-    from tasks.run import Run
+    from tasks.runs.run import Run
 
     run = Run(id=uuid4(), as_of=NOW, cleanup="ad-hoc")
-    monkeypatch.setattr("tasks.run.CONTAINERS", (tmp_path / ".dockerenv",))
+    monkeypatch.setattr("tasks.backup.place.CONTAINERS", (tmp_path / ".dockerenv",))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert what_takes_folders_away(run, CloseSettings()) is None
+    assert ephemeral_host(run, CloseSettings()) is None
 
     (tmp_path / ".dockerenv").touch()
-    assert what_takes_folders_away(run, CloseSettings()) == "a container"
+    assert ephemeral_host(run, CloseSettings()) == "a container"
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    assert what_takes_folders_away(run, CloseSettings()) == "Kubernetes"
-    assert what_takes_folders_away(run, CloseSettings(api_url="http://127.0.0.1:8765/api/v1/")) is None
+    assert ephemeral_host(run, CloseSettings()) == "Kubernetes"
+    assert ephemeral_host(run, CloseSettings(api_url="http://127.0.0.1:8765/api/v1/")) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.cascade import sentence
+from tasks.plan.cascade import sentence
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tasks.close.query.nodes import to_json
 from tasks.close.resources import CustomField, LeadStatus, SmartView
-from tasks.close.s_query import to_json
-from tasks.criteria import keep_rules, match_clauses
-from tasks.names import Names
-from tasks.outcomes import Refused
-from tasks.policy import Keep, Match
+from tasks.criteria.names import Names
+from tasks.criteria.policy import Keep, Match
+from tasks.criteria.rules import keep_rules, match_clauses
+from tasks.runs.outcomes import Refused
 
 Json = dict[str, Any]
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tasks.exported import agreeing
-from tasks.outcomes import Refused
-from tasks.policy import Keep, Match
+from tasks.criteria.exported import agreeing
+from tasks.criteria.policy import Keep, Match
+from tasks.runs.outcomes import Refused
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
 OFF: dict[str, Any] = {

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from tasks.close.query.nodes import to_json
 from tasks.close.resources import CustomField, LeadStatus, SmartView
-from tasks.close.s_query import to_json
-from tasks.names import Names
-from tasks.outcomes import Refused
+from tasks.criteria.names import Names
+from tasks.runs.outcomes import Refused
 
 Json = dict[str, Any]
 LEADS: Json = {"type": "object_type", "object_type": "lead"}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasks.outcomes import Outcome, Refused, Stop
-from tasks.report import HEADLINES
+from tasks.report.model import HEADLINES
+from tasks.runs.outcomes import Outcome, Refused, Stop
 
 # outcome: (Completed?, exit code, state's name)
 ENDS: dict[Outcome, tuple[bool, int, str]] = {

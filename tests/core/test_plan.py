@@ -6,24 +6,16 @@ from typing import Any
 
 import pytest
 
+from tasks.close.query.nodes import to_json
+from tasks.close.query.rewrite import canonical
 from tasks.close.resources import LeadStatus
-from tasks.close.rewrite import canonical
-from tasks.close.s_query import to_json
-from tasks.names import Names
-from tasks.outcomes import Outcome, Refused, Stop
-from tasks.plan import (
-    Counts,
-    Plan,
-    Selection,
-    check_clocks,
-    check_limits,
-    decide,
-    digest,
-    limits_loosened,
-    rules_dropped,
-    select,
-)
-from tasks.policy import Keep, Limits, Match
+from tasks.criteria.names import Names
+from tasks.criteria.policy import Keep, Limits, Match
+from tasks.criteria.selection import Selection, select
+from tasks.plan.checks import check_clocks, check_limits, decide
+from tasks.plan.model import Counts, Plan, digest
+from tasks.plan.overrides import limits_loosened, rules_dropped
+from tasks.runs.outcomes import Outcome, Refused, Stop
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
 NAMES = Names(statuses=[LeadStatus(id="stat_1", label="Junk"), LeadStatus(id="stat_2", label="Customer")])

@@ -8,8 +8,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.close.client import LONGEST_SEARCH
-from tasks.policy import LARGEST_BATCH, Approval, Keep, Limits, Match, Policy, TimeZone, most_without_approval
-from tasks.wording import problems
+from tasks.criteria.policy import LARGEST_BATCH, Approval, Keep, Limits, Match, Policy, TimeZone, most_without_approval
+from tasks.criteria.wording import problems
 
 STATUS = {"status": ["Junk"]}
 JUNK: dict[str, Any] = {

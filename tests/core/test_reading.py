@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tasks.outcomes import Refused
-from tasks.policy import Keep, Match
-from tasks.reading import check_leads, has_domain, has_word, needed
+from tasks.criteria.policy import Keep, Match
+from tasks.criteria.reading import check_leads, has_domain, has_word, needed
+from tasks.runs.outcomes import Refused
 
 TEST = Match(name_words=["test"])
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
+from tasks.bulk_delete.reconcile import Log, verdict
 from tasks.close.resources import BulkDelete
-from tasks.outcomes import Outcome
-from tasks.plan import Counts, Plan, SampleLead
-from tasks.report import Log, Report, escape, of_plan, sample_rows, verdict
+from tasks.plan.model import Counts, Plan, SampleLead
+from tasks.report.markdown import escape, sample_rows
+from tasks.report.model import Report, of_plan
+from tasks.runs.outcomes import Outcome
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
 HOSTILE = "[x](javascript:alert(1)) | =HYPERLINK(\u2026)"

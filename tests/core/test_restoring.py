@@ -4,10 +4,9 @@ from typing import Any
 
 import pytest
 
-from tasks.close.client import Kind
-from tasks.close.resources import CustomField
-from tasks.fitting import Fitting, Inventory
-from tasks.restoring import Piece, alike, check_sends_nothing, pair_contacts, remake
+from tasks.close.resources import CustomField, Kind
+from tasks.restore.id_mapping import Fitting, Inventory
+from tasks.restore.new_objects import Piece, alike, check_sends_nothing, pair_contacts, remake
 
 INVENTORY = Inventory(
     lead_statuses={"stat_1": "Junk"},

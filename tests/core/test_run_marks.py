@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tasks.run import cut_off, slug
+from tasks.runs.run import cut_off, slug
 
 TICK = datetime(2026, 3, 31, 6, 0, 0, 987654, tzinfo=UTC)
 

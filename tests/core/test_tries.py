@@ -19,11 +19,12 @@ from prefect.states import (
     Suspended,
 )
 
-from tasks.outcomes import Outcome, Stop
-from tasks.plan import Counts
-from tasks.record import Record
-from tasks.run import BY_AUTOMATION, Run, ended_before, last_asked, tries_by_automation
-from tasks.turn import check_crashed, lateness
+from tasks.bulk_delete.attempt import check_crashed, lateness
+from tasks.ledger.record import Record
+from tasks.plan.model import Counts
+from tasks.runs.attempts import BY_AUTOMATION, ended_before, last_asked, tries_by_automation
+from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.run import Run
 
 BEGAN: list[State[Any]] = [Scheduled(), Pending(), Running()]
 AUTOMATICALLY: list[State[Any]] = [Crashed(), AwaitingRetry(message=BY_AUTOMATION), Pending(), Running()]

@@ -9,14 +9,15 @@ from close.scripted_close import KEY, Answer, Clock, ScriptedClose
 from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
-from tasks.adoption import check_idle, has_mark, own
-from tasks.bulk_delete import check_drift
+from tasks.bulk_delete.find import check_idle, has_mark, own
+from tasks.bulk_delete.start import check_drift
+from tasks.bulk_delete.wait import Finished, wait
 from tasks.close.client import CloseClient
+from tasks.close.polling import Pace
 from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
-from tasks.outcomes import Outcome, Refused, Stop
-from tasks.plan import Counts, Plan
-from tasks.waiting import Finished, Pace, wait
+from tasks.plan.model import Counts, Plan
+from tasks.runs.outcomes import Outcome, Refused, Stop
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
 

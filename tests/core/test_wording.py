@@ -1,6 +1,6 @@
 """What people are told about names that don't exist."""
 
-from tasks.wording import did_you_mean
+from tasks.criteria.wording import did_you_mean
 
 
 def test_names_that_are_near_are_offered():

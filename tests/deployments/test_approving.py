@@ -11,7 +11,7 @@ from deployed_runs import StartWorker, await_state, history, read_all, wait_for
 from prefect.client.orchestration import SyncPrefectClient
 
 from deployments import automations
-from tasks.approval import BY_EXPIRY
+from tasks.approval.ask import BY_EXPIRY
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 

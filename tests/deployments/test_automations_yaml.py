@@ -11,9 +11,9 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from deployments import automations, deploy
-from tasks.approval import BY_EXPIRY, EXPIRES_AFTER
-from tasks.run import BY_AUTOMATION
-from tasks.turn import MOST_TRIES
+from tasks.approval.ask import BY_EXPIRY, EXPIRES_AFTER
+from tasks.bulk_delete.attempt import MOST_TRIES
+from tasks.runs.attempts import BY_AUTOMATION
 
 SILENT, CRASHED, NEVER_BEGINS, EXPIRES = automations.read()
 

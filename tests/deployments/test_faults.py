@@ -22,10 +22,10 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Cancelling, Crashed
 
-from tasks import ledger
-from tasks.outcomes import Outcome
-from tasks.publish import artifacts_of
-from tasks.resuming import CRASH_IS_REPORTED_WITHIN, permit
+from tasks.bulk_delete.resume import CRASH_IS_REPORTED_WITHIN, permit
+from tasks.ledger import store as ledger
+from tasks.report.artifacts import artifacts_of
+from tasks.runs.outcomes import Outcome
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed_faults"), pytest.mark.timeout(900)]
 

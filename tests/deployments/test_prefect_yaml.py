@@ -10,7 +10,7 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 
 from flows.lead_cleanup import lead_cleanup
-from tasks.policy import Keep, Limits, Match
+from tasks.criteria.policy import Keep, Limits, Match
 
 ROOT = Path(__file__).parent.parent.parent
 ALL = cast("list[dict[str, Any]]", yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])

@@ -19,8 +19,8 @@ from prefect.events.schemas.events import Event
 from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Pending, Running
 
 from deployments import automations
-from tasks.run import BY_AUTOMATION
-from tasks.turn import MOST_TRIES
+from tasks.bulk_delete.attempt import MOST_TRIES
+from tasks.runs.attempts import BY_AUTOMATION
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 

@@ -171,7 +171,7 @@ def _other_key(stage: Stage) -> Callable[[World], None]:
                 world.monkeypatch.setenv("CLOSE_API_KEY", OTHER)
             return CloseSettings()
 
-        world.monkeypatch.setattr("tasks.connect.CloseSettings", changed)
+        world.monkeypatch.setattr("tasks.runs.connect.CloseSettings", changed)
 
     return bring_about
 

@@ -9,8 +9,8 @@ import pytest
 from attempts import attempt, cancelled, created, start_again, tried_again, wait_until
 from close_account import CloseAccount, lead
 
-from tasks import ledger
-from tasks.report import Report
+from tasks.ledger import store as ledger
+from tasks.report.model import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger", "hours_pass")]
 
@@ -111,7 +111,7 @@ def test_a_key_that_may_not_look_any_more_is_said_too(close: CloseAccount) -> No
 
 def test_a_claim_of_which_nothing_is_known_is_looked_for_and_then_said_to_be_unknown(close: CloseAccount) -> None:
     """And a retry by an automation doesn't go on with what a person has cancelled; one by a person does."""
-    from tasks.run import BY_AUTOMATION
+    from tasks.runs.attempts import BY_AUTOMATION
 
     close.fault("POST", "/bulk_action/delete/", "drop_before")
     run = created(PARAMETERS)

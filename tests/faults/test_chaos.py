@@ -15,7 +15,7 @@ import pytest
 from attempts import cancelled, start_again, tried_again
 from close_account import CloseAccount, lead
 
-from tasks.run import BY_AUTOMATION
+from tasks.runs.attempts import BY_AUTOMATION
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 

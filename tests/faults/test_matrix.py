@@ -33,7 +33,7 @@ def world(sandbox: CloseAccount, prefect_server: str, monkeypatch: pytest.Monkey
             assert sync_client
             return SyncPrefectClient(f"{prefect.address}/api")
 
-        monkeypatch.setattr("tasks.connect.get_client", through_the_front)
+        monkeypatch.setattr("tasks.runs.connect.get_client", through_the_front)
         with pytest.MonkeyPatch.context() as temporary:
             yield World(sandbox, close, prefect, temporary)
 

@@ -15,11 +15,13 @@ from prefect.exceptions import Pause
 from prefect.states import AwaitingRetry, Cancelling, Crashed, Scheduled
 
 from flows.lead_cleanup import lead_cleanup
-from tasks import ledger, stopping
-from tasks.approval import BY_EXPIRY
-from tasks.publish import artifacts_of
-from tasks.report import Report
-from tasks.run import BY_AUTOMATION, run_of
+from tasks.approval.ask import BY_EXPIRY
+from tasks.ledger import store as ledger
+from tasks.report.artifacts import artifacts_of
+from tasks.report.model import Report
+from tasks.runs import stop
+from tasks.runs.attempts import BY_AUTOMATION
+from tasks.runs.run import run_of
 
 pytestmark = pytest.mark.server
 
@@ -255,7 +257,7 @@ def test_the_limits_hold_after_the_approval_too(close: CloseAccount, ask: Ask) -
 
 def test_a_stop_that_is_put_while_it_waits_holds(close: CloseAccount, ask: Ask) -> None:
     asked = ask()
-    stopping.put("importing")
+    stop.put("importing")
 
     asked.answer(2)
     report = asked.goes_on()

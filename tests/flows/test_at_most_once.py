@@ -11,9 +11,10 @@ from attempts import attempt, created, tried_again, wait_until
 from close_account import CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
-from tasks import ledger, stopping
-from tasks.ending import report_of
-from tasks.report import Report
+from tasks.ledger import store as ledger
+from tasks.report.ending import report_of
+from tasks.report.model import Report
+from tasks.runs import stop
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
@@ -63,7 +64,7 @@ def test_a_stop_that_comes_while_a_run_plans_still_stops_it(sandbox: CloseAccoun
 
     def stop_meanwhile() -> None:
         wait_until(lambda: any(each["path"] == BULK_DELETE for each in sandbox.requests()))
-        stopping.put("Sales asked us to wait")
+        stop.put("Sales asked us to wait")
 
     meanwhile = threading.Thread(target=stop_meanwhile)
     meanwhile.start()
@@ -200,7 +201,7 @@ def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> 
         if key.endswith("-plan"):
             act()
 
-    monkeypatch.setattr("tasks.publish._publish", meanwhile)
+    monkeypatch.setattr("tasks.report.artifacts._publish", meanwhile)
 
 
 def run_cleanup_keeping_the_ledger() -> Report:

@@ -22,13 +22,13 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from restore.backups import delete
 
-from tasks import ledger
-from tasks.archive import Archive, Manifest, Written
+from tasks.backup.archive import Archive, Manifest, Written
+from tasks.backup.place import ephemeral_host
+from tasks.bulk_delete.reconcile import count_remaining
 from tasks.close.settings import CloseSettings
-from tasks.reconcile import count_remaining
-from tasks.report import Report
-from tasks.run import Run as FlowRun
-from tasks.run import what_takes_folders_away
+from tasks.ledger import store as ledger
+from tasks.report.model import Report
+from tasks.runs.run import Run as FlowRun
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 
@@ -412,8 +412,8 @@ def test_of_several_copies_of_a_run_none_spoils_the_backup_of_what_was_deleted(
     """Prefect may have a living run tried again beside itself. What is exported while Close deletes is too little."""
     ids = sandbox.add(*(lead(f"{n}", "Junk") for n in range(10)), *(lead(f"{n}") for n in range(2)))[:10]
     sandbox.jobs(leads_per_second=20)
-    monkeypatch.setattr("tasks.connect.sleep", time.sleep)  # where one copy leaps, a claim of another runs out
-    monkeypatch.setattr("tasks.connect.clock", time.monotonic)
+    monkeypatch.setattr("tasks.runs.connect.sleep", time.sleep)  # where one copy leaps, a claim of another runs out
+    monkeypatch.setattr("tasks.runs.connect.clock", time.monotonic)
     run = created({**JUNK, "limits": {"max_share": 1.0}})
     reports: list[Report | None] = []
 
@@ -574,8 +574,8 @@ def test_a_wrong_clock_of_this_machine_deletes_no_backup(
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz) + timedelta(days=366)
 
-    monkeypatch.setattr("tasks.backup.datetime", NextYear)
-    monkeypatch.setattr("tasks.keeping.datetime", NextYear)
+    monkeypatch.setattr("tasks.backup.make_backup.datetime", NextYear)
+    monkeypatch.setattr("tasks.backup.prune.datetime", NextYear)
     report = run_cleanup(**JUNK).report
 
     assert first in folders(backups)
@@ -645,7 +645,7 @@ def test_what_is_over_a_limit_by_now_is_not_started_again(sandbox: CloseAccount,
 def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_things_in(
     prefect_server: str, monkeypatch: pytest.MonkeyPatch, kind: str, found: str | None
 ) -> None:
-    monkeypatch.setattr("tasks.run.CONTAINERS", ())
+    monkeypatch.setattr("tasks.backup.place.CONTAINERS", ())
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with get_client(sync_client=True) as prefect:
         prefect.create_work_pool(WorkPoolCreate(name=f"pool-{kind}", type=kind))
@@ -654,7 +654,7 @@ def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_thin
         flow_run = prefect.create_flow_run_from_deployment(deployment)
 
     run = FlowRun(id=flow_run.id, as_of=datetime.now(UTC), cleanup="junk", deployment_id=deployment)
-    assert what_takes_folders_away(run, CloseSettings()) == found
+    assert ephemeral_host(run, CloseSettings()) == found
 
 
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
@@ -663,10 +663,10 @@ def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> 
     def meanwhile(*args: Any, key: str = "", **kwargs: Any) -> None:
         published(*args, key=key, **kwargs)
         if key.endswith("-plan"):
-            monkeypatch.setattr("tasks.publish._publish", published)
+            monkeypatch.setattr("tasks.report.artifacts._publish", published)
             act()
 
-    from tasks import publish
+    from tasks.report import artifacts
 
-    published: Any = publish._publish  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr("tasks.publish._publish", meanwhile)
+    published: Any = artifacts._publish  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr("tasks.report.artifacts._publish", meanwhile)

@@ -10,9 +10,9 @@ import pytest
 from close_account import OTHER, USER, CloseAccount, lead
 from hours import Hours
 
-from tasks.outcomes import Refused
-from tasks.policy import Keep, Match
-from tasks.preview import look_around
+from tasks.criteria.policy import Keep, Match
+from tasks.plan.account import look_around
+from tasks.runs.outcomes import Refused
 
 pytestmark = pytest.mark.server
 
@@ -56,7 +56,7 @@ MORE = pytest.mark.exhaustive
         ({"match": {"status": ["Jnuk"]}}, "There is no lead status 'Jnuk'; did you mean 'Junk'"),
         ({"match": {"smart_view": "All Leads"}}, "it matches every lead"),
         pytest.param(
-            {"match": {"s_query": MISSPELT}}, "There is no field 'num_calles'; did you mean 'num_calls'", marks=MORE
+            {"match": {"s_query": MISSPELT}}, "Close has no field 'num_calles'", marks=MORE
         ),
         pytest.param(
             {"match": {"custom_fields": {"Sorce": ["x"]}}}, "There is no lead custom field 'Sorce'", marks=MORE

@@ -7,7 +7,7 @@ import pytest
 from attempts import tried_again
 from close_account import CloseAccount, lead
 
-from tasks import ramp
+from tasks.plan import ramp
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 

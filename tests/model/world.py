@@ -1,6 +1,6 @@
 """The world of the model, as one frozen value: what stands in the ledger, what is at Close, and who is at work.
 
-The words are those of the code. A `Claim` is a record of `tasks.ledger`, a `Job` one of Close's bulk deletes. A
+The words are those of the code. A `Claim` is a record of `tasks.ledger.store`, a `Job` one of Close's bulk deletes. A
 `Process` is whoever takes steps: a copy of a run (which may be executed twice at once, and is tried again), the hook of
 a cancellation, or a person at the command line.
 """
@@ -79,7 +79,7 @@ class Scenario:
 
 
 class Claim(NamedTuple):
-    """A record in the ledger, with the fields of `tasks.record` that steer anything."""
+    """A record in the ledger, with the fields of `tasks.ledger.record` that steer anything."""
 
     run: int
     number: int

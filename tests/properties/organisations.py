@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from deployments.sandbox.organization import CUSTOM_FIELDS, MANAGER_ID, SCORE_ID, SOURCE_ID, STATUS_IDS, USER
 from tasks.close.resources import CustomField, LeadStatus
-from tasks.names import Names
-from tasks.policy import Keep, Match
+from tasks.criteria.names import Names
+from tasks.criteria.policy import Keep, Match
 
 Lead = dict[str, Any]
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)

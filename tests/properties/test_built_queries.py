@@ -7,11 +7,11 @@ from properties.organisations import AS_OF, NAMES, Lead, keeps, matches
 from properties.plain_reader import meets
 
 from deployments.sandbox.organization import MANAGER_ID, SCORE_ID, SOURCE_ID
-from tasks.close.check import check
-from tasks.close.rewrite import always, canonical
-from tasks.close.s_query import Query, parse, to_json, unknown_parts
-from tasks.plan import Selection, select
-from tasks.policy import Keep, Match
+from tasks.close.query.check import check
+from tasks.close.query.nodes import Query, parse, to_json, unknown_parts
+from tasks.close.query.rewrite import always, canonical
+from tasks.criteria.policy import Keep, Match
+from tasks.criteria.selection import Selection, select
 
 JUST_NOW = (AS_OF - timedelta(milliseconds=1)).isoformat()
 UNTOUCHABLE: Lead = {

@@ -13,7 +13,7 @@ import pytest
 from attempts import wait_until
 from close_account import CloseAccount, lead
 
-from tasks.archive import Archive
+from tasks.backup.archive import Archive
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
 

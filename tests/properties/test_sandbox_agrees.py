@@ -31,11 +31,11 @@ from pydantic import SecretStr
 
 from deployments.sandbox.organization import MANAGER_ID, SCORE_ID, SOURCE_ID, STATUS_IDS, USER
 from tasks.close.client import CloseClient
-from tasks.close.rewrite import asserted, denied
-from tasks.close.s_query import And, ObjectType, Query, parse, to_json
+from tasks.close.query.nodes import And, ObjectType, Query, parse, to_json
+from tasks.close.query.rewrite import asserted, denied
 from tasks.close.settings import CloseSettings
-from tasks.plan import select
-from tasks.policy import Keep, Match
+from tasks.criteria.policy import Keep, Match
+from tasks.criteria.selection import select
 
 Json = dict[str, Any]
 LEADS = ObjectType(object_type="lead")

@@ -14,7 +14,7 @@ import httpx
 from close_account import LONG_AGO, CloseAccount, lead
 
 from deployments.sandbox.organization import ADMIN, MANAGER_ID, MANAGERS, SCORE_ID, STATUS_IDS, USER
-from tasks.archive import LEADS, MANIFEST, Archive, Manifest
+from tasks.backup.archive import LEADS, MANIFEST, Archive, Manifest
 
 EVERYTHING: dict[str, Any] = {"type": "object_type", "object_type": "lead"}
 AT = datetime.now(UTC) - timedelta(days=100)

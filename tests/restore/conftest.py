@@ -24,7 +24,7 @@ def back_up(sandbox: CloseAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def restore(prefect_server: str) -> Callable[..., Any]:
     """Runs the flow in this process, and gives its report."""
     from flows.restore_leads import restore_leads
-    from tasks.ending import report_of
+    from tasks.report.ending import report_of
 
     def run(backup: object, **parameters: Any) -> Any:
         return report_of(restore_leads(str(backup), **parameters, return_state=True))

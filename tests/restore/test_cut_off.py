@@ -18,8 +18,8 @@ from close_account import ADMIN, CloseAccount, lead
 from hours import Hours
 from restore.backups import BackUp, delete, export, field_by_field, rich, write
 
-from tasks.archive import Archive
-from tasks.restore_journal import NAME, Entry, Journal
+from tasks.backup.archive import Archive
+from tasks.restore.journal import NAME, Entry, Journal
 
 pytestmark = pytest.mark.server
 

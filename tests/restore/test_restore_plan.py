@@ -12,7 +12,7 @@ from close_account import OTHER, CloseAccount, lead
 from restore.backups import BackUp, delete, export, rich
 
 from deployments.sandbox.organization import MANAGERS, SCORE_ID, STATUS_IDS
-from tasks.archive import LEADS, MANIFEST
+from tasks.backup.archive import LEADS, MANIFEST
 
 pytestmark = pytest.mark.server
 

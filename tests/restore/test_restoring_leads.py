@@ -9,7 +9,7 @@ import pytest
 from close_account import CloseAccount, lead
 from restore.backups import BackUp, delete, export, field_by_field, rich
 
-from tasks.publish import artifacts_of
+from tasks.report.artifacts import artifacts_of
 
 pytestmark = pytest.mark.server
 

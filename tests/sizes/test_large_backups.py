@@ -21,12 +21,12 @@ BACK_UP = """
 import json, resource, sys
 from datetime import UTC, datetime
 from functools import partial
-from tasks.archive import Archive, Manifest
-from tasks.backup import store
+from tasks.backup.archive import Archive, Manifest
+from tasks.backup.export import store
 from tasks.close.client import CloseClient
 from tasks.close.settings import CloseSettings
-from tasks.exported import agreeing
-from tasks.policy import Keep, Match
+from tasks.criteria.exported import agreeing
+from tasks.criteria.policy import Keep, Match
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

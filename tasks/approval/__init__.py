@@ -1,0 +1,1 @@
+"""A person's approval: asking for it, and answering."""

@@ -1,0 +1,63 @@
+"""Where backups may go: they are personal data, and must outlive the run."""
+
+import os
+from pathlib import Path
+from uuid import uuid4
+
+from tasks.backup.folder import Folder
+from tasks.close.settings import CloseSettings
+from tasks.runs.connect import prefect
+from tasks.runs.outcomes import Refused
+from tasks.runs.run import Run
+
+CHECKOUT = Path(__file__).parents[2]
+ELSEWHERE = "Set CLOSE_BACKUP_URL to storage that stays, such as s3://bucket/folder or gs://bucket/folder."
+
+
+def check_place(url: str, host: str | None) -> None:
+    """Raise `Refused`, with the setting to change, where a backup at *url* would be lost or found by others."""
+    root = Folder.at(url)
+    if "memory" in root.fs.protocol:
+        raise Refused(f"Backups would go to {url}, which is gone when the run ends. {ELSEWHERE}")
+    if not root.is_local:
+        return
+    path = Path(root.path).resolve()
+    if path.is_relative_to(CHECKOUT.resolve()):
+        raise Refused(
+            f"Backups would go to {path}, inside the project's own checkout, where customers' data doesn't belong. "
+            "Set CLOSE_BACKUP_URL to another folder, or leave it out."
+        )
+    if host:
+        raise Refused(f"Backups would go to the folder {path}, which {host} takes away with it. {ELSEWHERE}")
+
+
+def try_place(url: str) -> None:
+    """Write something at *url* and delete it again. Raises `Refused` where that won't do, or a backup there."""
+    check_place(url, host=None)
+    trial = Folder.at(f"{url.rstrip('/')}/trial-{uuid4().hex[:8]}")
+    trial.put("trial", "")
+    trial.delete()
+
+
+CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+ON_THE_HOST = "process"
+"""The type of work pools whose runs share their machine, and its folders, with the worker."""
+
+
+def ephemeral_host(run: Run, known: CloseSettings) -> str | None:
+    """Why local folders won't outlive *run*, such as "a container", or None.
+
+    Nothing counts against the sandbox, whose leads are made up. Raises `PrefectAway`.
+    """
+    if known.on_this_machine:
+        return None
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return "Kubernetes"
+    if any(each.exists() for each in CONTAINERS):
+        return "a container"
+    if run.deployment_id is None:
+        return None
+    with prefect() as server:
+        pool = server.read_flow_run(run.id).work_pool_name
+        kind = server.read_work_pool(pool).type if pool else ON_THE_HOST
+    return None if kind == ON_THE_HOST else f"a work pool of the type {kind}"

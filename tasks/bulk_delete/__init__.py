@@ -1,0 +1,1 @@
+"""One bulk delete: started at most once, found again, waited for, reconciled, cancelled, resumed."""

@@ -1,0 +1,84 @@
+"""Whether an attempt of a run may go on: nothing is stopped, it is not too late, and it isn't retried for ever."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+
+from tasks.criteria.policy import Limits
+from tasks.ledger.record import Record
+from tasks.runs import stop
+from tasks.runs.attempts import ended_before, last_asked, states_of, tries_by_automation
+from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.run import Run
+
+MOST_TRIES = 5
+"""How often in a row an automation may have a run tried again before a person must look."""
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
+    """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has written down."""
+    claimed = None if record is None or record.plans_anew else record
+    states = states_of(run)
+    _check_attempt(states, claimed)
+    if claimed is None:
+        stop.check()
+        late = lateness(run, tries_by_automation(states), datetime.now(UTC), last_asked(states))
+        check_lateness(late, limits.max_late_hours)
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def check_attempt(run: Run) -> None:
+    """Raise `Stop` if an automation tries a restore again that hadn't crashed, or tries for ever."""
+    _check_attempt(states_of(run), None)
+
+
+def _check_attempt(states: Sequence[State[Any]], record: Record | None) -> None:
+    check_crashed(ended_before(states), record)
+    check_tries(tries_by_automation(states), record)
+
+
+def check_crashed(ended: State[Any] | None, record: Record | None) -> None:
+    """Raise `Stop` if an automation has tried again what had *ended* otherwise than by a crash: it ends so once more.
+
+    What was started is waited for all the same, unless a person has cancelled the run.
+    """
+    if ended is None or (record and not ended.is_cancelled()):
+        return
+    outcome = next((each for each in Outcome if each.state_name == ended.name), Outcome.FAILED)
+    raise Stop(outcome, ended.message or "This run had ended, and was tried again without anybody asking.")
+
+
+def check_tries(tries: int, record: Record | None) -> None:
+    """Raise `Stop` if an automation has tried again, *tries* times in a row, without getting anywhere."""
+    if tries <= MOST_TRIES:
+        return
+    outcome = Outcome.FAILED if record is None else Outcome.STILL_RUNNING if record.bulk_delete_id else Outcome.UNKNOWN
+    raise Stop(
+        outcome,
+        f"This run has crashed and was tried again {MOST_TRIES} times in a row: see its log for why. Retry it when "
+        "that is mended: it starts nothing twice.",
+    )
+
+
+def lateness(run: Run, tries: int, now: datetime, asked: datetime | None = None) -> timedelta:
+    """How late *run* is: by its first start; or *now*, if an automation tries it again, maybe after days of outage.
+
+    Then it was due when a person last *asked* for it: an approval may come days after the plan.
+    """
+    return now - (asked or run.as_of) if tries else run.late
+
+
+def check_lateness(late: timedelta, max_late_hours: int) -> None:
+    """Raise `Stop` (``skipped``) for a run that starts long after it was due, so that no burst follows an outage."""
+    if late > timedelta(hours=max_late_hours):
+        hours = late.total_seconds() / 3600
+        raise Stop(
+            Outcome.SKIPPED,
+            f"This run begins {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
+            f"({max_late_hours}). The next one will do.",
+        )

@@ -1,0 +1,77 @@
+"""How a cleanup ends."""
+
+from typing import Any
+
+from tasks.backup.archive import Archive
+from tasks.bulk_delete.reconcile import Log, verdict
+from tasks.bulk_delete.wait import Finished
+from tasks.ledger.record import Backup, Record
+from tasks.plan import ramp
+from tasks.plan.model import Plan
+from tasks.report.artifacts import publish_report
+from tasks.report.ending import Ending
+from tasks.report.model import Report, of_plan, with_backup
+from tasks.runs.logs import log_if_it_fails
+from tasks.runs.outcomes import Outcome
+from tasks.runs.run import Run
+
+
+class CleanupEnding(Ending):
+    """Collects the evidence while a cleanup goes on, and says how it ends."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.record: Record | None = None
+        self.plan: Plan | None = None
+        self.backup: Backup | None = None
+        self.bulk_delete_id: str | None = None
+        self.finished: Finished | None = None
+        self.remaining: int | None = None
+        self.log: Log | None = None
+
+    def _verdict(self) -> tuple[Outcome, str]:
+        if self.plan is None or self.finished is None or self.remaining is None:
+            raise RuntimeError("the run came to its end without a result")
+        return verdict(self.plan, self.finished.job, self.remaining, self.log)
+
+    def _concluded(self, outcome: Outcome, message: str) -> Report:
+        if outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
+            outcome = self._given_what_was_started(outcome)
+        if outcome is Outcome.DELETED and self.plan:
+            with log_if_it_fails("How far the ramp has come"):
+                ramp.note(self.run, self.plan.organization_id, self.plan.criteria)
+        report = Report(outcome=outcome, message=message, **self._evidence())
+        report = with_backup(report, self.kept_copy, started=self._started)
+        publish_report(self.run, report, self.plan.organization if self.plan else "")
+        if self.kept_copy:
+            with log_if_it_fails("The report beside the backup"):
+                Archive.at(self.kept_copy.url).store_report(report)
+        return report
+
+    def _given_what_was_started(self, outcome: Outcome) -> Outcome:
+        """Refused means that nothing was deleted: not so once this run has started a bulk delete, or may have."""
+        if self.bulk_delete_id:
+            return Outcome.FAILED
+        return Outcome.UNKNOWN if self._started else outcome
+
+    @property
+    def _started(self) -> bool:
+        """Whether this run has started a bulk delete, or may have."""
+        return self.bulk_delete_id is not None or (self.record is not None and not self.record.plans_anew)
+
+    @property
+    def kept_copy(self) -> Backup | None:
+        """The run's backup, whichever attempt has taken it."""
+        return self.backup or (self.record.backup if self.record else None)
+
+    def _evidence(self) -> dict[str, Any]:
+        job = self.finished.job if self.finished else None
+        return {
+            **(of_plan(self.plan) if self.plan else {}),
+            "bulk_delete_id": self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None),
+            "processed": job.processed if job else None,
+            "remaining": self.remaining,
+            "logged": self.log.deleted if self.log else None,
+            "polls": self.finished.polls if self.finished else None,
+            "flow_run_id": str(self.run.id),
+        }

@@ -1,0 +1,112 @@
+"""Comparing what was planned with what Close did: by its own count, by what still matches, and by its event log."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.backup.archive import Archive
+from tasks.close.client import CloseClient
+from tasks.close.errors import CloseError
+from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.ledger.record import Backup
+from tasks.plan.model import Plan
+from tasks.runs.connect import connect
+from tasks.runs.outcomes import Outcome, Refused
+
+SETTLING_LOOKS = 10
+SETTLING_SECONDS = 30.0
+"""How long Close's search, and its event log, may take to show what was deleted."""
+MOST_LOGGED = 10_000  # leads; the log comes fifty a page
+CLOCKS = timedelta(minutes=5)  # Close says that events may become visible out of order for as long
+Seen = TypeVar("Seen")
+EXAMPLES = 5
+
+
+class Log(NamedTuple):
+    """What Close's event log says that a bulk delete has deleted."""
+
+    deleted: int
+    strangers: tuple[str, ...] = ()
+    """Ids of leads that are not in the run's backup."""
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def count_remaining(plan: Plan, job: BulkDelete) -> int:
+    """How many of the planned leads still match after the bulk delete *job* has ended.
+
+    If it is done, asks again until there are none or half a minute is over.
+    """
+    with connect(plan.organization_id) as close:
+        if job.status != BulkStatus.DONE:
+            return close.count(plan.s_query)
+        return _settled(close, lambda: close.count(plan.s_query), lambda remaining: remaining == 0)
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def read_log(plan: Plan, job: BulkDelete, backup: Backup | None) -> Log | None:
+    """What Close's event log says that the bulk delete *job* has deleted, held against the *backup*.
+
+    None where that can't be told: the key may not read the log, the bulk delete isn't done or is too large, Close or
+    the backup's storage is away. Of what is over already this is one more witness, and its silence changes nothing.
+    """
+    if job.status != BulkStatus.DONE or job.date_created is None or job.processed > MOST_LOGGED:
+        return None
+    try:
+        with connect(plan.organization_id) as close:
+            since = job.date_created - CLOCKS
+            deleted = _settled(close, lambda: _deleted(close, job, since), lambda found: len(found) >= job.processed)
+        copied = Archive.at(backup.url).lead_ids() if backup else deleted
+    except (CloseError, Refused) as error:
+        get_run_logger().warning("What was deleted can't be held against Close's event log: %s", error)
+        return None
+    return Log(deleted=len(deleted), strangers=tuple(sorted(deleted - copied)))
+
+
+def _settled(close: CloseClient, look: Callable[[], Seen], enough: Callable[[Seen], bool]) -> Seen:
+    """What a *look* shows once it is *enough*, or after half a minute: Close may show a deletion later."""
+    for _ in range(SETTLING_LOOKS):
+        if enough(seen := look()):
+            return seen
+        close.sleep(SETTLING_SECONDS / SETTLING_LOOKS)
+    return look()
+
+
+def _deleted(close: CloseClient, job: BulkDelete, since: datetime) -> set[str]:
+    events = close.lead_events("deleted", since)
+    return {each.object_id for each in events if each.object_id and each.bulk_action_id == job.id}
+
+
+def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None) -> tuple[Outcome, str]:
+    """Whether the bulk delete *job*, which has ended, did what *plan* showed, and a sentence that says so.
+
+    *log* is what Close's event log says of it, None where that isn't known.
+    """
+    if wrong := next(_wrongs(plan.counts.planned, job, remaining, log), None):
+        return Outcome.FAILED, wrong
+    changed = plan.counts.planned - job.processed
+    spared = f" {changed} more had changed since the plan, or were gone." if changed else ""
+    missing = job.processed - log.deleted if log else 0
+    unlogged = f" Close's event log does not show {missing} of them yet." if missing else ""
+    return Outcome.DELETED, f"{job.processed:,} leads are deleted.{spared}{unlogged}"
+
+
+def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> Iterator[str]:
+    """Whatever speaks against a success, in the order of its weight."""
+    processed, total = job.processed, job.total
+    if job.status != BulkStatus.DONE:
+        yield f"Close reports {job.status} after {processed} of {total} leads."
+    if total is None:
+        yield f"Close says done, but not how many leads it had to delete; it deleted {processed}."
+    elif processed < total:
+        yield f"Close says done, but deleted only {processed} of the {total} leads that it had counted."
+    if processed > planned:
+        yield f"Close deleted {processed} leads, {processed - planned} more than the {planned} planned."
+    if remaining:
+        yield f"Close says done with {processed} leads, but {remaining} still match."
+    if log and log.strangers:
+        yield f"Close's event log shows deleted leads that are in no backup: {', '.join(log.strangers[:EXAMPLES])}."
+    if log and log.deleted > processed:
+        yield f"Close says that it deleted {processed} leads, but its event log shows that it was {log.deleted}."

@@ -1,0 +1,145 @@
+"""What a person does about a run that hasn't come to its end: let it go on, let it start again, or give it up.
+
+Each is an act on the ledger, with the name of whoever says so; a run's parameters can't change when it is tried again.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.objects import FlowRun
+from prefect.states import AwaitingRetry
+
+from tasks.bulk_delete.find import LOOK_SECONDS, own, settling_seconds
+from tasks.bulk_delete.start import let_go_on
+from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.ledger import store as ledger
+from tasks.ledger.record import GIVEN_UP, MINUTE, Act, Record
+from tasks.runs import stop
+from tasks.runs.connect import connect, prefect
+from tasks.runs.outcomes import Refused
+
+FLOW = "lead-cleanup"
+CRASH_IS_REPORTED_WITHIN = 5.0
+"""Seconds: first by the flow's runner, and some three seconds later by the worker, over whatever was set meanwhile."""
+
+
+def look_up(name: str, flows: Collection[str] = (FLOW,)) -> FlowRun:
+    """The run with this id or name. Raises `Refused` if there is none, or several, or it isn't one of these *flows*."""
+    with prefect() as server:
+        found = server.read_flow_runs(flow_run_filter=_filter(name), limit=2)
+        if len(found) != 1:
+            raise Refused(
+                f"There is no run {name!r}." if not found else f"Several runs are called {name!r}: use the id."
+            )
+        flow = server.read_flow(found[0].flow_id)
+    if flow.name not in flows:
+        raise Refused(f"Run {name} is not a run of {' or '.join(flows)}, but of {flow.name!r}.")
+    return found[0]
+
+
+def _filter(name: str) -> FlowRunFilter:
+    try:
+        return FlowRunFilter.model_validate({"id": {"any_": [UUID(name)]}})
+    except ValueError:
+        return FlowRunFilter(name=FlowRunFilterName(any_=[name]))
+
+
+def resume(found: FlowRun, by: str, *, start_again: bool, say: Callable[[str], object]) -> bool:
+    """Let the run go on, as *by* says; whether an attempt of it has to be made now, and isn't by a worker.
+
+    With *start_again* it may start a bulk delete once more, which nobody but a person may say: see `permit`. A run that
+    is alive needs no new attempt, only its bulk delete to be resumed. Raises `Stop`, and a CloseError.
+    """
+    if found.state and found.state.is_paused():
+        raise Refused(f"Run {found.id} waits for an approval: `lead-cleanup approve {found.id}`.")
+    stop.check()
+    record = ledger.read(found.id)
+    if found.state and found.state.is_completed():
+        raise Refused(f"Run {found.id} is {_state(found)}: `lead-cleanup report {found.id}` says how it ended.")
+    if record and record.given_up and not start_again:
+        raise Refused(_given_up(record, record.given_up))
+    if start_again:
+        record = permit(found, record, by, say)
+    if not _is_over(found):
+        if record is None or record.bulk_delete_id is None:
+            raise Refused(f"Run {found.id} is {_state(found)}: there is nothing to resume.")
+        with connect(record.organization_id) as close:
+            let_go_on(close, record.bulk_delete_id, say)
+        say(f"Run {found.id} is {_state(found)}, and waits on.")
+        return False
+    _retry(found, by)
+    if found.deployment_id:
+        say(f"Run {found.id} is scheduled again; a worker picks it up.")
+    return found.deployment_id is None
+
+
+def _given_up(record: Record, act: Act) -> str:
+    way_on = f"resume bulk delete {record.bulk_delete_id} in Close, or run" if record.bulk_delete_id else "run"
+    return f"The claim of run {record.run_id} was given up by {act.by} on {act.at:{MINUTE}}: {way_on} the cleanup anew."
+
+
+def permit(found: FlowRun, record: Record | None, by: str, say: Callable[[str], object]) -> Record:
+    """Let the run start again, once, though it isn't known what became of its claim. Looks a last time whether it is.
+
+    Raises `Refused` wherever that isn't the way on.
+    """
+    if not _is_over(found):
+        raise Refused(f"Run {found.id} is {_state(found)}: wait until it has ended.")
+    if record is None or record.refused:
+        raise Refused(f"Run {found.id} has started nothing: resume it without --start-again.")
+    if record.bulk_delete_id:
+        raise Refused(f"Run {found.id} has started {record.bulk_delete_id}: resume it without --start-again.")
+    if job := _last_look(record, say):
+        raise Refused(f"Close shows bulk delete {job.id} of this run: resume it without --start-again.")
+    return ledger.note(record, ended=GIVEN_UP, permission=Act(by=by))
+
+
+def give_up(found: FlowRun, by: str, say: Callable[[str], object]) -> Record:
+    """Note that nothing more comes of the run's claim, as *by* says, so that it stands in no other run's way.
+
+    Changes nothing in Close. Raises `Refused` if there is nothing to give up, or Close is at it.
+    """
+    record = ledger.read(found.id)
+    if record is None or record.ended:
+        raise Refused(f"Run {found.id} stands in nobody's way.")
+    if not _is_over(found):
+        raise Refused(f"Run {found.id} is {_state(found)}: cancel it first.")
+    job = _last_look(record, say)
+    if job and not job.finished and job.status != BulkStatus.PAUSED:
+        raise Refused(f"Bulk delete {job.id} of this run is {job.status} at {job.progress}: pause it in Close first.")
+    facts = {"bulk_delete_id": job.id} if job else {}
+    return ledger.note(record, ended=GIVEN_UP, given_up=Act(by=by), **facts)
+
+
+def _last_look(record: Record, say: Callable[[str], object]) -> BulkDelete | None:
+    """The claim's bulk delete, if Close shows it; a young claim is looked for as long as it may take to show."""
+    with connect(record.organization_id) as close:
+        age = (datetime.now(UTC) - record.claimed_at).total_seconds()
+        young = max(settling_seconds(close) - max(age, 0), 0)
+        if young:
+            say(f"Its claim is young: looking in Close for it, for {young:.0f} seconds …")
+        deadline = close.clock() + young
+        while True:
+            if job := own(close.bulk_deletes(), record):
+                return job
+            if close.clock() >= deadline:
+                return None
+            close.sleep(LOOK_SECONDS)
+
+
+def _retry(found: FlowRun, by: str) -> None:
+    ended = found.state.timestamp if found.state else datetime.now(UTC)
+    time.sleep(max(0.0, CRASH_IS_REPORTED_WITHIN - (datetime.now(UTC).timestamp() - ended.timestamp())))
+    with prefect() as server:
+        server.set_flow_run_state(found.id, AwaitingRetry(message=f"Resumed by {by}."), force=True)
+
+
+def _is_over(found: FlowRun) -> bool:
+    return found.state is not None and found.state.is_final()
+
+
+def _state(found: FlowRun) -> str:
+    return str(found.state.name) if found.state else "without a state"

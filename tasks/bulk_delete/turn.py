@@ -1,0 +1,70 @@
+"""The organisation's turn: of all runs on this Prefect server, one at a time starts."""
+
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager, suppress
+
+from prefect import get_run_logger
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
+from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
+from prefect.concurrency.sync import concurrency
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+
+from tasks.runs.connect import PREFECT_ERRORS, PrefectAway, prefect
+from tasks.runs.outcomes import Refused
+
+TURN_SECONDS = 60
+"""How long a turn that nobody renews is kept; Prefect keeps none for less. Its holder may have been killed."""
+PATIENCE_SECONDS = 240.0
+"""How long to wait for a turn: longer than one that was left behind, and than a start that has to look for long."""
+
+
+@contextmanager
+def turn(organization_id: str) -> Generator[None]:
+    """The organisation's turn: of all runs on this Prefect server, one at a time looks, claims and starts.
+
+    Made on first use, as a global concurrency limit of 1. Never held while a bulk delete goes on. Losing it on the way
+    doesn't end the block: the turn keeps runs from getting in each other's way, the ledger is what keeps them from
+    starting twice. Raises `Refused` when it doesn't come, or is switched off.
+    """
+    name = f"lead-cleanup-{organization_id}"
+    _prepare(name)
+    turn = concurrency(
+        name,
+        strict=True,
+        timeout_seconds=PATIENCE_SECONDS,
+        lease_duration=TURN_SECONDS,
+        raise_on_lease_renewal_failure=False,
+    )
+    held = ExitStack()
+    try:
+        held.enter_context(turn)
+    except TimeoutError:
+        raise Refused(
+            f"Another run has held the concurrency limit {name} for {PATIENCE_SECONDS / 60:.0f} minutes. If none is "
+            f"starting, its slot was left behind when the Prefect server restarted: `prefect gcl update {name} "
+            "--active-slots 0` frees it."
+        ) from None
+    except (ConcurrencySlotAcquisitionError, *PREFECT_ERRORS) as error:
+        raise PrefectAway(error) from error
+    try:
+        yield
+    finally:
+        try:
+            held.close()
+        except PREFECT_ERRORS as error:
+            get_run_logger().warning("The turn can't be given back, and runs out in a minute: %r", error)
+
+
+def _prepare(name: str) -> None:
+    with prefect() as server:
+        try:
+            found = server.read_global_concurrency_limit_by_name(name)
+        except ObjectNotFound:
+            with suppress(ObjectAlreadyExists, PrefectHTTPStatusError):  # 500, where two create it at once
+                server.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
+            found = server.read_global_concurrency_limit_by_name(name)
+    if not found.active or found.limit != 1:
+        raise Refused(
+            f"The concurrency limit {name} must be active and 1; it is {found.limit}"
+            f"{'' if found.active else ' and inactive'}. `prefect gcl update {name} --limit 1 --enable` mends it."
+        )

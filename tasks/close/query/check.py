@@ -1,0 +1,173 @@
+"""Whether a query that people wrote or stored may select leads: what is refused, and what to write instead."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from tasks.close.query.conditions import (
+    CurrentUser,
+    FixedUtc,
+    LocalTime,
+    MomentRange,
+    NumberRange,
+    Part,
+    Reference,
+    RegularField,
+    Term,
+    TextCondition,
+    UnknownMoment,
+)
+from tasks.close.query.nodes import (
+    And,
+    FieldCondition,
+    HasRelated,
+    Id,
+    InStatus,
+    ObjectType,
+    Or,
+    Query,
+    Text,
+    UnknownNode,
+    parse,
+    parts,
+    unknown_parts,
+)
+from tasks.close.query.rewrite import UnusableQuery, always, freeze, instant_of
+
+CURRENT_USER = "CURRENT_USER"
+UNSTEADY = ("now", "offset", "fixed_local_date", "saved_search", "current_user", "local_time", CURRENT_USER)
+"""What means something else tomorrow or for somebody else: it can't be fixed inside parts that we can't read."""
+
+
+def unwrap(document: Mapping[str, Any]) -> tuple[Query, int | None]:
+    """The query inside *document*, and the ``results_limit`` that stood beside it.
+
+    *document* is a bare node, or the wrapper that a Smart View stores and *Copy Filters* copies:
+    ``{"query": node, "results_limit": …, "sort": …}``. Close's bulk endpoints take the bare node.
+    """
+    if "type" in document:
+        return parse(document), None
+    node = document.get("query")
+    if not isinstance(node, Mapping):
+        raise UnusableQuery("this is neither a query node (with a type) nor what Close's Copy Filters gives")
+    limit = document.get("results_limit")
+    if limit is not None and type(limit) is not int:  # one that we can't read must not become "no limit"
+        raise UnusableQuery(f"its results_limit is {limit!r}; it must be a whole number or null")
+    return parse(cast("Mapping[str, Any]", node)), limit
+
+
+def check(query: Query, *, allow_unknown: bool = False) -> None:
+    """Refuse *query* where what it selects isn't certain.
+
+    Raises `UnusableQuery` for other objects than leads, what depends on who asks or on the hour, moments that can't be
+    frozen, conditions without a value, queries that can only match every lead and, unless *allow_unknown*, parts we
+    have no meaning for.
+    """
+    _check_objects(query)
+    for part in parts(query):
+        _check_steady(part)
+        _check_value(part)
+    if not allow_unknown and (unknown := unknown_parts(query)):
+        raise UnusableQuery(
+            f"we don't know what {', '.join(unknown)} means; leave it out (match.allow_unknown_nodes sends it anyway)"
+        )
+    if always(query):
+        raise UnusableQuery("it matches every lead; add a condition")
+    freeze(query, datetime(2026, 1, 31, tzinfo=UTC), ZoneInfo("UTC"))  # at any instant: does it raise?
+
+
+def _check_objects(query: Query) -> None:
+    """The clauses that speak of the lead itself (not of something related to it) must speak of leads."""
+    match query:
+        case And() | Or():
+            for inner in query.queries:
+                _check_objects(inner)
+        case ObjectType(object_type=kind) if kind != "lead":
+            raise UnusableQuery(f"it selects {kind} objects; only queries for leads can be used")
+        case FieldCondition(field=RegularField(object_type=kind)) if kind != "lead":
+            raise UnusableQuery(f"it has a condition on a {kind} field beside the lead; wrap it in has_related")
+        case HasRelated(this_object_type=kind) if kind != "lead":
+            raise UnusableQuery(f"it asks what is related to a {kind} beside the lead; wrap it in has_related")
+        case _:
+            pass
+
+
+def _check_steady(part: Part) -> None:
+    """What *part* means must not depend on who asks, or when."""
+    if isinstance(part, CurrentUser) or CURRENT_USER in _choices(part):
+        raise UnusableQuery("it depends on the current user; name the user instead")
+    if isinstance(part, LocalTime):
+        raise UnusableQuery("its local_time condition depends on the hour at which it is asked; leave it out")
+    if isinstance(part, UnknownMoment):
+        raise UnusableQuery(
+            f"the moment {part.type!r} is relative in a way we can't fix; write the instant that you mean as "
+            '{"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
+        )
+    if isinstance(part, FixedUtc) and not _is_instant(part):  # "now" might be one to Close
+        raise UnusableQuery(f"{part.value!r} in it is not an instant such as 2026-01-31T00:00:00.000Z")
+    if isinstance(part, UnknownNode) and not part.type:
+        raise UnusableQuery("one of its nodes has no type")
+    hidden = sorted(set(_texts(part.model_extra or {})).intersection(UNSTEADY))
+    if hidden:
+        raise UnusableQuery(f"it has {', '.join(hidden)} inside a part that we can't read, where it can't be fixed")
+
+
+def _is_instant(moment: FixedUtc) -> bool:
+    try:
+        instant_of(moment)
+    except ValueError:
+        return False
+    return True
+
+
+def _check_value(part: Part) -> None:
+    """A condition that asks for nothing may be true of everything."""
+    match part:
+        case Term() | Reference() | InStatus():
+            missing = not _choices(part)
+        case NumberRange():
+            bounds = [each for each in (part.gt, part.gte, part.lt, part.lte) if each is not None]
+            missing = not bounds or any(isinstance(each, float) and not math.isfinite(each) for each in bounds)
+        case MomentRange():
+            missing = part.on_or_after is None and part.before is None
+        case Id():
+            missing = not part.value.strip()
+        case TextCondition(mode="exact_value"):
+            missing = not part.value.strip()
+        case Text() | TextCondition():
+            missing = re.search(r"\w", part.value) is None
+        case _:
+            missing = False
+    if missing:
+        kind = "text" if isinstance(part, Text | TextCondition) else part.model_dump()["type"]
+        raise UnusableQuery(f"a {kind} condition in it has no value, so that it may match everything; complete it")
+
+
+def _choices(part: Part) -> tuple[object, ...]:
+    match part:
+        case Term():
+            return part.values
+        case Reference():
+            return part.object_ids
+        case InStatus():
+            return part.status_ids
+        case _:
+            return ()
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text inside *value*, a decoded JSON value."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for inner in cast("Mapping[str, object]", value).values():
+                yield from _texts(inner)
+        case list() | tuple():
+            for inner in cast("list[object]", value):
+                yield from _texts(inner)
+        case _:
+            pass

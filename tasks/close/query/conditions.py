@@ -1,0 +1,235 @@
+"""The parts of a query that a clause is made of: moments, fields and conditions.
+
+See `tasks.close.query.nodes` for the clauses themselves, and for reading and writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, StrictBool, StrictFloat, StrictInt, Tag
+
+type_key = "type"
+
+
+class Part(BaseModel):
+    """Any piece of a query. Keys we don't know are kept, so that nothing is lost between reading and writing."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    def model_post_init(self, _context: object) -> None:
+        """Count ``type`` as set, so that it is written although nobody passes it."""
+        field = type(self).model_fields.get(type_key)
+        if field is not None and field.default:
+            self.model_fields_set.add(type_key)
+
+
+def by_type(*known: type[Part]) -> Callable[[object], str]:
+    """The discriminator of a union of *known* parts that falls back to ``unknown``."""
+    names = {model.model_fields[type_key].default for model in known}
+
+    def tag(value: object) -> str:
+        name = value.get(type_key) if isinstance(value, Mapping) else getattr(value, type_key, None)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        return name if isinstance(name, str) and name in names else "unknown"
+
+    return tag
+
+
+# --- moments -------------------------------------------------------------------------------------------------------
+
+
+class Now(Part):
+    """The instant at which Close evaluates the query."""
+
+    type: Literal["now"] = "now"
+
+
+class FixedLocalDate(Part):
+    """The start or end of a calendar day, in the time zone of whoever asks."""
+
+    type: Literal["fixed_local_date"] = "fixed_local_date"
+    value: str
+    which: Literal["start", "end"] = "start"
+
+
+class FixedUtc(Part):
+    """An absolute instant. The text is kept as given; Close itself writes several forms."""
+
+    type: Literal["fixed_utc"] = "fixed_utc"
+    value: str
+
+    @classmethod
+    def at(cls, moment: datetime) -> FixedUtc:
+        """*moment* cut to milliseconds, with ``Z``: six-digit fractions have been reported as rejected."""
+        return cls(value=moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+
+
+class Span(Part):
+    """A calendar distance. Close's own exports always spell out all seven units."""
+
+    years: int = 0
+    months: int = 0
+    weeks: int = 0
+    days: int = 0
+    hours: int = 0
+    minutes: int = 0
+    seconds: int = 0
+
+
+class Offset(Part):
+    """A moment some way before or after another one."""
+
+    type: Literal["offset"] = "offset"
+    direction: Literal["past", "future"]
+    moment: Moment
+    offset: Span
+    which_day_end: Literal["start", "end"] | None = None
+
+
+class UnknownMoment(Part):
+    """A moment that we can keep, but neither read nor freeze."""
+
+    type: str = ""
+
+
+# --- fields --------------------------------------------------------------------------------------------------------
+
+
+class RegularField(Part):
+    """A field that every organisation has, named as on the object type it belongs to."""
+
+    type: Literal["regular_field"] = "regular_field"
+    object_type: str
+    field_name: str
+
+
+class CustomFieldRef(Part):
+    """A custom field, by its id (``cf_…``, or ``lcf_…`` in old queries)."""
+
+    type: Literal["custom_field"] = "custom_field"
+    custom_field_id: str
+
+
+class UnknownField(Part):
+    """A field of a kind that we don't know."""
+
+    type: str = ""
+
+
+# --- conditions ----------------------------------------------------------------------------------------------------
+
+Number = StrictInt | StrictFloat  # strict: "5" read as 5, or true as 1, would not be written as it came
+
+
+class Boolean(Part):
+    """The field is true, or false."""
+
+    type: Literal["boolean"] = "boolean"
+    value: StrictBool
+
+
+class Exists(Part):
+    """The field has a value. "Is empty" is this with ``negate`` on the node."""
+
+    type: Literal["exists"] = "exists"
+
+
+class CurrentUser(Part):
+    """The field is the user whose key asks."""
+
+    type: Literal["current_user"] = "current_user"
+
+
+class TextCondition(Part):
+    """The field's text contains, begins with, or is the value; see *mode*."""
+
+    type: Literal["text"] = "text"
+    mode: str
+    value: str
+
+
+class Term(Part):
+    """The field is one of the values: choices, enumerations, plain ids."""
+
+    type: Literal["term"] = "term"
+    values: tuple[str | StrictBool | Number, ...]
+
+
+class Reference(Part):
+    """The field points to one of the objects, for example a lead status (``status.lead``) or a user."""
+
+    type: Literal["reference"] = "reference"
+    reference_type: str
+    object_ids: tuple[str, ...]
+
+
+class NumberRange(Part):
+    """The field's number lies within all the bounds given."""
+
+    type: Literal["number_range"] = "number_range"
+    gt: Number | None = None
+    gte: Number | None = None
+    lt: Number | None = None
+    lte: Number | None = None
+
+
+class MomentRange(Part):
+    """The field's instant lies in the half-open interval; an absent bound is no bound."""
+
+    type: Literal["moment_range"] = "moment_range"
+    on_or_after: Moment | None = None
+    before: Moment | None = None
+
+
+class LocalTime(Part):
+    """It is between these times of day now, where the lead lives."""
+
+    type: Literal["local_time"] = "local_time"
+    on_or_after: str | None = None
+    before: str | None = None
+
+
+class UnknownCondition(Part):
+    """A condition that we can keep but not read."""
+
+    type: str = ""
+
+
+# --- any of them -----------------------------------------------------------------------------------------------------
+
+Moment = Annotated[
+    Annotated[Now, Tag("now")]
+    | Annotated[FixedLocalDate, Tag("fixed_local_date")]
+    | Annotated[FixedUtc, Tag("fixed_utc")]
+    | Annotated[Offset, Tag("offset")]
+    | Annotated[UnknownMoment, Tag("unknown")],
+    Discriminator(by_type(Now, FixedLocalDate, FixedUtc, Offset)),
+]
+FieldRef = Annotated[
+    Annotated[RegularField, Tag("regular_field")]
+    | Annotated[CustomFieldRef, Tag("custom_field")]
+    | Annotated[UnknownField, Tag("unknown")],
+    Discriminator(by_type(RegularField, CustomFieldRef)),
+]
+Condition = Annotated[
+    Annotated[Boolean, Tag("boolean")]
+    | Annotated[Exists, Tag("exists")]
+    | Annotated[CurrentUser, Tag("current_user")]
+    | Annotated[TextCondition, Tag("text")]
+    | Annotated[Term, Tag("term")]
+    | Annotated[Reference, Tag("reference")]
+    | Annotated[NumberRange, Tag("number_range")]
+    | Annotated[MomentRange, Tag("moment_range")]
+    | Annotated[LocalTime, Tag("local_time")]
+    | Annotated[UnknownCondition, Tag("unknown")],
+    Discriminator(
+        by_type(Boolean, Exists, CurrentUser, TextCondition, Term, Reference, NumberRange, MomentRange, LocalTime)
+    ),
+]
+
+UNKNOWN = (UnknownMoment, UnknownField, UnknownCondition)
+
+for _model in (Offset, MomentRange):
+    _model.model_rebuild()

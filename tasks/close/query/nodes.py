@@ -1,0 +1,219 @@
+"""Close's query language: what ``s_query`` says, as frozen values.
+
+Close documents the grammar on its Advanced Filtering page; some of it is known only from queries that people export
+from Close or send in production. Reading is lenient: a node, field, condition or moment of an unknown type, and keys
+we have no name for, are kept as they came and can be found with `unknown_parts`. Writing is strict: a group without
+members cannot be built. `parse` and `to_json` round-trip without loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, StrictBool, Tag, TypeAdapter
+
+from tasks.close.query.conditions import (
+    UNKNOWN,
+    Condition,
+    Exists,
+    FieldRef,
+    FixedUtc,
+    Moment,
+    MomentRange,
+    Part,
+    RegularField,
+    by_type,
+    type_key,
+)
+
+# --- nodes ---------------------------------------------------------------------------------------------------------
+
+
+class Node(Part):
+    """A clause. ``negate`` turns its meaning round."""
+
+    negate: StrictBool = False
+
+
+class And(Node):
+    """All of the clauses hold."""
+
+    type: Literal["and"] = "and"
+    queries: tuple[Query, ...] = Field(min_length=1)
+
+
+class Or(Node):
+    """At least one of the clauses holds."""
+
+    type: Literal["or"] = "or"
+    queries: tuple[Query, ...] = Field(min_length=1)
+
+
+class ObjectType(Node):
+    """The objects are of this type, for example ``lead`` or ``contact``."""
+
+    type: Literal["object_type"] = "object_type"
+    object_type: str
+
+
+class Id(Node):
+    """The object has this id."""
+
+    type: Literal["id"] = "id"
+    value: str
+
+
+class Text(Node):
+    """The words occur anywhere in the object (Close's full-text search)."""
+
+    type: Literal["text"] = "text"
+    value: str
+    mode: str | None = None
+
+
+class FieldCondition(Node):
+    """One field meets one condition."""
+
+    type: Literal["field_condition"] = "field_condition"
+    field: FieldRef
+    condition: Condition
+
+
+class HasRelated(Node):
+    """The object has at least one related object that meets the inner query."""
+
+    type: Literal["has_related"] = "has_related"
+    this_object_type: str
+    related_object_type: str
+    related_query: Query
+
+
+class MatchAll(Node):
+    """Every object there is."""
+
+    type: Literal["match_all"] = "match_all"
+
+
+class SavedSearch(Node):
+    """Whatever a Smart View matches at the time the query is evaluated."""
+
+    type: Literal["saved_search"] = "saved_search"
+    saved_search_id: str
+
+
+class InStatus(Node):
+    """The object was in one of the statuses during the interval."""
+
+    type: Literal["in_status"] = "in_status"
+    status_ids: tuple[str, ...]
+    on_or_after: Moment | None = None
+    before: Moment | None = None
+
+
+class UnknownNode(Node):
+    """A clause of a kind that we don't know, kept as it came."""
+
+    type: str = ""
+
+
+Query = Annotated[
+    Annotated[And, Tag("and")]
+    | Annotated[Or, Tag("or")]
+    | Annotated[ObjectType, Tag("object_type")]
+    | Annotated[Id, Tag("id")]
+    | Annotated[Text, Tag("text")]
+    | Annotated[FieldCondition, Tag("field_condition")]
+    | Annotated[HasRelated, Tag("has_related")]
+    | Annotated[MatchAll, Tag("match_all")]
+    | Annotated[SavedSearch, Tag("saved_search")]
+    | Annotated[InStatus, Tag("in_status")]
+    | Annotated[UnknownNode, Tag("unknown")],
+    Discriminator(by_type(And, Or, ObjectType, Id, Text, FieldCondition, HasRelated, MatchAll, SavedSearch, InStatus)),
+]
+
+for _model in (InStatus, And, Or, FieldCondition, HasRelated):
+    _model.model_rebuild()
+
+_query: TypeAdapter[Query] = TypeAdapter(Query)
+
+
+# --- reading and writing ----------------------------------------------------------------------------------------------
+
+
+def parse(node: Mapping[str, Any]) -> Query:
+    """The query that *node*, a decoded JSON object, says.
+
+    Raises pydantic's ValidationError for a known node of the wrong shape; unknown ones are kept, see `unknown_parts`.
+    """
+    return _query.validate_python(dict(node))
+
+
+def to_json(query: Part) -> dict[str, Any]:
+    """*query* as Close reads it: only what was said, so that a query which was read comes out as it was."""
+    return query.model_dump(mode="json", exclude_unset=True)
+
+
+def parts(part: Part) -> Iterator[Part]:
+    """*part* and everything inside it, outermost first."""
+    yield part
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        for inner in value if isinstance(value, tuple) else (value,):  # pyright: ignore[reportUnknownVariableType]
+            if isinstance(inner, Part):
+                yield from parts(inner)
+
+
+def unknown_parts(query: Query) -> list[str]:
+    """What in *query* we have no meaning for: the names of types and keys, for a sentence to a person."""
+    names: list[str] = []
+    for part in parts(query):
+        if isinstance(part, (*UNKNOWN, UnknownNode)):
+            names.append(part.type or "(no type)")
+        else:
+            names.extend(f"{getattr(part, type_key, 'offset')}.{key}" for key in part.model_extra or ())
+    return names
+
+
+# --- writing by hand --------------------------------------------------------------------------------------------------
+
+
+def lead_field(name: str) -> RegularField:
+    """The lead's field *name*, for example ``last_communication_date``."""
+    return RegularField(object_type="lead", field_name=name)
+
+
+def where(field: FieldRef, condition: Condition) -> FieldCondition:
+    """*field* meets *condition*."""
+    return FieldCondition(field=field, condition=condition)
+
+
+def empty(field: FieldRef) -> FieldCondition:
+    """*field* has no value."""
+    return FieldCondition(field=field, condition=Exists(), negate=True)
+
+
+def before(field: FieldRef, moment: datetime) -> FieldCondition:
+    """*field* lies before *moment*; an empty field does not."""
+    return where(field, MomentRange(before=FixedUtc.at(moment)))
+
+
+def on_or_after(field: FieldRef, moment: datetime) -> FieldCondition:
+    """*field* lies at or after *moment*; an empty field does not."""
+    return where(field, MomentRange(on_or_after=FixedUtc.at(moment)))
+
+
+def any_of(queries: Sequence[Query]) -> Query:
+    """At least one of *queries* (which must not be empty) holds."""
+    return queries[0] if len(queries) == 1 else Or(queries=tuple(queries))
+
+
+def all_of(queries: Sequence[Query]) -> Query:
+    """All of *queries* (which must not be empty) hold."""
+    return queries[0] if len(queries) == 1 else And(queries=tuple(queries))
+
+
+def has(related: str, query: Query, *, this: str = "lead") -> HasRelated:
+    """*this* has at least one *related* object that meets *query*."""
+    return HasRelated(this_object_type=this, related_object_type=related, related_query=query)

@@ -1,0 +1,239 @@
+"""Queries made from queries: with nested views put in place, frozen in time, turned round, compared.
+
+Everything here is a plain function of values. None of it asks Close.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal, cast
+from zoneinfo import ZoneInfo
+
+from dateutil.parser import isoparse
+from dateutil.relativedelta import relativedelta
+
+from tasks.close.query.conditions import Exists, FixedLocalDate, FixedUtc, Moment, Now, Offset, Part, Span
+from tasks.close.query.nodes import (
+    And,
+    FieldCondition,
+    HasRelated,
+    MatchAll,
+    Node,
+    ObjectType,
+    Or,
+    Query,
+    SavedSearch,
+    any_of,
+    empty,
+    to_json,
+)
+
+
+class UnusableQuery(ValueError):
+    """A query that must not select leads. The message says which part, and what to write instead."""
+
+
+def always(query: Query, kind: str = "lead") -> bool | None:
+    """True if *query* matches every object of this *kind*, False if none, None where it depends on the object."""
+    verdict: bool | None = None
+    match query:
+        case MatchAll():
+            verdict = True
+        case ObjectType():
+            verdict = query.object_type == kind
+        case And():
+            inner = [always(each, kind) for each in query.queries]
+            verdict = False if False in inner else None if None in inner else True
+        case Or():
+            inner = [always(each, kind) for each in query.queries]
+            verdict = True if True in inner else None if None in inner else False
+        case HasRelated() if always(query.related_query, query.related_object_type) is False:
+            verdict = False
+        case _:
+            return None
+    return verdict if verdict is None else verdict != query.negate
+
+
+# --- writing anew -----------------------------------------------------------------------------------------------------
+
+
+def rewritten(part: Part, change: Callable[[Part], Part]) -> Part:
+    """*part* with *change* applied to everything inside it and then to itself."""
+    updates: dict[str, object] = {}
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if isinstance(value, Part):
+            updates[name] = rewritten(value, change)
+        elif isinstance(value, tuple):
+            inner = cast("tuple[object, ...]", value)
+            updates[name] = tuple(rewritten(each, change) if isinstance(each, Part) else each for each in inner)
+    return change(part.model_copy(update=updates))
+
+
+def inline(query: Query, view: Callable[[str], Query], *, inside: tuple[str, ...] = ()) -> Query:
+    """*query* with each nested Smart View replaced by what *view* gives for its id.
+
+    Close would resolve the view when the bulk delete runs, which is after the plan was made. Raises `UnusableQuery` for
+    views that nest each other in a circle, and whatever *view* raises.
+    """
+
+    def change(part: Part) -> Part:
+        if not isinstance(part, SavedSearch):
+            return part
+        if part.model_extra:
+            raise UnusableQuery(f"a Smart View nested in it has {', '.join(part.model_extra)}, which we don't know")
+        if part.saved_search_id in inside:
+            raise UnusableQuery(f"Smart View {part.saved_search_id} contains itself")
+        found = inline(view(part.saved_search_id), view, inside=(*inside, part.saved_search_id))
+        return turned_round(found) if part.negate else found
+
+    return rewritten(query, change)  # pyright: ignore[reportReturnType]
+
+
+def freeze(query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
+    """*query* with every relative moment replaced by the instant it means at *as_of*.
+
+    Days begin in *zone*: that of whoever reads the query in Close. Months are calendar months (31 March less one month
+    is 28 February). Close's ``which_day_end`` moves to the start or the end of the day, except for distances that have
+    hours, minutes or seconds; Close doesn't document what it means there, and in use such distances are exact.
+
+    Raises `UnusableQuery` for dates and instants that can't be read, and distances that leave the calendar.
+    """
+
+    def change(part: Part) -> Part:
+        try:
+            instant = _fixed(part, as_of, zone)
+        except OverflowError:
+            raise UnusableQuery(f"the moment {to_json(part)} leaves the calendar") from None
+        return part if instant is None else FixedUtc.at(instant)
+
+    return rewritten(query, change)  # pyright: ignore[reportReturnType]
+
+
+def _fixed(part: Part, as_of: datetime, zone: ZoneInfo) -> datetime | None:
+    if isinstance(part, Now | FixedLocalDate | Offset | Span) and part.model_extra:
+        keys = ", ".join(part.model_extra)
+        raise UnusableQuery(f"a moment in it has {keys}, which we don't know and can't fix; write the instant instead")
+    match part:
+        case Now():
+            return as_of
+        case FixedLocalDate():
+            return _midnight(_day(part.value), zone, part.which)
+        case Offset():
+            return _shifted(part, _instant(part.moment), zone)
+        case _:
+            return None
+
+
+def _instant(moment: Moment) -> datetime:
+    if not isinstance(moment, FixedUtc):
+        raise UnusableQuery(f"the moment {moment.type!r} inside an offset can't be fixed; write the instant instead")
+    try:
+        return instant_of(moment)
+    except ValueError:
+        raise UnusableQuery(f"{moment.value!r} is not an instant such as 2026-01-31T00:00:00.000Z") from None
+
+
+def instant_of(moment: FixedUtc) -> datetime:
+    """The instant that *moment* says; without a zone it is UTC, as its name has it. Raises ValueError."""
+    instant = isoparse(moment.value)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def _shifted(offset: Offset, start: datetime, zone: ZoneInfo) -> datetime:
+    span = offset.offset
+    sign = -1 if offset.direction == "past" else 1
+    days = relativedelta(years=span.years, months=span.months, weeks=span.weeks, days=span.days)
+    clock = timedelta(hours=span.hours, minutes=span.minutes, seconds=span.seconds)
+    try:
+        local = start.astimezone(zone) + days * sign
+    except ValueError:  # what relativedelta raises for years before 1 and after 9999
+        raise OverflowError from None
+    if clock or offset.which_day_end is None:
+        return local.astimezone(UTC) + clock * sign
+    return _midnight(local.date(), zone, offset.which_day_end)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UnusableQuery(f"{text!r} is not a date such as 2026-01-31") from None
+
+
+def _midnight(day: date, zone: ZoneInfo, which: Literal["start", "end"]) -> datetime:
+    """The instant at which *day* starts in *zone*, or at which it ends: the start of the next one."""
+    return datetime.combine(day if which == "start" else day + timedelta(days=1), time(), zone)
+
+
+# --- turning round ----------------------------------------------------------------------------------------------------
+
+
+def turned_round(query: Query) -> Query:
+    """*query* with ``negate`` flipped: what Close itself makes of "not", emptiness included."""
+    return query.model_copy(update={"negate": not query.negate})
+
+
+def asserted(query: Query) -> Query:
+    """The leads that meet *query*, counting an empty field as meeting a negated condition.
+
+    Together with `denied` this divides all leads in two, whatever Close makes of a negated condition on an empty field.
+    """
+    return _divided(query, negate=False)
+
+
+def denied(query: Query) -> Query:
+    """The leads that don't meet *query*, turned round leaf by leaf, with emptiness spelled out."""
+    return _divided(query, negate=True)
+
+
+def _divided(query: Query, *, negate: bool) -> Query:
+    negate = negate != query.negate
+    match query:
+        case And() | Or():
+            inner = tuple(_divided(each, negate=negate) for each in query.queries)
+            return And(queries=inner) if isinstance(query, And) != negate else Or(queries=inner)
+        case FieldCondition() if negate and not isinstance(query.condition, Exists):
+            return any_of([empty(query.field), query.model_copy(update={"negate": True})])
+        case _:
+            return query.model_copy(update={"negate": negate})
+
+
+def conditions_only(query: Query) -> Query | None:
+    """*query* without the clauses that don't depend on the lead; None when it is true of every lead."""
+    verdict = always(query)
+    if verdict is not None:
+        return None if verdict else query
+    if not isinstance(query, And | Or):
+        return query
+    kept = [conditions_only(each) for each in query.queries if always(each) is None]
+    inner = tuple(each for each in kept if each is not None)
+    return inner[0] if len(inner) == 1 and not query.negate else query.model_copy(update={"queries": inner})
+
+
+# --- comparing --------------------------------------------------------------------------------------------------------
+
+
+def canonical(query: Query | Mapping[str, Any]) -> str:
+    """*query* as text that is equal for equal queries.
+
+    Close may add ``negate: false``, write absent keys as null, reorder keys and write 0 as 0.0: none of it shows here.
+    """
+    document = to_json(query) if isinstance(query, Node) else query
+    return json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Mapping():
+            return {
+                key: _plain(inner)
+                for key, inner in cast("Mapping[str, object]", value).items()
+                if inner is not None and not (key == "negate" and inner is False)
+            }
+        case list() | tuple():
+            return [_plain(inner) for inner in cast("list[object]", value)]
+        case float() if value.is_integer():
+            return int(value)
+        case _:
+            return value

@@ -1,0 +1,98 @@
+"""From what people write to what Close stores: labels and names to ids."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from tasks.close.query.check import check, unwrap
+from tasks.close.query.nodes import Query
+from tasks.close.query.rewrite import UnusableQuery, inline
+from tasks.close.resources import CustomField, LeadStatus, SmartView
+from tasks.criteria.wording import did_you_mean, problems
+from tasks.runs.outcomes import Refused
+
+
+class _Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+_Object = TypeVar("_Object", bound=_Identified)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """What the names in the criteria stand for. Unknown and ambiguous ones are refused."""
+
+    statuses: Sequence[LeadStatus] = ()
+    custom_fields: Sequence[CustomField] = ()
+    smart_views: Sequence[SmartView] = ()
+    keep_view: str | None = None
+    """The organisation's own never-delete Smart View, by name or id."""
+
+    def status_id(self, name: str) -> str:
+        """The id of the lead status with this label or id."""
+        return _find("lead status", name, self.statuses, lambda status: status.label).id
+
+    def custom_field(self, name: str) -> CustomField:
+        """The lead custom field with this name or id."""
+        return _find("lead custom field", name, self.custom_fields, lambda field: field.name)
+
+    def smart_view(self, name: str, *, allow_unknown: bool = False, may_limit: bool = False) -> Query:
+        """What the Smart View with this name or id selects, with the views nested in it put in place.
+
+        Unless *may_limit*, a view that shows only its first leads is refused: "the 50 oldest" must not become all.
+        """
+        return _usable(
+            f"Smart View {name!r}",
+            lambda: inline(self._stored(name, may_limit=may_limit), self._nested),
+            allow_unknown=allow_unknown,
+        )
+
+    def pasted(self, setting: str, document: dict[str, object], *, allow_unknown: bool = False) -> Query:
+        """What a query pasted into the parameter *setting* selects, with the views nested in it put in place."""
+        return _usable(
+            setting,
+            lambda: inline(unwrap(document)[0], self._nested),
+            allow_unknown=allow_unknown,
+        )
+
+    def _nested(self, view_id: str) -> Query:
+        """A view inside a query. Never a limited one: "not among the first 50" would become "not among any"."""
+        return self._stored(view_id, may_limit=False)
+
+    def _stored(self, name: str, *, may_limit: bool) -> Query:
+        view = _find("Smart View", name, self.smart_views, lambda each: each.name)
+        if view.type != "lead":
+            raise UnusableQuery(f"{view.name!r} is a view of {view.type} objects; only views of leads can be used")
+        if view.s_query is None:
+            raise UnusableQuery(f"{view.name!r} is a legacy text view; save it again with Close's filters")
+        if view.is_user_dependent:
+            raise UnusableQuery(f"{view.name!r} depends on the current user; name the user in it instead")
+        query, limit = unwrap(view.s_query)
+        if limit is not None and not may_limit:
+            raise UnusableQuery(f"{view.name!r} shows only its first {limit} leads; remove the limit, use limits.batch")
+        return query
+
+
+def _usable(what: str, read: Callable[[], Query], *, allow_unknown: bool) -> Query:
+    try:
+        query = read()
+        check(query, allow_unknown=allow_unknown)
+    except UnusableQuery as error:
+        raise Refused(f"{what} can't be used: {error}.") from None
+    except ValidationError as error:
+        raise Refused(f"{what} can't be read: {problems(error)}.") from None
+    return query
+
+
+def _find(kind: str, name: str, objects: Sequence[_Object], label: Callable[[_Object], str]) -> _Object:
+    found = [each for each in objects if name in (each.id, label(each))]
+    if not found:
+        raise Refused(f"There is no {kind} {name!r}{did_you_mean(name, map(label, objects))}")
+    if len(found) > 1:
+        ids = ", ".join(each.id for each in found)
+        raise Refused(f"There are {len(found)} called {name!r}, each a {kind}; give the id of the one you mean: {ids}.")
+    return found[0]

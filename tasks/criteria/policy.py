@@ -1,0 +1,290 @@
+"""What a cleanup may delete: `Match`, `Keep` and `Limits`.
+
+These models are the form in the Prefect UI, the parameters in ``prefect.yaml``, the flags of the command line and the
+record of a run, all at once. They are flat on purpose, and refuse what they don't know: a misspelt rule that is
+silently ignored deletes leads that it should have protected.
+"""
+
+import math
+import re
+from typing import Annotated, Any, Self, cast
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictInt,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from tasks.close.query.check import check, unwrap
+from tasks.close.query.rewrite import UnusableQuery
+from tasks.criteria.wording import did_you_mean, problems
+
+MAX_MONTHS = 600
+MAX_DAYS = 20_000
+MAX_WAIT_MINUTES = 30 * 24 * 60
+MAX_LATE_HOURS = 30 * 24
+APPROVAL = r"^(never|always|above \d{1,9})$"
+LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch says where it ends
+
+
+def _one_word(text: str) -> str:
+    if re.fullmatch(r"\w+", text) is None:
+        raise ValueError(f"{text!r} is not one word: give each word on its own, letters and digits only")
+    return text.lower()
+
+
+def _domain(text: str) -> str:
+    domain = text.removeprefix("@").lower()
+    if re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", domain) is None:
+        raise ValueError(f"{text!r} is not a whole domain such as example.com")
+    return domain
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as Europe
+        raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin") from None
+    return name
+
+
+def _approval(setting: object) -> object:
+    if re.fullmatch(APPROVAL, str(setting)) is None:
+        raise ValueError(
+            f"{setting!r} is neither never, nor always, nor above and a number of leads, as in 'above 100'"
+        )
+    return setting
+
+
+def _values(value: object) -> object:
+    """One value is as good as a list of one."""
+    return cast("object", value) if isinstance(value, list) else [value]
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Statuses = Annotated[list[Name], Field(min_length=1)]
+Words = Annotated[list[Annotated[Name, AfterValidator(_one_word)]], Field(min_length=1)]
+Domains = Annotated[list[Annotated[Name, AfterValidator(_domain)]], Field(min_length=1)]
+LeadIds = Annotated[list[Annotated[str, StringConstraints(pattern=r"^lead_\w+$")]], Field(min_length=1)]
+CustomValues = Annotated[list[Name | int | float | bool], BeforeValidator(_values), Field(min_length=1)]
+CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
+Months = Annotated[int, Field(ge=1, le=MAX_MONTHS)]
+# Where there is a default the form can't be left empty, so a number there turns it off.
+Days = Annotated[int, Field(ge=0, le=MAX_DAYS), AfterValidator(lambda days: days or None)]
+
+# The flow's own parameters that aren't models; here, so that the flow and the command line agree. Prefect puts their
+# defaults into the form, so a null must be allowed by the schema: the form would submit what its server then refuses.
+Expected = Annotated[StrictInt, Field(ge=0)] | None
+Sample = Annotated[int, Field(ge=0, le=100)]
+Approval = Annotated[str, BeforeValidator(_approval), Field(pattern=APPROVAL)]
+TimeZone = Annotated[str, AfterValidator(_time_zone)]
+CleanupName = Name | None
+
+
+def most_without_approval(approval: str) -> float:
+    """How many leads a run may delete without asking anybody, where *approval* is the setting."""
+    match approval.split():
+        case ["never"]:
+            return math.inf
+        case ["above", number]:
+            return int(number)
+        case _:
+            return 0
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
+
+
+def _optional(title: str, description: str) -> Any:
+    """An unset field, absent from the form's schema, so that the form shows a plain empty input."""
+    return Field(default=None, title=title, description=description, json_schema_extra=_drop_default)
+
+
+class Policy(BaseModel):
+    """What `Match`, `Keep` and `Limits` have in common: frozen, and strict about names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_and_set(cls, data: object) -> object:
+        """Refuse unknown names. False and null mean not set; true is no number: it would count as 1."""
+        if not isinstance(data, dict):
+            return data
+        given: dict[str, object] = {}
+        for name, value in cast("dict[str, object]", data).items():
+            if name not in cls.model_fields:
+                raise ValueError(f"there is no setting {name!r}{did_you_mean(str(name), cls.model_fields)}")
+            field = cls.model_fields[name]
+            if field.annotation is bool and value is None:
+                continue
+            if field.annotation is not bool and value is True:
+                raise ValueError(f"{name}: true is no value for it; write the value that you mean")
+            given[name] = None if field.annotation is not bool and value is False else value
+        return given
+
+    @model_serializer(mode="wrap")
+    def _set_only(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not set, so that the form's defaults and the stored parameters hold no nulls.
+
+        A default that was turned off stays as null: left out, it would come back.
+        """
+        fields = type(self).model_fields
+        return {
+            name: value for name, value in write(self).items() if value is not None or fields[name].default is not None
+        }
+
+
+class Match(Policy):
+    """The criteria that a lead must meet to be deleted. All that are set must hold."""
+
+    smart_view: Name | SkipJsonSchema[None] = _optional(
+        "Smart View", "Name or id of a Smart View for leads. Close's legacy text views can't be used."
+    )
+    s_query: dict[str, Any] | SkipJsonSchema[None] = _optional(
+        "Query", "Advanced Filtering JSON, as copied from Close with Copy Filters, or a bare query node."
+    )
+    status: Statuses | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")
+    inactive_months: Months | SkipJsonSchema[None] = _optional(
+        "Months without communication",
+        "The last communication is at least this many months ago; or there was none, and the lead is at least as old.",
+    )
+    never_communicated: bool = Field(
+        default=False, title="Never communicated", description="There has never been any communication."
+    )
+    created_before_months: Months | SkipJsonSchema[None] = _optional(
+        "Months since creation", "The lead was created at least this many months ago."
+    )
+    without_contacts: bool = Field(default=False, title="Without contacts", description="The lead has no contact.")
+    unreachable: bool = Field(
+        default=False,
+        title="Unreachable",
+        description="No contact has an e-mail address or a phone number, or there is no contact.",
+    )
+    name_words: Words | SkipJsonSchema[None] = _optional(
+        "Words in the name", "Any of these words occurs in the lead's name, as a whole word: test never means Testudo."
+    )
+    email_domains: Domains | SkipJsonSchema[None] = _optional(
+        "E-mail domains", "Any contact has an e-mail address at one of these domains, such as example.com."
+    )
+    custom_fields: CustomFields | SkipJsonSchema[None] = _optional(
+        "Custom fields", 'Each of these custom fields has one of its values: {"Source": ["Import 2021"]}.'
+    )
+    allow_unknown_nodes: bool = Field(
+        default=False,
+        title="Allow unknown query nodes",
+        description="Send parts of a query that this project doesn't know, as they are.",
+    )
+
+    @model_validator(mode="after")
+    def _criteria(self) -> Self:
+        criteria = self.model_dump(exclude={"allow_unknown_nodes"}, exclude_defaults=True)
+        if not criteria:
+            raise ValueError("set at least one criterion, for example status or inactive_months")
+        if self.s_query is not None:
+            limit = _check_pasted(self.s_query, allow_unknown=self.allow_unknown_nodes)
+            if limit is not None:
+                raise ValueError(
+                    f"s_query: its results_limit of {limit} would be ignored; remove it, and use limits.batch"
+                )
+        return self
+
+
+class Keep(Policy):
+    """What protects a lead. Any one is enough."""
+
+    open_opportunities: bool = Field(
+        default=True, title="Open opportunities", description="The lead has an active opportunity."
+    )
+    won_opportunities: bool = Field(
+        default=True, title="Won opportunities", description="The lead has a won opportunity."
+    )
+    upcoming_meetings: bool = Field(
+        default=True, title="Upcoming meetings", description="The lead has a meeting ahead."
+    )
+    running_workflows: bool = Field(
+        default=True, title="Running workflows", description="The lead is in a running workflow (sequence)."
+    )
+    created_within_days: Days | SkipJsonSchema[None] = Field(
+        default=30, title="Days since creation", description="The lead was created within this many days; 0 for off."
+    )
+    communication_within_days: Days | SkipJsonSchema[None] = Field(
+        default=30,
+        title="Days since communication",
+        description="There was communication within this many days; 0 for off.",
+    )
+    open_tasks: bool = Field(default=False, title="Open tasks", description="The lead has an incomplete task.")
+    status: Statuses | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")
+    smart_view: Name | SkipJsonSchema[None] = _optional("Smart View", "Name or id of a Smart View for leads.")
+    s_query: dict[str, Any] | SkipJsonSchema[None] = _optional("Query", "Advanced Filtering JSON.")
+    lead_ids: LeadIds | SkipJsonSchema[None] = _optional("Lead ids", "Exactly these leads.")
+    email_domains: Domains | SkipJsonSchema[None] = _optional(
+        "E-mail domains", "Any contact has an e-mail address at one of these domains."
+    )
+    custom_fields: CustomFields | SkipJsonSchema[None] = _optional(
+        "Custom fields", "Any of these custom fields has one of its values."
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.s_query is not None:
+            _check_pasted(self.s_query)
+        return self
+
+
+class Limits(Policy):
+    """How much a run may do. Over a limit it stops; it never trims what it planned."""
+
+    max_leads: int = Field(default=500, ge=1, title="Most leads", description="Stop if more leads are planned.")
+    max_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        title="Largest share",
+        description="Stop if more than this share of all leads is planned. Not applied to plans of 20 leads or fewer.",
+    )
+    batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] | SkipJsonSchema[None] = _optional(
+        "Batch", "Plan only the oldest leads, at most this many; the next run goes on."
+    )
+    ramp: bool = Field(
+        default=True,
+        title="Start small",
+        description="Until a cleanup has deleted once, plan its 50 oldest leads; until it has twice, its 500 oldest.",
+    )
+    max_wait_minutes: int = Field(
+        default=360,
+        ge=1,
+        le=MAX_WAIT_MINUTES,
+        title="Longest wait",
+        description="Minutes to wait for Close to finish; after that the run says that Close is still deleting.",
+    )
+    max_late_hours: int = Field(
+        default=4,
+        ge=1,
+        le=MAX_LATE_HOURS,
+        title="Latest start",
+        description="Skip a run that starts more than this many hours after it was due, as after an outage.",
+    )
+
+
+def _check_pasted(document: dict[str, Any], *, allow_unknown: bool = False) -> int | None:
+    """Refuse a pasted query that can't be used, in one sentence; give its ``results_limit``."""
+    try:
+        query, limit = unwrap(document)
+        check(query, allow_unknown=allow_unknown)
+    except ValidationError as error:
+        raise ValueError(f"s_query: {problems(error)}") from None
+    except UnusableQuery as error:
+        raise ValueError(f"s_query: {error}") from None
+    return limit

@@ -1,0 +1,1 @@
+"""Which run claimed and started which bulk delete."""

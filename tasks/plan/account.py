@@ -1,0 +1,122 @@
+"""Where a run finds itself: the organisation, the user behind the key, and what the names in the criteria stand for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.close.client import CloseClient
+from tasks.close.query.check import unwrap
+from tasks.close.query.nodes import SavedSearch, parts
+from tasks.close.resources import Me, Membership, Organization
+from tasks.criteria.names import Names
+from tasks.criteria.policy import Keep, Match
+from tasks.plan.checks import check_clocks
+from tasks.runs.connect import Identity, client, remember, settings
+
+ROLES_WITHOUT_BULK_DELETE = {"user", "restricted_user"}
+"""Close says that these built-in roles may not bulk delete; their ids are assumed after that of ``admin``. Which
+permission a custom role needs isn't documented, so Close's own refusal has to do there."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """Which of the organisation's names a cleanup uses, so that nothing else is asked for."""
+
+    statuses: bool
+    custom_fields: bool
+    smart_views: bool
+    keep_view: str | None
+
+    @classmethod
+    def by(cls, match: Match, keep: Keep, keep_view: str | None) -> "Needed":
+        """What *match*, *keep* and the organisation's never-delete Smart View (*keep_view*, a name or id) use."""
+        pasted = [unwrap(document)[0] for document in (match.s_query, keep.s_query) if document is not None]
+        return cls(
+            statuses=bool(match.status or keep.status),
+            custom_fields=bool(match.custom_fields or keep.custom_fields),
+            smart_views=bool(match.smart_view or keep.smart_view or keep_view)
+            or any(isinstance(part, SavedSearch) for query in pasted for part in parts(query)),
+            keep_view=keep_view,
+        )
+
+    @classmethod
+    def all(cls, keep_view: str | None) -> "Needed":
+        """Every name there is."""
+        return cls(statuses=True, custom_fields=True, smart_views=True, keep_view=keep_view)
+
+    def read(self, close: CloseClient) -> Names:
+        """Ask Close for them."""
+        return Names(
+            statuses=close.lead_statuses() if self.statuses else (),
+            custom_fields=close.custom_fields("lead") if self.custom_fields else (),
+            smart_views=close.smart_views() if self.smart_views else (),
+            keep_view=self.keep_view,
+        )
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run finds when it looks around. *membership* is the user's place in the organisation."""
+
+    organization: Organization
+    user: Me
+    membership: Membership
+    names: Names
+
+    @property
+    def role(self) -> str:
+        """The id of the user's role: for built-in roles a word, such as ``admin``."""
+        return self.membership.role_id or "unknown role"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What holds besides the parameters, in sentences."""
+        return tuple(_besides(self.membership, self.names.keep_view))
+
+    @property
+    def may_delete(self) -> bool:
+        """False where it is certain that the key's user may not bulk delete."""
+        return self.role not in ROLES_WITHOUT_BULK_DELETE
+
+
+def survey(close: CloseClient, needed: Needed) -> Surroundings:
+    """Prove the key, and read the organisation and the names that are needed."""
+    user = close.me()  # first, since its refusal says for certain that the key is wrong
+    organization = close.organization(close.organization_id())
+    return Surroundings(
+        organization=organization,
+        user=user,
+        membership=_membership(organization, user),
+        names=needed.read(close),
+    )
+
+
+def _membership(organization: Organization, user: Me) -> Membership:
+    for each in (*organization.memberships, *user.memberships):
+        if each.user_id == user.id and each.organization_id in {None, organization.id}:
+            return each
+    return Membership()
+
+
+def _besides(membership: Membership, keep_view: str | None) -> Iterator[str]:
+    if keep_view:
+        yield f"Leads of the Smart View {keep_view!r} are kept, whatever the parameters."
+    granted = membership.permissions_granted
+    if membership.role_id in ROLES_WITHOUT_BULK_DELETE:
+        yield f"The role {membership.role_id} of this key's user may not bulk delete."
+    if granted is not None and membership.role_id != "admin" and "view_all_leads" not in granted:
+        yield "This key's user doesn't see all leads: the numbers are of those it sees."
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def look_around(match: Match, keep: Keep, as_of: datetime) -> Surroundings:
+    """Prove the key and the clocks, and read the organisation and whatever names the criteria use."""
+    found = settings()
+    with client(found) as close:
+        here = survey(close, Needed.by(match, keep, found.keep_smart_view))
+        check_clocks(as_of, close.time)
+    remember(found, Identity(here.user.id, here.organization.id))
+    return here

@@ -1,0 +1,157 @@
+"""Tasks that look: who we are, what the names stand for, how many leads there are, and a few of them.
+
+They only read. Waiting for Close when it is away is the client's business, so no task is retried.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.close.client import LONGEST_SEARCH, CloseClient
+from tasks.close.errors import BadRequest
+from tasks.close.query.conditions import FixedUtc
+from tasks.close.query.nodes import And, Query, on_or_after, to_json
+from tasks.close.query.rewrite import instant_of
+from tasks.criteria import reading
+from tasks.criteria.policy import Keep, Match
+from tasks.criteria.rules import CREATED, setting
+from tasks.criteria.selection import LEADS, Selection
+from tasks.plan.model import Counts, SampleLead
+from tasks.runs.connect import connect
+from tasks.runs.outcomes import Refused
+
+OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
+SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
+COUNTS = 3
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def count_leads(selection: Selection, organization_id: str) -> Counts:
+    """Count what matches, what each rule protects, what is left, and all leads there are in the organisation.
+
+    Counts up to three times until the numbers add up: leads change while we count. Raises `Refused` when Close rejects
+    a rule.
+    """
+    with connect(organization_id) as close:
+        for _ in range(COUNTS - 1):
+            if (counts := _count(close, selection)).add_up:
+                return counts
+        return _count(close, selection)
+
+
+def _count(close: CloseClient, selection: Selection) -> Counts:
+    def count(query: Query, setting: str) -> int:
+        try:
+            return close.count(to_json(query))
+        except BadRequest as error:
+            rejected = rejected_field(to_json(query), error.field_errors)
+            raise Refused(f"{setting} can't be used here: {error} {rejected}Change it, or leave it out.") from None
+
+    matched = count(selection.matched(), "match")
+    kept = {rule: count(selection.kept(rule), setting(rule)) for rule in selection.keep}
+    kept = {rule: number for rule, number in kept.items() if number}
+    return Counts(
+        total=count(LEADS, "the count of all leads"),
+        matched=matched,
+        kept={**kept, "total": count(selection.kept(), "keep") if kept else 0},
+        planned=count(selection.planned(), "the keep rules turned round"),
+    )
+
+
+def rejected_field(query: Mapping[str, Any], rejected: Iterable[str]) -> str:
+    """A sentence on the field of *query* that Close rejects, where one of the *rejected* paths leads to its name."""
+    for path in rejected:
+        name = _at(query, path.removeprefix("query.").split("."))
+        if path.endswith("field_name") and isinstance(name, str):
+            return f"Close has no field {name!r}. "
+    return ""
+
+
+def _at(document: object, steps: list[str]) -> object:
+    for step in steps:
+        if isinstance(document, Mapping):
+            document = cast("Mapping[str, object]", document).get(step)
+        elif isinstance(document, list) and step.isdigit() and int(step) < len(cast("list[object]", document)):
+            document = cast("list[object]", document)[int(step)]
+        else:
+            return None
+    return document
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def oldest(selection: Selection, number: int, remedy: str, organization_id: str) -> Query:
+    """The planned leads, cut to at most the *number* oldest by a creation instant that is part of the query.
+
+    Leads that share the last instant all wait for the next run. Raises `Refused`, with the *remedy*, if that
+    leaves none.
+    """
+    with connect(organization_id) as close:
+        rows = close.search(
+            to_json(selection.planned()), fields=("id", "date_created"), sort=OLDEST_FIRST, limit=number + 1
+        )
+        if len(rows) <= number:
+            return selection.planned()
+        end = _instant(rows[number])
+        if _instant(rows[0]) == end:
+            raise Refused(f"More than {number} leads were created at the same instant (an import?): {remedy}.")
+        return selection.planned(created_before=end)
+
+
+def _instant(row: dict[str, Any]) -> datetime:
+    """When the lead was created, cut to the milliseconds that a query can say."""
+    created = instant_of(FixedUtc(value=str(row["date_created"])))
+    return created.replace(microsecond=created.microsecond // 1000 * 1000)
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def sample_leads(query: Query, number: int, organization_id: str) -> tuple[SampleLead, ...]:
+    """The oldest *number* of the planned leads."""
+    with connect(organization_id) as close:
+        rows = close.search(to_json(query), fields=SAMPLE_FIELDS, sort=OLDEST_FIRST, limit=number)
+    return tuple(_sample(row) for row in rows)
+
+
+def _sample(row: dict[str, Any]) -> SampleLead:
+    return SampleLead(
+        id=str(row["id"]),
+        name=str(row.get("display_name") or ""),
+        status=str(row.get("status_label") or ""),
+        last_communication=str(row.get("last_communication_date") or "never")[:10],
+        url=str(row.get("html_url") or ""),
+    )
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def read_leads(query: Query, match: Match, keep: Keep, organization_id: str) -> None:
+    """Read every planned lead and check it with our own eyes; see `tasks.criteria.reading`."""
+    with connect(organization_id) as close:
+        reading.check_leads(list(walk(close, query, reading.FIELDS)), match, keep)
+
+
+def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Every lead that *query* matches, oldest first, however many: Close ends one search after 10,000.
+
+    Raises `Refused` if more than 10,000 leads were created within one millisecond.
+    """
+    seen: set[str] = set()
+    window = query
+    while True:
+        rows = close.search(to_json(window), fields=(*fields, "date_created"), sort=OLDEST_FIRST, limit=LONGEST_SEARCH)
+        fresh = [row for row in rows if row["id"] not in seen]
+        yield from fresh
+        seen.update(str(row["id"]) for row in fresh)
+        if len(rows) < LONGEST_SEARCH:
+            return
+        if not fresh:
+            raise Refused(f"More than {LONGEST_SEARCH} leads were created at the same instant; they can't be read.")
+        window = And(queries=(query, on_or_after(CREATED, _instant(rows[-1]))))
+
+
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def recount(query: Query, organization_id: str) -> int:
+    """How many leads *query* matches now."""
+    with connect(organization_id) as close:
+        return close.count(to_json(query))

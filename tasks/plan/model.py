@@ -1,0 +1,105 @@
+"""What a run would delete, as one frozen value. Pure; asks nobody."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.close.query.rewrite import canonical
+
+
+class SampleLead(BaseModel):
+    """A planned lead, as a person wants to see it before saying yes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str = ""
+    status: str = ""
+    last_communication: str = "never"
+    url: str = ""
+
+
+class Counts(BaseModel):
+    """How many leads there are, match, are protected (and by what), and would be deleted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total: int
+    matched: int
+    kept: dict[str, int]
+    """Rules that protect at least one matched lead, and ``total``. A lead that two rules protect counts for both."""
+    planned: int
+    waiting: int = 0
+    """Leads that a batch, or the ramp, leaves for later runs."""
+
+    @property
+    def add_up(self) -> bool:
+        """Whether every matched lead is kept, planned or waiting.
+
+        If not, leads changed while they were counted, or Close reads the query in another way than we do.
+        """
+        return self.matched == self.kept["total"] + self.planned + self.waiting
+
+    def cut_to(self, batch: int) -> "Counts":
+        """The same leads, of which only *batch* are planned now."""
+        return self.model_copy(update={"planned": batch, "waiting": self.planned - batch})
+
+    def without_ramp(self, batch: int | None) -> "Counts":
+        """The same leads, as they would be planned if only *batch* cut them."""
+        whole = self.planned + self.waiting
+        return self.model_copy(update={"planned": min(whole, batch or whole), "waiting": 0})
+
+
+class Approved(BaseModel):
+    """What a person has approved: how many leads, who says so, and when (UTC). Nobody checks the name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    leads: int
+    by: str
+    at: datetime
+    note: str = ""
+
+    def __str__(self) -> str:
+        said = f": {self.note}" if self.note else ""
+        return f"{self.leads:,} leads, by {self.by}, who says so, at {self.at:%Y-%m-%d %H:%M} UTC{said}"
+
+
+class Plan(BaseModel):
+    """What a run would delete."""
+
+    model_config = ConfigDict(frozen=True)
+
+    organization_id: str
+    organization: str
+    seen_by: str = ""
+    """The user and the role under which the plan was made: a key sees only what its user sees."""
+    may_delete: bool = True
+    """False where it is certain that the key's user may not bulk delete."""
+    user_id: str
+    as_of: datetime
+    s_query: dict[str, Any]
+    counts: Counts
+    criteria: str = ""
+    """A digest of the criteria, the same for every run that has them; see `tasks.plan.ramp`."""
+    asked: str = ""
+    """The criteria and keep rules, for people."""
+    ramped: bool = False
+    """Whether it was the ramp that cut it."""
+    sample: tuple[SampleLead, ...] = ()
+    notes: tuple[str, ...] = ()
+    approved: Approved | None = None
+    """A person's approval, where one was asked."""
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the organisation and the query in canonical form, in hexadecimal."""
+        return digest(self.organization_id, self.s_query)
+
+
+def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
+    """See `Plan.digest`."""
+    return hashlib.sha256(f"{organization_id}\n{canonical(s_query)}".encode()).hexdigest()

@@ -1,0 +1,77 @@
+"""The ramp: a cleanup that is new to an organisation starts small, whatever its limits allow.
+
+How far it has come stands in a Prefect Variable ``lead_cleanup_ramp_…``, one for each cleanup and organisation, which
+outlives the ledger's records. It says for which criteria: when these change, also in a Smart View they name, the
+cleanup is new again. Whoever deletes the Variable starts the ramp again.
+"""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from uuid import UUID
+
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
+from prefect.exceptions import ObjectAlreadyExists
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.close.query.nodes import to_json
+from tasks.criteria.names import Names
+from tasks.criteria.policy import Keep, Match
+from tasks.criteria.selection import select
+from tasks.plan.model import digest
+from tasks.runs.connect import prefect
+from tasks.runs.run import Run, slug
+
+FIRST_RUNS = (50, 500)
+"""Leads that the first run that deletes may plan, and the second. After these, what the limits allow."""
+ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class Ramp(BaseModel):
+    """How far a cleanup has come with its criteria."""
+
+    model_config = ConfigDict(frozen=True)
+
+    criteria: str
+    runs: tuple[UUID, ...] = ()
+    """Those that have deleted with these criteria; no more than it takes."""
+
+    @property
+    def most(self) -> int | None:
+        """How many leads the next run may plan; None once it has started small often enough."""
+        return FIRST_RUNS[len(self.runs)] if len(self.runs) < len(FIRST_RUNS) else None
+
+    def passed(self, run_id: UUID) -> "Ramp":
+        """The same, once this run has deleted. A run that says so again is counted once."""
+        if self.most is None or run_id in self.runs:
+            return self
+        return self.model_copy(update={"runs": (*self.runs, run_id)})
+
+
+def criteria_of(match: Match, keep: Keep, names: Names, organization_id: str, time_zone: str) -> str:
+    """A digest of what is deleted and what is kept, in ids: the same whenever a run is due, and whatever its limits."""
+    return digest(organization_id, to_json(select(match, keep, names, ANY_DAY, time_zone).planned()))
+
+
+def read(run: Run, organization_id: str, criteria: str) -> Ramp:
+    """How far the cleanup of *run* has come with *criteria* in this organisation. Raises `PrefectAway`."""
+    with prefect() as server:
+        found = server.read_variable_by_name(_name(run, organization_id))
+    with suppress(ValidationError):  # what somebody has written there by hand starts the ramp again
+        if found and (ramp := Ramp.model_validate(found.value)).criteria == criteria:
+            return ramp
+    return Ramp(criteria=criteria)
+
+
+def note(run: Run, organization_id: str, criteria: str) -> None:
+    """Write down that *run* has deleted with *criteria*. Raises `PrefectAway`."""
+    name = _name(run, organization_id)
+    value = read(run, organization_id, criteria).passed(run.id).model_dump(mode="json")
+    with prefect() as server:
+        try:
+            server.create_variable(VariableCreate(name=name, value=value, tags=["lead-cleanup-ramp"]))
+        except ObjectAlreadyExists:
+            server.update_variable(VariableUpdate(name=name, value=value))
+
+
+def _name(run: Run, organization_id: str) -> str:
+    return "_".join(["lead_cleanup_ramp", *(slug(each).replace("-", "_") for each in (organization_id, run.cleanup))])

@@ -1,0 +1,74 @@
+"""How a run ends: whatever happens becomes one report, published once, and a Prefect state of its own."""
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Any, Self
+
+from prefect.client.schemas.objects import State
+from prefect.states import Cancelled, Completed, Failed
+
+from tasks.close.errors import CloseError
+from tasks.report.model import Report, Unsuccessful
+from tasks.runs.outcomes import Outcome, Stop, outcome_of
+from tasks.runs.run import Run
+
+
+class Ending(ABC):
+    """Turns what ends a run into the report.
+
+    Used as a context manager around a run. A `Stop` and what Close refuses end the run in order; anything else, such as
+    being cancelled or a defect of ours, goes through and leaves the state to Prefect.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._report: Report | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        match error:
+            case None:
+                outcome, message = self._verdict()
+            case Stop() | CloseError():
+                outcome, message = outcome_of(error), str(error)
+            case _:
+                return False
+        self._report = self._concluded(outcome, message)
+        return True
+
+    @abstractmethod
+    def _verdict(self) -> tuple[Outcome, str]:
+        """What the run has come to that nothing has stopped, and a sentence that says so."""
+
+    @abstractmethod
+    def _concluded(self, outcome: Outcome, message: str) -> Report:
+        """The report, which has been published."""
+
+    @property
+    def state(self) -> State[Any]:
+        """The run's final state; `report_of` finds the report in it."""
+        if self._report is None:
+            raise RuntimeError("the run has not ended yet")
+        return state_of(self._report)
+
+
+def state_of(report: Report) -> State[Any]:
+    """The final state of the run that ended as *report* says."""
+    if report.outcome.good:
+        return Completed(name=report.outcome.state_name, message=report.message, data=report)
+    ended = Cancelled if report.outcome is Outcome.CANCELLED else Failed
+    return ended(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
+
+
+def report_of(state: State[Any]) -> Report | None:
+    """The report of a finished run, or None if the run ended without one: crashed, or cancelled."""
+    if not state.is_final():
+        return None
+    result: object = state.result(raise_on_failure=False)
+    if isinstance(result, Unsuccessful):
+        return result.report
+    return result if isinstance(result, Report) else None

@@ -1,0 +1,147 @@
+"""The report of a run: one frozen value, and what it looks like to a person. Pure."""
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.close.query.conditions import FixedUtc
+from tasks.ledger.record import Backup, Record
+from tasks.plan.model import Approved, Plan, SampleLead
+from tasks.report.markdown import escape, table, words
+from tasks.runs.outcomes import Foreseen, Outcome
+
+HEADLINES = {
+    Outcome.NOTHING_TO_DO: "Nothing to do",
+    Outcome.DRY_RUN: "Dry run: nothing was deleted",
+    Outcome.SKIPPED: "Skipped",
+    Outcome.DELETED: "Deleted",
+    Outcome.RESTORED: "Restored",
+    Outcome.FAILED: "Failed",
+    Outcome.REFUSED: "Refused: nothing was deleted",
+    Outcome.DECLINED: "Declined: nothing was deleted",
+    Outcome.EXPIRED: "Expired: nothing was deleted",
+    Outcome.STILL_RUNNING: "Still running",
+    Outcome.UNKNOWN: "Unknown",
+    Outcome.CANCELLED: "Cancelled",
+}
+
+
+class Report(BaseModel):
+    """What a run did. The field names are a contract: ``lead-cleanup run --json`` prints them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: Outcome
+    message: str
+    organization_id: str | None = None
+    as_of: str | None = None
+    digest: str | None = None
+    s_query: dict[str, Any] | None = None
+    matched: int | None = None
+    kept: dict[str, int] | None = None
+    planned: int | None = None
+    total: int | None = None
+    bulk_delete_id: str | None = None
+    processed: int | None = None
+    remaining: int | None = None
+    polls: int | None = None
+    backup: str | None = None
+    flow_run_id: str | None = None
+    # Not in the contract.
+    approved: Approved | None = Field(default=None, exclude=True)
+    waiting: int | None = Field(default=None, exclude=True)
+    logged: int | None = Field(default=None, exclude=True)
+    notes: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
+    # For whoever is at the terminal; in no JSON and no log, since leads have names.
+    sample: tuple[SampleLead, ...] = Field(default=(), exclude=True, repr=False)
+
+    @property
+    def headline(self) -> str:
+        """The outcome in words."""
+        return HEADLINES[self.outcome]
+
+    def markdown(self) -> str:
+        """The report as markdown, and once more as JSON. Holds counts and ids, never the name of a lead."""
+        blocks = [f"## {self.headline}", escape(self.message), table(self.rows())]
+        blocks += [f"> {escape(note)}" for note in self.notes]
+        return "\n\n".join([*blocks, f"```json\n{json.dumps(self.evidence())}\n```"]) + "\n"
+
+    def evidence(self) -> dict[str, Any]:
+        """Everything but the sample as JSON: the contract's fields, and those that it doesn't have."""
+        approved = self.approved.model_dump(mode="json") if self.approved else None
+        more = {"approved": approved, "waiting": self.waiting, "logged": self.logged, "notes": self.notes}
+        return self.model_dump(mode="json") | more
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Everything there is to say in a table, as pairs; what isn't known is left out."""
+        texts = [
+            ("Cut-off", self.as_of),
+            ("Organisation", self.organization_id),
+            ("Bulk delete", self.bulk_delete_id),
+            ("Approved", str(self.approved) if self.approved else None),
+            ("Backup", self.backup),
+            ("Run", self.flow_run_id),
+            ("Digest of the query", self.digest),
+        ]
+        numbers = [(name, f"{number:,}") for name, number in self.counts()]
+        return numbers + [(name, text) for name, text in texts if text is not None]
+
+    def counts(self) -> list[tuple[str, int]]:
+        """The numbers of leads, from all to those that are left."""
+        kept = self.kept or {}
+        rules = [(f"Kept by {words(rule)}", number) for rule, number in kept.items() if rule != "total"]
+        counts = [
+            ("Leads in all", self.total),
+            ("Matched", self.matched),
+            *rules,
+            ("Kept", kept.get("total")),
+            ("Planned", self.planned),
+            ("Waiting for later runs", self.waiting),
+            ("Deleted by Close", self.processed),
+            ("Deleted by its event log", self.logged),
+            ("Still matching", self.remaining),
+        ]
+        return [(name, number) for name, number in counts if number is not None]
+
+
+class Unsuccessful(Foreseen):
+    """What a failed run's state holds, and what the flow raises when it is called without ``return_state``."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.report = report
+
+    def __str__(self) -> str:
+        return f"{self.report.headline}. {self.report.message}"
+
+
+def with_backup(report: Report, backup: Backup | None, *, started: bool) -> Report:
+    """*report* with where its *backup* is and until when; or with the news that a run that *started* has taken none."""
+    if backup:
+        until = f"The backup of {backup.leads:,} leads stays until {backup.keep_until:%Y-%m-%d}."
+        return report.model_copy(update={"backup": backup.url, "message": f"{report.message} {until}"})
+    return report.model_copy(update={"notes": (*report.notes, NO_BACKUP)}) if started else report
+
+
+NO_BACKUP = "There is no backup of what was deleted: `backup` is off in this run."
+
+
+def of_plan(plan: Plan) -> dict[str, Any]:
+    """The part of a report that a plan already knows."""
+    return {**of_record(plan), "s_query": plan.s_query, "notes": plan.notes, "sample": plan.sample}
+
+
+def of_record(record: Record | Plan) -> dict[str, Any]:
+    """The part of a report that the ledger knows."""
+    return {
+        "organization_id": record.organization_id,
+        "as_of": FixedUtc.at(record.as_of).value,
+        "digest": record.digest,
+        "matched": record.counts.matched,
+        "kept": record.counts.kept,
+        "planned": record.counts.planned,
+        "waiting": record.counts.waiting or None,
+        "total": record.counts.total,
+        "approved": record.approved,
+    }

@@ -1,0 +1,1 @@
+"""From a backup back into Close, each object at most once."""
