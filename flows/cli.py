@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
-from flows.commands.terminal import INTERRUPTED, Usage, say
+from flows.console.terminal import INTERRUPTED, Usage, say
 
 USAGE = 2
 

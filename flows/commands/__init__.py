@@ -1,1 +1,1 @@
-"""The commands of ``lead-cleanup``, one module each, and what they share."""
+"""The commands of ``lead-cleanup``, one module each."""

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.arguments import RunName
-from flows.commands.asking import ask_for_number, somebody_is_there
-from flows.commands.executing import at_server
-from flows.commands.terminal import Usage, me, put, say
+from flows.console.arguments import RunName
+from flows.console.asking import ask_for_number, somebody_is_there
+from flows.console.executing import at_server
+from flows.console.terminal import Usage, me, put, say
 
 NEEDS_SERVER = "The run that waits for an approval is on a Prefect server."
 

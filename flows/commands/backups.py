@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.settings import close_settings
-from flows.commands.show import aligned
-from flows.commands.terminal import Usage, put, say
+from flows.console.settings import close_settings
+from flows.console.show import aligned
+from flows.console.terminal import Usage, put, say
 from tasks.backup.archive import Archive, archives
 from tasks.backup.forget import forget as forget_lead
 from tasks.backup.prune import prune as prune_backups

@@ -9,10 +9,10 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Final
 
-from flows.commands.executing import execute
-from flows.commands.parameters import Parameters
 from flows.commands.sandbox import ADMIN_KEY
-from flows.commands.terminal import put
+from flows.console.executing import execute
+from flows.console.parameters import Parameters
+from flows.console.terminal import put
 from tasks.criteria.policy import Limits, Match
 
 LEADS: Final = 1000

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.settings import settings_with_key
-from flows.commands.terminal import printable, put
+from flows.console.settings import settings_with_key
+from flows.console.terminal import printable, put
 from tasks.doctor import Finding, examine, works
 
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.executing import at_server
-from flows.commands.terminal import me, put, say
+from flows.console.executing import at_server
+from flows.console.terminal import me, put, say
 
 NEEDS_SERVER = "The ledger is on a Prefect server."
 

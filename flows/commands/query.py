@@ -6,10 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.flags import Given, with_criteria
-from flows.commands.parameters import Parameters, build
-from flows.commands.settings import close_settings, settings_with_key
-from flows.commands.terminal import put, say
+from flows.console.flags import Given, with_criteria
+from flows.console.parameters import Parameters, build
+from flows.console.settings import close_settings, settings_with_key
+from flows.console.terminal import put, say
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.query.nodes import to_json

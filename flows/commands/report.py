@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from flows.commands.arguments import AsJson, RunName
-from flows.commands.executing import at_server
+from flows.console.arguments import AsJson, RunName
+from flows.console.executing import at_server
 
 if TYPE_CHECKING:
     from tasks.report.model import Report

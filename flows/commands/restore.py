@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.commands.arguments import AsJson
-from flows.commands.executing import execute
-from flows.commands.settings import settings_with_key
-from flows.commands.terminal import Usage
+from flows.console.arguments import AsJson
+from flows.console.executing import execute
+from flows.console.settings import settings_with_key
+from flows.console.terminal import Usage
 from tasks.close.settings import without_password
 
 

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.arguments import RunName
-from flows.commands.executing import execute
-from flows.commands.terminal import me, say
+from flows.console.arguments import RunName
+from flows.console.executing import execute
+from flows.console.terminal import me, say
 
 if TYPE_CHECKING:
-    from flows.commands.engine import Execution
+    from flows.console.engine import Execution
     from tasks.report.model import Report
 
 NEEDS_SERVER = "The record of what a run has started is on a Prefect server."

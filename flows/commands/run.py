@@ -4,12 +4,12 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.arguments import AsJson
-from flows.commands.executing import execute
-from flows.commands.flags import Given, with_criteria
-from flows.commands.parameters import build
-from flows.commands.settings import settings_with_key
-from flows.commands.terminal import say
+from flows.console.arguments import AsJson
+from flows.console.executing import execute
+from flows.console.flags import Given, with_criteria
+from flows.console.parameters import build
+from flows.console.settings import settings_with_key
+from flows.console.terminal import say
 
 NEEDS_SERVER = "Deleting needs a Prefect server, which keeps the record of what was started."
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.terminal import Usage, put
+from flows.console.terminal import Usage, put
 
 ADMIN_KEY = "api_sandbox.admin"
 USER_KEY = "api_sandbox.user"

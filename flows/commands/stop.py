@@ -4,8 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.commands.executing import at_server
-from flows.commands.terminal import Usage, put
+from flows.console.executing import at_server
+from flows.console.terminal import Usage, put
 
 NEEDS_SERVER = "The stop stands on the Prefect server that all runs share."
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.flags import Given
-from flows.commands.parameters import Parameters, build
-from flows.commands.terminal import Usage
+from flows.console.flags import Given
+from flows.console.parameters import Parameters, build
+from flows.console.terminal import Usage
 
 YAML = """
 definitions:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flows.commands.show import aligned, sampled, show
+from flows.console.show import aligned, sampled, show
 from tasks.plan.model import SampleLead
 from tasks.report.model import Report
 from tasks.runs.outcomes import Outcome

@@ -55,9 +55,7 @@ MORE = pytest.mark.exhaustive
         ({"expect": 4}, "3 leads are planned, but 4 were expected"),
         ({"match": {"status": ["Jnuk"]}}, "There is no lead status 'Jnuk'; did you mean 'Junk'"),
         ({"match": {"smart_view": "All Leads"}}, "it matches every lead"),
-        pytest.param(
-            {"match": {"s_query": MISSPELT}}, "Close has no field 'num_calles'", marks=MORE
-        ),
+        pytest.param({"match": {"s_query": MISSPELT}}, "Close has no field 'num_calles'", marks=MORE),
         pytest.param(
             {"match": {"custom_fields": {"Sorce": ["x"]}}}, "There is no lead custom field 'Sorce'", marks=MORE
         ),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from flows.commands.terminal import printable, put
+from flows.console.terminal import printable, put
 from tasks.report.model import Report
 from tasks.runs.outcomes import Outcome
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
-from flows.commands.terminal import Usage
+from flows.console.terminal import Usage
 from tasks.criteria.wording import did_you_mean, problems
 
 FILE = "prefect.yaml"

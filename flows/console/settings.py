@@ -2,7 +2,7 @@
 
 from pydantic import ValidationError
 
-from flows.commands.terminal import Usage
+from flows.console.terminal import Usage
 from tasks.close.settings import CloseSettings, settings_problem
 
 NO_KEY = (

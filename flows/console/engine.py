@@ -26,9 +26,9 @@ from prefect.settings import (
 from prefect.states import Cancelled
 from prefect.utilities.urls import url_for
 
-from flows.commands.asking import ask_for_approval, somebody_is_there
-from flows.commands.parameters import Parameters
-from flows.commands.terminal import Usage, say
+from flows.console.asking import ask_for_approval, somebody_is_there
+from flows.console.parameters import Parameters
+from flows.console.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
 from flows.restore_leads import restore_leads
 from tasks.approval import ask

@@ -6,13 +6,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flows.commands.terminal import INTERRUPTED, TERMINATED, put, say
+from flows.console.terminal import INTERRUPTED, TERMINATED, put, say
 from tasks.close.errors import CloseError
 from tasks.report.model import Report
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 
 if TYPE_CHECKING:
-    from flows.commands.engine import Execution
+    from flows.console.engine import Execution
 
 FAILED = Outcome.FAILED.exit_code
 
@@ -31,8 +31,8 @@ def execute(
     # The temporary server reports its use to Prefect by default, and complains where there is no network.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    from flows.commands import engine
-    from flows.commands.show import show
+    from flows.console import engine
+    from flows.console.show import show
 
     engine.speak_plainly()
     execution = engine.Execution()
@@ -60,7 +60,7 @@ def at_server(act: Callable[[], Report | None], why: str, *, as_json: bool = Fal
 
 def _how_it_ended(execution: "Execution", error: BaseException) -> tuple[str, int]:
     """What to say, and the exit code, when there is no report."""
-    from flows.commands import engine
+    from flows.console import engine
 
     match error:
         case Stop() | CloseError():

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flows.commands.cleanups import parameters_of
-from flows.commands.flags import Given
-from flows.commands.terminal import Usage
+from flows.console.cleanups import parameters_of
+from flows.console.flags import Given
+from flows.console.terminal import Usage
 from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.criteria.wording import problems
 from tasks.plan.overrides import approval_loosened, rules_dropped

@@ -2,8 +2,8 @@
 
 import sys
 
-from flows.commands.show import COLUMNS, aligned, sampled, that_fit
-from flows.commands.terminal import printable, say
+from flows.console.show import COLUMNS, aligned, sampled, that_fit
+from flows.console.terminal import printable, say
 from tasks.plan.model import Plan
 from tasks.report.model import Report, of_plan
 from tasks.runs.outcomes import Outcome

@@ -1,0 +1,1 @@
+"""What the commands share: the terminal, flags and parameters, running a flow, showing a report."""
