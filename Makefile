@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 BROWSERS := chromium chromium-browser google-chrome
-FAST := tests/core tests/close tests/cli tests/deployments tests/model tests/test_house.py tests/test_documentation.py
+FAST := $(addprefix tests/,close runs criteria plan report approval backup bulk_delete restore cli deployments model) \
+    $(wildcard tests/test_*.py)
 
 .DEFAULT_GOAL := help
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from close_account import ADMIN, CloseAccount
-from hours import Hours
 from hypothesis import settings
+from support.close_account import ADMIN, CloseAccount
+from support.fake_clock import FakeClock
 
 from deployments.sandbox.server import Sandbox
 
@@ -79,9 +79,9 @@ def empty_ledger(prefect_server: str) -> None:
 
 
 @pytest.fixture
-def hours_pass(monkeypatch: pytest.MonkeyPatch) -> Hours:
+def fake_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Runs in this process wait for Close by a clock that leaps."""
-    clock = Hours()
+    clock = FakeClock()
     monkeypatch.setattr("tasks.runs.connect.sleep", clock.sleep)
     monkeypatch.setattr("tasks.runs.connect.clock", clock)
     return clock

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from close_account import CloseAccount, lead
 from faults.happening import rows
 from faults.table import committed
+from support.close_account import CloseAccount, lead
 
 from flows import cli
 from tasks.close.settings import CloseSettings

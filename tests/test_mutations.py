@@ -13,13 +13,16 @@ pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.timeout(60
 
 HOUSE = Path(__file__).parent.parent
 FURNITURE = ("flows", "tasks", "deployments", "tests", "pyproject.toml", "prefect.yaml")
-TESTS = ("tests/flows/test_at_most_once.py", "tests/core", "tests/fundamentals", "tests/cli/test_resume.py")
-BACKUP = ("tests/flows/test_backup.py",)
-APPROVAL = ("tests/flows/test_approval.py",)
-LIMITS = ("tests/core/test_plan.py", "tests/flows/test_lead_cleanup.py", "tests/flows/test_ramp.py")
-READING = ("tests/core/test_exported.py", *BACKUP)
-RECONCILE = ("tests/core/test_report.py", "tests/flows/test_reconcile.py")
-RESTORE = ("tests/core/test_restoring.py", "tests/restore")
+TESTS = (
+    *("tests/bulk_delete", "tests/runs", "tests/plan/test_checks.py", "tests/fundamentals"),
+    "tests/cli/test_resume.py",
+)
+BACKUP = ("tests/backup/test_make_backup.py",)
+APPROVAL = ("tests/approval/test_ask.py",)
+LIMITS = ("tests/plan/test_checks.py", "tests/test_lead_cleanup.py", "tests/plan/test_ramp.py")
+READING = ("tests/criteria/test_exported.py", *BACKUP)
+RECONCILE = ("tests/report/test_report.py", "tests/bulk_delete/test_reconcile.py")
+RESTORE = ("tests/restore/test_new_objects.py", "tests/restore")
 
 
 class Mutation(NamedTuple):

@@ -2,10 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from tasks.close.client import CloseClient
 from tasks.close.query.check import unwrap
@@ -13,8 +9,6 @@ from tasks.close.query.nodes import SavedSearch, parts
 from tasks.close.resources import Me, Membership, Organization
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
-from tasks.plan.checks import check_clocks
-from tasks.runs.connect import Identity, client, remember, settings
 
 ROLES_WITHOUT_BULK_DELETE = {"user", "restricted_user"}
 """Close says that these built-in roles may not bulk delete; their ids are assumed after that of ``admin``. Which
@@ -109,14 +103,3 @@ def _besides(membership: Membership, keep_view: str | None) -> Iterator[str]:
         yield f"The role {membership.role_id} of this key's user may not bulk delete."
     if granted is not None and membership.role_id != "admin" and "view_all_leads" not in granted:
         yield "This key's user doesn't see all leads: the numbers are of those it sees."
-
-
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def look_around(match: Match, keep: Keep, as_of: datetime) -> Surroundings:
-    """Prove the key and the clocks, and read the organisation and whatever names the criteria use."""
-    found = settings()
-    with client(found) as close:
-        here = survey(close, Needed.by(match, keep, found.keep_smart_view))
-        check_clocks(as_of, close.time)
-    remember(found, Identity(here.user.id, here.organization.id))
-    return here

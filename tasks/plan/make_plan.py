@@ -1,17 +1,24 @@
 """The way from criteria to a plan."""
 
+from datetime import datetime
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
 from tasks.close.query.nodes import Query, to_json
 from tasks.criteria import reading
 from tasks.criteria.policy import Keep, Limits, Match
 from tasks.criteria.selection import Selection, select
 from tasks.criteria.wording import in_words
-from tasks.plan.account import look_around
+from tasks.plan.account import Needed, Surroundings, survey
 from tasks.plan.cascade import what_goes_with
+from tasks.plan.checks import check_clocks
 from tasks.plan.counting import count_leads, oldest, read_leads, recount, sample_leads
 from tasks.plan.model import Counts, Plan
 from tasks.plan.overrides import weakened
 from tasks.plan.ramp import criteria_of
 from tasks.plan.ramp import read as read_ramp
+from tasks.runs.connect import Identity, client, remember, settings
 from tasks.runs.outcomes import Refused
 from tasks.runs.run import Run, deployed_parameters
 
@@ -21,11 +28,22 @@ RAMPED = (
 )
 
 
+@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+def read_account(match: Match, keep: Keep, as_of: datetime) -> Surroundings:
+    """Prove the key and the clocks, and read the organisation and whatever names the criteria use."""
+    found = settings()
+    with client(found) as close:
+        here = survey(close, Needed.by(match, keep, found.keep_smart_view))
+        check_clocks(as_of, close.time)
+    remember(found, Identity(here.user.id, here.organization.id))
+    return here
+
+
 def make_plan(
     run: Run, match: Match, keep: Keep, limits: Limits, approval: str, *, sample: int = 25, time_zone: str = "UTC"
 ) -> Plan:
     """Everything up to the decision: names to ids, criteria to a query, counts, batch, our own reading, a sample."""
-    here = look_around(match, keep, run.as_of)
+    here = read_account(match, keep, run.as_of)
     selection = select(match, keep, here.names, run.as_of, time_zone)
     at = here.organization.id
     criteria = criteria_of(match, keep, here.names, at, time_zone)

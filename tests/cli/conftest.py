@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from terminal_session import Command, Said
+from support.terminal_session import Command, Said
 
 from deployments.sandbox.server import Sandbox
 from flows import cli

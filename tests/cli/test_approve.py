@@ -9,11 +9,11 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from attempts import attempt
-from close_account import ADMIN, CloseAccount, lead
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import Pause
-from terminal_session import Command
+from support.attempts import attempt
+from support.close_account import ADMIN, CloseAccount, lead
+from support.terminal_session import Command
 
 from flows.lead_cleanup import lead_cleanup as flow
 from tasks.report.model import Report

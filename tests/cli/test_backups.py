@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from terminal_session import Command
+from support.terminal_session import Command
 
 from tasks.backup.archive import Archive, Manifest
 

@@ -4,8 +4,8 @@ import json
 import socket
 
 import pytest
-from close_account import USER, CloseAccount, lead
-from terminal_session import Command
+from support.close_account import USER, CloseAccount, lead
+from support.terminal_session import Command
 
 CONTACTS = json.dumps({"type": "object_type", "object_type": "contact"})
 EVERYTHING = json.dumps({"type": "match_all"})

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from close_account import USER, CloseAccount
-from terminal_session import Command
+from support.close_account import USER, CloseAccount
+from support.terminal_session import Command
 
 from tasks.criteria.policy import Keep
 

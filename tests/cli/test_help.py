@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from cyclopts import App
-from terminal_session import Command
+from support.terminal_session import Command
 
 from flows.cli import app
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from terminal_session import Command
+from support.terminal_session import Command
 
 pytestmark = pytest.mark.server
 

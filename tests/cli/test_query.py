@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from close_account import CloseAccount
-from terminal_session import Command
+from support.close_account import CloseAccount
+from support.terminal_session import Command
 
 
 def test_criteria_without_names_need_no_key_and_no_request(

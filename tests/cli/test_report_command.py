@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from close_account import CloseAccount, lead
 from restore.backups import delete, make_backup
-from terminal_session import Command
+from support.close_account import CloseAccount, lead
+from support.terminal_session import Command
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 

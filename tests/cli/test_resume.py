@@ -5,10 +5,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from close_account import CloseAccount, lead
-from hours import Hours
 from prefect.client.orchestration import get_client
-from terminal_session import Command
+from support.close_account import CloseAccount, lead
+from support.fake_clock import FakeClock
+from support.terminal_session import Command
 
 from tasks.ledger import store as ledger
 from tasks.ledger.record import name_of
@@ -29,7 +29,7 @@ def unknown(lead_cleanup: Command, sandbox: CloseAccount) -> str:
 
 
 def test_after_unknown_only_a_person_starts_again_and_only_once(
-    lead_cleanup: Command, sandbox: CloseAccount, hours_pass: Hours
+    lead_cleanup: Command, sandbox: CloseAccount, fake_clock: FakeClock
 ):
     """Plain `resume` looks again and stays unknown; `--start-again` is an act on the record, with a name."""
     run_id = unknown(lead_cleanup, sandbox)
@@ -46,7 +46,7 @@ def test_after_unknown_only_a_person_starts_again_and_only_once(
     assert first is None, "a claim that was followed by another is not one that somebody gave up"
 
 
-def test_start_again_looks_in_close_first(lead_cleanup: Command, sandbox: CloseAccount, hours_pass: Hours):
+def test_start_again_looks_in_close_first(lead_cleanup: Command, sandbox: CloseAccount, fake_clock: FakeClock):
     """The reply was lost and the list lagged, so the run ended unknown; by now Close shows what it had started."""
     sandbox.add(lead("A", "Junk"), lead("B"))
     sandbox.fault("POST", BULK_DELETE, "drop_after")
@@ -64,7 +64,7 @@ def test_start_again_looks_in_close_first(lead_cleanup: Command, sandbox: CloseA
 
 
 def test_a_claim_that_is_given_up_makes_room_for_other_runs(
-    lead_cleanup: Command, sandbox: CloseAccount, hours_pass: Hours
+    lead_cleanup: Command, sandbox: CloseAccount, fake_clock: FakeClock
 ):
     run_id = unknown(lead_cleanup, sandbox)
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from close_account import CloseAccount, lead
-from terminal_session import Command
+from support.close_account import CloseAccount, lead
+from support.terminal_session import Command
 
 pytestmark = pytest.mark.server
 

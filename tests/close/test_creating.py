@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from close_account import CloseAccount
-from hours import Hours
+from support.close_account import CloseAccount
+from support.fake_clock import FakeClock
 
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseUnavailable
@@ -16,12 +16,12 @@ LONG_AGO = datetime.now(UTC) - timedelta(days=20)
 
 
 @pytest.fixture
-def hours() -> Hours:
-    return Hours()
+def hours() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def close(sandbox: CloseAccount, hours: Hours) -> Iterator[CloseClient]:
+def close(sandbox: CloseAccount, hours: FakeClock) -> Iterator[CloseClient]:
     with CloseClient(CloseSettings(), sleep=hours.sleep, clock=hours, random=lambda: 0.5) as client:
         yield client
 
@@ -91,7 +91,7 @@ def test_an_error_that_proves_nothing_is_not_followed_by_a_second_post(
 
 
 def test_a_rate_limit_is_waited_for_as_long_as_close_says(
-    sandbox: CloseAccount, close: CloseClient, hours: Hours
+    sandbox: CloseAccount, close: CloseClient, hours: FakeClock
 ) -> None:
     sandbox.fault("POST", "/lead/", "rate_limit", times=2, seconds=40)
     began = hours()

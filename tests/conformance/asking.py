@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from typing import Any, Self
 
 import httpx
-from close_account import CloseAccount, lead
 from documented import Operation
+from support.close_account import CloseAccount, lead
 
 Body = dict[str, Any]
 LEADS: Body = {"type": "object_type", "object_type": "lead"}

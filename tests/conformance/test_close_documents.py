@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from asking import GOOD, LEADS, WRONG, Body, Close
-from close_account import ADMIN, USER, CloseAccount, lead
 from documented import ANSWERED, DOCUMENT, LEFT_OUT, Operation, assert_documented, faults
 from starlette.routing import Route
+from support.close_account import ADMIN, USER, CloseAccount, lead
 
 from deployments.sandbox.api import ROUTES
 

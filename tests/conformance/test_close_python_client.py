@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 import closeio_api  # pyright: ignore[reportMissingTypeStubs] - Close ships it without types
 import httpx
 import pytest
-from close_account import ADMIN, USER, CloseAccount, lead
+from support.close_account import ADMIN, USER, CloseAccount, lead
 
 JUNK = {
     "type": "and",

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 from asking import GOOD, Close
-from close_account import ADMIN, CloseAccount, lead
 from documented import DOCUMENT, Operation, assert_documented
+from support.close_account import ADMIN, CloseAccount, lead
 
 REQUESTS = [Operation.read(text) for text in DOCUMENT["requests"]]
 CHOICES = [

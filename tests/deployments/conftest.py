@@ -7,10 +7,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from close_account import CloseAccount, lead
 from deployed_runs import PREFECT, PrefectServer, StartWorker, deploy, process
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from support.close_account import CloseAccount, lead
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
-from close_account import ADMIN
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
+from support.close_account import ADMIN
 
 PREFECT = str(Path(sys.executable).parent / "prefect")
 ROOT = Path(__file__).parent.parent.parent

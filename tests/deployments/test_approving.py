@@ -6,9 +6,9 @@ from uuid import UUID
 
 import httpx
 import pytest
-from close_account import CloseAccount
 from deployed_runs import StartWorker, await_state, history, read_all, wait_for
 from prefect.client.orchestration import SyncPrefectClient
+from support.close_account import CloseAccount
 
 from deployments import automations
 from tasks.approval.ask import BY_EXPIRY

@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from close_account import ADMIN, CloseAccount, lead
 from deployed_runs import await_run, deploy, read_all
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from restore.backups import delete, make_backup
+from support.close_account import ADMIN, CloseAccount, lead
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from close_account import CloseAccount, lead
 from deployed_runs import PREFECT, PrefectServer, StartWorker, await_state, wait_for
 from faults.happening import AFTER, PARAMETERS, POINTS, PROCESS_FAULTS, Stage, rows
 from faults.table import Row, check
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Cancelling, Crashed
+from support.close_account import CloseAccount, lead
 
 from tasks.bulk_delete.resume import CRASH_IS_REPORTED_WITHIN, permit
 from tasks.ledger import store as ledger

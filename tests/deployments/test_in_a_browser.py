@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from close_account import CloseAccount
 from deployed_runs import StartWorker, await_state, wait_for
 from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwright
 from prefect.client.orchestration import SyncPrefectClient
+from support.close_account import CloseAccount
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 

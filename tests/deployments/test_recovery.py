@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from close_account import CloseAccount, lead
 from deployed_runs import StartWorker, await_state, history, wait_for
 from foreign_flow import somebody_elses
 from prefect.client.orchestration import SyncPrefectClient
@@ -17,6 +16,7 @@ from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNam
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.events.schemas.events import Event
 from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Pending, Running
+from support.close_account import CloseAccount, lead
 
 from deployments import automations
 from tasks.bulk_delete.attempt import MOST_TRIES

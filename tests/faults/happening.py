@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from close_account import OTHER, CloseAccount
-from front import Front, Spoil
+from support.close_account import OTHER, CloseAccount
+from support.proxy import Proxy, Spoil
 
 LASTING = 100_000  # requests
 TOO_LATE = 1.0  # seconds, for a client that waits WAITS
@@ -56,7 +56,7 @@ PARAMETERS: dict[str, Any] = {
     "backup": False,
 }
 """Of the runs of the matrix: without keep rules, each step is the same number of requests. What goes wrong with a
-backup goes wrong before anything is claimed: see tests/flows/test_backup.py."""
+backup goes wrong before anything is claimed: see tests/backup/test_make_backup.py."""
 
 ONLY_READS = ("resolve", "count", "sample", "list", "last count", "recount")
 TELLING = ("connection refused", "500 lasting", "missing field", "wrong organisation")
@@ -73,8 +73,8 @@ class World:
     """Everything that can go wrong, in the hands of a test."""
 
     close: CloseAccount
-    close_front: Front
-    prefect_front: Front
+    close_front: Proxy
+    prefect_front: Proxy
     monkeypatch: pytest.MonkeyPatch
     """For what is to be as before when all is well again."""
 

@@ -6,13 +6,13 @@ import time
 from typing import Any
 
 import pytest
-from attempts import attempt, cancelled, created, start_again, tried_again, wait_until
-from close_account import CloseAccount, lead
+from support.attempts import attempt, cancelled, created, start_again, tried_again, wait_until
+from support.close_account import CloseAccount, lead
 
 from tasks.ledger import store as ledger
 from tasks.report.model import Report
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger", "hours_pass")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger", "fake_clock")]
 
 ALWAYS, SEEDS = 4, 50
 LEADS = 12

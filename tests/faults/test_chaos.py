@@ -12,12 +12,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from attempts import cancelled, start_again, tried_again
-from close_account import CloseAccount, lead
+from support.attempts import cancelled, start_again, tried_again
+from support.close_account import CloseAccount, lead
 
 from tasks.runs.attempts import BY_AUTOMATION
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
 ALWAYS = 4  # seeds of `make test`
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "100"))

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from attempts import start_again, tried_again
-from close_account import CloseAccount, lead
 from faults.happening import PARAMETERS, Happening, World, at_close, at_prefect, rows
 from faults.table import Row, check
-from front import Front
 from prefect.client.orchestration import SyncPrefectClient
+from support.attempts import start_again, tried_again
+from support.close_account import CloseAccount, lead
+from support.proxy import Proxy
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
 HAPPENINGS = [*at_close(), *at_prefect()]
 
@@ -26,7 +26,7 @@ def world(sandbox: CloseAccount, prefect_server: str, monkeypatch: pytest.Monkey
     """Three leads to delete among five, and a server in front of Close and of the Prefect server's ledger."""
     sandbox.add(*(lead(name, "Junk") for name in "ABC"), lead("D"), lead("E"))
     sandbox.jobs(created_seconds=0.02, loading_seconds=0.02)
-    with Front(sandbox.url) as close, Front(prefect_server) as prefect:
+    with Proxy(sandbox.url) as close, Proxy(prefect_server) as prefect:
         monkeypatch.setenv("CLOSE_API_URL", f"{close.address}/api/v1/")
 
         def through_the_front(*, sync_client: bool) -> SyncPrefectClient:

@@ -39,7 +39,7 @@ def goes_on(world: World, me: Process, **remembered: object) -> World:
     return world.put(Process(now.name, now.run, waits, query=now.query, job=now.job) if now.step is waits else now)
 
 
-# An attempt of a run: flows/lead_cleanup.py, tasks/bulk_delete.py
+# An attempt of a run: flows/lead_cleanup.py, tasks/bulk_delete/start.py
 
 
 def reads_record(world: World, me: Process) -> Iterator[Move]:
@@ -252,7 +252,7 @@ def waits(world: World, me: Process) -> Iterator[Move]:
         yield f"{me.name} sees that bulk delete {me.job} is done", after
 
 
-# Adding to a record: tasks/ledger.py
+# Adding to a record: tasks/ledger/store.py
 
 
 def notes(world: World, me: Process, record: Claim, **facts: object) -> World:

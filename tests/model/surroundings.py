@@ -83,7 +83,7 @@ def progress(world: World) -> Iterator[Move]:
             yield f"bulk delete {job.id} is done", world.change(job.id, status=DONE)
 
 
-# People: tasks/cancelling.py, tasks/resuming.py
+# People: tasks/bulk_delete/cancel.py, tasks/bulk_delete/resume.py
 
 
 def acts(world: World) -> Iterator[Move]:

@@ -52,7 +52,7 @@ def test_a_schedule_fires_and_the_expected_start_is_what_it_says(
         "The scheduler makes runs between its ticks: cleanups start when nobody expects them."
     )
     assert fired.expected_start in expected, (
-        "A scheduled run's own expected start isn't its tick: the cut-off of tasks/run.py isn't what the schedule says."
+        "A scheduled run's own expected start isn't its tick: tasks/runs/run.py's cut-off isn't the schedule's."
     )
 
 

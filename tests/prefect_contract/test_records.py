@@ -8,13 +8,13 @@ from threading import Barrier
 from uuid import UUID, uuid4
 
 import pytest
-from lossy_proxy import LossyProxy
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import VariableCreate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.runtime import flow_run
 from pydantic import ValidationError
+from support.proxy import Proxy
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
 
@@ -44,7 +44,7 @@ def test_creating_a_variable_has_one_winner(server: str) -> None:
 
     assert len(winners) == 1, (
         f"{len(winners)} of {COPIES} created the same Variable: a claim no longer has one winner, and two copies of a "
-        "run could both start a bulk delete. tasks/ledger.py needs another compare-and-set."
+        "run could both start a bulk delete. tasks/ledger/store.py needs another compare-and-set."
     )
     with SyncPrefectClient(server) as prefect:
         standing = prefect.read_variable_by_name(shared)
@@ -58,7 +58,8 @@ def test_creating_a_variable_is_repeated_when_its_reply_is_lost(server: str) -> 
     """Rests on it: a record has a nonce, and "already exists" is no defeat while the nonce that stands is ours."""
     lost = name()
 
-    with LossyProxy(server, cut="POST /api/variables/") as proxy, SyncPrefectClient(proxy.api) as prefect:
+    with Proxy(server) as proxy, SyncPrefectClient(f"{proxy.address}/api") as prefect:
+        proxy.trouble("POST /api/variables/", "drop_after")
         try:
             prefect.create_variable(VariableCreate(name=lost, value={"nonce": "mine"}))
             outcome = "created"
@@ -66,12 +67,11 @@ def test_creating_a_variable_is_repeated_when_its_reply_is_lost(server: str) -> 
             outcome = "already exists"
         standing = prefect.read_variable_by_name(lost)
 
-    assert proxy.was_cut
     assert standing, "A create whose reply was lost took no effect: the proxy no longer produces the accident."
     assert standing.value == {"nonce": "mine"}
     assert outcome == "already exists", (
         f"A create whose reply was lost now ends {outcome!r}. It was repeated, and met its own Variable; the nonce in "
-        "tasks/ledger.py was needed for that only. Keep it unless Prefect promises one of the two."
+        "tasks/ledger/store.py was needed for that only. Keep it unless Prefect promises one of the two."
     )
 
 
@@ -83,7 +83,7 @@ def test_a_variable_holds_a_record_of_5000_characters_and_no_more(prefect: SyncP
         prefect.create_variable(VariableCreate(name=name(), value=largest))
     except ValidationError as error:
         raise AssertionError(
-            "A Variable no longer takes 5,000 characters of JSON: see that the largest record of tasks/ledger.py fits."
+            "A Variable no longer takes 5,000 characters of JSON: see that tasks/ledger's largest record fits."
         ) from error
     with pytest.raises(ValidationError):
         VariableCreate(name=name(), value=largest + "x")

@@ -17,7 +17,7 @@ from prefect.states import Cancelling
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
 
 CRASH_IS_REPORTED_TWICE = 5  # seconds: by the flow's runner, and some three seconds later by the worker
-CUT_OFF = "The cut-off of tasks/run.py would move: the query and its mark change, and a run can't find its bulk delete."
+CUT_OFF = "The cut-off would move: the query and its mark change, and a run can't find its bulk delete."
 
 
 @pytest.fixture(scope="session")

@@ -43,8 +43,8 @@ def test_a_flow_that_returns_failed_ends_failed_with_its_name_and_its_exception(
 
     stored = read_state(prefect, state)
     assert (stored.name, stored.type.value, stored.message) == ("Refused", "FAILED", "Too many."), (
-        "A returned Failed state loses its name, type or message: tasks/ending.py can't say how a run ended, and a "
-        "refusal could pass for a success."
+        "A returned Failed state loses its name, type or message: tasks/report/ending.py can't say how a run ended, "
+        "and a refusal could pass for a success."
     )
     assert isinstance(state.result(raise_on_failure=False), Unsuccessful), (
         "The exception in a Failed state doesn't come back: ending.report_of finds no report, and the command line "
@@ -71,7 +71,7 @@ def test_a_flow_that_returns_completed_ends_completed_with_its_name_and_its_valu
 
 
 class Heard(logging.Filter):
-    """Remembers the exceptions in the records that pass, where tasks/quiet.py would shorten them."""
+    """Remembers the exceptions in the records that pass, where tasks/runs/logs.py would shorten them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,6 +109,6 @@ def test_what_a_task_or_a_flow_raises_is_logged_by_the_loggers_that_we_hush(hear
 
     silent = [name for name in LOGGERS if error not in heard[name].exceptions]
     assert not silent, (
-        f"{' and '.join(silent)} no longer log what is raised: tasks/quiet.py filters nothing there, and every refusal "
-        "shows a traceback."
+        f"{' and '.join(silent)} no longer log what is raised: tasks/runs/logs.py filters nothing there, and every "
+        "refusal shows a traceback."
     )

@@ -80,7 +80,7 @@ def test_the_answer_is_stored_under_the_key_that_stands_in_the_history_of_the_ru
     )
     resuming = state_of(prefect, run_id)
     assert (resuming.type, resuming.message) == (StateType.SCHEDULED, None), (
-        "An answered run isn't scheduled, or with a message: see _put_back in tasks/run.py."
+        "An answered run isn't scheduled, or with a message: see _put_back in tasks/runs/attempts.py."
     )
 
 
@@ -140,7 +140,7 @@ def test_a_run_that_waits_is_cancelled_at_once(prefect: SyncPrefectClient, suspe
 
 
 def test_a_run_without_a_deployment_cannot_be_suspended() -> None:
-    """Rests on it: tasks/approval.py asks whoever has started such a run, since there is no form to wait for."""
+    """Rests on it: tasks/approval/ask.py asks whoever has started such a run, since there is no form to wait for."""
 
     @flow(persist_result=False)
     def asks() -> None:

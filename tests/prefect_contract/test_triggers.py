@@ -196,5 +196,5 @@ def test_a_run_that_waits_for_its_turn_is_scheduled_again_without_a_message(
     assert waiting
     assert (waiting.type, waiting.message) == (StateType.SCHEDULED, None), (
         "A run that waits for its turn is in another state than before: a retry by the automation could pass for a "
-        "person's, and let a cancelled run go on. See _put_back in tasks/run.py."
+        "person's, and let a cancelled run go on. See _put_back in tasks/runs/attempts.py."
     )

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attempts import wait_until
-from close_account import CloseAccount, lead
+from support.attempts import wait_until
+from support.close_account import CloseAccount, lead
 
 from tasks.backup.archive import Archive
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
 ALWAYS, SEEDS = 4, 40
 STEPS = [("POST", "/export/lead/"), ("GET", "/bulk_action/delete/")]

@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 import pytest
-from close_account import ADMIN, CloseAccount
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from properties.organisations import (
@@ -28,6 +27,7 @@ from properties.organisations import (
     matches,
 )
 from pydantic import SecretStr
+from support.close_account import ADMIN, CloseAccount
 
 from deployments.sandbox.organization import MANAGER_ID, SCORE_ID, SOURCE_ID, STATUS_IDS, USER
 from tasks.close.client import CloseClient

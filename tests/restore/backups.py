@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 from uuid import uuid4
 
 import httpx
-from close_account import LONG_AGO, CloseAccount, lead
+from support.close_account import LONG_AGO, CloseAccount, lead
 
 from deployments.sandbox.organization import ADMIN, MANAGER_ID, MANAGERS, SCORE_ID, STATUS_IDS, USER
 from tasks.backup.archive import LEADS, MANIFEST, Archive, Manifest

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from close_account import CloseAccount
 from restore.backups import BackUp, make_backup
+from support.close_account import CloseAccount
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from close_account import ADMIN, CloseAccount, lead
-from hours import Hours
 from restore.backups import BackUp, delete, export, field_by_field, rich, write
+from support.close_account import ADMIN, CloseAccount, lead
+from support.fake_clock import FakeClock
 
 from tasks.backup.archive import Archive
 from tasks.restore.journal import NAME, Entry, Journal
@@ -127,17 +127,17 @@ def test_after_an_answer_that_is_lost_close_is_looked_at_before_anything_is_sent
     sandbox: CloseAccount,
     lost: tuple[Path, list[str]],
     restore: Restore,
-    hours_pass: Hours,
+    fake_clock: FakeClock,
 ) -> None:
     """What had its effect is found; what had none is sent again, but not before five minutes are over."""
     backup, before = lost
-    began = hours_pass()
+    began = fake_clock()
     sandbox.fault("POST", path, fault, after=1)
 
     report = restore(backup, dry_run=False)
 
     assert report.outcome == "restored"
-    assert (report.adopted, hours_pass() - began > 300) == (1 - posts_more, posts_more == 1)
+    assert (report.adopted, fake_clock() - began > 300) == (1 - posts_more, posts_more == 1)
     expected = sum(each["kind"] == path.split("/")[-2] and each["step"] == "created" for each in _journal(backup))
     assert sandbox.writes().count(f"POST {path}") == expected + posts_more
     assert field_by_field(export(sandbox)) == before
@@ -158,18 +158,18 @@ def test_what_takes_effect_after_its_answer_was_given_up_is_found(
 
 
 def test_what_was_intended_but_never_sent_is_made_once_close_would_show_it(
-    sandbox: CloseAccount, lost: tuple[Path, list[str]], restore: Restore, hours_pass: Hours
+    sandbox: CloseAccount, lost: tuple[Path, list[str]], restore: Restore, fake_clock: FakeClock
 ) -> None:
     """A restore was killed between its journal and its POST."""
     backup, before = lost
     ids = _lead_ids(backup)
     _write(backup, Entry(lead=ids[0], kind="lead", old=ids[0], step="intended", by=sandbox.get("/me/")["id"]))
-    began = hours_pass()
+    began = fake_clock()
 
     report = restore(backup, dry_run=False)
 
     assert report.outcome == "restored"
-    assert hours_pass() - began > 250
+    assert fake_clock() - began > 250
     assert field_by_field(export(sandbox)) == before
 
 
@@ -293,7 +293,7 @@ def _full_disk() -> None:
 
 
 def test_somebody_elses_lead_of_the_same_words_is_not_taken_for_ours(
-    sandbox: CloseAccount, back_up: BackUp, restore: Restore, hours_pass: Hours
+    sandbox: CloseAccount, back_up: BackUp, restore: Restore, fake_clock: FakeClock
 ) -> None:
     """The answer is lost and nothing was made, while another user makes a lead of the same name."""
     sandbox.add(lead("Acme", description="old"))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from close_account import OTHER, CloseAccount, lead
 from restore.backups import BackUp, delete, export, rich
+from support.close_account import OTHER, CloseAccount, lead
 
 from deployments.sandbox.organization import MANAGERS, SCORE_ID, STATUS_IDS
 from tasks.backup.archive import LEADS, MANIFEST

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import httpx
 import pytest
-from close_account import CloseAccount, lead
 from restore.backups import BackUp, delete, export, field_by_field, rich
+from support.close_account import CloseAccount, lead
 
 from tasks.report.artifacts import artifacts_of
 

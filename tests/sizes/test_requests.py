@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from close_account import CloseAccount
+from support.close_account import CloseAccount
 
 pytestmark = pytest.mark.server
 

@@ -3,7 +3,7 @@
 import time
 
 
-class Hours:
+class FakeClock:
     """A clock on which sleeping takes no time; what happens at Close meanwhile takes the time it takes."""
 
     def __init__(self) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from attempts import attempt, created, tried_again, wait_until
-from close_account import CloseAccount, lead
+from support.attempts import attempt, created, tried_again, wait_until
+from support.close_account import CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
 from tasks.ledger import store as ledger
@@ -16,7 +16,7 @@ from tasks.report.ending import report_of
 from tasks.report.model import Report
 from tasks.runs import stop
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
 Run = Callable[..., Any]
 BULK_DELETE = "/bulk_action/delete/"

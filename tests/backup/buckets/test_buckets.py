@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from buckets.conftest import Call
-from buckets.local_s3 import LocalS3
+from backup.buckets.conftest import Call
+from backup.buckets.local_s3 import LocalS3
 
 from tasks.backup.archive import Archive, Manifest, archives
 from tasks.backup.folder import BLOCK

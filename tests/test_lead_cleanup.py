@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from close_account import OTHER, USER, CloseAccount, lead
-from hours import Hours
+from support.close_account import OTHER, USER, CloseAccount, lead
+from support.fake_clock import FakeClock
 
 from tasks.criteria.policy import Keep, Match
-from tasks.plan.account import look_around
+from tasks.plan.make_plan import read_account
 from tasks.runs.outcomes import Refused
 
 pytestmark = pytest.mark.server
@@ -157,7 +157,7 @@ def test_whole_words_only(sandbox: CloseAccount, run_cleanup: Run) -> None:
 
 
 def test_a_start_that_nobody_can_tell_about_ends_unknown(
-    sandbox: CloseAccount, run_cleanup: Run, hours_pass: Hours
+    sandbox: CloseAccount, run_cleanup: Run, fake_clock: FakeClock
 ) -> None:
     """The request was lost on its way, or its effect isn't shown: the run doesn't guess and doesn't try again."""
     sandbox.add(lead("A", "Junk"), lead("B"))
@@ -191,4 +191,4 @@ def test_the_organisations_own_keep_view_holds_whatever_the_parameters(
 def test_a_run_that_begins_in_closes_future_is_refused(sandbox: CloseAccount) -> None:
     """As where the clock of the Prefect server and of the worker has jumped."""
     with pytest.raises(Refused, match="ahead of Close's clock"):
-        look_around.fn(Match(status=["Junk"]), Keep(), datetime.now(UTC) + timedelta(hours=1))
+        read_account.fn(Match(status=["Junk"]), Keep(), datetime.now(UTC) + timedelta(hours=1))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from buckets.local_s3 import BUCKET, LocalS3
+from backup.buckets.local_s3 import BUCKET, LocalS3
 
 from flows import cli
 

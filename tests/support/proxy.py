@@ -25,7 +25,7 @@ class Trouble:
     after: int
 
 
-class Front:
+class Proxy:
     """Passes HTTP on, for the length of a block, unless told otherwise."""
 
     def __init__(self, upstream: str) -> None:

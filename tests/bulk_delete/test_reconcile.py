@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from close_account import CloseAccount, lead
+from support.close_account import CloseAccount, lead
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
 Run = Callable[..., Any]
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False, "backup": False}

@@ -14,13 +14,13 @@ from uuid import UUID, uuid4
 
 import fsspec  # pyright: ignore[reportMissingTypeStubs]
 import pytest
-from attempts import attempt, created, start_again, tried_again
 from close.scripted_close import Answer, ScriptedClose
-from close_account import CloseAccount, lead
 from fsspec.spec import AbstractFileSystem  # pyright: ignore[reportMissingTypeStubs]
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from restore.backups import delete
+from support.attempts import attempt, created, start_again, tried_again
+from support.close_account import CloseAccount, lead
 
 from tasks.backup.archive import Archive, Manifest, Written
 from tasks.backup.place import ephemeral_host
@@ -30,7 +30,7 @@ from tasks.ledger import store as ledger
 from tasks.report.model import Report
 from tasks.runs.run import Run as FlowRun
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("hours_pass")]
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
 Run = Callable[..., Any]
 BULK_DELETE, EXPORT = "/bulk_action/delete/", "/export/lead/"
@@ -477,7 +477,7 @@ def test_being_killed_while_writing_leaves_no_backup_and_the_next_attempt_makes_
 
 
 def test_a_cancelled_run_reports_its_backup_too(sandbox: CloseAccount, run_cleanup: Run, backups: Path) -> None:
-    from attempts import cancelled
+    from support.attempts import cancelled
 
     sandbox.add(lead("A", "Junk"), lead("B"))
     report = run_cleanup(**JUNK).report

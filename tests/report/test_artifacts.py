@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from close_account import CloseAccount, lead
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -14,6 +13,7 @@ from prefect.client.schemas.filters import (
     LogFilter,
     LogFilterFlowRunId,
 )
+from support.close_account import CloseAccount, lead
 
 pytestmark = pytest.mark.server
 

@@ -5,14 +5,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from attempts import attempt, tried_again
-from close_account import CloseAccount, lead
-from front import Front
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas import OrchestrationResult
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.states import AwaitingRetry, Cancelling, Crashed, Scheduled
+from support.attempts import attempt, tried_again
+from support.close_account import CloseAccount, lead
+from support.proxy import Proxy
 
 from flows.lead_cleanup import lead_cleanup
 from tasks.approval.ask import BY_EXPIRY
@@ -364,7 +364,7 @@ def test_a_request_whose_answer_from_prefect_is_lost_is_there_all_the_same(
 ) -> None:
     """Prefect's client repeats it, and meets what it has stored already: the form, or the suspended state."""
     asked = ask(waits=False)
-    with Front(prefect_server) as front, monkeypatch.context() as patched:
+    with Proxy(prefect_server) as front, monkeypatch.context() as patched:
         front.trouble(f"POST /api/flow_runs/{asked.id}/{lost}", "drop_after")
 
         def through_the_front(*, sync_client: bool) -> SyncPrefectClient:

@@ -5,15 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from buckets.conftest import Call
-from buckets.local_s3 import LocalS3
-from close_account import CloseAccount, lead
+from backup.buckets.conftest import Call
+from backup.buckets.local_s3 import LocalS3
 from restore.backups import export, field_by_field, rich
+from support.close_account import CloseAccount, lead
 
 pytestmark = [
     pytest.mark.server,
     pytest.mark.xdist_group("bucket"),
-    pytest.mark.usefixtures("hours_pass"),
+    pytest.mark.usefixtures("fake_clock"),
 ]
 
 Run = Callable[..., Any]

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from attempts import tried_again
-from close_account import CloseAccount, lead
+from support.attempts import tried_again
+from support.close_account import CloseAccount, lead
 
 from tasks.plan import ramp
 
