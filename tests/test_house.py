@@ -13,7 +13,7 @@ import pytest
 HOUSE = Path(__file__).parent.parent
 ROOMS = ("flows", "tasks", "deployments")
 PURE = (
-    *("criteria", "runs.outcomes", "plan.account", "plan.model", "plan.checks", "plan.overrides"),
+    *("criteria", "runs.outcomes", "backup.place", "plan.account", "plan.model", "plan.checks", "plan.overrides"),
     *("ledger.record", "report.model", "report.markdown"),
 )
 ORDER = (

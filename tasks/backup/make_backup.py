@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.backup.archive import Archive, Manifest, Written
 from tasks.backup.export import TRY_AGAIN, finished_export, store
-from tasks.backup.place import check_place, ephemeral_host
+from tasks.backup.place import check_place
 from tasks.backup.prune import prune
 from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.errors import CloseError, NotAllowed, WrongKey
@@ -22,6 +22,7 @@ from tasks.ledger import store as ledger
 from tasks.ledger.record import Backup, Record
 from tasks.plan.model import Plan
 from tasks.runs.connect import connect, settings
+from tasks.runs.host import ephemeral_host
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused, Stop, outcome_of
 from tasks.runs.run import Run

@@ -17,8 +17,9 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem  # pyrigh
 
 from tasks.backup.archive import Archive, Manifest, Written, archives
 from tasks.backup.forget import forget
-from tasks.backup.place import CHECKOUT, check_place, ephemeral_host
+from tasks.backup.place import CHECKOUT, check_place
 from tasks.backup.prune import prune
+from tasks.runs.host import ephemeral_host
 from tasks.runs.outcomes import Refused
 
 RUN_1, RUN_2, RUN_3 = (f"00000000-0000-4000-8000-00000000000{number}" for number in (1, 2, 3))
@@ -372,7 +373,7 @@ def test_in_kubernetes_and_containers_folders_go_away_but_the_sandbox_has_nothin
     from tasks.runs.run import Run
 
     run = Run(id=uuid4(), as_of=NOW, cleanup="ad-hoc")
-    monkeypatch.setattr("tasks.backup.place.CONTAINERS", (tmp_path / ".dockerenv",))
+    monkeypatch.setattr("tasks.runs.host.CONTAINERS", (tmp_path / ".dockerenv",))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert ephemeral_host(run, CloseSettings()) is None
 

@@ -23,11 +23,11 @@ from support.attempts import attempt, created, start_again, tried_again
 from support.close_account import CloseAccount, lead
 
 from tasks.backup.archive import Archive, Manifest, Written
-from tasks.backup.place import ephemeral_host
 from tasks.bulk_delete.reconcile import count_remaining
 from tasks.close.settings import CloseSettings
 from tasks.ledger import store as ledger
 from tasks.report.model import Report
+from tasks.runs.host import ephemeral_host
 from tasks.runs.run import Run as FlowRun
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
@@ -645,7 +645,7 @@ def test_what_is_over_a_limit_by_now_is_not_started_again(sandbox: CloseAccount,
 def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_things_in(
     prefect_server: str, monkeypatch: pytest.MonkeyPatch, kind: str, found: str | None
 ) -> None:
-    monkeypatch.setattr("tasks.backup.place.CONTAINERS", ())
+    monkeypatch.setattr("tasks.runs.host.CONTAINERS", ())
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with get_client(sync_client=True) as prefect:
         prefect.create_work_pool(WorkPoolCreate(name=f"pool-{kind}", type=kind))

@@ -1,0 +1,31 @@
+"""The machine that a run is on, and whether its folders outlive the run."""
+
+import os
+from pathlib import Path
+
+from tasks.close.settings import CloseSettings
+from tasks.runs.connect import prefect
+from tasks.runs.run import Run
+
+CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+ON_THE_HOST = "process"
+"""The type of work pools whose runs share their machine, and its folders, with the worker."""
+
+
+def ephemeral_host(run: Run, known: CloseSettings) -> str | None:
+    """Why local folders won't outlive *run*, such as "a container", or None.
+
+    Nothing counts against the sandbox, whose leads are made up. Raises `PrefectAway`.
+    """
+    if known.on_this_machine:
+        return None
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return "Kubernetes"
+    if any(each.exists() for each in CONTAINERS):
+        return "a container"
+    if run.deployment_id is None:
+        return None
+    with prefect() as server:
+        pool = server.read_flow_run(run.id).work_pool_name
+        kind = server.read_work_pool(pool).type if pool else ON_THE_HOST
+    return None if kind == ON_THE_HOST else f"a work pool of the type {kind}"
