@@ -16,10 +16,11 @@ from tasks.bulk_delete.reconcile import count_remaining, read_log
 from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.bulk_delete.wait import wait_for_bulk_delete
 from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.criteria.selection import Criteria
 from tasks.plan.checks import decide
 from tasks.plan.make_plan import make_plan
-from tasks.report.artifacts import publish_plan, recall_plan
 from tasks.report.model import Report
+from tasks.report.plan_artifact import publish_plan, recall_plan
 from tasks.runs.logs import log_expected_errors_in_one_line
 from tasks.runs.run import run_name, this_run
 
@@ -63,17 +64,18 @@ def lead_cleanup(
     with CleanupEnding(this_run(cleanup)) as end:
         end.record = read_record(end.run)
         check_turn(end.run, end.record, limits)
-        if end.record is None or end.record.plans_anew:
-            end.plan = make_plan(end.run, match, keep, limits, approval, sample=sample, time_zone=time_zone)
+        if end.record is None or end.record.may_plan_again:
+            criteria = Criteria(match, keep, end.run.as_of, time_zone)
+            end.plan = make_plan(end.run, criteria, limits, approval, sample=sample)
             publish_plan(end.run, end.plan)
             decide(end.plan, limits, expect=expect, dry_run=dry_run)
             end.plan = approved(end.run, end.plan, approval, expect)
-            end.backup = make_backup(end.run, end.plan, match, keep, wanted=backup)
+            end.backup = make_backup(end.run, end.plan, criteria, wanted=backup)
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record, end.backup)
         else:
             end.plan = recall_plan(end.record)
             end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan, limits)
         end.finished = wait_for_bulk_delete(end.run, end.plan, end.bulk_delete_id, limits.max_wait_minutes)
         end.remaining = count_remaining(end.plan, end.finished.job)
-        end.log = read_log(end.plan, end.finished.job, end.kept_copy)
+        end.log = read_log(end.plan, end.finished.job, end.backup_taken)
     return end.state

@@ -22,7 +22,7 @@ from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
 from tasks.criteria.rules import keep_rules, match_clauses
 from tasks.criteria.selection import Selection
-from tasks.plan.account import Needed, Surroundings, survey
+from tasks.plan.account import Account, Needed, survey
 from tasks.runs.outcomes import Refused
 
 ZONE = ZoneInfo("UTC")
@@ -90,7 +90,7 @@ def _backups(url: str) -> Finding:
 # --- who and what -----------------------------------------------------------------------------------------------------
 
 
-def _permissions(here: Surroundings) -> Iterator[Finding]:
+def _permissions(here: Account) -> Iterator[Finding]:
     user = here.user
     yield Finding(Mark.GOOD, "key", f"works: {user.email or user.id}, role {here.role}, in {here.organization.name}")
     for note in here.notes:
@@ -138,13 +138,13 @@ def _rules(close: CloseClient, names: Names) -> Iterator[Finding]:
     """Each rule with what it selects, and whether the rest is what is left."""
     now = datetime.now(UTC)
     try:
-        total = close.count(to_json(Selection((), {}, now).matched()))
+        total = close.count(to_json(Selection(keep={}, as_of=now).matched()))
     except CloseError as error:
         yield Finding(Mark.BAD, "counting", str(error), essential=True)
         return
     yield Finding(Mark.GOOD, "leads", f"{total:,}")
     for rule, query in (*_keep(names, now).items(), *_match(names, now).items()):
-        yield _tried(close, rule, Selection((), {rule: query}, now), total)
+        yield _tried(close, rule, Selection(keep={rule: query}, as_of=now), total)
     if names.keep_view:
         yield _never_delete(close, names, now, total)
 
@@ -230,7 +230,7 @@ def _never_delete(close: CloseClient, names: Names, now: datetime, total: int) -
     except Refused as error:
         problem = error.message.removeprefix(f"{name}: ")
         return Finding(Mark.BAD, name, f"{problem} Nothing runs until this is right.", essential=True)
-    kept = Selection((), {"never_delete": rule}, now).kept()
+    kept = Selection(keep={"never_delete": rule}, as_of=now).kept()
     try:
         return Finding(Mark.GOOD, name, f"{close.count(to_json(kept)):,} of {total:,} leads are never deleted")
     except CloseError as error:

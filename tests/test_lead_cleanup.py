@@ -11,6 +11,7 @@ from support.close_account import OTHER, USER, CloseAccount, lead
 from support.fake_clock import FakeClock
 
 from tasks.criteria.policy import Keep, Match
+from tasks.criteria.selection import Criteria
 from tasks.plan.make_plan import read_account
 from tasks.runs.outcomes import Refused
 
@@ -191,4 +192,4 @@ def test_the_organisations_own_keep_view_holds_whatever_the_parameters(
 def test_a_run_that_begins_in_closes_future_is_refused(sandbox: CloseAccount) -> None:
     """As where the clock of the Prefect server and of the worker has jumped."""
     with pytest.raises(Refused, match="ahead of Close's clock"):
-        read_account.fn(Match(status=["Junk"]), Keep(), datetime.now(UTC) + timedelta(hours=1))
+        read_account.fn(Criteria(Match(status=["Junk"]), Keep(), datetime.now(UTC) + timedelta(hours=1)))

@@ -186,7 +186,7 @@ MUTATIONS = [
     ),
     Mutation(
         "each exported lead is read again",
-        "criteria/exported.py",
+        "criteria/reading.py",
         "            if contradicts(lead):",
         "            if False:",
         READING,

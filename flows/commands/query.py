@@ -14,7 +14,7 @@ from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.query.nodes import to_json
 from tasks.criteria.names import Names
-from tasks.criteria.selection import select
+from tasks.criteria.selection import Criteria
 from tasks.plan.account import Needed
 from tasks.runs.outcomes import Stop, outcome_of
 
@@ -33,7 +33,8 @@ def query(
         say(f"Note: {note}")
     try:
         names = _names(parameters)
-        selection = select(parameters.match, parameters.keep, names, datetime.now(UTC), parameters.time_zone)
+        criteria = Criteria(parameters.match, parameters.keep, datetime.now(UTC), parameters.time_zone)
+        selection = criteria.select(names)
     except (Stop, CloseError) as error:
         say(str(error))
         return outcome_of(error).exit_code

@@ -25,7 +25,7 @@ from pydantic import Field, StringConstraints
 
 from tasks.criteria.policy import most_without_approval
 from tasks.plan.model import Approved, Plan
-from tasks.report.artifacts import plan_page, write_report
+from tasks.report.artifacts import page_of_plan, write_report
 from tasks.report.markdown import escape, kept_by
 from tasks.report.model import Report
 from tasks.runs.attempts import states_of
@@ -208,9 +208,9 @@ def _describe(run: Run, plan: Plan) -> str:
         f"{counts.planned:,} of {counts.total:,} leads would be deleted. {counts.matched:,} match, "
         f"{counts.kept['total']:,} of them are kept."
     )
-    asked = f"In {escape(plan.organization)}, asked for: {escape(plan.asked)}"
+    asked = f"In {escape(plan.organization)}, asked for: {escape(plan.criteria)}"
     text = "\n\n".join(filter(None, [head, asked, kept_by(counts), *map(escape, plan.notes)]))
-    return f"{text}{LINK}[the plan]({plan_page(run.id)})."
+    return f"{text}{LINK}[the plan]({page_of_plan(run.id)})."
 
 
 def _retire_older(run: Run, plan: Plan) -> None:

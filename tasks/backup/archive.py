@@ -29,6 +29,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from tasks.backup.folder import Folder, NewFile, said
 from tasks.report.model import Report
 from tasks.runs.outcomes import Refused
+from tasks.runs.versions import from_newer_version
 
 VERSION = 1
 MANIFEST, LEADS, REPORT = "manifest.json", "leads.jsonl.gz", "report.json"
@@ -95,9 +96,8 @@ class Archive(Folder):
             raise Refused(f"{self.url} is no backup: it has no {MANIFEST}.") from None
         except Exception as error:
             raise Refused(f"The manifest of {self.url} can't be read: {said(error)}") from error
-        version = cast("dict[str, object]", found).get("version") if isinstance(found, dict) else None
-        if isinstance(version, int) and version > VERSION:
-            raise Refused(f"{self.url} was made by a newer version: its manifest is version {version}, not {VERSION}.")
+        if newer := from_newer_version(f"The manifest of {self.url}", found, VERSION):
+            raise Refused(newer)
         try:
             return Manifest.model_validate(found)
         except ValidationError:

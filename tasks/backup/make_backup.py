@@ -15,11 +15,10 @@ from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.errors import CloseError, NotAllowed, WrongKey
 from tasks.close.query.conditions import FixedUtc
 from tasks.close.settings import CloseSettings
-from tasks.criteria.exported import agreeing
-from tasks.criteria.policy import Keep, Match
-from tasks.criteria.reading import EXAMPLES
+from tasks.criteria.reading import EXAMPLES, agreeing
+from tasks.criteria.selection import Criteria
 from tasks.ledger import store as ledger
-from tasks.ledger.record import Backup, Record
+from tasks.ledger.record import BackupTaken, Record
 from tasks.plan.model import Plan
 from tasks.runs.connect import connect, settings
 from tasks.runs.host import ephemeral_host
@@ -29,11 +28,11 @@ from tasks.runs.run import Run
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def make_backup(run: Run, plan: Plan, match: Match, keep: Keep, *, wanted: bool) -> Backup | None:
+def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> BackupTaken | None:
     """Export the planned leads, store them, read them back, and say where they are; None if that isn't *wanted*.
 
     Raises `Stop`, and nothing may be deleted, unless every planned lead that still matches is in it, and no other, and
-    each is what *match* and *keep* say, as we read it ourselves: see `tasks.criteria.exported`.
+    each agrees with the *criteria*, as we read it ourselves: see `tasks.criteria.reading`.
     May be done again: another attempt writes leads of its own, and turns the manifest to them.
     """
     if not wanted:
@@ -46,7 +45,7 @@ def make_backup(run: Run, plan: Plan, match: Match, keep: Keep, *, wanted: bool)
             with log_if_it_fails("The deletion of old backups"):
                 _prune(known, plan.organization_id, close.now())
             export = finished_export(close, plan.s_query, get_run_logger().warning)
-            check = partial(agreeing, match=match, keep=keep, as_of=plan.as_of)
+            check = partial(agreeing, criteria=criteria)
             with archive.held(alone=False):
                 written = store(close, export, archive, check, get_run_logger().warning)
                 return _vouched(close, run, plan, archive, written, known.backup_days)
@@ -68,7 +67,9 @@ def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
         get_run_logger().info("An old backup is deleted: %s.", url)
 
 
-def _vouched(close: CloseClient, run: Run, plan: Plan, archive: Archive, written: Written, days: int) -> Backup | None:
+def _vouched(
+    close: CloseClient, run: Run, plan: Plan, archive: Archive, written: Written, days: int
+) -> BackupTaken | None:
     """Check what was *written* and make it the backup of *run*, or throw it away."""
     manifest = _manifest(run, plan, written, close.now(), days)
     try:
@@ -84,7 +85,7 @@ def _vouched(close: CloseClient, run: Run, plan: Plan, archive: Archive, written
     archive.vouch(manifest)
     found = archive.manifest
     get_run_logger().info("%s leads are in the backup %s, until %s.", found.leads, archive.url, found.keep_until.date())
-    return Backup(url=archive.url, leads=found.leads, keep_until=found.keep_until)
+    return BackupTaken(url=archive.url, leads=found.leads, keep_until=found.keep_until)
 
 
 def _claim_of_another_copy(run: Run) -> Record | None:
@@ -93,7 +94,7 @@ def _claim_of_another_copy(run: Run) -> Record | None:
     To be asked after the export and before the manifest: what was exported before any claim lacks nothing.
     """
     standing = ledger.read(run.id)
-    return standing if standing and not standing.plans_anew else None
+    return standing if standing and not standing.may_plan_again else None
 
 
 def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
@@ -111,7 +112,7 @@ def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
         )
 
 
-def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: Backup, *, whole: bool) -> None:
+def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: BackupTaken, *, whole: bool) -> None:
     """Raise `Refused` if one of the *matching* leads isn't in the *backup*, however many are.
 
     One may be edited, and so be spared, while another loses its protection. Close lists no more than 10,000 leads of a

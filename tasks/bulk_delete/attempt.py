@@ -22,7 +22,7 @@ MOST_TRIES = 5
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has written down."""
-    claimed = None if record is None or record.plans_anew else record
+    claimed = None if record is None or record.may_plan_again else record
     states = states_of(run)
     _check_attempt(states, claimed)
     if claimed is None:

@@ -20,7 +20,7 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
 from tasks.report.artifacts import write_report
-from tasks.report.model import Report, of_record
+from tasks.report.model import Report, of_planned
 from tasks.runs.connect import PrefectAway, connect
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, cleanup_of, run_of
@@ -128,7 +128,7 @@ def _cancelled(run: Run, record: Record, warn: Callable[[str], object]) -> Repor
     return Report(
         outcome=Outcome.CANCELLED,
         message=message,
-        **of_record(record),
+        **of_planned(record),
         bulk_delete_id=bulk_delete_id,
         processed=job.processed if job else None,
         backup=record.backup.url if record.backup else None,

@@ -5,7 +5,7 @@ from typing import Any
 from tasks.backup.archive import Archive
 from tasks.bulk_delete.reconcile import Log, verdict
 from tasks.bulk_delete.wait import Finished
-from tasks.ledger.record import Backup, Record
+from tasks.ledger.record import BackupTaken, Record
 from tasks.plan import ramp
 from tasks.plan.model import Plan
 from tasks.report.artifacts import publish_report
@@ -23,7 +23,7 @@ class CleanupEnding(Ending):
         super().__init__(run)
         self.record: Record | None = None
         self.plan: Plan | None = None
-        self.backup: Backup | None = None
+        self.backup: BackupTaken | None = None
         self.bulk_delete_id: str | None = None
         self.finished: Finished | None = None
         self.remaining: int | None = None
@@ -39,13 +39,13 @@ class CleanupEnding(Ending):
             outcome = self._given_what_was_started(outcome)
         if outcome is Outcome.DELETED and self.plan:
             with log_if_it_fails("How far the ramp has come"):
-                ramp.note(self.run, self.plan.organization_id, self.plan.criteria)
+                ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
         report = Report(outcome=outcome, message=message, **self._evidence())
-        report = with_backup(report, self.kept_copy, started=self._started)
+        report = with_backup(report, self.backup_taken, started=self._started)
         publish_report(self.run, report, self.plan.organization if self.plan else "")
-        if self.kept_copy:
+        if self.backup_taken:
             with log_if_it_fails("The report beside the backup"):
-                Archive.at(self.kept_copy.url).store_report(report)
+                Archive.at(self.backup_taken.url).store_report(report)
         return report
 
     def _given_what_was_started(self, outcome: Outcome) -> Outcome:
@@ -57,10 +57,10 @@ class CleanupEnding(Ending):
     @property
     def _started(self) -> bool:
         """Whether this run has started a bulk delete, or may have."""
-        return self.bulk_delete_id is not None or (self.record is not None and not self.record.plans_anew)
+        return self.bulk_delete_id is not None or (self.record is not None and not self.record.may_plan_again)
 
     @property
-    def kept_copy(self) -> Backup | None:
+    def backup_taken(self) -> BackupTaken | None:
         """The run's backup, whichever attempt has taken it."""
         return self.backup or (self.record.backup if self.record else None)
 

@@ -12,7 +12,7 @@ from tasks.close.query.nodes import parse, parts
 from tasks.close.query.rewrite import instant_of
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger.record import Record
-from tasks.plan.model import Plan, digest
+from tasks.plan.model import Planned, digest
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
 LOOK_SECONDS = 3.0
@@ -24,7 +24,7 @@ RESUMABLE = timedelta(days=7)
 """Close refuses to resume a bulk delete that has been paused for longer."""
 
 
-def own(jobs: Sequence[BulkDelete], plan: Plan | Record) -> BulkDelete | None:
+def own(jobs: Sequence[BulkDelete], plan: Planned) -> BulkDelete | None:
     """The bulk delete that *plan*, or its claim, came to, among *jobs*: same organisation, author, mark and query.
 
     Close may have added ``negate: false`` or put keys in another order. Raises ``unknown`` for one that has our mark

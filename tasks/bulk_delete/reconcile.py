@@ -11,7 +11,7 @@ from tasks.backup.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
-from tasks.ledger.record import Backup
+from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Plan
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Refused
@@ -46,7 +46,7 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def read_log(plan: Plan, job: BulkDelete, backup: Backup | None) -> Log | None:
+def read_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | None:
     """What Close's event log says that the bulk delete *job* has deleted, held against the *backup*.
 
     None where that can't be told: the key may not read the log, the bulk delete isn't done or is too large, Close or

@@ -16,7 +16,7 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.criteria.policy import Limits
 from tasks.criteria.selection import LEADS
 from tasks.ledger import store as ledger
-from tasks.ledger.record import GIVEN_UP, REFUSED, Backup, Record
+from tasks.ledger.record import GIVEN_UP, REFUSED, BackupTaken, Record
 from tasks.plan.checks import check_limits
 from tasks.plan.model import Plan, digest
 from tasks.runs import stop
@@ -33,7 +33,7 @@ def read_record(run: Run) -> Record | None:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # a second POST would start a second bulk delete
-def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: Backup | None = None) -> str:
+def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: BackupTaken | None = None) -> str:
     """Start what *plan* says, at most once, and give the id of the bulk delete.
 
     Looks and counts a last time, reads the stop, claims, posts once and records the id. Whatever can't be told apart
@@ -54,7 +54,7 @@ def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -
     by_person = retried_by_person(run)
     if record.cancelled_at and not by_person:
         raise Stop(Outcome.CANCELLED, f"This run is cancelled. `lead-cleanup resume {run.id}` lets it go on.")
-    if record.leave:
+    if record.unused_permission:
         return _start(run, plan, record, record.backup, limits)
     if record.ended == GIVEN_UP:
         raise Stop(Outcome.UNKNOWN, "The claim of this run was given up: run the cleanup anew.")
@@ -73,7 +73,7 @@ def check_drift(matching: int, planned: int) -> None:
         raise Refused(f"{matching} leads match now, more than the {planned} planned: make a new plan.")
 
 
-def _start(run: Run, plan: Plan, after: Record | None, backup: Backup | None, again: Limits | None = None) -> str:
+def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | None, again: Limits | None = None) -> str:
     """Start what *plan* says; *again*, where it is so old that its limits and its backup have to be checked again."""
     with connect(plan.organization_id, user_id=plan.user_id) as close, turn(plan.organization_id):
         sight = _look(close, plan, backup, again)
@@ -101,7 +101,7 @@ class Sight:
     """Leads that still matched."""
 
 
-def _look(close: CloseClient, plan: Plan, backup: Backup | None, again: Limits | None) -> Sight:
+def _look(close: CloseClient, plan: Plan, backup: BackupTaken | None, again: Limits | None) -> Sight:
     """Look a last time. Raises `Refused` if that shows a reason not to start."""
     jobs = close.bulk_deletes()
     if mine := own(jobs, plan):

@@ -1,51 +1,172 @@
-"""Our own reading of a lead, where Close's tokenizer may promise less than the criteria do.
+"""Our own reading of a lead: what a person would see who looked at it and at the criteria.
 
-``name_words`` means whole words and ``email_domains`` means whole domains. How Close cuts text into words isn't
-documented, so every planned lead is read and checked here. One disagreement stops the run.
+The query is what Close goes by. Each exported lead is read once more before anything is deleted; and before that, where
+Close's tokenizer may promise less than the criteria do, each planned one: ``name_words`` means whole words and
+``email_domains`` whole domains, and how Close cuts text into words isn't documented. One disagreement stops the run.
+What a lead doesn't show isn't checked: workflows, Smart Views, pasted queries, custom fields.
 """
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar, cast
+
+from dateutil.relativedelta import relativedelta
 
 from tasks.criteria.policy import Keep, Match
+from tasks.criteria.selection import Criteria
 from tasks.runs.outcomes import Refused
 
 Lead = Mapping[str, Any]
 """A lead object as Close answers with, or the part of it that was asked for."""
+Contradicts = Callable[[Lead], bool]
+"""Whether a lead, as far as it shows, isn't what a rule is about."""
 
 FIELDS = ("id", "name", "display_name", "contacts")
+TOKENIZED = {"match.name_words", "match.email_domains", "keep.email_domains"}
+"""The rules whose planned leads are read before they are exported. *FIELDS* are what they need."""
 EXAMPLES = 5
 
-
-def needed(match: Match, keep: Keep) -> bool:
-    """Whether the criteria use anything that has to be read again."""
-    return bool(match.name_words or match.email_domains or keep.email_domains)
+L = TypeVar("L", bound=Lead)
 
 
-def check_leads(leads: Sequence[Lead], match: Match, keep: Keep) -> None:
-    """Raise `Refused`, with ids and never names, if one of *leads* isn't what it was planned for, or can't be read."""
-    if match.email_domains or keep.email_domains:
-        _refuse([lead for lead in leads if not isinstance(lead.get("contacts"), list)], "came without their contacts")
-    if match.name_words:
-        wrong = [lead for lead in leads if not has_word(lead, match.name_words)]
-        _refuse(wrong, "have none of the words of match.name_words in their name")
-    if match.email_domains:
-        wrong = [lead for lead in leads if not has_domain(lead, match.email_domains)]
-        _refuse(wrong, "have no e-mail address at match.email_domains")
-    if keep.email_domains:
-        wrong = [lead for lead in leads if has_domain(lead, keep.email_domains)]
-        _refuse(wrong, "have an e-mail address at keep.email_domains")
+def needed(criteria: Criteria) -> bool:
+    """Whether the planned leads have to be read."""
+    return not TOKENIZED.isdisjoint(contradictions(criteria))
 
 
-def _refuse(leads: Sequence[Lead], problem: str) -> None:
-    if leads:
-        examples = ", ".join(str(lead["id"]) for lead in leads[:EXAMPLES])
+def check_leads(leads: Sequence[Lead], criteria: Criteria) -> None:
+    """Raise `Refused`, with ids and never names, if one of the planned *leads* can't be read or contradicts a rule."""
+    rules = {rule: each for rule, each in contradictions(criteria).items() if rule in TOKENIZED}
+    shown = [_shows_name if rule == "match.name_words" else _shows_contacts for rule in rules]
+    if unreadable := [str(lead["id"]) for lead in leads if not all(each(lead) for each in shown)]:
         raise Refused(
-            f"{len(leads)} of the leads that Close would delete {problem}, as we read it: {examples}. "
-            "Look at them, and put the ones to spare into keep.lead_ids."
+            f"{len(unreadable):,} planned leads came without their name or contacts, so that they can't be checked: "
+            f"{', '.join(unreadable[:EXAMPLES])}. Try again."
         )
+    for _ in _checked(leads, rules, "planned"):
+        pass
+
+
+def agreeing(leads: Iterable[dict[str, Any]], criteria: Criteria) -> Iterator[dict[str, Any]]:
+    """Yield the exported *leads*. Raises `Refused` after the last, with ids, if some contradict a rule."""
+    return _checked(leads, contradictions(criteria), "exported")
+
+
+def _checked(leads: Iterable[L], rules: Mapping[str, Contradicts], which: str) -> Iterator[L]:
+    number = dict.fromkeys(rules, 0)
+    examples: dict[str, list[str]] = {rule: [] for rule in rules}
+    for lead in leads:
+        for rule, contradicts in rules.items():
+            if contradicts(lead):
+                number[rule] += 1
+                examples[rule] += [str(lead["id"])] if number[rule] <= EXAMPLES else []
+        yield lead
+    found = [f"{number[rule]:,} contradict {rule} ({', '.join(ids)})" for rule, ids in examples.items() if ids]
+    if found:
+        raise Refused(
+            f"Of the {which} leads, as we read them, {'; '.join(found)}. Nothing was deleted: look at them, and put "
+            "the ones to spare into keep.lead_ids."
+        )
+
+
+def contradictions(criteria: Criteria) -> dict[str, Contradicts]:
+    """What a lead must not show, by the setting that says so."""
+    return dict([*_of_match(criteria.match, criteria.as_of), *_of_keep(criteria.keep, criteria.as_of)])
+
+
+def _of_match(match: Match, as_of: datetime) -> Iterator[tuple[str, Contradicts]]:
+    if labels := match.status:
+        yield "match.status", lambda lead: "status_id" in lead and not _has_status(lead, labels)
+    if months := match.inactive_months:
+        silent_since = as_of - relativedelta(months=months)
+        yield "match.inactive_months", lambda lead: _spoken_to_or_created(lead, silent_since)
+    if match.never_communicated:
+        yield "match.never_communicated", lambda lead: bool(lead.get("last_communication_date"))
+    if months := match.created_before_months:
+        created_before = as_of - relativedelta(months=months)
+        yield "match.created_before_months", lambda lead: _is_since(lead, "date_created", created_before)
+    if match.without_contacts:
+        yield "match.without_contacts", lambda lead: bool(_rows(lead, "contacts"))
+    if match.unreachable:
+        yield (
+            "match.unreachable",
+            lambda lead: any(
+                _filled(each, "emails", "email") or _filled(each, "phones", "phone") for each in _rows(lead, "contacts")
+            ),
+        )
+    if words := match.name_words:
+        yield "match.name_words", lambda lead: _shows_name(lead) and not has_word(lead, words)
+    if domains := match.email_domains:
+        yield "match.email_domains", lambda lead: "contacts" in lead and not has_domain(lead, domains)
+
+
+def _of_keep(keep: Keep, as_of: datetime) -> Iterator[tuple[str, Contradicts]]:
+    if keep.open_opportunities:
+        yield "keep.open_opportunities", lambda lead: _has_opportunity(lead, "active")
+    if keep.won_opportunities:
+        yield "keep.won_opportunities", lambda lead: _has_opportunity(lead, "won")
+    if keep.upcoming_meetings:
+        yield "keep.upcoming_meetings", lambda lead: _number(lead, "num_upcoming_meetings") > 0
+    if days := keep.created_within_days:
+        created_since = as_of - timedelta(days=days)
+        yield "keep.created_within_days", lambda lead: _is_since(lead, "date_created", created_since)
+    if days := keep.communication_within_days:
+        spoken_since = as_of - timedelta(days=days)
+        yield "keep.communication_within_days", lambda lead: _is_since(lead, "last_communication_date", spoken_since)
+    if keep.open_tasks:
+        yield "keep.open_tasks", lambda lead: _number(lead, "num_incomplete_tasks") > 0
+    if labels := keep.status:
+        yield "keep.status", lambda lead: _has_status(lead, labels)
+    if ids := keep.lead_ids:
+        yield "keep.lead_ids", lambda lead: lead["id"] in ids
+    if domains := keep.email_domains:
+        yield "keep.email_domains", lambda lead: has_domain(lead, domains)
+
+
+def _has_status(lead: Lead, labels: Sequence[str]) -> bool:
+    return not {lead.get("status_id"), lead.get("status_label")}.isdisjoint(labels)
+
+
+def _spoken_to_or_created(lead: Lead, instant: datetime) -> bool:
+    if "last_communication_date" not in lead:
+        return False
+    return _is_since(lead, "last_communication_date" if lead["last_communication_date"] else "date_created", instant)
+
+
+def _is_since(lead: Lead, name: str, instant: datetime) -> bool:
+    """Whether the lead shows an instant there that is *instant* or later. A mere date is the beginning of that day."""
+    try:
+        shown = datetime.fromisoformat(str(lead.get(name) or ""))
+    except ValueError:
+        return False
+    return (shown if shown.tzinfo else shown.replace(tzinfo=UTC)) >= instant
+
+
+def _has_opportunity(lead: Lead, status_type: str) -> bool:
+    return any(each.get("status_type") == status_type for each in _rows(lead, "opportunities"))
+
+
+def _number(lead: Lead, name: str) -> float:
+    shown = lead.get(name)
+    return float(shown) if isinstance(shown, int | float) else 0
+
+
+def _filled(row: Mapping[str, Any], name: str, part: str) -> bool:
+    return any(each.get(part) for each in _rows(row, name))
+
+
+def _rows(row: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    return cast("list[Mapping[str, Any]]", row.get(name) or [])
+
+
+def _shows_name(lead: Lead) -> bool:
+    return bool({"name", "display_name"} & lead.keys())
+
+
+def _shows_contacts(lead: Lead) -> bool:
+    return isinstance(lead.get("contacts"), list)
 
 
 def has_word(lead: Lead, words: Sequence[str]) -> bool:
@@ -57,10 +178,5 @@ def has_word(lead: Lead, words: Sequence[str]) -> bool:
 
 def has_domain(lead: Lead, domains: Sequence[str]) -> bool:
     """Whether a contact has an e-mail address at one of *domains* (lower case) itself, not below it."""
-    return not set(domains).isdisjoint(_domains(lead))
-
-
-def _domains(lead: Lead) -> set[str]:
-    contacts = cast("list[Lead]", lead.get("contacts") or [])
-    emails = [email for contact in contacts for email in cast("list[Lead]", contact.get("emails") or [])]
-    return {str(email.get("email", "")).rpartition("@")[2].strip().lower() for email in emails}
+    emails = [email for contact in _rows(lead, "contacts") for email in _rows(contact, "emails")]
+    return not set(domains).isdisjoint(str(each.get("email", "")).rpartition("@")[2].strip().lower() for each in emails)

@@ -1,7 +1,7 @@
-"""Criteria as queries: what matches, what is kept, what is planned. Pure."""
+"""Criteria, and the queries that they come to: what matches, what is kept, what is planned. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,17 +10,48 @@ from tasks.close.query.rewrite import asserted, denied
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
 from tasks.criteria.rules import CREATED, UPDATED, keep_rules, match_clauses
+from tasks.criteria.wording import in_words
 
 LEADS = ObjectType(object_type="lead")
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Criteria as queries: what must hold, what protects, and the instant (UTC) from which both are reckoned."""
+class Criteria:
+    """Which leads a run is about: what they must meet, what protects them, and the cut-off (UTC) of relative times."""
 
-    match: tuple[Query, ...]
-    keep: Mapping[str, Query]
+    match: Match
+    keep: Keep
     as_of: datetime
+    time_zone: str = "UTC"
+    """Where days begin, for local dates in pasted queries and Smart Views."""
+
+    def select(self, names: Names, organization_id: str = "") -> "Selection":
+        """The criteria as queries, for one organisation. Raises `Refused` for unknown names and unusable queries."""
+        zone = ZoneInfo(self.time_zone)
+        return Selection(
+            organization_id=organization_id,
+            match=tuple(match_clauses(self.match, names, self.as_of, zone)),
+            keep=keep_rules(self.keep, names, self.as_of, zone),
+            as_of=self.as_of,
+        )
+
+    def __str__(self) -> str:
+        kept = "; ".join(in_words("keep", self.keep))
+        return f"{'; '.join(in_words('match', self.match))}. Kept: {kept or 'nothing'}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Criteria as queries, with names as ids."""
+
+    organization_id: str = ""
+    """The organisation that the ids belong to; empty where nothing is asked of Close."""
+    match: tuple[Query, ...] = ()
+    keep: Mapping[str, Query]
+    """What protects a lead, by the name of the rule."""
+    as_of: datetime
+    created_before: datetime | None = None
+    """Where a batch ends (UTC): planned leads that were created then or later are left for the next run."""
 
     def matched(self) -> Query:
         """Leads that meet the criteria, protected or not."""
@@ -31,22 +62,15 @@ class Selection:
         rules = [self.keep[rule]] if rule else list(self.keep.values())
         return self._query(any_of([asserted(each) for each in rules]))
 
-    def planned(self, *, created_before: datetime | None = None) -> Query:
-        """Matched leads that nothing protects: what is sent to Close. *created_before* (UTC) leaves a batch of it."""
-        batch = [before(CREATED, created_before)] if created_before else []
+    def planned(self) -> Query:
+        """Matched leads that nothing protects, up to the end of the batch: what is sent to Close."""
+        batch = [before(CREATED, self.created_before)] if self.created_before else []
         return self._query(*(denied(each) for each in self.keep.values()), *batch)
+
+    def cut(self, created_before: datetime) -> "Selection":
+        """The same, of which only the leads created before that instant (UTC) are planned."""
+        return replace(self, created_before=created_before)
 
     def _query(self, *more: Query) -> Query:
         """The last two clauses spare what came or changed after the cut-off, and carry the run's mark."""
         return And(queries=(LEADS, *self.match, *more, before(CREATED, self.as_of), before(UPDATED, self.as_of)))
-
-
-def select(match: Match, keep: Keep, names: Names, as_of: datetime, time_zone: str = "UTC") -> Selection:
-    """The criteria of *match* and *keep* as queries, reckoned from *as_of* (UTC); days begin in *time_zone*.
-
-    Raises `Refused` for names that Close doesn't know and for queries that can't be used.
-    """
-    zone = ZoneInfo(time_zone)
-    return Selection(
-        match=tuple(match_clauses(match, names, as_of, zone)), keep=keep_rules(keep, names, as_of, zone), as_of=as_of
-    )

@@ -1,14 +1,16 @@
 """What the ledger holds: the record of a claim, as one frozen value. Pure; `tasks.ledger.store` keeps it."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.plan.model import Approved, Counts, Plan
+from tasks.plan.model import Planned
 
-VERSION = 1
+VERSION = 2
+"""Of a record. 0.1 wrote version 1, which is still read; one that a newer version has written is refused."""
 PREFIX = "lead_cleanup_run_"
 REFUSED = "refused"
 GIVEN_UP = "given up"
@@ -24,8 +26,8 @@ class Act(BaseModel):
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
-class Backup(BaseModel):
-    """The copy of the planned leads that a run has taken, as it reports it."""
+class BackupTaken(BaseModel):
+    """The backup that a run has taken, as it reports it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,29 +36,18 @@ class Backup(BaseModel):
     keep_until: datetime
 
 
-class Record(BaseModel):
-    """What a run has claimed, and the bulk delete it came to. The query itself stands in the run's plan artifact."""
-
-    model_config = ConfigDict(frozen=True)
+class Record(Planned):
+    """What a run has claimed, and the bulk delete that came of it. The query itself is in the run's plan artifact."""
 
     version: int = VERSION
     run_id: UUID
     cleanup: str
-    organization_id: str
-    organization: str
-    user_id: str
-    """Whose key claimed: a bulk delete of another author is never taken for ours."""
-    as_of: datetime
-    digest: str
-    criteria: str = ""
-    counts: Counts
-    approved: Approved | None = None
     nonce: str = Field(default_factory=lambda: uuid4().hex)
     """What this copy of the run wrote, to tell its own claim from another copy's."""
     claimed_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     bulk_delete_id: str | None = None
-    backup: Backup | None = None
-    """The copy of the leads that was taken before the claim; None if the run was told to take none."""
+    backup: BackupTaken | None = None
+    """What was taken before the claim; None if the run was told to take none."""
     claim: int = 1
     """Which claim of the run this is. There is a second one only if the first may not be used any more."""
     ended: str | None = None
@@ -66,9 +57,18 @@ class Record(BaseModel):
     cancelled_at: datetime | None = None
     """Since when the run is cancelled. Only a person lets it go on."""
     permission: Act | None = None
-    """A person's leave to start again after a claim that was given up. The next claim uses it up."""
-    by_leave: Act | None = None
-    """The permission by which this claim was made: it stands, if this claim is refused."""
+    """A person's permission to start again after a claim that was given up. The next claim uses it up."""
+    restarted_by: Act | None = None
+    """The permission by which this claim was made. If this claim is refused, it can be used again."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_0_1_named_it(cls, data: Any) -> Any:
+        """Records of runs that were open when 0.1 was upgraded."""
+        names = {"criteria": "criteria_digest", "by_leave": "restarted_by"}
+        if not isinstance(data, Mapping):
+            return data
+        return {names.get(name, name): value for name, value in cast("Mapping[str, Any]", data).items()}
 
     @property
     def refused(self) -> bool:
@@ -76,16 +76,16 @@ class Record(BaseModel):
         return self.ended == REFUSED
 
     @property
-    def plans_anew(self) -> bool:
+    def may_plan_again(self) -> bool:
         """Whether the run is as free as if it had never claimed anything."""
-        return self.refused and self.by_leave is None
+        return self.refused and self.restarted_by is None
 
     @property
-    def leave(self) -> Act | None:
-        """A person's leave, not used up yet, to start once more what was planned then."""
+    def unused_permission(self) -> Act | None:
+        """A person's permission, not used up yet, to start once more what was planned then."""
         if self.bulk_delete_id:
             return None
-        return self.permission or (self.by_leave if self.refused else None)
+        return self.permission or (self.restarted_by if self.refused else None)
 
     @property
     def name(self) -> str:
@@ -98,19 +98,6 @@ class Record(BaseModel):
         what = self.bulk_delete_id or "not known to have started anything"
         ended = f", {self.ended}" if self.ended else ", cancelled" if self.cancelled_at else ""
         return f"{self.run_id} ({self.cleanup}, {self.organization}): {what}{ended}, claimed {self.claimed_at:{MINUTE}}"
-
-    def plan(self, s_query: dict[str, Any]) -> Plan:
-        """The plan that was claimed, without its sample; *s_query* is what stood in its artifact."""
-        return Plan(
-            organization_id=self.organization_id,
-            organization=self.organization,
-            user_id=self.user_id,
-            as_of=self.as_of,
-            s_query=s_query,
-            criteria=self.criteria,
-            counts=self.counts,
-            approved=self.approved,
-        )
 
 
 def name_of(run_id: UUID, claim: int) -> str:

@@ -17,11 +17,12 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.exceptions import ObjectAlreadyExists
 from pydantic import ValidationError
 
-from tasks.ledger.record import PREFIX, Backup, Record, name_of
+from tasks.ledger.record import PREFIX, VERSION, BackupTaken, Record, name_of
 from tasks.plan.model import Plan
 from tasks.runs.connect import prefect
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.run import Run
+from tasks.runs.versions import from_newer_version
 
 TAG = "lead-cleanup"
 UNRESOLVED = "unresolved"
@@ -36,25 +37,18 @@ def read(run_id: UUID) -> Record | None:
         return _latest(server, run_id)
 
 
-def next_claim(run: Run, plan: Plan, backup: Backup | None, after: Record | None) -> Record:
+def next_claim(run: Run, plan: Plan, backup: BackupTaken | None, after: Record | None) -> Record:
     """What *run* claims for *plan*, of whose leads it has a *backup*.
 
     *after* is the record that this attempt has read first, if there was one. Of copies that have read the same, one
     writes it; and a copy that has read an older one comes too late.
     """
     return Record(
-        claim=after.claim + 1 if after else 1,
-        by_leave=after.leave if after else None,
+        **plan.as_planned(),
         run_id=run.id,
         cleanup=run.cleanup,
-        organization_id=plan.organization_id,
-        organization=plan.organization,
-        user_id=plan.user_id,
-        as_of=plan.as_of,
-        digest=plan.digest,
-        criteria=plan.criteria,
-        counts=plan.counts,
-        approved=plan.approved,
+        claim=after.claim + 1 if after else 1,
+        restarted_by=after.unused_permission if after else None,
         backup=backup,
     )
 
@@ -128,6 +122,9 @@ def _standing(server: SyncPrefectClient, record: Record) -> Record:
 
 
 def _parse(name: str, value: object) -> Record:
+    """The record in the Variable *name*. Raises `Stop` (``unknown``) for one that can't be read."""
+    if newer := from_newer_version(f"The Prefect Variable {name}", value, VERSION):
+        raise Stop(Outcome.UNKNOWN, newer)
     try:
         return Record.model_validate(value)
     except ValidationError:

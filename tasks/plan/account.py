@@ -1,4 +1,4 @@
-"""Where a run finds itself: the organisation, the user behind the key, and what the names in the criteria stand for."""
+"""The organisation, the user behind the key, and what the names in the criteria stand for."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Needed:
 
     @classmethod
     def by(cls, match: Match, keep: Keep, keep_view: str | None) -> "Needed":
-        """What *match*, *keep* and the organisation's never-delete Smart View (*keep_view*, a name or id) use."""
+        """What the criteria and the organisation's never-delete Smart View (*keep_view*, a name or id) use."""
         pasted = [unwrap(document)[0] for document in (match.s_query, keep.s_query) if document is not None]
         return cls(
             statuses=bool(match.status or keep.status),
@@ -52,8 +52,8 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a run finds when it looks around. *membership* is the user's place in the organisation."""
+class Account:
+    """The organisation and the user that a key acts for. *membership* is the user's place in the organisation."""
 
     organization: Organization
     user: Me
@@ -76,11 +76,11 @@ class Surroundings:
         return self.role not in ROLES_WITHOUT_BULK_DELETE
 
 
-def survey(close: CloseClient, needed: Needed) -> Surroundings:
+def survey(close: CloseClient, needed: Needed) -> Account:
     """Prove the key, and read the organisation and the names that are needed."""
     user = close.me()  # first, since its refusal says for certain that the key is wrong
     organization = close.organization(close.organization_id())
-    return Surroundings(
+    return Account(
         organization=organization,
         user=user,
         membership=_membership(organization, user),

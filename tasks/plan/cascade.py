@@ -15,6 +15,7 @@ from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, NotAllowed
 from tasks.close.query.conditions import NumberRange, RegularField, Term
 from tasks.close.query.nodes import And, ObjectType, Query, has, lead_field, to_json, where
+from tasks.criteria.selection import Selection
 from tasks.runs.connect import connect
 
 FEW = 200  # opportunities; one page
@@ -50,9 +51,10 @@ KINDS: dict[str, Callable[[Query], Query]] = {
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def what_goes_with(leads: Query, organization_id: str) -> str:
-    """A sentence on what belongs to *leads*, the query of a plan. Raises a CloseError when Close is away."""
-    with connect(organization_id) as close:
+def count_what_goes_along(selection: Selection) -> str:
+    """A sentence on what belongs to the planned leads. Raises a CloseError when Close is away."""
+    leads = selection.planned()
+    with connect(selection.organization_id) as close:
         counts = {kind: _count(close, query(leads)) for kind, query in KINDS.items()}
         worth = _worth(close, KINDS[OPEN](leads)) if 0 < (counts[OPEN] or 0) <= FEW else {}
     return sentence(counts, worth)

@@ -16,9 +16,8 @@ from tasks.close.query.conditions import FixedUtc
 from tasks.close.query.nodes import And, Query, on_or_after, to_json
 from tasks.close.query.rewrite import instant_of
 from tasks.criteria import reading
-from tasks.criteria.policy import Keep, Match
 from tasks.criteria.rules import CREATED, setting
-from tasks.criteria.selection import LEADS, Selection
+from tasks.criteria.selection import LEADS, Criteria, Selection
 from tasks.plan.model import Counts, SampleLead
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Refused
@@ -29,13 +28,13 @@ COUNTS = 3
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def count_leads(selection: Selection, organization_id: str) -> Counts:
+def count_leads(selection: Selection) -> Counts:
     """Count what matches, what each rule protects, what is left, and all leads there are in the organisation.
 
     Counts up to three times until the numbers add up: leads change while we count. Raises `Refused` when Close rejects
     a rule.
     """
-    with connect(organization_id) as close:
+    with connect(selection.organization_id) as close:
         for _ in range(COUNTS - 1):
             if (counts := _count(close, selection)).add_up:
                 return counts
@@ -57,7 +56,7 @@ def _count(close: CloseClient, selection: Selection) -> Counts:
         total=count(LEADS, "the count of all leads"),
         matched=matched,
         kept={**kept, "total": count(selection.kept(), "keep") if kept else 0},
-        planned=count(selection.planned(), "the keep rules turned round"),
+        planned=count(selection.planned(), "the negated keep rules"),
     )
 
 
@@ -82,22 +81,22 @@ def _at(document: object, steps: list[str]) -> object:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def oldest(selection: Selection, number: int, remedy: str, organization_id: str) -> Query:
-    """The planned leads, cut to at most the *number* oldest by a creation instant that is part of the query.
+def oldest(selection: Selection, number: int, remedy: str) -> Selection:
+    """The same, with at most the *number* oldest leads planned, by a creation instant that is part of the query.
 
     Leads that share the last instant all wait for the next run. Raises `Refused`, with the *remedy*, if that
     leaves none.
     """
-    with connect(organization_id) as close:
+    with connect(selection.organization_id) as close:
         rows = close.search(
             to_json(selection.planned()), fields=("id", "date_created"), sort=OLDEST_FIRST, limit=number + 1
         )
         if len(rows) <= number:
-            return selection.planned()
+            return selection
         end = _instant(rows[number])
         if _instant(rows[0]) == end:
             raise Refused(f"More than {number} leads were created at the same instant (an import?): {remedy}.")
-        return selection.planned(created_before=end)
+        return selection.cut(end)
 
 
 def _instant(row: dict[str, Any]) -> datetime:
@@ -107,10 +106,10 @@ def _instant(row: dict[str, Any]) -> datetime:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def sample_leads(query: Query, number: int, organization_id: str) -> tuple[SampleLead, ...]:
+def sample_leads(selection: Selection, number: int) -> tuple[SampleLead, ...]:
     """The oldest *number* of the planned leads."""
-    with connect(organization_id) as close:
-        rows = close.search(to_json(query), fields=SAMPLE_FIELDS, sort=OLDEST_FIRST, limit=number)
+    with connect(selection.organization_id) as close:
+        rows = close.search(to_json(selection.planned()), fields=SAMPLE_FIELDS, sort=OLDEST_FIRST, limit=number)
     return tuple(_sample(row) for row in rows)
 
 
@@ -125,10 +124,10 @@ def _sample(row: dict[str, Any]) -> SampleLead:
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def read_leads(query: Query, match: Match, keep: Keep, organization_id: str) -> None:
-    """Read every planned lead and check it with our own eyes; see `tasks.criteria.reading`."""
-    with connect(organization_id) as close:
-        reading.check_leads(list(walk(close, query, reading.FIELDS)), match, keep)
+def read_leads(selection: Selection, criteria: Criteria) -> None:
+    """Read every planned lead, and check it by our own reading of the *criteria*; see `tasks.criteria.reading`."""
+    with connect(selection.organization_id) as close:
+        reading.check_leads(list(walk(close, selection.planned(), reading.FIELDS)), criteria)
 
 
 def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -151,7 +150,7 @@ def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def recount(query: Query, organization_id: str) -> int:
-    """How many leads *query* matches now."""
-    with connect(organization_id) as close:
-        return close.count(to_json(query))
+def recount(selection: Selection) -> int:
+    """How many leads are planned now."""
+    with connect(selection.organization_id) as close:
+        return close.count(to_json(selection.planned()))

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.close.query.rewrite import canonical
+
+VERSION = 1
+"""Of a plan as it is stored. One that a newer version has written is refused."""
 
 
 class SampleLead(BaseModel):
@@ -65,41 +68,59 @@ class Approved(BaseModel):
 
     def __str__(self) -> str:
         said = f": {self.note}" if self.note else ""
-        return f"{self.leads:,} leads, by {self.by}, who says so, at {self.at:%Y-%m-%d %H:%M} UTC{said}"
+        return f"{self.leads:,} leads, approved by {self.by} (name not verified), {self.at:%Y-%m-%d %H:%M} UTC{said}"
 
 
-class Plan(BaseModel):
-    """What a run would delete."""
+class Planned(BaseModel):
+    """What was planned, but for the query: the same in the `Plan` and in the ledger's record of who claimed it."""
 
     model_config = ConfigDict(frozen=True)
 
     organization_id: str
     organization: str
+    user_id: str
+    """Whose key planned and claims: a bulk delete of another author is never taken for ours."""
+    as_of: datetime
+    """The cut-off (UTC), which marks the run's bulk delete."""
+    digest: str
+    """The sha256 of the organisation and the query in canonical form, in hexadecimal."""
+    criteria_digest: str = ""
+    """The same for every run with these criteria; see `tasks.plan.ramp`."""
+    counts: Counts
+    approved: Approved | None = None
+    """A person's approval, where one was asked."""
+
+    def as_planned(self) -> dict[str, Any]:
+        """These fields alone, to make the other of `Plan` and record with them."""
+        return {name: getattr(self, name) for name in Planned.model_fields}
+
+
+class Plan(Planned):
+    """What a run would delete."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = VERSION
+    s_query: dict[str, Any]
+    criteria: str = ""
+    """The criteria and keep rules, for people."""
     seen_by: str = ""
     """The user and the role under which the plan was made: a key sees only what its user sees."""
     may_delete: bool = True
     """False where it is certain that the key's user may not bulk delete."""
-    user_id: str
-    as_of: datetime
-    s_query: dict[str, Any]
-    counts: Counts
-    criteria: str = ""
-    """A digest of the criteria, the same for every run that has them; see `tasks.plan.ramp`."""
-    asked: str = ""
-    """The criteria and keep rules, for people."""
     ramped: bool = False
     """Whether it was the ramp that cut it."""
-    sample: tuple[SampleLead, ...] = ()
+    sample: tuple[SampleLead, ...] = Field(default=(), exclude=True)
+    """For people, and the only part that names leads: never stored with the rest."""
     notes: tuple[str, ...] = ()
-    approved: Approved | None = None
-    """A person's approval, where one was asked."""
 
-    @property
-    def digest(self) -> str:
-        """The sha256 of the organisation and the query in canonical form, in hexadecimal."""
-        return digest(self.organization_id, self.s_query)
+    @classmethod
+    def of(cls, s_query: dict[str, Any], organization_id: str, **facts: Any) -> "Plan":
+        """The plan to delete what *s_query* selects in this organisation."""
+        facts |= {"organization_id": organization_id, "digest": digest(organization_id, s_query)}
+        return cls(s_query=s_query, **facts)
 
 
 def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
-    """See `Plan.digest`."""
+    """See `Planned.digest`."""
     return hashlib.sha256(f"{organization_id}\n{canonical(s_query)}".encode()).hexdigest()

@@ -6,6 +6,7 @@ cleanup is new again. Whoever deletes the Variable starts the ramp again.
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -15,8 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.close.query.nodes import to_json
 from tasks.criteria.names import Names
-from tasks.criteria.policy import Keep, Match
-from tasks.criteria.selection import select
+from tasks.criteria.selection import Criteria
 from tasks.plan.model import digest
 from tasks.runs.connect import prefect
 from tasks.runs.run import Run, slug
@@ -47,9 +47,9 @@ class Ramp(BaseModel):
         return self.model_copy(update={"runs": (*self.runs, run_id)})
 
 
-def criteria_of(match: Match, keep: Keep, names: Names, organization_id: str, time_zone: str) -> str:
-    """A digest of what is deleted and what is kept, in ids: the same whenever a run is due, and whatever its limits."""
-    return digest(organization_id, to_json(select(match, keep, names, ANY_DAY, time_zone).planned()))
+def criteria_digest(criteria: Criteria, names: Names, organization_id: str) -> str:
+    """A digest of what is deleted and what is kept, in ids: the same whenever a run is due, and for all limits."""
+    return digest(organization_id, to_json(replace(criteria, as_of=ANY_DAY).select(names).planned()))
 
 
 def read(run: Run, organization_id: str, criteria: str) -> Ramp:

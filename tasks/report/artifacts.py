@@ -1,7 +1,6 @@
-"""What a run leaves on the Prefect server: its plan, its progress and its report, as artifacts.
+"""What a run leaves on the Prefect server, as artifacts: its progress and its report.
 
-The keys are stable, so the Artifacts page is the history of a cleanup. A lead's name stands in the plan's sample and
-nowhere else.
+The keys are stable, so the Artifacts page is the history of a cleanup.
 """
 
 import json
@@ -17,60 +16,14 @@ from prefect.client.schemas.objects import Artifact
 from prefect.context import TaskRunContext
 
 from tasks.close.resources import BulkDelete
-from tasks.ledger.record import Record
-from tasks.plan.model import Plan, digest
-from tasks.report.markdown import escape, kept_by, sample_rows, unescape
 from tasks.report.model import Report
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
-from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.outcomes import Refused
 from tasks.runs.run import Run, slug
 
 BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
-"""Where the query of a plan stands in its artifact, and the report as JSON."""
-NOTE = re.compile(r"^> (.+)$", re.MULTILINE)
-"""A note on a plan, in its artifact."""
-
-
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def publish_plan(run: Run, plan: Plan) -> None:
-    """Show what would be deleted, before anything is. Raises when the Prefect API can't be written: no plan, no run."""
-    counts = plan.counts
-    _publish(
-        run,
-        "table",
-        json.dumps(sample_rows(plan)),
-        key=artifact_key(run, plan.organization_id, plan.organization, "plan"),
-        description="\n\n".join(
-            [
-                f"**{counts.planned:,} of {counts.total:,} leads would be deleted.** {counts.matched:,} match, "
-                f"{counts.kept['total']:,} of them are kept. Below are the {len(plan.sample)} oldest.",
-                f"Asked for: {escape(plan.asked)}",
-                kept_by(counts),
-                *(f"> {escape(note)}" for note in plan.notes),
-                f"Seen by {escape(plan.seen_by)} on {plan.as_of:%Y-%m-%d %H:%M} UTC. Digest `{plan.digest}`.",
-                f"```json\n{json.dumps(plan.s_query)}\n```",
-            ]
-        ),
-    )
-
-
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def recall_plan(record: Record) -> Plan:
-    """The plan of an earlier attempt of this run, as it was shown: an attempt never builds its query anew.
-
-    Labels get renamed and Smart Views edited. Raises `Stop` (``unknown``) if the plan can't be found as it was.
-    """
-    for artifact in artifacts_of(record.run_id):
-        found = BLOCK.search(artifact.description or "")
-        if found and digest(record.organization_id, s_query := json.loads(found[1])) == record.digest:
-            notes = tuple(unescape(each) for each in NOTE.findall(artifact.description or ""))
-            return record.plan(s_query).model_copy(update={"notes": notes})
-    raise Stop(
-        Outcome.UNKNOWN,
-        f"The plan of this run, with digest {record.digest}, is not among its artifacts any more. Look in Close at "
-        f"what bulk delete {record.bulk_delete_id or '(none recorded)'} did.",
-    )
+"""The JSON in an artifact's markdown: a report; and, of a run that 0.1 has planned, the query."""
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -84,11 +37,10 @@ def write_report(run: Run, report: Report, organization: str) -> None:
     """See `publish_report`, which doesn't raise. *organization* is the name, and empty where there is no plan."""
     at = report.organization_id or "", organization
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
-    page = plan_page(run.id)
-    plan = f"\n[The plan]({page}) has the query and a sample.\n"
-    text = report.markdown() + (plan if page else "")
-    _publish(run, "markdown", text, key=artifact_key(run, *at), description=report.headline)
-    _publish(run, "table", json.dumps(counts), key=artifact_key(run, *at, "counts"), description=report.headline)
+    page = page_of_plan(run.id)
+    text = report.markdown() + (f"\n[The plan]({page}) has the query and a sample.\n" if page else "")
+    publish(run, "markdown", text, key=artifact_key(run, *at), description=report.headline)
+    publish(run, "table", json.dumps(counts), key=artifact_key(run, *at, "counts"), description=report.headline)
 
 
 def recall_report(run_id: UUID) -> str:
@@ -123,7 +75,7 @@ class Progress:
 
     def _show(self, percent: float) -> None:
         if self._artifact is None:
-            self._artifact = _publish(self._run, "progress", percent, description=f"Bulk delete {self._id}")
+            self._artifact = publish(self._run, "progress", percent, description=f"Bulk delete {self._id}")
             return
         with prefect() as server:
             server.update_artifact(self._artifact, ArtifactUpdate(data=percent))
@@ -137,12 +89,12 @@ def artifact_key(run: Run, organization_id: str, organization: str, part: str = 
     return slug("lead-cleanup", slug(organization) or organization_id[-8:], run.cleanup, part)
 
 
-def plan_page(run_id: UUID) -> str | None:
+def page_of_plan(run_id: UUID) -> str | None:
     """Where the Prefect UI shows the plan that the run has published last; None if it hasn't.
 
     Not the page of its key: that is the history, shows no sample, and begins with the plan of whichever run was last.
     """
-    plans = [each for each in artifacts_of(run_id) if each.type == "table" and BLOCK.search(each.description or "")]
+    plans = [each for each in artifacts_of(run_id) if each.type == "table" and str(each.key).endswith("-plan")]
     return f"/artifacts/artifact/{max(plans, key=lambda each: str(each.created)).id}" if plans else None
 
 
@@ -153,7 +105,7 @@ def artifacts_of(run_id: UUID) -> list[Artifact]:
         return server.read_artifacts(artifact_filter=mine)
 
 
-def _publish(run: Run, kind: str, data: object, *, description: str, key: str | None = None) -> UUID:
+def publish(run: Run, kind: str, data: object, *, description: str, key: str | None = None) -> UUID:
     """An artifact of the run; also from outside of it, as when it is cancelled."""
     context = TaskRunContext.get()
     values: dict[str, Any] = {"key": key, "type": kind, "data": data, "description": description}

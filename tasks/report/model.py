@@ -6,8 +6,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.close.query.conditions import FixedUtc
-from tasks.ledger.record import Backup, Record
-from tasks.plan.model import Approved, Plan, SampleLead
+from tasks.ledger.record import BackupTaken
+from tasks.plan.model import Approved, Plan, Planned, SampleLead
 from tasks.report.markdown import escape, table, words
 from tasks.runs.outcomes import Foreseen, Outcome
 
@@ -116,7 +116,7 @@ class Unsuccessful(Foreseen):
         return f"{self.report.headline}. {self.report.message}"
 
 
-def with_backup(report: Report, backup: Backup | None, *, started: bool) -> Report:
+def with_backup(report: Report, backup: BackupTaken | None, *, started: bool) -> Report:
     """*report* with where its *backup* is and until when; or with the news that a run that *started* has taken none."""
     if backup:
         until = f"The backup of {backup.leads:,} leads stays until {backup.keep_until:%Y-%m-%d}."
@@ -129,19 +129,19 @@ NO_BACKUP = "There is no backup of what was deleted: `backup` is off in this run
 
 def of_plan(plan: Plan) -> dict[str, Any]:
     """The part of a report that a plan already knows."""
-    return {**of_record(plan), "s_query": plan.s_query, "notes": plan.notes, "sample": plan.sample}
+    return {**of_planned(plan), "s_query": plan.s_query, "notes": plan.notes, "sample": plan.sample}
 
 
-def of_record(record: Record | Plan) -> dict[str, Any]:
-    """The part of a report that the ledger knows."""
+def of_planned(planned: Planned) -> dict[str, Any]:
+    """The part of a report that the ledger knows too."""
     return {
-        "organization_id": record.organization_id,
-        "as_of": FixedUtc.at(record.as_of).value,
-        "digest": record.digest,
-        "matched": record.counts.matched,
-        "kept": record.counts.kept,
-        "planned": record.counts.planned,
-        "waiting": record.counts.waiting or None,
-        "total": record.counts.total,
-        "approved": record.approved,
+        "organization_id": planned.organization_id,
+        "as_of": FixedUtc.at(planned.as_of).value,
+        "digest": planned.digest,
+        "matched": planned.counts.matched,
+        "kept": planned.counts.kept,
+        "planned": planned.counts.planned,
+        "waiting": planned.counts.waiting or None,
+        "total": planned.counts.total,
+        "approved": planned.approved,
     }

@@ -122,7 +122,7 @@ def lose_the_manifest(path: Path) -> None:
         (manifest_says("{"), "The manifest of .* can't be read"),
         (manifest_says("[]"), "The manifest of .* is damaged"),
         (manifest_says('{"version": 1}'), "The manifest of .* is damaged"),
-        (manifest_says('{"version": 2}'), "made by a newer version"),
+        (manifest_says('{"version": 2}'), "written by a newer version"),
         (lose_the_manifest, "is no backup: it has no manifest.json"),
     ],
 )

@@ -660,13 +660,12 @@ def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_thin
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Something happens between the plan and the backup."""
 
-    def meanwhile(*args: Any, key: str = "", **kwargs: Any) -> None:
+    def meanwhile(*args: Any, key: str | None = None, **kwargs: Any) -> None:
         published(*args, key=key, **kwargs)
-        if key.endswith("-plan"):
-            monkeypatch.setattr("tasks.report.artifacts._publish", published)
+        if key and key.endswith("-plan"):
+            monkeypatch.setattr("tasks.report.plan_artifact.publish", published)
             act()
 
-    from tasks.report import artifacts
+    from tasks.report.artifacts import publish as published
 
-    published: Any = artifacts._publish  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr("tasks.report.artifacts._publish", meanwhile)
+    monkeypatch.setattr("tasks.report.plan_artifact.publish", meanwhile)

@@ -201,7 +201,7 @@ def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> 
         if key.endswith("-plan"):
             act()
 
-    monkeypatch.setattr("tasks.report.artifacts._publish", meanwhile)
+    monkeypatch.setattr("tasks.report.artifacts.publish", meanwhile)
 
 
 def run_cleanup_keeping_the_ledger() -> Report:

@@ -255,7 +255,7 @@ def test_other_bulk_deletes_dont_have_it(s_query: dict[str, Any] | None):
     assert not has_mark(job(s_query=s_query), AS_OF)
 
 
-PLAN = Plan(
+PLAN = Plan.of(
     organization_id="orga_1",
     organization="Acme",
     user_id="user_1",

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from tasks.criteria.exported import agreeing
 from tasks.criteria.policy import Keep, Match
+from tasks.criteria.reading import agreeing
+from tasks.criteria.selection import Criteria
 from tasks.runs.outcomes import Refused
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
@@ -32,7 +33,7 @@ LEAD: dict[str, Any] = {
 
 
 def read(match: dict[str, Any], keep: dict[str, Any], *leads: dict[str, Any]) -> list[str]:
-    return [each["id"] for each in agreeing(iter(leads), Match(**match), Keep(**{**OFF, **keep}), AS_OF)]
+    return [each["id"] for each in agreeing(iter(leads), Criteria(Match(**match), Keep(**{**OFF, **keep}), AS_OF))]
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,16 @@
 """Our own reading of leads: whole words and whole domains, whatever Close's tokenizer makes of them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from tasks.criteria.policy import Keep, Match
 from tasks.criteria.reading import check_leads, has_domain, has_word, needed
+from tasks.criteria.selection import Criteria
 from tasks.runs.outcomes import Refused
 
+AS_OF = datetime(2026, 3, 31, tzinfo=UTC)
 TEST = Match(name_words=["test"])
 
 
@@ -75,11 +78,11 @@ def test_one_disagreement_stops_the_run_and_names_ids_only():
     leads = [lead("Test", lead_id="lead_ok"), *(lead("Testudo", lead_id=f"lead_{number}") for number in range(7))]
 
     with pytest.raises(Refused) as caught:
-        check_leads(leads, TEST, Keep())
+        check_leads(leads, Criteria(TEST, Keep(), AS_OF))
 
     said = str(caught.value)
-    assert said.startswith("7 of the leads that Close would delete have none of the words of match.name_words")
-    assert "lead_0, lead_1, lead_2, lead_3, lead_4." in said
+    assert said.startswith("Of the planned leads, as we read them, 7 contradict match.name_words")
+    assert "(lead_0, lead_1, lead_2, lead_3, lead_4)." in said
     assert "Testudo" not in said
     assert "lead_ok" not in said
 
@@ -87,30 +90,34 @@ def test_one_disagreement_stops_the_run_and_names_ids_only():
 @pytest.mark.parametrize(
     ("match", "keep", "problem"),
     [
-        (Match(email_domains=["example.com"]), Keep(), "no e-mail address at match.email_domains"),
-        (Match(status=["Junk"]), Keep(email_domains=["other.org"]), "an e-mail address at keep.email_domains"),
+        (Match(email_domains=["example.com"]), Keep(), "1 contradict match.email_domains"),
+        (Match(status=["Junk"]), Keep(email_domains=["other.org"]), "1 contradict keep.email_domains"),
     ],
 )
 def test_addresses_are_read_again_too(match: Match, keep: Keep, problem: str):
     with pytest.raises(Refused, match=problem):
-        check_leads([lead("x", "ann@other.org")], match, keep)
+        check_leads([lead("x", "ann@other.org")], Criteria(match, keep, AS_OF))
 
 
 def test_agreement_passes():
     match = Match(name_words=["test"], email_domains=["example.com"])
-    check_leads([lead("Test", "ann@example.com")], match, Keep(email_domains=["other.org"]))
-    check_leads([], match, Keep())
+    check_leads([lead("Test", "ann@example.com")], Criteria(match, Keep(email_domains=["other.org"]), AS_OF))
+    check_leads([], Criteria(match, Keep(), AS_OF))
 
 
 def test_it_is_needed_only_for_words_and_domains():
-    assert needed(TEST, Keep())
-    assert needed(Match(email_domains=["example.com"]), Keep())
-    assert needed(Match(status=["Junk"]), Keep(email_domains=["example.com"]))
-    assert not needed(Match(status=["Junk"], unreachable=True), Keep(lead_ids=["lead_1"], status=["Customer"]))
+    assert needed(Criteria(TEST, Keep(), AS_OF))
+    assert needed(Criteria(Match(email_domains=["example.com"]), Keep(), AS_OF))
+    assert needed(Criteria(Match(status=["Junk"]), Keep(email_domains=["example.com"]), AS_OF))
+    assert not needed(
+        Criteria(Match(status=["Junk"], unreachable=True), Keep(lead_ids=["lead_1"], status=["Customer"]), AS_OF)
+    )
 
 
 @pytest.mark.parametrize("contacts", [{}, {"contacts": None}])
 def test_a_lead_that_came_without_its_contacts_is_not_one_without_addresses(contacts: dict[str, Any]):
     """What can't be read is never "not protected"."""
-    with pytest.raises(Refused, match="came without their contacts"):
-        check_leads([{"id": "lead_1", "name": "x", **contacts}], Match(status=["Junk"]), Keep(email_domains=["a.com"]))
+    criteria = Criteria(Match(status=["Junk"]), Keep(email_domains=["a.com"]), AS_OF)
+
+    with pytest.raises(Refused, match="came without their name or contacts"):
+        check_leads([{"id": "lead_1", "name": "x", **contacts}], criteria)

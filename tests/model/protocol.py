@@ -45,7 +45,7 @@ def goes_on(world: World, me: Process, **remembered: object) -> World:
 def reads_record(world: World, me: Process) -> Iterator[Move]:
     """`read_record`, and the way that `continue_bulk_delete` takes from there."""
     record = world.latest(me.run) if world.scenario.has(Guard.RECORD_FIRST) else None
-    if record is None or record.plans_anew:
+    if record is None or record.may_plan_again:
         yield f"{me.name} begins, and has no record", goes_on(world, me, step=plans, claim=record)
         return
     if not world.scenario.has(Guard.RECORDED_QUERY):
@@ -54,7 +54,7 @@ def reads_record(world: World, me: Process) -> Iterator[Move]:
     reads = f"{me.name} begins, and reads"
     if record.cancelled and not me.by_person:
         yield f"{reads} that the run is cancelled", ends(world, me, "cancelled")
-    elif record.leave:
+    elif record.unused_permission:
         yield f"{reads} that it may start again", goes_on(world, me, step=looks, job=None)
     elif record.ended == GIVEN_UP:
         yield f"{reads} that its claim is given up", ends(world, me, "unknown")
@@ -101,7 +101,7 @@ def numbers(world: World, me: Process) -> Iterator[Move]:
     """`next_claim`: the number after that of the record that was read first."""
     after = me.claim
     number = after.number + 1 if after else 1
-    mine = Claim(me.run, number, f"{me.name}{number}", me.query, by_leave=bool(after and after.leave))
+    mine = Claim(me.run, number, f"{me.name}{number}", me.query, restarted_by=bool(after and after.unused_permission))
     step = claims if world.scenario.has(Guard.CLAIM) else posts
     yield f"{me.name} makes ready claim {mine.nonce}", goes_on(world, me, step=step, claim=mine)
 

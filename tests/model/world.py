@@ -88,16 +88,16 @@ class Claim(NamedTuple):
     job: int | None = None
     ended: str = ""
     permission: bool = False
-    by_leave: bool = False
+    restarted_by: bool = False
     cancelled: bool = False
 
     @property
-    def plans_anew(self) -> bool:
-        return self.ended == REFUSED and not self.by_leave
+    def may_plan_again(self) -> bool:
+        return self.ended == REFUSED and not self.restarted_by
 
     @property
-    def leave(self) -> bool:
-        return not self.job and (self.permission or (self.by_leave and self.ended == REFUSED))
+    def unused_permission(self) -> bool:
+        return not self.job and (self.permission or (self.restarted_by and self.ended == REFUSED))
 
 
 class Post(NamedTuple):

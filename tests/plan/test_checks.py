@@ -11,7 +11,7 @@ from tasks.close.query.rewrite import canonical
 from tasks.close.resources import LeadStatus
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Limits, Match
-from tasks.criteria.selection import Selection, select
+from tasks.criteria.selection import Criteria, Selection
 from tasks.plan.checks import check_clocks, check_limits, decide
 from tasks.plan.model import Counts, Plan, digest
 from tasks.plan.overrides import limits_loosened, rules_dropped
@@ -53,11 +53,11 @@ def both(*queries: Json) -> Json:
 
 
 def selection(**keep: Any) -> Selection:
-    return select(Match(status=["Junk"]), NOTHING_KEPT.model_copy(update=keep), NAMES, AS_OF)
+    return Criteria(Match(status=["Junk"]), NOTHING_KEPT.model_copy(update=keep), AS_OF).select(NAMES)
 
 
 def plan(counts: Counts) -> Plan:
-    return Plan(organization_id="orga_1", organization="Acme", user_id="user_1", as_of=AS_OF, s_query={}, counts=counts)
+    return Plan.of({}, "orga_1", organization="Acme", user_id="user_1", as_of=AS_OF, counts=counts)
 
 
 def counted(planned: int, *, total: int = 1000, kept: int = 0, matched: int | None = None) -> Counts:
@@ -104,7 +104,7 @@ def test_the_queries_that_are_counted_beside_it():
 def test_a_batch_ends_at_an_instant_that_is_part_of_the_query():
     end = AS_OF - timedelta(days=400)
 
-    cut = to_json(selection().planned(created_before=end))
+    cut = to_json(selection().cut(end).planned())
 
     assert cut == both(LEADS, status("stat_1"), before("date_created", "2025-02-24T10:20:30.456Z"), *CUT_OFF)
 

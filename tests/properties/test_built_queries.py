@@ -11,7 +11,7 @@ from tasks.close.query.check import check
 from tasks.close.query.nodes import Query, parse, to_json, unknown_parts
 from tasks.close.query.rewrite import always, canonical
 from tasks.criteria.policy import Keep, Match
-from tasks.criteria.selection import Selection, select
+from tasks.criteria.selection import Criteria, Selection
 
 JUST_NOW = (AS_OF - timedelta(milliseconds=1)).isoformat()
 UNTOUCHABLE: Lead = {
@@ -40,7 +40,7 @@ UNTOUCHABLE: Lead = {
 
 
 def queries(selection: Selection) -> list[Query]:
-    found = [selection.matched(), selection.planned(), selection.planned(created_before=AS_OF)]
+    found = [selection.matched(), selection.planned(), selection.cut(AS_OF).planned()]
     return found + [selection.kept(rule) for rule in selection.keep] + ([selection.kept()] if selection.keep else [])
 
 
@@ -48,7 +48,7 @@ def queries(selection: Selection) -> list[Query]:
 @given(match=matches, keep=keeps)
 def test_no_criteria_ever_select_everything(match: Match, keep: Keep):
     """An empty selection has meant "all" elsewhere: here even a single lead that meets nothing must stay."""
-    selection = select(match, keep, NAMES, AS_OF)
+    selection = Criteria(match, keep, AS_OF).select(NAMES)
 
     for query in queries(selection):
         assert always(query) is None
@@ -61,7 +61,7 @@ def test_no_criteria_ever_select_everything(match: Match, keep: Keep):
 @settings(max_examples=100)
 @given(match=matches, keep=keeps)
 def test_what_is_built_reads_back_and_would_be_accepted(match: Match, keep: Keep):
-    for query in queries(select(match, keep, NAMES, AS_OF)):
+    for query in queries(Criteria(match, keep, AS_OF).select(NAMES)):
         document = to_json(query)
 
         assert to_json(parse(document)) == document

@@ -35,7 +35,7 @@ from tasks.close.query.nodes import And, ObjectType, Query, parse, to_json
 from tasks.close.query.rewrite import asserted, denied
 from tasks.close.settings import CloseSettings
 from tasks.criteria.policy import Keep, Match
-from tasks.criteria.selection import select
+from tasks.criteria.selection import Criteria
 
 Json = dict[str, Any]
 LEADS = ObjectType(object_type="lead")
@@ -84,7 +84,7 @@ def test_exactly_the_leads_are_planned_that_the_criteria_promise(
     """Whatever Close makes of a negated condition on an empty field; and what is matched is either kept or planned."""
     organisation.holds(people, empty_matches=empty_matches)
     for match, keep in criteria:
-        selection = select(match, keep, NAMES, AS_OF)
+        selection = Criteria(match, keep, AS_OF).select(NAMES)
         matched = {lead["id"] for lead in people if is_planned(lead, match, Keep.model_validate(NOTHING))}
         kept = {lead["id"] for lead in people if lead["id"] in matched and is_kept(lead, keep, AS_OF)}
         event(f"matched {min(len(matched), 2)}, kept {min(len(kept), 2)}")

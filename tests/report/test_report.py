@@ -19,7 +19,7 @@ HOSTILE = "[x](javascript:alert(1)) | =HYPERLINK(\u2026)"
 
 def plan(planned: int = 10, *sample: SampleLead) -> Plan:
     counts = Counts(total=1000, matched=planned + 5, kept={"status": 5, "total": 5}, planned=planned)
-    return Plan(
+    return Plan.of(
         organization_id="orga_1",
         organization="Acme",
         user_id="user_1",
