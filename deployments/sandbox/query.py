@@ -15,7 +15,6 @@ from deployments.sandbox import schema
 from deployments.sandbox.conditions import Asker, Value, condition, has_words
 from deployments.sandbox.fields import FIELDS, Expression, Kind
 from deployments.sandbox.moments import Moment
-from deployments.sandbox.status_history import in_status
 from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, JsonObject
 
 MAX_DEPTH = 50
@@ -134,7 +133,7 @@ class Compiler:
             case "match_all":
                 found = true()
             case "in_status":
-                found = in_status(body, TABLES[this.object_type], this.rows, self.asker)
+                raise body.invalid("type", "The sandbox doesn't know in_status: Close doesn't document it.")
             case _:
                 raise body.invalid("type", "Not a valid choice.")
         return not_(found) if negated else found

@@ -11,7 +11,6 @@ from deployments.sandbox import render, render_children, schema
 from deployments.sandbox.events import Cause, Change, record
 from deployments.sandbox.labels import Labels
 from deployments.sandbox.moments import now
-from deployments.sandbox.status_history import forget_leads
 
 
 def delete_leads(
@@ -54,7 +53,6 @@ def existing(column: ColumnElement[int] = schema.leads.c.pk) -> ColumnElement[bo
 
 def erase(connection: Connection, lead_pks: Sequence[int]) -> None:
     """Take the rows of leads and of all that belongs to them out of the database."""
-    forget_leads(connection, lead_pks)
     mine = select(schema.contacts.c.pk).where(schema.contacts.c.lead_pk.in_(lead_pks))
     for table in schema.REACHABLE:
         connection.execute(delete(table).where(table.c.contact_pk.in_(mine)))

@@ -13,7 +13,7 @@ from sqlalchemy import JSON, Boolean, Column, Float, Integer, LargeBinary, MetaD
 
 from deployments.sandbox.moments import Moment
 
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 _json = JSON(none_as_null=True)
@@ -104,7 +104,6 @@ opportunities = _owned(
     Column("confidence", Integer, nullable=False),
     Column("date_won", Moment),
     Column("date_lost", Moment),
-    Column("last_status_change_date", Moment),
     Column("note", Text),
 )
 tasks = _owned(
@@ -134,16 +133,6 @@ subscriptions = _owned(
 )
 custom_objects = _owned("custom_objects", Column("custom_object_type_id", Text))
 
-# Statuses that a lead or an opportunity has left; the one it has now stands in its own row.
-past_statuses = Table(
-    "past_statuses",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("object_id", Text, nullable=False),
-    Column("status_id", Text, nullable=False),
-    Column("since", Moment, nullable=False),
-    Column("until", Moment, nullable=False),
-)
 statuses = Table(
     "statuses",
     metadata,
@@ -275,7 +264,6 @@ INDEXES = (
     "CREATE INDEX meetings_lead ON activities (lead_pk, starts_at) WHERE type = 'meeting'",
     "CREATE INDEX subscriptions_lead ON subscriptions (lead_pk, status)",
     "CREATE INDEX custom_objects_lead ON custom_objects (lead_pk)",
-    "CREATE INDEX past_statuses_object ON past_statuses (object_id)",
     "CREATE UNIQUE INDEX bulk_deletes_id ON bulk_deletes (id)",
     "CREATE UNIQUE INDEX exports_id ON exports (id)",
     "CREATE UNIQUE INDEX events_id ON events (id)",

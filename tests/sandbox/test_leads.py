@@ -46,6 +46,19 @@ def test_a_change_touches_only_what_it_names(close: Close) -> None:
     assert event["previous_data"]["status_label"] == "Potential"
 
 
+def test_the_last_change_of_status_is_dated(close: Close) -> None:
+    path = f"lead/{close.post('lead/', {'name': 'X'})['id']}/"
+
+    def changed_at(**body: str) -> Any:
+        close.http.put(path, json=body).raise_for_status()
+        return close.get(path, _fields="last_lead_status_change_date,date_updated")
+
+    assert changed_at(status="Potential")["last_lead_status_change_date"] is None
+    junk = changed_at(status="Junk")
+    assert junk["last_lead_status_change_date"] == junk["date_updated"]
+    assert changed_at(name="Y")["last_lead_status_change_date"] == junk["date_updated"]
+
+
 def test_values_of_a_custom_field_are_added_and_removed(close: Close) -> None:
     body = {"name": "tags", "type": "choices", "choices": ["a", "b"], "accepts_multiple_values": True}
     tags = close.post("custom_field/lead/", body)["id"]

@@ -18,7 +18,6 @@ from deployments.sandbox.labels import Labels, read_labels
 from deployments.sandbox.moments import now, read_moment
 from deployments.sandbox.removal import existing
 from deployments.sandbox.render import select_fields
-from deployments.sandbox.status_history import change_status, forget_object
 from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, Json, JsonObject, NotFound
 
 EQUAL = ("id", "user_id", "contact_id", "assigned_to", "status_id", "status_type", "value_period")
@@ -172,15 +171,11 @@ def _change(call: Call, kind: Kind) -> JsonObject:
         before = _find(call, connection, kind)
         labels = read_labels(connection, call.organization)
         shown = kind.show(connection, [before], labels)[0]
-        at = now()
-        values = {**kind.values(call.body), "date_updated": at, "updated_by": call.user.id}
+        values = {**kind.values(call.body), "date_updated": now(), "updated_by": call.user.id}
         extra: dict[str, Json] = {**(before.extra or {}), **call.body.rest(known)}
         values["extra"] = extra or None
         if kind is CONTACT:
             writing.set_reachable(connection, before.pk, call.body)
-        if kind is OPPORTUNITY:
-            status = values.get("status_id", before.status_id)
-            values |= change_status(connection, kind.table, before, status, at)
         changed = update(kind.table).where(kind.table.c.pk == before.pk).values(values).returning(kind.table)
         after = kind.show(connection, [connection.execute(changed).one()], labels)[0]
         event = render_children.event_type(kind.table.name, before)
@@ -196,8 +191,6 @@ def _remove(call: Call, kind: Kind) -> JsonObject:
             for table in schema.REACHABLE:
                 connection.execute(delete(table).where(table.c.contact_pk == row.pk))
         connection.execute(delete(kind.table).where(kind.table.c.pk == row.pk))
-        if kind is OPPORTUNITY:
-            forget_object(connection, row.id)
         event = render_children.event_type(kind.table.name, row)
         change = Change("deleted", event, row.id, str(shown["lead_id"]), previous=shown)
         record(connection, call.cause, [change])

@@ -16,7 +16,6 @@ from deployments.sandbox.moments import now
 from deployments.sandbox.removal import delete_leads, existing
 from deployments.sandbox.render import select_fields
 from deployments.sandbox.smart import ALL, smart_names, smart_values
-from deployments.sandbox.status_history import change_status
 from deployments.sandbox.text_query import text_query
 from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, JsonObject, NotFound
 from deployments.sandbox.words import spaced
@@ -89,7 +88,9 @@ def change(call: Call) -> JsonObject:
             values["description"] = body.text("description") or ""
         if "url" in body:
             values["url"] = body.text("url")
-        values |= change_status(connection, leads, before, writing.status_id(connection, body), values["date_updated"])
+        status_id = writing.status_id(connection, body) or before.status_id
+        if status_id != before.status_id:
+            values |= {"status_id": status_id, "last_lead_status_change_date": values["date_updated"]}
         values["custom"] = writing.custom_values(connection, body, before.custom or {}) or None
         if "addresses" in body:
             connection.execute(delete(schema.addresses).where(schema.addresses.c.lead_pk == before.pk))
