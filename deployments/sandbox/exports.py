@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
-import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +13,6 @@ from sqlalchemy import Connection, Row, insert, select, update
 from deployments.sandbox import render, render_children, schema
 from deployments.sandbox.conditions import Asker
 from deployments.sandbox.events import Cause, Change, record
-from deployments.sandbox.fields import LEAD_SMART
 from deployments.sandbox.ids import new_id
 from deployments.sandbox.labels import read_labels
 from deployments.sandbox.moments import now, wire
@@ -32,11 +29,6 @@ NEXT = {"created": "started", "started": "in_progress"}
 FLAGS = ("include_activities", "include_addresses", "include_custom_objects", "include_smart_fields")
 EVERYTHING: JsonObject = {"type": "object_type", "object_type": "lead"}
 CHUNK = 500
-CSV_COLUMNS = {
-    "leads": ("id", "display_name", "status_label", "description", "url", "date_created", "date_updated"),
-    "contacts": ("id", "lead_id", "name", "title", "emails", "phones", "date_created"),
-    "lead_opps": ("id", "lead_id", "lead_name", "status_label", "value", "value_period", "date_created"),
-}
 
 
 def export_json(export: Row[Any], organization_id: str, base: str) -> JsonObject:
@@ -49,7 +41,7 @@ def export_json(export: Row[Any], organization_id: str, base: str) -> JsonObject
         "status": export.status,
         "n_docs": export.n_docs,
         "n_docs_processed": export.n_docs_processed,
-        "download_url": f"{base}/download/{export.id}.{options['format']}" if export.status == "done" else None,
+        "download_url": f"{base}/download/{export.id}.json" if export.status == "done" else None,
         "created_by": export.created_by,
         "updated_by": export.updated_by,
         "date_created": wire(export.date_created),
@@ -66,13 +58,20 @@ def read_options(body: Body) -> JsonObject:
         "s_query": query.data if query and query.data else None,
         "sort": sort,
         "results_limit": body.integer("results_limit", minimum=0),
-        "format": body.choice("format", ("csv", "json"), "csv"),
-        "type": body.choice("type", ("leads", "contacts", "lead_opps"), "leads"),
+        "format": _only("json", body, "format", ("csv", "json"), "csv"),
+        "type": _only("leads", body, "type", ("leads", "contacts", "lead_opps"), "leads"),
         "date_format": body.choice("date_format", ("original", "iso8601", "excel"), "original"),
         "fields": fields,
         "send_done_email": body.boolean("send_done_email", True),
         **{flag: body.boolean(flag, False) for flag in FLAGS},
     }
+
+
+def _only(known: str, body: Body, key: str, choices: Sequence[str], default: str) -> str:
+    """The one of Close's *choices* that the sandbox knows. Raises Invalid for the others."""
+    if body.choice(key, choices, default) != known:
+        raise body.invalid(key, f"The sandbox doesn't export {' or '.join(each for each in choices if each != known)}.")
+    return known
 
 
 def start(
@@ -149,33 +148,4 @@ def _documents(connection: Connection, tenant: Tenant, state: State, export: Row
 def _file(leads: list[JsonObject], options: JsonObject) -> bytes:
     wanted = options["fields"]
     fields = [str(each) for each in wanted] if isinstance(wanted, list) and wanted else None
-    if options["format"] == "json":
-        return json.dumps([select_fields(lead, fields) for lead in leads]).encode()
-    kind = str(options["type"])
-    columns = fields or [
-        *CSV_COLUMNS[kind],
-        *(LEAD_SMART if options["include_smart_fields"] and kind == "leads" else ()),
-    ]
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(columns)
-    for lead in leads:
-        for row in _rows(lead, kind):
-            writer.writerow([_cell(row.get(column)) for column in columns])
-    return text.getvalue().encode()
-
-
-def _rows(lead: JsonObject, kind: str) -> Iterator[JsonObject]:
-    if kind == "leads":
-        yield lead
-        return
-    children = lead["contacts" if kind == "contacts" else "opportunities"]
-    for child in children if isinstance(children, list) else []:
-        if isinstance(child, dict):
-            yield child
-
-
-def _cell(value: Json) -> str | int | float:
-    if value is None:
-        return ""
-    return json.dumps(value) if isinstance(value, dict | list) else value
+    return json.dumps([select_fields(lead, fields) for lead in leads]).encode()

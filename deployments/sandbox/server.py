@@ -127,7 +127,7 @@ def build(state: State, worker: Worker) -> Door:
         routes=[
             Mount(PREFIX, routes=ROUTES),
             *control.routes(),
-            Route("/download/{name}", _download),
+            Route("/download/{id}.json", _download),
             Route("/healthz", _health),
         ],
         exception_handlers={HTTPException: _http_error},
@@ -148,12 +148,10 @@ async def _health(_: Request) -> Response:
 async def _download(request: Request) -> Response:
     """The file of an export, compressed; whoever knows the address may have it, as with Close's signed addresses."""
     state: State = request.app.state.sandbox
-    export_id, _, kind = request.path_params["name"].partition(".")
-    file = await run_in_threadpool(_file, state, export_id)
+    file = await run_in_threadpool(_file, state, request.path_params["id"])
     if file is None:
         return JSONResponse({"error": URL_NOT_FOUND}, 404)
-    mime = "text/csv" if kind == "csv" else "application/json"
-    return Response(file, media_type=mime, headers={"content-encoding": "gzip"})
+    return Response(file, media_type="application/json", headers={"content-encoding": "gzip"})
 
 
 def _file(state: State, export_id: str) -> bytes | None:
