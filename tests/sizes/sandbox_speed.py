@@ -1,7 +1,7 @@
-"""``python -m deployments.sandbox.benchmark --leads 1000000``: how long the sandbox takes, and how much memory.
+"""``python tests/sizes/sandbox_speed.py --leads 1000000``: how long the sandbox takes, and how much memory.
 
-Prints one line a measurement. Making a million leads up takes minutes and 2 GB of disk; with ``--database FILE`` they
-are kept and found again. Needs Linux for the memory.
+Prints one line per measurement. Making up a million leads takes minutes and 2 GB of disk; with ``--database FILE`` they
+are kept for the next time. Needs Linux for the memory.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ LEADS: JsonObject = {"type": "object_type", "object_type": "lead"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, and print what was found."""
-    parser = argparse.ArgumentParser(prog="benchmark", description="How long the sandbox takes, and how much memory.")
+    parser = argparse.ArgumentParser(description="How long the sandbox takes, and how much memory.")
     parser.add_argument("--leads", type=int, default=1_000_000, help="how many leads to make up (%(default)s)")
     parser.add_argument(
         "--requests", type=int, default=10_000, help="how many requests to look for leaks (%(default)s)"
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _measure(leads: int, requests: int, database: Path) -> None:
     found, began = database.exists(), time.monotonic()
     sandbox = Sandbox(leads=leads, database=database, rate_limits=False)
-    _say("leads found in the file" if found else f"making {leads:,} leads up", f"{time.monotonic() - began:.0f} s")
+    _say("leads found in the file" if found else f"making up {leads:,} leads", f"{time.monotonic() - began:.0f} s")
     with sandbox, httpx.Client(base_url=sandbox.url, auth=(KEY, ""), timeout=300) as client:
         junk, stale = _junk(), _stale()
         _timed("count of a status", lambda: _count(client, _all_of(LEADS, junk)))
@@ -65,7 +64,7 @@ def _say(what: str, figure: str) -> None:
 
 
 def _timed(what: str, ask: Callable[[], int]) -> None:
-    """The middle one of three tries, after one that warms the cache; each is said to have found so many."""
+    """Print the median of three tries after one that warms the cache, and how many leads were found."""
     seconds: list[float] = []
     found = ask()
     for _ in range(REPEATS):
@@ -99,7 +98,7 @@ def _page(client: httpx.Client, query: JsonObject, cursor: Json = None, *, oldes
 
 
 def _walk(client: httpx.Client, query: JsonObject, *, oldest: bool) -> Json:
-    """The cursor of the last page that a walk may reach, or of the last one there is."""
+    """The cursor of the last page a walk can reach."""
     cursor: Json = None
     for _ in range(DEEP // PAGE):
         following = _search(client, {**_body(query, oldest), "cursor": cursor})["cursor"]
@@ -110,8 +109,8 @@ def _walk(client: httpx.Client, query: JsonObject, *, oldest: bool) -> Json:
 
 
 def _memory(client: httpx.Client, requests: int) -> None:
-    """What the process holds before and after many requests of all kinds, when the caches are warm."""
-    lead = str(client.post("lead/", json={"name": "Benchmark"}).raise_for_status().json()["id"])
+    """Print what the process holds before and after many requests of all kinds, once the caches are warm."""
+    lead = str(client.post("lead/", json={"name": "Measured"}).raise_for_status().json()["id"])
     some: JsonObject = {"query": _all_of(LEADS, {"type": "id", "value": lead}), "_limit": 1, "include_counts": True}
 
     def ask(times: int) -> None:
@@ -124,14 +123,15 @@ def _memory(client: httpx.Client, requests: int) -> None:
                 client.get(("me/", f"lead/{lead}/", "status/lead/")[number % 3]).raise_for_status()
 
     ask(requests // 10)
-    before, began = _own(), time.monotonic()
+    before, began = _private_memory(), time.monotonic()
     ask(requests)
-    figure = f"{before:.0f} MB before, {_own():.0f} MB after ({requests / (time.monotonic() - began):.0f} a second)"
+    rate = requests / (time.monotonic() - began)
+    figure = f"{before:.0f} MB before, {_private_memory():.0f} MB after ({rate:.0f} a second)"
     _say(f"memory and {requests:,} requests", figure)
 
 
-def _own() -> float:
-    """Megabytes of memory that this process, client and server, has for itself: not the database's file, mapped."""
+def _private_memory() -> float:
+    """Megabytes that this process, client and server, has for itself, without the mapped database file."""
     _, resident, shared, *_ = (int(each) for each in Path("/proc/self/statm").read_text().split())
     return (resident - shared) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
