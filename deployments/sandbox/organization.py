@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployments.sandbox.ids import fixed_id
-from deployments.sandbox.wire import Json, JsonObject
+from deployments.sandbox.wire.ids import fixed_id
+from deployments.sandbox.wire.json_types import Json, JsonObject
 
 ADMIN_PERMISSIONS = ("bulk_edit", "export", "manage_organization", "manage_customizations", "view_all_leads")
 USER_PERMISSIONS = ("view_all_leads",)

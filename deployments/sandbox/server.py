@@ -11,21 +11,20 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
-from sqlalchemy import select
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from deployments.sandbox import control, schema
-from deployments.sandbox.answering import PREFIX
-from deployments.sandbox.api import ROUTES
-from deployments.sandbox.door import Door, Protocol
+from deployments.sandbox.api import ROUTES, exports
+from deployments.sandbox.control import routes
+from deployments.sandbox.http.middleware import Door
+from deployments.sandbox.http.protocol import Protocol
+from deployments.sandbox.http.routes import PREFIX
+from deployments.sandbox.jobs.worker import Worker
 from deployments.sandbox.state import State
-from deployments.sandbox.wire import URL_NOT_FOUND
-from deployments.sandbox.worker import Worker
+from deployments.sandbox.wire.errors import URL_NOT_FOUND
 
 HOST = "127.0.0.1"
 PATIENCE = 1  # seconds that answers under way have to finish when the sandbox stops
@@ -126,8 +125,8 @@ def build(state: State, worker: Worker) -> Door:
     app = Starlette(
         routes=[
             Mount(PREFIX, routes=ROUTES),
-            *control.routes(),
-            Route("/download/{id}.json", _download),
+            *routes.routes(),
+            exports.DOWNLOAD,
             Route("/healthz", _health),
         ],
         exception_handlers={HTTPException: _http_error},
@@ -143,22 +142,3 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
-
-
-async def _download(request: Request) -> Response:
-    """The file of an export, compressed; whoever knows the address may have it, as with Close's signed addresses."""
-    state: State = request.app.state.sandbox
-    file = await run_in_threadpool(_file, state, request.path_params["id"])
-    if file is None:
-        return JSONResponse({"error": URL_NOT_FOUND}, 404)
-    return Response(file, media_type="application/json", headers={"content-encoding": "gzip"})
-
-
-def _file(state: State, export_id: str) -> bytes | None:
-    files = schema.exports
-    for tenant in state.tenants:
-        with tenant.store.reading() as connection:
-            found = connection.scalars(select(files.c.file).where(files.c.id == export_id)).first()
-        if found is not None:
-            return found
-    return None

@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from deployments.sandbox.behaviour import Behaviour
-from deployments.sandbox.catalog import write_catalog
-from deployments.sandbox.faults import Faults
-from deployments.sandbox.limits import Limits, LimitSettings
+from deployments.sandbox.database.store import Store
 from deployments.sandbox.organization import ADMIN, OTHER, OTHER_ADMIN, SANDBOX, USER, Organization, User
-from deployments.sandbox.seed import seed_leads
-from deployments.sandbox.store import Store
+from deployments.sandbox.seed.customizations import write_catalog
+from deployments.sandbox.seed.leads import seed_leads
+from deployments.sandbox.switches.behaviour import Behaviour
+from deployments.sandbox.switches.faults import Faults
+from deployments.sandbox.switches.jobs import JobSettings
+from deployments.sandbox.switches.rate_limits import Limits, LimitSettings
 
 
 @dataclass(frozen=True)
@@ -32,23 +31,6 @@ class Member:
     key: str
     user: User
     tenant: Tenant
-
-
-class JobSettings(BaseModel):
-    """How the next bulk deletes go."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    leads_per_second: float | None = Field(default=None, gt=0, description="Their speed; null for the sandbox's own.")
-    fail_after: int | None = Field(default=None, ge=0, description="Stop with the status error after so many leads.")
-    stall_after: int | None = Field(default=None, ge=0, description="Stand still after so many leads.")
-    status: str | None = Field(
-        default=None,
-        description="If given, even as null: the status to show from processing on, whatever happens. paused really "
-        "pauses, after stall_after leads if that is given; with the others the work goes on.",
-    )
-    created_seconds: float = Field(default=0.1, ge=0, description="How long they stay created.")
-    loading_seconds: float = Field(default=0.1, ge=0, description="How long they stay loading.")
 
 
 class State:

@@ -19,7 +19,7 @@ import httpx
 
 from deployments.sandbox.organization import STATUS_IDS
 from deployments.sandbox.server import Sandbox
-from deployments.sandbox.wire import Json, JsonObject
+from deployments.sandbox.wire.json_types import Json, JsonObject
 
 KEY = "api_sandbox.admin"
 PAGE = 100

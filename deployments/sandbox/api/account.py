@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from deployments.sandbox import schema
-from deployments.sandbox.answering import route
-from deployments.sandbox.call import Call
+from deployments.sandbox.database import schema
+from deployments.sandbox.http.request import Call
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects.serialize_leads import select_fields
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES, PIPELINE_ID, SANDBOX, Organization, User
-from deployments.sandbox.render import select_fields
-from deployments.sandbox.wire import Json, JsonObject, NotFound
+from deployments.sandbox.wire.errors import NotFound
+from deployments.sandbox.wire.json_types import Json, JsonObject
 
 
 def _user(user: User, organization: Organization) -> JsonObject:

@@ -10,15 +10,18 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 from starlette.routing import Route
 
-from deployments.sandbox import render, render_children, schema, writing, writing_children
-from deployments.sandbox.answering import route
-from deployments.sandbox.call import Call, page_of
-from deployments.sandbox.events import Change, record, updated
-from deployments.sandbox.labels import Labels, read_labels
-from deployments.sandbox.moments import now, read_moment
-from deployments.sandbox.removal import existing
-from deployments.sandbox.render import select_fields
-from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, Json, JsonObject, NotFound
+from deployments.sandbox.database import schema
+from deployments.sandbox.http.request import Call, page_of
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects import serialize_children, serialize_leads, write_children, write_leads
+from deployments.sandbox.objects.delete_leads import existing
+from deployments.sandbox.objects.events import Change, record, updated
+from deployments.sandbox.objects.labels import Labels, read_labels
+from deployments.sandbox.objects.serialize_leads import select_fields
+from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, Invalid, NotFound
+from deployments.sandbox.wire.json_types import Json, JsonObject
+from deployments.sandbox.wire.moments import now, read_moment
 
 EQUAL = ("id", "user_id", "contact_id", "assigned_to", "status_id", "status_type", "value_period")
 DATES = ("date_created", "date_updated", "activity_at", "date_won", "date")
@@ -43,7 +46,7 @@ class Kind:
 
     def show(self, connection: Connection, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
         """The objects as Close shows them."""
-        return render.children_json(connection, self.table, rows, labels)
+        return serialize_leads.children_json(connection, self.table, rows, labels)
 
     def where(self) -> list[ColumnElement[bool]]:
         """Only rows of this kind, and none of deleted leads."""
@@ -57,24 +60,24 @@ def _contact_values(body: Body) -> dict[str, Any]:
 
 def _add_task(connection: Connection, body: Body, lead_pk: int, user_id: str) -> Row[Any]:
     body.choice("_type", ("lead", "outgoing_call"), "lead")  # tasks of other types only Close makes
-    return writing_children.add_task(connection, body, lead_pk, user_id)
+    return write_children.add_task(connection, body, lead_pk, user_id)
 
 
 def _activity(kind: str) -> Kind:
     def add(connection: Connection, body: Body, lead_pk: int, user_id: str) -> Row[Any]:
-        return writing_children.add_activity(connection, body, kind, lead_pk, user_id)
+        return write_children.add_activity(connection, body, kind, lead_pk, user_id)
 
     def values(body: Body) -> dict[str, Any]:
-        return writing_children.activity_values(body, kind)
+        return write_children.activity_values(body, kind)
 
-    return Kind(render_children.ACTIVITY_TYPES[kind], schema.activities, add, values, kind)
+    return Kind(serialize_children.ACTIVITY_TYPES[kind], schema.activities, add, values, kind)
 
 
-CONTACT = Kind("Contact", schema.contacts, writing.add_contact, _contact_values)
+CONTACT = Kind("Contact", schema.contacts, write_leads.add_contact, _contact_values)
 OPPORTUNITY = Kind(
-    "Opportunity", schema.opportunities, writing_children.add_opportunity, writing_children.opportunity_values
+    "Opportunity", schema.opportunities, write_children.add_opportunity, write_children.opportunity_values
 )
-TASK = Kind("Task", schema.tasks, _add_task, writing_children.task_values)
+TASK = Kind("Task", schema.tasks, _add_task, write_children.task_values)
 ACTIVITIES = {kind: _activity(kind) for kind in ("note", "call", "sms", "email", "meeting")}
 ANY_ACTIVITY = replace(ACTIVITIES["note"], name="Activity", activity=None)
 
@@ -138,11 +141,11 @@ def _add(call: Call, kind: Kind) -> JsonObject:
     _check_users(call, own)
     with call.store.writing() as connection:
         if kind in (CONTACT, OPPORTUNITY):
-            writing.check_custom_values(connection, own, kind.name.lower())
+            write_leads.check_custom_values(connection, own, kind.name.lower())
         lead = _lead_for(call, connection, kind, own)
         row = kind.add(connection, own, lead.pk, call.user.id)
         found = kind.show(connection, [row], read_labels(connection, call.organization))[0]
-        event = render_children.event_type(kind.table.name, row)
+        event = serialize_children.event_type(kind.table.name, row)
         record(connection, call.cause, [Change("created", event, row.id, lead.id, found)])
     return select_fields(found, call.fields())
 
@@ -158,15 +161,22 @@ def _lead_for(call: Call, connection: Connection, kind: Kind, body: Body) -> Row
     """The lead named in the request. A contact or opportunity without one gets a new lead, as Close does."""
     if kind in (CONTACT, OPPORTUNITY) and body.text("lead_id") is None:
         name: JsonObject = {"name": body.text("name")}
-        lead = writing.add_lead(connection, Body(name), call.user.id, call.lag)
-        shown = render.lead_json(lead, read_labels(connection, call.organization))
+        lead = write_leads.add_lead(connection, Body(name), call.user.id, call.lag)
+        shown = serialize_leads.lead_json(lead, read_labels(connection, call.organization))
         record(connection, call.cause, [Change("created", "lead", lead.id, lead.id, shown)])
         return lead
-    return writing.required_lead(connection, body)
+    return write_leads.required_lead(connection, body)
 
 
 def _change(call: Call, kind: Kind) -> JsonObject:
-    known = {*(column.name for column in kind.table.c), *writing.DERIVED, *writing.STAMPS, "emails", "phones", "urls"}
+    known = {
+        *(column.name for column in kind.table.c),
+        *write_leads.DERIVED,
+        *write_leads.STAMPS,
+        "emails",
+        "phones",
+        "urls",
+    }
     with call.store.writing() as connection:
         before = _find(call, connection, kind)
         labels = read_labels(connection, call.organization)
@@ -175,10 +185,10 @@ def _change(call: Call, kind: Kind) -> JsonObject:
         extra: dict[str, Json] = {**(before.extra or {}), **call.body.rest(known)}
         values["extra"] = extra or None
         if kind is CONTACT:
-            writing.set_reachable(connection, before.pk, call.body)
+            write_leads.set_reachable(connection, before.pk, call.body)
         changed = update(kind.table).where(kind.table.c.pk == before.pk).values(values).returning(kind.table)
         after = kind.show(connection, [connection.execute(changed).one()], labels)[0]
-        event = render_children.event_type(kind.table.name, before)
+        event = serialize_children.event_type(kind.table.name, before)
         record(connection, call.cause, updated(event, str(after["lead_id"]), shown, after))
     return select_fields(after, call.fields())
 
@@ -191,7 +201,7 @@ def _remove(call: Call, kind: Kind) -> JsonObject:
             for table in schema.REACHABLE:
                 connection.execute(delete(table).where(table.c.contact_pk == row.pk))
         connection.execute(delete(kind.table).where(kind.table.c.pk == row.pk))
-        event = render_children.event_type(kind.table.name, row)
+        event = serialize_children.event_type(kind.table.name, row)
         change = Change("deleted", event, row.id, str(shown["lead_id"]), previous=shown)
         record(connection, call.cause, [change])
     return {}

@@ -7,17 +7,20 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from deployments.sandbox import render, schema, writing
-from deployments.sandbox.answering import route
-from deployments.sandbox.call import Call
-from deployments.sandbox.events import Change, record, updated
-from deployments.sandbox.labels import read_labels
-from deployments.sandbox.moments import now
-from deployments.sandbox.removal import delete_leads, existing
-from deployments.sandbox.render import select_fields
-from deployments.sandbox.smart import ALL, smart_names, smart_values
-from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, JsonObject, NotFound
-from deployments.sandbox.words import spaced
+from deployments.sandbox.database import schema
+from deployments.sandbox.database.full_text import spaced
+from deployments.sandbox.http.request import Call
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects import serialize_leads, write_leads
+from deployments.sandbox.objects.delete_leads import delete_leads, existing
+from deployments.sandbox.objects.events import Change, record, updated
+from deployments.sandbox.objects.labels import read_labels
+from deployments.sandbox.objects.serialize_leads import select_fields
+from deployments.sandbox.objects.smart_fields import ALL, smart_names, smart_values
+from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, Invalid, NotFound
+from deployments.sandbox.wire.json_types import JsonObject
+from deployments.sandbox.wire.moments import now
 
 leads = schema.leads
 
@@ -32,7 +35,7 @@ def find(connection: Connection, lead_id: str) -> Row[Any]:
 
 def _shown(call: Call, connection: Connection, rows: list[Row[Any]]) -> list[JsonObject]:
     fields = call.fields()
-    found = render.leads_json(connection, rows, read_labels(connection, call.organization))
+    found = serialize_leads.leads_json(connection, rows, read_labels(connection, call.organization))
     smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
     wanted = None if fields is None or ALL in fields else fields
     return [select_fields({**lead, **smart.get(row.pk, {})}, wanted) for row, lead in zip(rows, found, strict=True)]
@@ -60,16 +63,16 @@ def one(call: Call) -> JsonObject:
 def add(call: Call) -> JsonObject:
     """A new lead, with nested contacts and addresses. What only Close sets is ignored: ids, authors, smart fields."""
     allowed = ("name", "description", "url", "status", "status_id", "custom", "contacts", "addresses", "date_created")
-    data = {key: value for key, value in call.body.data.items() if key in allowed or key.startswith(writing.CUSTOM)}
+    data = {key: value for key, value in call.body.data.items() if key in allowed or key.startswith(write_leads.CUSTOM)}
     data["contacts"] = [each.rest(call.ignored) for each in call.body.objects("contacts")]
     body = Body(Body(data).rest(call.ignored))
     with call.store.writing() as connection:
         for contact in body.objects("contacts"):
-            writing.check_custom_values(connection, contact, "contact")
-        lead = writing.add_lead(connection, body, call.user.id, call.lag)
+            write_leads.check_custom_values(connection, contact, "contact")
+        lead = write_leads.add_lead(connection, body, call.user.id, call.lag)
         labels = read_labels(connection, call.organization)
-        changes = [Change("created", "lead", lead.id, lead.id, render.lead_json(lead, labels))]
-        contacts = render.contacts_by_lead(connection, [lead.pk], {lead.pk: lead.id}, labels)[lead.pk]
+        changes = [Change("created", "lead", lead.id, lead.id, serialize_leads.lead_json(lead, labels))]
+        contacts = serialize_leads.contacts_by_lead(connection, [lead.pk], {lead.pk: lead.id}, labels)[lead.pk]
         changes += [Change("created", "contact", str(contact["id"]), lead.id, contact) for contact in contacts]
         record(connection, call.cause, changes)
         return _shown(call, connection, [lead])[0]
@@ -88,16 +91,16 @@ def change(call: Call) -> JsonObject:
             values["description"] = body.text("description") or ""
         if "url" in body:
             values["url"] = body.text("url")
-        status_id = writing.status_id(connection, body) or before.status_id
+        status_id = write_leads.status_id(connection, body) or before.status_id
         if status_id != before.status_id:
             values |= {"status_id": status_id, "last_lead_status_change_date": values["date_updated"]}
-        values["custom"] = writing.custom_values(connection, body, before.custom or {}) or None
+        values["custom"] = write_leads.custom_values(connection, body, before.custom or {}) or None
         if "addresses" in body:
             connection.execute(delete(schema.addresses).where(schema.addresses.c.lead_pk == before.pk))
-            writing.set_addresses(connection, before.pk, body)
+            write_leads.set_addresses(connection, before.pk, body)
         after = connection.execute(update(leads).where(leads.c.pk == before.pk).values(values).returning(leads)).one()
         labels = read_labels(connection, call.organization)
-        shown = render.lead_json(before, labels), render.lead_json(after, labels)
+        shown = serialize_leads.lead_json(before, labels), serialize_leads.lead_json(after, labels)
         record(connection, call.cause, updated("lead", after.id, *shown))
         return _shown(call, connection, [after])[0]
 

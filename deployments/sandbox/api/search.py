@@ -11,16 +11,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from deployments.sandbox import render
-from deployments.sandbox.answering import route
-from deployments.sandbox.call import Call
-from deployments.sandbox.labels import read_labels
-from deployments.sandbox.moments import microseconds, now
-from deployments.sandbox.query import TABLES
-from deployments.sandbox.render import select_fields
-from deployments.sandbox.searching import Found, prepare, required_query
-from deployments.sandbox.smart import ALL, smart_names, smart_values
-from deployments.sandbox.wire import Body, Invalid, JsonObject
+from deployments.sandbox.http.request import Call
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects import serialize_leads
+from deployments.sandbox.objects.labels import read_labels
+from deployments.sandbox.objects.serialize_leads import select_fields
+from deployments.sandbox.objects.smart_fields import ALL, smart_names, smart_values
+from deployments.sandbox.query.compiler import TABLES
+from deployments.sandbox.query.search import Found, prepare, required_query
+from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.errors import Invalid
+from deployments.sandbox.wire.json_types import JsonObject
+from deployments.sandbox.wire.moments import microseconds, now
 
 LAST_POSITION = 10_000  # a walk with a cursor ends here
 DEFAULT_LIMIT = 100
@@ -89,10 +91,10 @@ def _objects(
 ) -> list[JsonObject]:
     labels = read_labels(connection, call.organization)
     if object_type == "lead":
-        leads = render.leads_json(connection, rows, labels)
+        leads = serialize_leads.leads_json(connection, rows, labels)
         smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
         return [{**lead, **smart.get(row.pk, {})} for row, lead in zip(rows, leads, strict=True)]
-    return render.children_json(connection, TABLES[object_type], rows, labels)
+    return serialize_leads.children_json(connection, TABLES[object_type], rows, labels)
 
 
 def _digest(body: Body) -> str:

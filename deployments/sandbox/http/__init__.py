@@ -1,0 +1,1 @@
+"""How requests reach the API: keys, limits and bodies, the journal, and injected faults."""
