@@ -1,4 +1,4 @@
-"""The sandbox as a server: a context manager that serves real HTTP from a thread."""
+"""The sandbox: a context manager that serves real HTTP from a thread."""
 
 from __future__ import annotations
 
@@ -19,30 +19,29 @@ from starlette.routing import Mount, Route
 
 from deployments.sandbox.api import ROUTES, exports
 from deployments.sandbox.control import routes
-from deployments.sandbox.http.middleware import Door
-from deployments.sandbox.http.protocol import Protocol
+from deployments.sandbox.http.middleware import FaultMiddleware
+from deployments.sandbox.http.protocol import AbortableProtocol
 from deployments.sandbox.http.routes import PREFIX
 from deployments.sandbox.jobs.worker import Worker
 from deployments.sandbox.state import State
 from deployments.sandbox.wire.errors import URL_NOT_FOUND
 
 HOST = "127.0.0.1"
-PATIENCE = 1  # seconds that answers under way have to finish when the sandbox stops
+SHUTDOWN_TIMEOUT = 1  # seconds for open requests to finish when the sandbox stops
 
 
 class PortInUse(Exception):
-    """The port is taken: another program listens on it."""
+    """Another program listens on the port."""
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} is in use: stop what listens there or choose another with --port")
 
 
 class Sandbox:
-    """Close on your machine, for as long as the ``with`` block lasts.
+    """A stand-in for Close on this machine, for as long as the ``with`` block lasts.
 
-    The seed's dates count back from *now*; the server's own clock is always the real one. With a *database* the
-    organisation is kept in that file and found again the next time; without, it lives in a temporary file. Raises
-    PortInUse.
+    Dates in the seed are relative to *now*; the server itself always uses the real clock. With a *database*, the
+    organisation is kept in that file for the next time; without, in a temporary file. Raises PortInUse.
     """
 
     def __init__(
@@ -76,18 +75,18 @@ class Sandbox:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 build(self.state, self._worker),
-                http=Protocol,
+                http=AbortableProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=PATIENCE,
+                timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
             )
         )
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="sandbox-server")
 
     def __enter__(self) -> Self:
-        """Start serving; returns when requests are answered."""
+        """Start serving. Returns once the server is up."""
         self._worker.start()
         self._thread.start()
         while not self._server.started:
@@ -97,7 +96,7 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop serving and working, close every connection, remove a temporary database."""
+        """Stop the server and the worker, and remove a temporary database."""
         self._server.should_exit = True
         self._thread.join()
         self._worker.stop()
@@ -120,19 +119,14 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def build(state: State, worker: Worker) -> Door:
-    """The application: the API behind its door, the control plane, downloads, and a sign of life."""
+def build(state: State, worker: Worker) -> FaultMiddleware:
+    """The application: the API, the control plane, downloads, and a health check."""
     app = Starlette(
-        routes=[
-            Mount(PREFIX, routes=ROUTES),
-            *routes.routes(),
-            exports.DOWNLOAD,
-            Route("/healthz", _health),
-        ],
+        routes=[Mount(PREFIX, routes=ROUTES), *routes.routes(), exports.DOWNLOAD, Route("/healthz", _health)],
         exception_handlers={HTTPException: _http_error},
     )
     app.state.sandbox, app.state.worker = state, worker
-    return Door(app, state)
+    return FaultMiddleware(app, state)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:

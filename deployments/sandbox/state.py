@@ -1,4 +1,4 @@
-"""Everything a running sandbox knows: its organisations, and how it is told to behave."""
+"""The state of a running sandbox: its organisations and switches."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 from deployments.sandbox.database.store import Store
 from deployments.sandbox.organization import ADMIN, OTHER, OTHER_ADMIN, SANDBOX, USER, Organization, User
-from deployments.sandbox.seed.customizations import write_catalog
+from deployments.sandbox.seed.customizations import add_customizations
 from deployments.sandbox.seed.leads import seed_leads
 from deployments.sandbox.switches.behaviour import Behaviour
 from deployments.sandbox.switches.faults import Faults
 from deployments.sandbox.switches.jobs import JobSettings
-from deployments.sandbox.switches.rate_limits import Limits, LimitSettings
+from deployments.sandbox.switches.rate_limits import RateLimits, RateLimitSettings
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Member:
-    """Whom a key belongs to."""
+    """The owner of a key."""
 
     key: str
     user: User
@@ -34,7 +34,7 @@ class Member:
 
 
 class State:
-    """The organisations behind the keys, and the switches of the control plane."""
+    """The organisations, their keys, and the switches of the control plane."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class State:
         self.base = ""
         self.behaviour = Behaviour()
         self.jobs = JobSettings()
-        self.limits = Limits(LimitSettings(enabled=rate_limits))
+        self.limits = RateLimits(RateLimitSettings(enabled=rate_limits))
         self.faults = Faults()
         self.main = Tenant(SANDBOX, Store(database))
         self.other = Tenant(OTHER, Store())
@@ -78,34 +78,34 @@ class State:
         """All organisations."""
         return (self.main, self.other)
 
-    def of_key(self, key: str) -> Member | None:
-        """Whose API key this is."""
+    def member_by_key(self, key: str) -> Member | None:
+        """The owner of an API key."""
         return self._keys.get(key)
 
-    def of_token(self, token: str) -> Member | None:
-        """Whose access token this is: the key without its prefix."""
+    def member_by_token(self, token: str) -> Member | None:
+        """The owner of an access token: the key without its prefix."""
         return self._tokens.get(token)
 
     def reset(self, leads: int | None, seed: int | None) -> None:
-        """Everything as it was at the start, or with another number of leads or seed."""
+        """Reset everything, optionally to another number of leads or seed."""
         self.behaviour = Behaviour()
         self.jobs = JobSettings()
-        self.limits.reset(LimitSettings(enabled=self.rate_limits))
+        self.limits.reset(RateLimitSettings(enabled=self.rate_limits))
         self.faults.clear()
         self.fill(self.leads if leads is None else leads, self.seed if seed is None else seed)
         self._fill(self.other, 0, 0)
 
     def fill(self, leads: int, seed: int) -> None:
-        """Make the sandbox's organisation anew."""
+        """Recreate the sandbox's organisation."""
         self._fill(self.main, leads, seed)
 
     def _fill(self, tenant: Tenant, leads: int, seed: int) -> None:
         now = self.now or datetime.now(UTC)
         with tenant.store.writing() as connection:
-            tenant.store.create(connection)
-            write_catalog(connection, tenant.organization, now)
+            tenant.store.create_tables(connection)
+            add_customizations(connection, tenant.organization, now)
             seed_leads(connection, leads, seed, now)
-            tenant.store.index(connection)
+            tenant.store.create_indexes(connection)
 
     def close(self) -> None:
         """Close the databases."""

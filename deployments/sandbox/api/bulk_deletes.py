@@ -1,4 +1,4 @@
-"""/bulk_action/delete/: start bulk deletes, look at them, pause and resume them."""
+"""/bulk_action/delete/: start, read, pause and resume bulk deletes."""
 
 from __future__ import annotations
 
@@ -6,88 +6,88 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
 
+from deployments.sandbox.api.rows import find, page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import Call, page_of
+from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.jobs import bulk_deletes
 from deployments.sandbox.objects.serialize_leads import select_fields
-from deployments.sandbox.query.search import EVERY_LEAD, prepare
+from deployments.sandbox.query.search import EVERY_LEAD, prepare_search
 from deployments.sandbox.wire.body import Body
-from deployments.sandbox.wire.errors import REQUIRED, ApiError, Invalid, NotFound
+from deployments.sandbox.wire.errors import REQUIRED, ApiError, Invalid
 from deployments.sandbox.wire.json_types import Json, JsonObject
 
 jobs = schema.bulk_deletes
 
 
-def start(call: Call) -> JsonObject:
-    """Start a bulk delete. The query is read now, for its errors; what it matches is decided while loading."""
-    call.need("bulk_edit", "delete leads in bulk")
-    query = call.body.object("s_query")
+def start(request: ApiRequest) -> JsonObject:
+    """Start a bulk delete. The query is validated now and matched while loading."""
+    request.require("bulk_edit", "delete leads in bulk")
+    query = request.body.object("s_query")
     if query is None or not query.data:
-        if call.state.behaviour.missing_s_query == "refused":
+        if request.state.behaviour.missing_s_query == "refused":
             raise Invalid(REQUIRED, ("s_query",))
         query = Body(EVERY_LEAD, ("s_query",))
-    sort = call.body.objects("sort")
+    sort = request.body.objects("sort")
     sent: list[Json] = [each.data for each in sort]
-    request: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "s_query": query.data,
         "sort": sent,
-        "results_limit": call.body.integer("results_limit", minimum=0),
-        "send_done_email": call.body.boolean("send_done_email", True),
-        "offset": call.offset,
+        "results_limit": request.body.integer("results_limit", minimum=0),
+        "send_done_email": request.body.boolean("send_done_email", True),
+        "offset": request.offset,
     }
-    with call.store.writing() as connection:
-        found = prepare(connection, query, sort, call.asker())
-        if found.search.object_type != "lead":
+    with request.store.writing() as connection:
+        found = prepare_search(connection, query, sort, request.query_context())
+        if found.query.object_type != "lead":
             raise Invalid("Only leads can be deleted in bulk here.", ("s_query",))
-        job = bulk_deletes.start(connection, call.state, call.cause, call.organization.id, request)
-    call.worker.wake()
-    return bulk_deletes.job_json(job, call.organization.id)
+        job = bulk_deletes.start(connection, request.state, request.cause, request.organization.id, settings)
+    request.worker.wake()
+    return bulk_deletes.job_json(job, request.organization.id)
 
 
-def listing(call: Call) -> JsonObject:
+def listing(request: ApiRequest) -> JsonObject:
     """The bulk deletes of the organisation."""
-    page = call.page()
     order = {
         "newest_first": jobs.c.pk.desc(),
         "oldest_first": jobs.c.pk.asc(),
         "unordered": func.substr(jobs.c.id, 20),
-    }[call.state.behaviour.bulk_delete_order]
-    with call.store.reading() as connection:
-        rows = connection.execute(select(jobs).order_by(order).offset(page.skip).limit(page.limit + 1)).all()
-    found = [bulk_deletes.job_json(row, call.organization.id) for row in rows]
-    return page_of([select_fields(each, call.fields()) for each in found], page)
+    }[request.state.behaviour.bulk_delete_order]
+    with request.store.reading() as connection:
+        return page_of(
+            request,
+            connection,
+            select(jobs).order_by(order),
+            lambda rows: [bulk_deletes.job_json(row, request.organization.id) for row in rows],
+        )
 
 
-def _job(call: Call, connection: Connection) -> Row[Any]:
-    job = connection.execute(select(jobs).where(jobs.c.id == call.ids["id"])).one_or_none()
-    if job is None:
-        raise NotFound("Bulk action")
-    return job
+def _job(request: ApiRequest, connection: Connection) -> Row[Any]:
+    return find(connection, jobs, request.ids["id"], "Bulk action")
 
 
-def one(call: Call) -> JsonObject:
+def one(request: ApiRequest) -> JsonObject:
     """One bulk delete."""
-    with call.store.reading() as connection:
-        job = _job(call, connection)
-    return select_fields(bulk_deletes.job_json(job, call.organization.id), call.fields())
+    with request.store.reading() as connection:
+        job = _job(request, connection)
+    return select_fields(bulk_deletes.job_json(job, request.organization.id), request.fields())
 
 
-def change(call: Call) -> JsonObject:
-    """Pause or resume, if `Behaviour.pause` has Close obey: no documentation says that it does."""
-    obedience = call.state.behaviour.pause
-    if obedience == "refused":
+def change(request: ApiRequest) -> JsonObject:
+    """Pause or resume. Close doesn't document that it can; see `Behaviour.pause`."""
+    pause = request.state.behaviour.pause
+    if pause == "refused":
         raise ApiError(405, {"error": "The method is not allowed for the requested URL."})
-    call.need("bulk_edit", "change bulk actions")
-    wanted = call.body.required_text("status")
+    request.require("bulk_edit", "change bulk actions")
+    wanted = request.body.required_text("status")
     if wanted not in ("paused", "resuming"):
         raise Invalid("Not a valid choice.", ("status",))
-    with call.store.writing() as connection:
-        job = _job(call, connection)
-        if obedience == "obeyed":
-            job = bulk_deletes.set_status(connection, job, wanted, call.organization.id, call.cause)
-    call.worker.wake()
-    return bulk_deletes.job_json(job, call.organization.id)
+    with request.store.writing() as connection:
+        job = _job(request, connection)
+        if pause == "obeyed":
+            job = bulk_deletes.set_status(connection, job, wanted, request.organization.id, request.cause)
+    request.worker.wake()
+    return bulk_deletes.job_json(job, request.organization.id)
 
 
 ROUTES = (

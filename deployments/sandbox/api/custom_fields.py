@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import Row, insert, select
 from starlette.routing import Route
 
+from deployments.sandbox.api.rows import page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import Call, page_of
+from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.http.routes import route
-from deployments.sandbox.objects.serialize_leads import select_fields
 from deployments.sandbox.wire.errors import REQUIRED, NotFound
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import JsonObject
-from deployments.sandbox.wire.moments import now, wire
+from deployments.sandbox.wire.moments import format_moment, now
 
 fields = schema.custom_fields
 FIELD_TYPES = (
@@ -36,25 +36,23 @@ def _field_json(row: Row[Any], organization_id: str) -> JsonObject:
         "description": None,
         "created_by": row.created_by,
         "updated_by": row.updated_by,
-        "date_created": wire(row.date_created),
-        "date_updated": wire(row.date_updated),
+        "date_created": format_moment(row.date_created),
+        "date_updated": format_moment(row.date_updated),
     }
 
 
-def list_fields(call: Call, object_type: str) -> JsonObject:
+def list_fields(request: ApiRequest, object_type: str) -> JsonObject:
     """The custom fields of leads, contacts or opportunities."""
-    page = call.page()
-    with call.store.reading() as connection:
+    with request.store.reading() as connection:
         query = select(fields).where(fields.c.object_type == object_type).order_by(fields.c.pk)
-        query = query.offset(page.skip).limit(page.limit + 1)
-        rows = connection.execute(query).all()
-    return page_of([select_fields(_field_json(row, call.organization.id), call.fields()) for row in rows], page)
+        organization_id = request.organization.id
+        return page_of(request, connection, query, lambda rows: [_field_json(row, organization_id) for row in rows])
 
 
-def add_field(call: Call, object_type: str) -> JsonObject:
+def add_field(request: ApiRequest, object_type: str) -> JsonObject:
     """Add a custom field."""
-    call.need("manage_customizations", "change custom fields")
-    body = call.body
+    request.require("manage_customizations", "change custom fields")
+    body = request.body
     kind = body.choice("type", FIELD_TYPES, "")
     if not kind:
         raise body.invalid("type", REQUIRED)
@@ -69,32 +67,32 @@ def add_field(call: Call, object_type: str) -> JsonObject:
         "type": kind,
         "choices": body.texts("choices") or None,
         "accepts_multiple_values": many,
-        "created_by": call.user.id,
-        "updated_by": call.user.id,
+        "created_by": request.user.id,
+        "updated_by": request.user.id,
         "date_created": at,
         "date_updated": at,
     }
-    with call.store.writing() as connection:
+    with request.store.writing() as connection:
         row = connection.execute(insert(fields).values(values).returning(fields)).one()
-    return _field_json(row, call.organization.id)
+    return _field_json(row, request.organization.id)
 
 
 def _fields_route(object_type: str) -> Route:
     return route(
         f"/custom_field/{object_type}/",
-        GET=lambda call: list_fields(call, object_type),
-        POST=lambda call: add_field(call, object_type),
+        GET=lambda request: list_fields(request, object_type),
+        POST=lambda request: add_field(request, object_type),
     )
 
 
-def field_schema(call: Call) -> JsonObject:
+def field_schema(request: ApiRequest) -> JsonObject:
     """The custom fields of leads in the order the user interface shows them."""
-    if call.ids["object_type"] != "lead":
+    if request.ids["object_type"] != "lead":
         raise NotFound("Custom field schema")
-    with call.store.reading() as connection:
+    with request.store.reading() as connection:
         query = select(fields).where(fields.c.object_type == "lead").order_by(fields.c.pk)
         rows = connection.execute(query).all()
-    return {"object_type": "lead", "fields": [_field_json(row, call.organization.id) for row in rows]}
+    return {"object_type": "lead", "fields": [_field_json(row, request.organization.id) for row in rows]}
 
 
 ROUTES = (

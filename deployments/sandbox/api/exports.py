@@ -1,62 +1,64 @@
-"""/export/: copies of leads to download."""
+"""/export/: export leads to a file."""
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Any
+
+from sqlalchemy import Row, select
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from deployments.sandbox.api.rows import find, page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import Call, page_of
+from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.jobs import exports
 from deployments.sandbox.objects.serialize_leads import select_fields
-from deployments.sandbox.query.search import EVERY_LEAD, prepare
+from deployments.sandbox.query.search import EVERY_LEAD, prepare_search
 from deployments.sandbox.state import State
 from deployments.sandbox.wire.body import Body
-from deployments.sandbox.wire.errors import URL_NOT_FOUND, ApiError, Invalid, NotFound
+from deployments.sandbox.wire.errors import URL_NOT_FOUND, ApiError, Invalid
 from deployments.sandbox.wire.json_types import JsonObject
 
 files = schema.exports
 
 
-def add_export(call: Call) -> JsonObject:
-    """Start an export of leads; of all leads when there is no s_query."""
-    call.need("export", "export leads")
-    options = exports.read_options(call.body)
-    with call.store.writing() as connection:
-        query = call.body.object("s_query")
+def add_export(request: ApiRequest) -> JsonObject:
+    """Start an export of leads: of all leads without an s_query."""
+    request.require("export", "export leads")
+    options = exports.read_options(request.body)
+    with request.store.writing() as connection:
+        query = request.body.object("s_query")
         checked = query if query and query.data else Body(EVERY_LEAD, ("s_query",))
-        if prepare(connection, checked, call.body.objects("sort"), call.asker()).search.object_type != "lead":
+        search = prepare_search(connection, checked, request.body.objects("sort"), request.query_context())
+        if search.query.object_type != "lead":
             raise Invalid("Only leads can be exported here.", ("s_query",))
-        export = exports.start(connection, call.cause, call.organization.id, options, call.offset)
-    call.worker.wake()
-    return exports.export_json(export, call.organization.id, call.state.base)
+        export = exports.start(connection, request.cause, request.organization.id, options, request.offset)
+    request.worker.wake()
+    return _shown(request, export)
 
 
-def list_exports(call: Call) -> JsonObject:
-    """The exports, latest first."""
-    page = call.page()
-    with call.store.reading() as connection:
-        rows = connection.execute(
-            select(files).order_by(files.c.pk.desc()).offset(page.skip).limit(page.limit + 1)
-        ).all()
-    found = [exports.export_json(row, call.organization.id, call.state.base) for row in rows]
-    return page_of([select_fields(each, call.fields()) for each in found], page)
+def list_exports(request: ApiRequest) -> JsonObject:
+    """The exports, newest first."""
+    with request.store.reading() as connection:
+        query = select(files).order_by(files.c.pk.desc())
+        return page_of(request, connection, query, lambda rows: [_shown(request, row) for row in rows])
 
 
-def one_export(call: Call) -> JsonObject:
+def _shown(request: ApiRequest, row: Row[Any]) -> JsonObject:
+    return exports.export_json(row, request.organization.id, request.state.base)
+
+
+def one_export(request: ApiRequest) -> JsonObject:
     """One export."""
-    with call.store.reading() as connection:
-        row = connection.execute(select(files).where(files.c.id == call.ids["id"])).one_or_none()
-    if row is None:
-        raise NotFound("Export")
-    return select_fields(exports.export_json(row, call.organization.id, call.state.base), call.fields())
+    with request.store.reading() as connection:
+        row = find(connection, files, request.ids["id"], "Export")
+    return select_fields(_shown(request, row), request.fields())
 
 
-def _only_leads(_: Call) -> JsonObject:
+def _only_leads(_: ApiRequest) -> JsonObject:
     raise ApiError(400, {"error": "The sandbox exports leads only."})
 
 

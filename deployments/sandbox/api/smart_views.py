@@ -6,15 +6,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from deployments.sandbox.api.rows import find, page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import Call, page_of
+from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.serialize_leads import select_fields
-from deployments.sandbox.query.search import prepare
-from deployments.sandbox.wire.errors import Invalid, NotFound
+from deployments.sandbox.query.search import prepare_search
+from deployments.sandbox.wire.errors import Invalid
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import now, wire
+from deployments.sandbox.wire.moments import format_moment, now
 
 views = schema.saved_searches
 VIEW_TYPES = (
@@ -38,39 +39,35 @@ def _view_json(row: Row[Any], organization_id: str) -> JsonObject:
         "selected_fields": [],
         "shared_with": [],
         "sharing_settings": None,
-        "date_created": wire(row.date_created),
-        "date_updated": wire(row.date_updated),
+        "date_created": format_moment(row.date_created),
+        "date_updated": format_moment(row.date_updated),
     }
 
 
-def list_views(call: Call) -> JsonObject:
+def list_views(request: ApiRequest) -> JsonObject:
     """The Smart Views for leads, or for the types asked for."""
-    page = call.page()
-    wanted = call.query.get("type__in", call.query.get("type", "lead")).split(",")
-    with call.store.reading() as connection:
+    wanted = request.query.get("type__in", request.query.get("type", "lead")).split(",")
+    with request.store.reading() as connection:
         query = select(views).where(views.c.type.in_(wanted)).order_by(views.c.pk)
-        rows = connection.execute(query.offset(page.skip).limit(page.limit + 1)).all()
-    return page_of([select_fields(_view_json(row, call.organization.id), call.fields()) for row in rows], page)
+        organization_id = request.organization.id
+        return page_of(request, connection, query, lambda rows: [_view_json(row, organization_id) for row in rows])
 
 
-def _view(call: Call, connection: Connection) -> Row[Any]:
-    row = connection.execute(select(views).where(views.c.id == call.ids["id"])).one_or_none()
-    if row is None:
-        raise NotFound("Smart View")
-    return row
+def _view(request: ApiRequest, connection: Connection) -> Row[Any]:
+    return find(connection, views, request.ids["id"], "Smart View")
 
 
-def one_view(call: Call) -> JsonObject:
+def one_view(request: ApiRequest) -> JsonObject:
     """One Smart View."""
-    with call.store.reading() as connection:
-        row = _view(call, connection)
-    return select_fields(_view_json(row, call.organization.id), call.fields())
+    with request.store.reading() as connection:
+        row = _view(request, connection)
+    return select_fields(_view_json(row, request.organization.id), request.fields())
 
 
-def _wrapper(call: Call, connection: Connection) -> JsonObject:
-    """The s_query of a new or changed view, checked."""
-    wrapper = call.body.required_object("s_query")
-    prepare(connection, wrapper.required_object("query"), wrapper.objects("sort"), call.asker())
+def _wrapper(request: ApiRequest, connection: Connection) -> JsonObject:
+    """The validated s_query of a new or updated view."""
+    wrapper = request.body.required_object("s_query")
+    prepare_search(connection, wrapper.required_object("query"), wrapper.objects("sort"), request.query_context())
     wrapper.integer("results_limit", minimum=0)
     return {"results_limit": None, "sort": [], **wrapper.data}
 
@@ -90,51 +87,51 @@ def _has_object_type(node: Json) -> bool:
     return node.get("type") == "object_type" or (isinstance(below, list) and any(map(_has_object_type, below)))
 
 
-def add_view(call: Call) -> JsonObject:
+def add_view(request: ApiRequest) -> JsonObject:
     """Save a search. Its query must name the object type."""
     at = now()
-    with call.store.writing() as connection:
-        s_query = _wrapper(call, connection)
+    with request.store.writing() as connection:
+        s_query = _wrapper(request, connection)
         if not _has_object_type(s_query.get("query")):
             raise Invalid("The query must have an object_type clause.", ("s_query",))
         values = {
             "id": new_id("save"),
-            "name": call.body.required_text("name"),
-            "description": call.body.text("description"),
-            "type": call.body.choice("type", VIEW_TYPES, "lead"),
+            "name": request.body.required_text("name"),
+            "description": request.body.text("description"),
+            "type": request.body.choice("type", VIEW_TYPES, "lead"),
             "s_query": s_query,
-            "is_shared": call.body.boolean("is_shared", False),
+            "is_shared": request.body.boolean("is_shared", False),
             "is_user_dependent": _depends_on_user(s_query),
-            "user_id": call.user.id,
-            "created_by": call.user.id,
-            "updated_by": call.user.id,
+            "user_id": request.user.id,
+            "created_by": request.user.id,
+            "updated_by": request.user.id,
             "date_created": at,
             "date_updated": at,
         }
         row = connection.execute(insert(views).values(values).returning(views)).one()
-    return _view_json(row, call.organization.id)
+    return _view_json(row, request.organization.id)
 
 
-def change_view(call: Call) -> JsonObject:
-    """Rename a Smart View, or give it another query."""
-    changes: dict[str, Any] = {"date_updated": now(), "updated_by": call.user.id}
-    with call.store.writing() as connection:
-        row = _view(call, connection)
-        if "name" in call.body:
-            changes["name"] = call.body.required_text("name")
-        if "description" in call.body:
-            changes["description"] = call.body.text("description")
-        if "s_query" in call.body:
-            changes["s_query"] = _wrapper(call, connection)
+def change_view(request: ApiRequest) -> JsonObject:
+    """Update the name, description or query of a Smart View."""
+    changes: dict[str, Any] = {"date_updated": now(), "updated_by": request.user.id}
+    with request.store.writing() as connection:
+        row = _view(request, connection)
+        if "name" in request.body:
+            changes["name"] = request.body.required_text("name")
+        if "description" in request.body:
+            changes["description"] = request.body.text("description")
+        if "s_query" in request.body:
+            changes["s_query"] = _wrapper(request, connection)
             changes["is_user_dependent"] = _depends_on_user(changes["s_query"])
         row = connection.execute(update(views).where(views.c.pk == row.pk).values(changes).returning(views)).one()
-    return _view_json(row, call.organization.id)
+    return _view_json(row, request.organization.id)
 
 
-def delete_view(call: Call) -> JsonObject:
+def delete_view(request: ApiRequest) -> JsonObject:
     """Delete a Smart View."""
-    with call.store.writing() as connection:
-        connection.execute(delete(views).where(views.c.pk == _view(call, connection).pk))
+    with request.store.writing() as connection:
+        connection.execute(delete(views).where(views.c.pk == _view(request, connection).pk))
     return {}
 
 

@@ -1,4 +1,4 @@
-"""The control plane, outside /api/v1 and without a key: how tests look behind the sandbox and steer it."""
+"""The control plane, outside /api/v1 and without a key: how tests inspect and steer the sandbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployments.sandbox.control import load_leads
+from deployments.sandbox.control.load_leads import load_leads
 from deployments.sandbox.database import schema
 from deployments.sandbox.state import State
 from deployments.sandbox.switches.behaviour import Behaviour
@@ -22,13 +22,13 @@ from deployments.sandbox.switches.jobs import JobSettings
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import ApiError
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import wire
+from deployments.sandbox.wire.moments import format_moment
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
 
 class Reset(BaseModel):
-    """What to go back to; without a number, the sandbox's own."""
+    """What to reset to; by default what the sandbox was started with."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -56,7 +56,7 @@ def _requests(state: State, _: bytes) -> Json:
     entries = schema.journal
     with state.main.store.reading() as connection:
         rows = connection.execute(select(entries).order_by(entries.c.pk)).all()
-    return [{"method": row.method, "path": row.path, "status": row.status, "at": wire(row.at)} for row in rows]
+    return [{"method": row.method, "path": row.path, "status": row.status, "at": format_moment(row.at)} for row in rows]
 
 
 def _forget_requests(state: State, _: bytes) -> Json:
@@ -80,7 +80,7 @@ def _add_leads(state: State, body: bytes) -> Json:
     found: Json = json.loads(body)
     leads = Body({"leads": found}).objects("leads")
     with state.main.store.writing() as connection:
-        return [*load_leads.load_leads(connection, state, leads)]
+        return [*load_leads(connection, state, leads)]
 
 
 def _reset(state: State, body: bytes) -> Json:
@@ -115,13 +115,13 @@ def _default_behaviour(state: State, _: bytes) -> Json:
 
 
 def _changed(settings: Settings, body: bytes) -> Settings:
-    """*settings* with those that the *body* names replaced, checked as a whole."""
+    """Returns *settings* updated with the *body*, validated as a whole."""
     changes = TypeAdapter(dict[str, object]).validate_json(body or b"{}")
     return type(settings).model_validate({**settings.model_dump(), **changes})
 
 
 def _shown(settings: BaseModel) -> JsonObject:
-    """Each setting with its value and its meaning."""
+    """Returns the value and the meaning of each setting."""
     values: dict[str, Json] = settings.model_dump(mode="json")
     return {
         name: {"value": values[name], "meaning": field.description}
@@ -130,7 +130,7 @@ def _shown(settings: BaseModel) -> JsonObject:
 
 
 def routes() -> list[Route]:
-    """Everything below /sandbox/."""
+    """The routes below /sandbox/."""
     return [
         _route("/sandbox/requests", "GET", _requests),
         _route("/sandbox/requests", "DELETE", _forget_requests),

@@ -1,4 +1,4 @@
-"""What a word is. Close doesn't document it; here letters and digits form words, everything else separates them."""
+"""How text is split into words. Close doesn't document it; here everything but letters and digits separates words."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ _WORD = re.compile(r"[^\W_]+")
 
 
 def words(text: str) -> list[str]:
-    """The words of *text*, in lower case: "ACME (test)" has "acme" and "test", "Testudo" has only "testudo"."""
+    """Returns the lower-case words of *text*: "ACME (test)" has "acme" and "test", "Testudo" only "testudo"."""
     return _WORD.findall(text.lower())
 
 
 def spaced(text: str | None) -> str:
-    """The words of *text* between single spaces, so that ``" test "`` is found only where it is a whole word."""
+    """Returns the words of *text*, each surrounded by spaces, so that ``" test "`` matches whole words only."""
     return f" {' '.join(words(text or ''))} "

@@ -1,8 +1,7 @@
 """The tables. One database holds one organisation.
 
-Rows refer to each other by small integers (`pk`, `lead_pk`); Close's long ids stand once, in `id`. What no search looks
-at is kept as it came in `extra`. Indexes are made after the seed, which is several times faster than keeping them up to
-date during it.
+Rows refer to each other by small integers (`pk`, `lead_pk`); Close's long ids are stored once, in `id`. Fields that no
+search uses are stored unchanged in `extra`. Indexes are created after the seed, which is several times faster.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ leads = Table(
     Column("pk", Integer, primary_key=True),
     Column("id", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("words", Text, nullable=False),  # the name's words, for whole-word search at the speed of a scan
+    Column("words", Text, nullable=False),  # the name's words, so that a whole-word search is a plain scan
     Column("description", Text, nullable=False),
     Column("url", Text),
     Column("status_id", Text, nullable=False),
@@ -64,7 +63,7 @@ leads = Table(
     Column("last_communication_user_id", Text),
     Column("last_activity_date", Moment),
     Column("last_lead_status_change_date", Moment),
-    Column("findable_at", Moment, nullable=False),  # when the search index has it: see Behaviour.index_lag_seconds
+    Column("findable_at", Moment, nullable=False),  # when the search finds it: see Behaviour.index_lag_seconds
     *_stamps(),
 )
 addresses = Table(
@@ -78,7 +77,7 @@ contacts = _owned("contacts", Column("name", Text), Column("title", Text))
 
 
 def _reachable(name: str, value: str) -> Table:
-    """Ways to reach a contact: e-mail addresses, phone numbers, web pages."""
+    """A table of e-mail addresses, phone numbers or web pages of contacts."""
     return Table(
         name,
         metadata,
@@ -173,13 +172,13 @@ bulk_deletes = Table(
     metadata,
     Column("pk", Integer, primary_key=True),
     Column("id", Text, nullable=False),
-    Column("phase", Text, nullable=False),  # how far it is: created, loading, processing, done, error
-    Column("shown_status", _json),  # what to show instead, once processing: [status]
+    Column("phase", Text, nullable=False),  # created, loading, processing, done, error
+    Column("shown_status", _json),  # the status to show instead, from processing on, in a list
     Column("paused_at", Moment),
-    Column("phase_at", Moment, nullable=False),  # when the phase began, or was resumed
-    Column("phase_processed", Integer, nullable=False),  # how many were processed by then
+    Column("phase_at", Moment, nullable=False),  # when the phase started or was resumed
+    Column("phase_processed", Integer, nullable=False),  # how many leads were processed by then
     Column("s_query", _json, nullable=False),
-    Column("echo", Text, nullable=False),  # as text: the order of keys is part of the echo
+    Column("echo", Text, nullable=False),  # as text, to keep the order of keys
     Column("sort", _json, nullable=False),
     Column("results_limit", Integer),
     Column("send_done_email", Boolean, nullable=False),
@@ -240,7 +239,7 @@ journal = Table(
     Column("status", Integer),  # null when no answer was sent
     Column("at", Moment, nullable=False),
 )
-# Deleted leads that the search index hasn't noticed yet: see Behaviour.index_lag_seconds.
+# Deleted leads that the search still finds: see Behaviour.index_lag_seconds.
 removals = Table(
     "removals", metadata, Column("lead_pk", Integer, primary_key=True), Column("due_at", Moment, nullable=False)
 )

@@ -17,14 +17,13 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from deployments.sandbox.database import schema
 from deployments.sandbox.database.full_text import spaced
-from deployments.sandbox.wire.moments import from_microseconds, microseconds, read_moment
+from deployments.sandbox.wire.moments import from_microseconds, microseconds, parse_moment
 
 
 class Store:
-    """The database in *path*, or in a temporary file that disappears with `close`.
+    """The database in *path*, or in a temporary file that `close` removes.
 
-    A file, not memory, in both cases: several connections see the same data, and what piles up (events, journal) piles
-    up on disk.
+    It is a file, not memory, so that several connections share it, and events and the journal grow on disk.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -36,25 +35,25 @@ class Store:
         event.listen(self._engine, "begin", _begin)
 
     def close(self) -> None:
-        """Close every connection; a temporary database is removed."""
+        """Close every connection, and remove a temporary database."""
         self._engine.dispose()
         if self._folder:
             self._folder.cleanup()
 
     @contextmanager
     def reading(self) -> Generator[Connection]:
-        """A connection that sees one moment of the database."""
+        """Yields a connection that reads one snapshot."""
         with self._engine.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Generator[Connection]:
-        """The one connection that writes: all of its changes or, after an exception, none."""
+        """Yields the only writing connection; an exception rolls its changes back."""
         with self._writer, self._engine.begin() as connection:
             yield connection
 
     def is_ready(self) -> bool:
-        """Whether the file holds an organisation already. Raises ValueError when it is something else."""
+        """Whether the file already has an organisation. Raises ValueError for any other file."""
         advice = "delete it or name another file"
         try:
             with self.reading() as connection:
@@ -66,13 +65,13 @@ class Store:
             raise ValueError(f"{self.path} was not written by this version of the sandbox: {advice}")
         return bool(tables)
 
-    def create(self, connection: Connection) -> None:
-        """Empty tables, without indexes."""
+    def create_tables(self, connection: Connection) -> None:
+        """Create empty tables, without indexes."""
         schema.metadata.drop_all(connection)
         schema.metadata.create_all(connection)
 
-    def index(self, connection: Connection) -> None:
-        """Make the indexes, and the statistics the query planner chooses them by."""
+    def create_indexes(self, connection: Connection) -> None:
+        """Create the indexes, and the statistics for the query planner."""
         for statement in schema.INDEXES:
             connection.exec_driver_sql(statement)
         connection.exec_driver_sql("ANALYZE")
@@ -80,16 +79,16 @@ class Store:
 
 
 def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # transactions are begun by us: see _begin
+    connection.isolation_level = None  # _begin starts the transactions
     connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA journal_size_limit = 67108864")  # what making a million leads up needs isn't kept
-    connection.execute("PRAGMA synchronous = OFF")  # a crash may cost the sandbox's data; that is its nature
+    connection.execute("PRAGMA journal_size_limit = 67108864")  # don't keep the space that a large seed needed
+    connection.execute("PRAGMA synchronous = OFF")  # losing data in a crash is acceptable here
     connection.execute("PRAGMA cache_size = -65536")  # KiB
     connection.execute("PRAGMA mmap_size = 4294967296")
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.create_function("spaced", 1, spaced, deterministic=True)
     connection.create_function("lowered", 1, _lowered, deterministic=True)
-    connection.create_function("read_moment", 1, _read_moment, deterministic=True)
+    connection.create_function("parse_moment", 1, _parse_moment, deterministic=True)
     connection.create_function("local_time", 2, _local_time, deterministic=True)
 
 
@@ -101,18 +100,18 @@ def _lowered(text: str | None) -> str | None:
     return None if text is None else text.lower()
 
 
-def _read_moment(text: object) -> int | None:
-    """A custom field's date in microseconds, null when it is none."""
+def _parse_moment(text: object) -> int | None:
+    """A custom field's date in microseconds, or null for any other text."""
     if not isinstance(text, str):
         return None
     try:
-        return microseconds(read_moment(text))
+        return microseconds(parse_moment(text))
     except ValueError:
         return None
 
 
 def _local_time(zone: str | None, now: int) -> str | None:
-    """The wall clock in *zone* at *now* (microseconds), as ``HH:MM:SS``; null when the zone is unknown."""
+    """The wall clock in *zone* at *now* (microseconds), as ``HH:MM:SS``; or null for an unknown zone."""
     if zone is None:
         return None
     try:

@@ -1,1 +1,1 @@
-"""How requests reach the API: keys, limits and bodies, the journal, and injected faults."""
+"""From HTTP requests to API handlers: keys, rate limits, bodies, the journal, injected faults."""

@@ -1,4 +1,4 @@
-"""One request to the API, read and checked: who asks, for what, from which time zone."""
+"""A validated request to the API: its caller, parameters, body and time zone."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from deployments.sandbox.database.store import Store
 from deployments.sandbox.jobs.worker import Worker
 from deployments.sandbox.objects.events import Cause
 from deployments.sandbox.organization import Organization, User
-from deployments.sandbox.query.conditions import Asker
+from deployments.sandbox.query.conditions import QueryContext
 from deployments.sandbox.state import Member, State
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import Invalid, NotAllowed
-from deployments.sandbox.wire.json_types import JsonObject
 from deployments.sandbox.wire.moments import now
 
 MAX_LIMIT = 100
@@ -23,15 +22,15 @@ MAX_SKIP = 250_000
 
 @dataclass(frozen=True)
 class Page:
-    """Offset paging: how many to skip, how many to show at most."""
+    """Offset paging: how many to skip, and how many to return at most."""
 
     skip: int
     limit: int
 
 
 @dataclass(frozen=True)
-class Call:
-    """A request and all that answering it takes."""
+class ApiRequest:
+    """A validated request, and what a handler needs to respond to it."""
 
     state: State
     worker: Worker
@@ -61,37 +60,37 @@ class Call:
 
     @property
     def cause(self) -> Cause:
-        """What the event log says about changes made by this request."""
+        """The cause of changes made by this request, for the event log."""
         return Cause(self.user.id, self.request_id, self.method, f"/api/v1{self.path}")
 
     @property
-    def lag(self) -> timedelta:
-        """How long the search index takes to notice what this request changes."""
+    def index_lag(self) -> timedelta:
+        """How long the search index lags behind this request."""
         return timedelta(seconds=self.state.behaviour.index_lag_seconds)
 
     @property
-    def ignored(self) -> tuple[str, ...]:
-        """What of a new lead, contact or task only Close sets, whatever it is sent."""
+    def ignored_keys(self) -> tuple[str, ...]:
+        """Keys of a new lead, contact or task that only Close sets."""
         dates = ("date_created",) if self.state.behaviour.undocumented_dates == "ignored" else ()
         return ("id", "created_by", "updated_by", "date_updated", *dates)
 
-    def asker(self) -> Asker:
-        """The caller as the one who asks a query, now."""
-        return Asker(now=now(), offset=self.offset, user_id=self.user.id, behaviour=self.state.behaviour)
+    def query_context(self) -> QueryContext:
+        """The context of a query in this request."""
+        return QueryContext(now=now(), offset=self.offset, user_id=self.user.id, behaviour=self.state.behaviour)
 
-    def need(self, permission: str, action: str) -> None:
+    def require(self, permission: str, action: str) -> None:
         """Raise NotAllowed unless the caller's role grants *permission*."""
         if permission not in self.user.permissions:
             raise NotAllowed(self.state.behaviour.not_allowed_status, action)
 
     def fields(self) -> list[str] | None:
-        """The fields asked for by `_fields`, or None for all."""
+        """The fields in `_fields`, or None for all."""
         wanted = self.query.get("_fields")
         return None if wanted is None else [name.strip() for name in wanted.split(",") if name.strip()]
 
     def page(self, max_limit: int = MAX_LIMIT) -> Page:
-        """`_skip` and `_limit`. Raises Invalid where they are wrong or too large."""
-        skip, limit = self._whole("_skip", 0), self._whole("_limit", max_limit)
+        """`_skip` and `_limit`. Raises Invalid."""
+        skip, limit = self._non_negative("_skip", 0), self._non_negative("_limit", max_limit)
         if skip > MAX_SKIP:
             raise Invalid(
                 f"The skip you set is larger than the maximum skip for this resource (max_skip = {MAX_SKIP}). "
@@ -103,7 +102,7 @@ class Call:
             )
         return Page(skip, limit)
 
-    def _whole(self, name: str, default: int) -> int:
+    def _non_negative(self, name: str, default: int) -> int:
         text = self.query.get(name)
         if text is None:
             return default
@@ -111,8 +110,3 @@ class Call:
         if not text.isdecimal():
             raise Invalid(f'{name} must be {kind} (got "{text}" instead).')
         return int(text)
-
-
-def page_of(items: list[JsonObject], page: Page) -> JsonObject:
-    """A list answer from up to one item more than the page has room for."""
-    return {"data": [*items[: page.limit]], "has_more": len(items) > page.limit}

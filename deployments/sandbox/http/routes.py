@@ -1,4 +1,4 @@
-"""From an HTTP request to a Call, through a handler, to an HTTP answer: keys, limits, bodies, errors."""
+"""Routes that turn HTTP requests into ApiRequests, and results and errors of handlers into responses."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployments.sandbox.http.request import Call
+from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.jobs.worker import Worker
 from deployments.sandbox.state import Member, State
-from deployments.sandbox.switches.rate_limits import RateLimited, Standing
+from deployments.sandbox.switches.rate_limits import RateLimit, RateLimited
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import ApiError, Invalid, Unauthorized
 from deployments.sandbox.wire.ids import SHORT, new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
 
-Handler: TypeAlias = Callable[[Call], JsonObject]
+Handler: TypeAlias = Callable[[ApiRequest], JsonObject]
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 PREFIX = "/api/v1"
-LARGEST_OFFSET = 14  # hours; no place on earth is further from UTC
+LARGEST_OFFSET = 14  # hours; the largest offset from UTC on earth
 
 
 def route(path: str, **handlers: Handler) -> Route:
-    """What to do for each method (``GET=…``) on a *path* below /api/v1."""
+    """A route for a *path* below /api/v1, with a handler per method (``GET=…``)."""
     return Route(path, _endpoint(handlers), methods=METHODS)
 
 
@@ -44,7 +44,7 @@ def _endpoint(handlers: Mapping[str, Handler]) -> Callable[[Request], Awaitable[
 
 def _answer(request: Request, raw: bytes, handlers: Mapping[str, Handler]) -> Response:
     state: State = request.app.state.sandbox
-    standing: Standing | None = None
+    rate_limit: RateLimit | None = None
     try:
         member = _member(request, state)
         method, path = request.method, request.url.path.removeprefix(PREFIX)
@@ -52,7 +52,7 @@ def _answer(request: Request, raw: bytes, handlers: Mapping[str, Handler]) -> Re
         query: dict[str, str] = dict(request.query_params)
         if method == "POST" and request.headers.get("x-http-method-override", "").upper() == "GET":
             method, query, body = "GET", _overridden(body), Body({})
-        standing = state.limits.take(member.key, member.tenant.organization.id, method, path)
+        rate_limit = state.limits.count(member.key, member.tenant.organization.id, method, path)
         handler = handlers.get("GET" if method == "HEAD" else method)
         if handler is None:
             raise ApiError(405, {"error": "The method is not allowed for the requested URL."})
@@ -60,30 +60,30 @@ def _answer(request: Request, raw: bytes, handlers: Mapping[str, Handler]) -> Re
         offset = _offset(request.headers.get("x-tz-offset"))
         ids: dict[str, str] = dict(request.path_params)
         request_id = new_id("req", SHORT)
-        call = Call(state, worker, member, method, path, ids, query, body, offset, request_id)
-        response = JSONResponse(handler(call))
+        api_request = ApiRequest(state, worker, member, method, path, ids, query, body, offset, request_id)
+        response = JSONResponse(handler(api_request))
     except RateLimited as error:
-        standing = error.standing
+        rate_limit = error.rate_limit
         response = JSONResponse(error.body, error.status, {"retry-after": str(error.retry_after)})
     except ApiError as error:
         response = JSONResponse(error.body, error.status)
-    if standing is not None:
-        response.headers["RateLimit"] = standing.header(state.limits.settings.separator)
+    if rate_limit is not None:
+        response.headers["RateLimit"] = rate_limit.header(state.limits.settings.separator)
     return response
 
 
 def _member(request: Request, state: State) -> Member:
-    """Whose key or token the request carries. Raises Unauthorized."""
+    """The member whose key or token the request has. Raises Unauthorized."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     member = None
     if scheme.lower() == "bearer":
-        member = state.of_token(credentials.strip())
+        member = state.member_by_token(credentials.strip())
     elif scheme.lower() == "basic":
         try:
             key, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             raise Unauthorized from None
-        member = None if password else state.of_key(key)
+        member = None if password else state.member_by_key(key)
     if member is None:
         raise Unauthorized
     return member
@@ -104,7 +104,7 @@ def _body(request: Request, raw: bytes) -> Body:
 
 
 def _overridden(body: Body) -> dict[str, str]:
-    """The query parameters of a GET that was sent as a POST, for being too long."""
+    """The query parameters of a GET that was sent as a POST because of its length."""
     params = body.object("_params")
     found: dict[str, str] = {}
     for key, value in (params.data if params else {}).items():
@@ -113,7 +113,7 @@ def _overridden(body: Body) -> dict[str, str]:
 
 
 def _offset(text: str | None) -> timedelta:
-    """The caller's distance from UTC, in hours, from `x-tz-offset`; UTC without it."""
+    """The caller's offset from UTC, from the hours in `x-tz-offset`; 0 without it."""
     try:
         hours = float(text or 0)
     except ValueError:

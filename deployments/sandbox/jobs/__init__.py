@@ -1,1 +1,1 @@
-"""What takes time: bulk deletes and exports, and the thread that runs them."""
+"""Background jobs: bulk deletes and exports, and the thread that runs them."""

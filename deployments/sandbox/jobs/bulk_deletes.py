@@ -1,7 +1,7 @@
-"""Bulk deletes: created → loading → processing → done, at so many leads a second.
+"""Bulk deletes: created → loading → processing → done, at a given number of leads per second.
 
-Where a job stands is in the database; `advance` moves it to where it should be by now. Which leads it deletes is
-decided when it has been loading, by Close's clock and the caller's time zone at that moment.
+A job's progress is in the database; `advance` moves it to where it should be by now. The leads to delete are selected
+at the end of loading, by the clock of that moment and the caller's time zone.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from deployments.sandbox.database import schema
 from deployments.sandbox.objects.delete_leads import delete_leads
 from deployments.sandbox.objects.events import Cause, Change, record
 from deployments.sandbox.objects.labels import read_labels
-from deployments.sandbox.query.conditions import Asker
-from deployments.sandbox.query.search import Found, object_of, prepare
+from deployments.sandbox.query.conditions import QueryContext
+from deployments.sandbox.query.search import Search, prepare_search, stored_query
 from deployments.sandbox.state import State, Tenant
 from deployments.sandbox.wire.errors import Invalid
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import now, wire
+from deployments.sandbox.wire.moments import format_moment, now
 
 PREFIX = "bulkdelete"
 OBJECT_TYPE = "bulk_action.delete"
 FINAL = ("done", "error")
-CHUNK = 200  # leads deleted in one transaction: others want to write too
-PAUSES = ["paused"]  # a status to show that is more than shown
+CHUNK = 200  # leads per transaction, so that requests can write in between
+PAUSES = ["paused"]  # the only shown status that takes effect
 RESUMING = timedelta(seconds=0.2)
 LONGEST_PAUSE = timedelta(days=7)
 
@@ -45,7 +45,7 @@ def status(job: Row[Any]) -> Json:
 
 
 def job_json(job: Row[Any], organization_id: str) -> JsonObject:
-    """A bulk delete as Close shows it, always with all its keys."""
+    """A bulk delete as Close shows it, with all its keys in every status."""
     return {
         "id": job.id,
         "organization_id": organization_id,
@@ -60,8 +60,8 @@ def job_json(job: Row[Any], organization_id: str) -> JsonObject:
         "n_leads_processed": job.n_leads_processed,
         "n_objects": job.n_leads,
         "n_objects_processed": job.n_leads_processed,
-        "date_created": wire(job.date_created),
-        "date_updated": wire(job.date_updated),
+        "date_created": format_moment(job.date_created),
+        "date_updated": format_moment(job.date_updated),
         "created_by": job.created_by,
         "updated_by": job.updated_by,
     }
@@ -70,7 +70,7 @@ def job_json(job: Row[Any], organization_id: str) -> JsonObject:
 def start(
     connection: Connection, state: State, cause: Cause, organization_id: str, request: Mapping[str, Any]
 ) -> Row[Any]:
-    """Write down a new bulk delete; *request* has s_query, sort, results_limit, send_done_email, offset."""
+    """Insert a new bulk delete; *request* has s_query, sort, results_limit, send_done_email, offset."""
     at = now()
     jobs = state.jobs
     values: dict[str, Any] = {
@@ -97,7 +97,7 @@ def start(
     }
     table = schema.bulk_deletes
     job = connection.execute(insert(table).values(values).returning(table)).one()
-    _tell(connection, "created", job, organization_id, cause)
+    _record_event(connection, "created", job, organization_id, cause)
     return job
 
 
@@ -113,7 +113,7 @@ def _echo(node: Json, normalised: bool) -> Json:
 
 
 def set_status(connection: Connection, job: Row[Any], wanted: str, organization_id: str, cause: Cause) -> Row[Any]:
-    """Pause or resume a bulk delete. Raises Invalid where that can't be."""
+    """Pause or resume a bulk delete. Raises Invalid where its status doesn't allow that."""
     if job.phase in FINAL:
         raise Invalid(f"The bulk action is {job.phase}: its status can't be changed.", ("status",))
     at = now()
@@ -126,32 +126,32 @@ def set_status(connection: Connection, job: Row[Any], wanted: str, organization_
             raise Invalid("The bulk action has been paused for more than 7 days.", ("status",))
         changes = {"paused_at": None, "phase_at": at, "phase_processed": job.n_gone_through}
         changes |= {"shown_status": None, "stall_after": None}
-    job = _change(connection, job, updated_by=cause.user_id, **changes)
-    _tell(connection, "paused" if wanted == "paused" else "updated", job, organization_id, cause)
+    job = _update(connection, job, updated_by=cause.user_id, **changes)
+    _record_event(connection, "paused" if wanted == "paused" else "updated", job, organization_id, cause)
     return job
 
 
 def advance(connection: Connection, tenant: Tenant, state: State, job: Row[Any]) -> None:
-    """Move a job to where it should be by now, or one chunk of leads nearer to it."""
+    """Move a job to where it should be by now, or one chunk of leads closer to it."""
     at = now()
     waited = (at - job.phase_at).total_seconds()
     before = job.phase
     if job.phase == "created" and waited >= state.jobs.created_seconds:
-        job = _change(connection, job, phase="loading", phase_at=at)
+        job = _update(connection, job, phase="loading", phase_at=at)
     elif job.phase == "loading" and waited >= state.jobs.loading_seconds:
         job = _load(connection, state, job, at)
     elif job.phase == "processing":
         job = _process(connection, tenant, state, job, waited)
     if job.phase != before:
         action = "completed" if job.phase == "done" else "updated"
-        _tell(connection, action, job, tenant.organization.id, Cause(job.created_by, bulk_action_id=None))
+        _record_event(connection, action, job, tenant.organization.id, Cause(job.created_by, bulk_action_id=None))
 
 
 def _load(connection: Connection, state: State, job: Row[Any], at: datetime) -> Row[Any]:
     try:
         found = _prepare(connection, state, job, at)
-    except Invalid:  # it was valid when the job was created; since then a Smart View or a field has gone
-        return _change(connection, job, phase="error", phase_at=at)
+    except Invalid:  # valid when the job was created; a Smart View or field was deleted since
+        return _update(connection, job, phase="error", phase_at=at)
     rows = schema.bulk_delete_leads
     pks = found.pks(limit=job.results_limit).subquery()
     position, pk = pks.c
@@ -159,18 +159,15 @@ def _load(connection: Connection, state: State, job: Row[Any], at: datetime) -> 
     total = connection.execute(
         select(rows.c.position).where(rows.c.job_pk == job.pk).order_by(rows.c.position.desc()).limit(1)
     ).scalar_one_or_none()
-    return _change(connection, job, phase="processing", phase_at=at, n_leads=0 if total is None else total + 1)
+    return _update(connection, job, phase="processing", phase_at=at, n_leads=0 if total is None else total + 1)
 
 
-def _prepare(connection: Connection, state: State, job: Row[Any], at: datetime) -> Found:
-    asker = Asker(
-        now=at,
-        offset=timedelta(seconds=job.tz_offset_seconds),
-        user_id=job.created_by,
-        behaviour=state.behaviour,
+def _prepare(connection: Connection, state: State, job: Row[Any], at: datetime) -> Search:
+    context = QueryContext(
+        now=at, offset=timedelta(seconds=job.tz_offset_seconds), user_id=job.created_by, behaviour=state.behaviour
     )
-    sort = [object_of(each, "sort") for each in job.sort]
-    return prepare(connection, object_of(job.s_query, "s_query"), sort, asker)
+    sort = [stored_query(each, "sort") for each in job.sort]
+    return prepare_search(connection, stored_query(job.s_query, "s_query"), sort, context)
 
 
 def _process(connection: Connection, tenant: Tenant, state: State, job: Row[Any], waited: float) -> Row[Any]:
@@ -192,18 +189,18 @@ def _process(connection: Connection, tenant: Tenant, state: State, job: Row[Any]
         changes["paused_at"] = now()
     elif upto >= job.n_leads:
         changes["phase"] = "done"
-    return _change(connection, job, **changes) if changes else job
+    return _update(connection, job, **changes) if changes else job
 
 
 def _delete(connection: Connection, tenant: Tenant, state: State, job: Row[Any], upto: int) -> int:
-    """Delete the next leads; says how many count as processed (those already gone do, those spared don't)."""
+    """Delete the next leads. Returns how many count as processed: also those already deleted, not those spared."""
     rows = schema.bulk_delete_leads
     mine = (rows.c.job_pk == job.pk) & (rows.c.position >= job.n_gone_through) & (rows.c.position < upto)
     pks = list(connection.scalars(select(rows.c.lead_pk).where(mine)))
     spared = 0
     if state.behaviour.matching == "at_processing":
         found = _prepare(connection, state, job, now())
-        lead = found.search.rows
+        lead = found.query.rows
         still = set(connection.scalars(select(lead.c.pk).where(found.where, lead.c.pk.in_(pks))))
         spared = len(pks) - len(still)
         pks = list(still)
@@ -213,13 +210,13 @@ def _delete(connection: Connection, tenant: Tenant, state: State, job: Row[Any],
     return upto - job.n_gone_through - spared
 
 
-def _change(connection: Connection, job: Row[Any], **values: Any) -> Row[Any]:
+def _update(connection: Connection, job: Row[Any], **values: Any) -> Row[Any]:
     table = schema.bulk_deletes
     changed = update(table).where(table.c.pk == job.pk).values(date_updated=now(), **values).returning(table)
     return connection.execute(changed).one()
 
 
-def _tell(connection: Connection, action: str, job: Row[Any], organization_id: str, cause: Cause) -> None:
-    """An event about the job itself."""
+def _record_event(connection: Connection, action: str, job: Row[Any], organization_id: str, cause: Cause) -> None:
+    """Record an event about the job itself."""
     data = job_json(job, organization_id)
     record(connection, cause, [Change(action, OBJECT_TYPE, job.id, None, data)])

@@ -11,18 +11,18 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from deployments.sandbox.database import schema
-from deployments.sandbox.objects import serialize_children, serialize_leads
 from deployments.sandbox.objects.events import Cause, Change, record
 from deployments.sandbox.objects.labels import read_labels
-from deployments.sandbox.objects.serialize_leads import select_fields
+from deployments.sandbox.objects.serialize_children import activity_json
+from deployments.sandbox.objects.serialize_leads import leads_json, rows_by_owner, select_fields
 from deployments.sandbox.objects.smart_fields import smart_names, smart_values
-from deployments.sandbox.query.conditions import Asker
-from deployments.sandbox.query.search import EVERY_LEAD, object_of, prepare
+from deployments.sandbox.query.conditions import QueryContext
+from deployments.sandbox.query.search import EVERY_LEAD, prepare_search, stored_query
 from deployments.sandbox.state import State, Tenant
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import now, wire
+from deployments.sandbox.wire.moments import format_moment, now
 
 PREFIX = "expo"
 OBJECT_TYPE = "export.lead"
@@ -33,7 +33,7 @@ CHUNK = 500
 
 
 def export_json(export: Row[Any], organization_id: str, base: str) -> JsonObject:
-    """An export as Close shows it; the download address appears when it is done."""
+    """An export as Close shows it; with a download address once it is done."""
     options: JsonObject = export.options
     return {
         **options,
@@ -45,13 +45,13 @@ def export_json(export: Row[Any], organization_id: str, base: str) -> JsonObject
         "download_url": f"{base}/download/{export.id}.json" if export.status == "done" else None,
         "created_by": export.created_by,
         "updated_by": export.updated_by,
-        "date_created": wire(export.date_created),
-        "date_updated": wire(export.date_updated),
+        "date_created": format_moment(export.date_created),
+        "date_updated": format_moment(export.date_updated),
     }
 
 
 def read_options(body: Body) -> JsonObject:
-    """What the request asks for, checked. Raises Invalid."""
+    """The validated options of the request. Raises Invalid."""
     sort: list[Json] = [each.data for each in body.objects("sort")]
     fields: list[Json] = [*body.texts("fields")]
     query = body.object("s_query")
@@ -69,7 +69,7 @@ def read_options(body: Body) -> JsonObject:
 
 
 def _only(known: str, body: Body, key: str, choices: Sequence[str], default: str) -> str:
-    """The one of Close's *choices* that the sandbox knows. Raises Invalid for the others."""
+    """Returns the only one of Close's *choices* that the sandbox knows. Raises Invalid for the others."""
     if body.choice(key, choices, default) != known:
         raise body.invalid(key, f"The sandbox doesn't export {' or '.join(each for each in choices if each != known)}.")
     return known
@@ -78,7 +78,7 @@ def _only(known: str, body: Body, key: str, choices: Sequence[str], default: str
 def start(
     connection: Connection, cause: Cause, organization_id: str, options: JsonObject, offset: timedelta
 ) -> Row[Any]:
-    """Write down a new export."""
+    """Insert a new export."""
     at = now()
     table = schema.exports
     values = {
@@ -100,7 +100,7 @@ def start(
 
 
 def advance(tenant: Tenant, state: State, export: Row[Any]) -> None:
-    """Move an export one status further; the file is written in the last step, while others can go on writing."""
+    """Move an export to its next status. The last step makes the file, without blocking other writers."""
     if export.status in NEXT:
         changes: dict[str, Any] = {"status": NEXT[export.status]}
     else:
@@ -120,14 +120,14 @@ def advance(tenant: Tenant, state: State, export: Row[Any]) -> None:
 
 def _documents(connection: Connection, tenant: Tenant, state: State, export: Row[Any]) -> Iterator[JsonObject]:
     options = export.options
-    asker = Asker(
+    context = QueryContext(
         now=now(),
         offset=timedelta(seconds=export.tz_offset_seconds),
         user_id=export.created_by,
         behaviour=state.behaviour,
     )
-    query = object_of(options["s_query"] or EVERY_LEAD, "s_query")
-    found = prepare(connection, query, [object_of(each, "sort") for each in options["sort"]], asker)
+    query = stored_query(options["s_query"] or EVERY_LEAD, "s_query")
+    found = prepare_search(connection, query, [stored_query(each, "sort") for each in options["sort"]], context)
     labels = read_labels(connection, tenant.organization)
     pks = [pk for _, pk in connection.execute(found.pks(limit=options["results_limit"]))]
     names = smart_names(["_all"]) if options["include_smart_fields"] else []
@@ -136,15 +136,13 @@ def _documents(connection: Connection, tenant: Tenant, state: State, export: Row
         rows = {row.pk: row for row in connection.execute(select(schema.leads).where(schema.leads.c.pk.in_(chunk)))}
         leads = [rows[pk] for pk in chunk]
         smart = smart_values(connection, chunk, names)
-        activities = serialize_leads.by_owner(
+        activities = rows_by_owner(
             connection, schema.activities, "lead_pk", chunk if options["include_activities"] else []
         )
-        for row, lead in zip(leads, serialize_leads.leads_json(connection, leads, labels), strict=True):
+        for row, lead in zip(leads, leads_json(connection, leads, labels), strict=True):
             lead.update(smart.get(row.pk, {}))
             if options["include_activities"]:
-                lead["activities"] = [
-                    serialize_children.activity_json(each, row, labels) for each in activities[row.pk]
-                ]
+                lead["activities"] = [activity_json(each, row, labels) for each in activities[row.pk]]
             yield lead
 
 

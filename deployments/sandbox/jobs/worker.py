@@ -1,4 +1,4 @@
-"""The thread that does what takes time: bulk deletes, exports, and the search index catching up."""
+"""The thread that runs bulk deletes and exports, and lets the search index catch up."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from sqlalchemy import exists, select
 
 from deployments.sandbox.database import schema
 from deployments.sandbox.jobs import bulk_deletes, exports
-from deployments.sandbox.objects.delete_leads import erase_due
+from deployments.sandbox.objects.delete_leads import delete_due_rows
 from deployments.sandbox.state import State, Tenant
 
-TICK = 0.05  # seconds between two looks at unfinished work
+TICK = 0.05  # seconds between two steps
 
 
 class Worker:
-    """Sleeps until there is work; then looks at it twenty times a second."""
+    """Sleeps until there is work, then does a step of it twenty times a second."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -24,19 +24,19 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="sandbox-worker")
 
     def start(self) -> None:
-        """Begin, also with what an earlier process left unfinished in the database."""
+        """Start, also with unfinished work of an earlier process."""
         self._wake.set()
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the transaction at hand."""
+        """Stop after the current transaction."""
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def wake(self) -> None:
-        """Say that there may be work."""
+        """Signal that there may be work."""
         self._wake.set()
 
     def _run(self) -> None:
@@ -52,7 +52,7 @@ class Worker:
         return any(busy)
 
     def _work(self, tenant: Tenant) -> bool:
-        """One step for everything unfinished; says whether anything is left."""
+        """Do one step of everything unfinished. Returns whether there was anything."""
         jobs, files, removals = schema.bulk_deletes, schema.exports, schema.removals
         open_jobs = select(jobs).where(jobs.c.phase.not_in(bulk_deletes.FINAL), jobs.c.paused_at.is_(None))
         open_files = select(files).where(files.c.status.not_in(exports.FINAL))
@@ -63,7 +63,7 @@ class Worker:
         with tenant.store.writing() as connection:
             for job in connection.execute(open_jobs.order_by(jobs.c.pk)).all():
                 bulk_deletes.advance(connection, tenant, self._state, job)
-            erase_due(connection)
+            delete_due_rows(connection)
             waiting = connection.execute(open_files).all()
         for export in waiting:
             exports.advance(tenant, self._state, export)

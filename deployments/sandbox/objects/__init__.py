@@ -1,1 +1,1 @@
-"""Leads and what belongs to them: read, written and deleted, with the events that record it."""
+"""Leads and what belongs to them: how they are written, serialized, deleted, and recorded in events."""

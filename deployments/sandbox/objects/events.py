@@ -1,4 +1,4 @@
-"""The event log: what was created, changed and deleted, by whom, as it was before."""
+"""The event log: what was created, updated and deleted, by whom, with the previous data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sqlalchemy import Connection, Row, insert
 from deployments.sandbox.database import schema
 from deployments.sandbox.wire.ids import SHORT, new_id
 from deployments.sandbox.wire.json_types import JsonObject
-from deployments.sandbox.wire.moments import event_wire, now
+from deployments.sandbox.wire.moments import format_event_moment, now
 
 
 @dataclass(frozen=True)
 class Cause:
-    """Who made a change, and through what: a request, or the bulk delete that a request started."""
+    """Who made a change, and how: by a request, or by a bulk delete."""
 
     user_id: str | None
     request_id: str | None = None
@@ -50,7 +50,7 @@ class Change:
 
 
 def record(connection: Connection, cause: Cause, changes: Iterable[Change]) -> None:
-    """Write the *changes* down as events."""
+    """Insert an event for each of the *changes*."""
     at = now()
     meta = cause.meta()
     rows: list[dict[str, object]] = [
@@ -75,8 +75,8 @@ def record(connection: Connection, cause: Cause, changes: Iterable[Change]) -> N
         connection.execute(insert(schema.events), rows)
 
 
-def updated(object_type: str, lead_id: str | None, before: JsonObject, after: JsonObject) -> list[Change]:
-    """The event for an object that was *before* and is *after*; none when nothing but its date changed."""
+def changes_between(object_type: str, lead_id: str | None, before: JsonObject, after: JsonObject) -> list[Change]:
+    """Returns the change from *before* to *after*, or none if only its date differs."""
     keys = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     if set(keys) <= {"date_updated"}:
         return []
@@ -86,7 +86,7 @@ def updated(object_type: str, lead_id: str | None, before: JsonObject, after: Js
 
 
 def event_json(row: Row[Any], organization_id: str, *, details_since: datetime) -> JsonObject:
-    """An event; the data of those before *details_since* is left out (Close shows non-admins one hour of it)."""
+    """An event, without data if it is older than *details_since*: Close shows it to non-admins for an hour."""
     hidden = row.date_created < details_since
     return {
         "id": row.id,
@@ -98,8 +98,8 @@ def event_json(row: Row[Any], organization_id: str, *, details_since: datetime) 
         "user_id": row.user_id,
         "api_key_id": None,
         "request_id": row.request_id,
-        "date_created": event_wire(row.date_created),
-        "date_updated": event_wire(row.date_updated),
+        "date_created": format_event_moment(row.date_created),
+        "date_updated": format_event_moment(row.date_updated),
         "changed_fields": row.changed_fields,
         "data": None if hidden else row.data,
         "previous_data": None if hidden else row.previous_data,

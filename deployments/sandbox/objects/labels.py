@@ -1,4 +1,4 @@
-"""Names to show beside ids, and what every object shows."""
+"""Names to show beside ids, and the fields that every object has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 from deployments.sandbox.database import schema
 from deployments.sandbox.organization import Organization
 from deployments.sandbox.wire.json_types import JsonObject
-from deployments.sandbox.wire.moments import wire
+from deployments.sandbox.wire.moments import format_moment
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class Labels:
 
 
 def read_labels(connection: Connection, organization: Organization) -> Labels:
-    """The labels as they are now: statuses and custom fields can be renamed."""
+    """Read the current labels: statuses and custom fields can be renamed."""
     statuses = connection.execute(select(schema.statuses.c.id, schema.statuses.c.label).order_by(schema.statuses.c.pk))
     fields = connection.execute(select(schema.custom_fields.c.id, schema.custom_fields.c.name))
     return Labels(organization, {r.id: r.label for r in statuses}, {r.id: r.name for r in fields})
 
 
-def shown_stamps(row: Row[Any], labels: Labels) -> JsonObject:
-    """What every object has: its organisation, authors and dates."""
+def common_fields(row: Row[Any], labels: Labels) -> JsonObject:
+    """The fields of every object: its organisation, authors and dates."""
     return {
         "organization_id": labels.organization.id,
         "created_by": row.created_by,
         "updated_by": row.updated_by,
-        "date_created": wire(row.date_created),
-        "date_updated": wire(row.date_updated),
+        "date_created": format_moment(row.date_created),
+        "date_updated": format_moment(row.date_updated),
     }

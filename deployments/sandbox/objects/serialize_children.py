@@ -1,4 +1,4 @@
-"""Rows of what belongs to a lead → the objects that Close shows."""
+"""Turns rows of what belongs to a lead into objects as Close shows them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from deployments.sandbox.objects.labels import Labels, shown_stamps
+from deployments.sandbox.objects.labels import Labels, common_fields
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES, PIPELINE_ID
 from deployments.sandbox.wire.json_types import JsonObject
-from deployments.sandbox.wire.moments import wire
+from deployments.sandbox.wire.moments import format_moment
 
 ACTIVITY_TYPES = {
     "call": "Call",
@@ -29,7 +29,7 @@ def opportunity_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObjec
     return {
         **(row.extra or {}),
         "id": row.id,
-        **shown_stamps(row, labels),
+        **common_fields(row, labels),
         "created_by_name": labels.user(row.created_by),
         "updated_by_name": labels.user(row.updated_by),
         "lead_id": lead.id,
@@ -51,7 +51,7 @@ def opportunity_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObjec
         "annualized_value": yearly,
         "annualized_expected_value": _share(yearly, row.confidence),
         "date_won": row.date_won.date().isoformat() if row.date_won else None,
-        "date_lost": wire(row.date_lost),
+        "date_lost": format_moment(row.date_lost),
         "note": row.note,
         "attachments": [],
         "integration_links": [],
@@ -68,7 +68,7 @@ def task_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObject:
         **(row.extra or {}),
         "_type": row.type,
         "id": row.id,
-        **shown_stamps(row, labels),
+        **common_fields(row, labels),
         "lead_id": lead.id,
         "lead_name": lead.name,
         "assigned_to": row.assigned_to,
@@ -86,7 +86,7 @@ def activity_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObject:
         **(row.extra or {}),
         "_type": ACTIVITY_TYPES[row.type],
         "id": row.id,
-        **shown_stamps(row, labels),
+        **common_fields(row, labels),
         "created_by_name": labels.user(row.created_by),
         "updated_by_name": labels.user(row.updated_by),
         "lead_id": lead.id,
@@ -94,7 +94,7 @@ def activity_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObject:
         "user_id": row.user_id,
         "user_name": labels.user(row.user_id),
         "users": [row.user_id] if row.user_id else [],
-        "activity_at": wire(row.activity_at),
+        "activity_at": format_moment(row.activity_at),
     }
     if row.type != "note":
         activity["direction"] = (
@@ -105,7 +105,7 @@ def activity_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObject:
         activity["source"] = activity.get("source") or "External"
         activity.setdefault("outcome_id", None)
     if row.type == "meeting":
-        activity |= {"starts_at": wire(row.starts_at), "ends_at": wire(row.ends_at)}
+        activity |= {"starts_at": format_moment(row.starts_at), "ends_at": format_moment(row.ends_at)}
     return activity
 
 
@@ -113,11 +113,11 @@ CALL_DIRECTIONS: dict[str | None, str] = {"incoming": "inbound", "outgoing": "ou
 
 
 def subscription_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObject:
-    """A contact's run through a sequence (workflow)."""
+    """A contact's subscription to a sequence (workflow)."""
     return {
         **(row.extra or {}),
         "id": row.id,
-        **shown_stamps(row, labels),
+        **common_fields(row, labels),
         "lead_id": lead.id,
         "contact_id": row.contact_id,
         "sequence_id": row.sequence_id,
@@ -130,7 +130,7 @@ def custom_object_json(row: Row[Any], lead: Row[Any], labels: Labels) -> JsonObj
     return {
         **(row.extra or {}),
         "id": row.id,
-        **shown_stamps(row, labels),
+        **common_fields(row, labels),
         "lead_id": lead.id,
         "custom_object_type_id": row.custom_object_type_id,
     }

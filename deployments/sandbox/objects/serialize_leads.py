@@ -1,4 +1,4 @@
-"""Rows of leads and contacts, and of whatever belongs to leads → the objects that Close shows."""
+"""Turns rows of leads and contacts into objects as Close shows them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, select
 
 from deployments.sandbox.database import schema
-from deployments.sandbox.objects.labels import Labels, shown_stamps
+from deployments.sandbox.objects.labels import Labels, common_fields
 from deployments.sandbox.objects.serialize_children import CHILDREN_JSON, opportunity_json, task_json
 from deployments.sandbox.wire.json_types import Json, JsonObject
 
 ADDRESS = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
 
 
-def by_owner(connection: Connection, table: Table, key: str, owners: Sequence[int]) -> dict[int, list[Row[Any]]]:
-    """The rows of *table* that belong to the *owners*, in the order they were made."""
+def rows_by_owner(connection: Connection, table: Table, key: str, owners: Sequence[int]) -> dict[int, list[Row[Any]]]:
+    """The rows of *table* that belong to the *owners*, in the order of their creation."""
     rows: dict[int, list[Row[Any]]] = defaultdict(list)
     if owners:
         for row in connection.execute(select(table).where(table.c[key].in_(owners)).order_by(table.c.pk)):
@@ -29,9 +29,9 @@ def leads_json(connection: Connection, rows: Sequence[Row[Any]], labels: Labels)
     """Leads with their contacts, addresses, opportunities and open tasks."""
     pks = [row.pk for row in rows]
     contacts = contacts_by_lead(connection, pks, {row.pk: row.id for row in rows}, labels)
-    addresses = by_owner(connection, schema.addresses, "lead_pk", pks)
-    opportunities = by_owner(connection, schema.opportunities, "lead_pk", pks)
-    tasks = by_owner(connection, schema.tasks, "lead_pk", pks)
+    addresses = rows_by_owner(connection, schema.addresses, "lead_pk", pks)
+    opportunities = rows_by_owner(connection, schema.opportunities, "lead_pk", pks)
+    tasks = rows_by_owner(connection, schema.tasks, "lead_pk", pks)
     leads: list[JsonObject] = []
     for row in rows:
         lead = lead_json(row, labels)
@@ -60,12 +60,12 @@ def _list(value: Json) -> list[Json]:
 
 
 def lead_json(row: Row[Any], labels: Labels) -> JsonObject:
-    """A lead without what belongs to it: what the event log keeps of a deleted lead."""
+    """A lead without what belongs to it, as the event log has it."""
     custom: JsonObject = row.custom or {}
     return {
         **(row.extra or {}),
         "id": row.id,
-        **shown_stamps(row, labels),
+        **common_fields(row, labels),
         "created_by_name": labels.user(row.created_by),
         "updated_by_name": labels.user(row.updated_by),
         "name": row.name,
@@ -85,7 +85,7 @@ def contacts_by_lead(
     connection: Connection, lead_pks: Sequence[int], lead_ids: Mapping[int, str], labels: Labels
 ) -> dict[int, list[JsonObject]]:
     """The contacts of some leads, by lead."""
-    rows = by_owner(connection, schema.contacts, "lead_pk", lead_pks)
+    rows = rows_by_owner(connection, schema.contacts, "lead_pk", lead_pks)
     contacts = contacts_json(connection, [each for found in rows.values() for each in found], lead_ids, labels)
     result: dict[int, list[JsonObject]] = defaultdict(list)
     for row, contact in contacts:
@@ -96,18 +96,18 @@ def contacts_by_lead(
 def contacts_json(
     connection: Connection, rows: Sequence[Row[Any]], lead_ids: Mapping[int, str], labels: Labels
 ) -> list[tuple[Row[Any], JsonObject]]:
-    """Contacts with their e-mail addresses, phone numbers and web pages, each beside its row."""
+    """Contacts with their e-mail addresses, phone numbers and web pages, each with its row."""
     pks = [row.pk for row in rows]
-    emails = by_owner(connection, schema.contact_emails, "contact_pk", pks)
-    phones = by_owner(connection, schema.contact_phones, "contact_pk", pks)
-    urls = by_owner(connection, schema.contact_urls, "contact_pk", pks)
+    emails = rows_by_owner(connection, schema.contact_emails, "contact_pk", pks)
+    phones = rows_by_owner(connection, schema.contact_phones, "contact_pk", pks)
+    urls = rows_by_owner(connection, schema.contact_urls, "contact_pk", pks)
     return [
         (
             row,
             {
                 **(row.extra or {}),
                 "id": row.id,
-                **shown_stamps(row, labels),
+                **common_fields(row, labels),
                 "lead_id": lead_ids[row.lead_pk],
                 "name": row.name,
                 "display_name": row.name or "",
@@ -126,7 +126,7 @@ def contacts_json(
 
 
 def children_json(connection: Connection, table: Table, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
-    """Rows of *table*, which belong to leads, as Close shows them."""
+    """Objects from rows of *table*, which belong to leads."""
     query = select(schema.leads).where(schema.leads.c.pk.in_([row.lead_pk for row in rows]))
     leads = {lead.pk: lead for lead in connection.execute(query)}
     if table is schema.contacts:
@@ -137,7 +137,7 @@ def children_json(connection: Connection, table: Table, rows: Sequence[Row[Any]]
 
 
 def select_fields(found: JsonObject, fields: Iterable[str] | None) -> JsonObject:
-    """Only the *fields* asked for; all of them without such a wish."""
+    """Returns only the *fields*, or everything for None."""
     if fields is None:
         return found
     return {name: found[name] for name in fields if name in found}

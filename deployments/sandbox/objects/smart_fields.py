@@ -1,4 +1,4 @@
-"""Smart fields: what Close works out about leads, and shows when it is asked for."""
+"""Smart fields: fields of leads that Close computes, and shows only on request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from sqlalchemy import Connection, select
 from deployments.sandbox.database import schema
 from deployments.sandbox.query.fields import LEAD_SMART
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import now, wire
+from deployments.sandbox.wire.moments import format_moment, now
 
 ALL = "_all"
 
 
 def smart_names(fields: Iterable[str] | None) -> list[str]:
-    """Which of the *fields* asked for are smart fields; ``_all`` asks for every one."""
+    """Returns the smart fields among *fields*; ``_all`` means every one."""
     if fields is None:
         return []
     wanted = set(fields)
@@ -24,7 +24,7 @@ def smart_names(fields: Iterable[str] | None) -> list[str]:
 
 
 def smart_values(connection: Connection, pks: Sequence[int], names: Sequence[str]) -> dict[int, JsonObject]:
-    """The smart fields *names* of the leads *pks*."""
+    """Returns the smart fields *names* for each of the leads *pks*."""
     if not names or not pks:
         return {}
     lead, at = schema.leads.alias("lead"), now()
@@ -35,7 +35,7 @@ def smart_values(connection: Connection, pks: Sequence[int], names: Sequence[str
 
 def _shown(value: object) -> Json:
     if isinstance(value, datetime):
-        return wire(value)
+        return format_moment(value)
     if isinstance(value, str | int | float | None):
         return value
     raise TypeError(value)

@@ -1,4 +1,4 @@
-"""Writing opportunities, tasks, activities and sequence subscriptions, from objects as Close takes them."""
+"""Inserts opportunities, tasks, activities and sequence subscriptions from request bodies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, literal, update
 from deployments.sandbox.database import schema
 from deployments.sandbox.database.moment import Moment
 from deployments.sandbox.objects.serialize_children import ACTIVITY_TYPES
-from deployments.sandbox.objects.write_leads import add, rest, stamps
+from deployments.sandbox.objects.write_leads import add, common_columns, extra_fields
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import NO_SUCH_OBJECT
@@ -58,7 +58,7 @@ def _opportunity_status(body: Body) -> str:
 
 
 def add_opportunity(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """An opportunity; active, one-time, at 50 % unless *body* says otherwise."""
+    """Insert an opportunity: active, one-time, at 50 % by default."""
     status = DEFAULT_OPPORTUNITY_STATUS
     defaults = {
         "status_id": status,
@@ -69,7 +69,13 @@ def add_opportunity(connection: Connection, body: Body, lead_pk: int, user_id: s
     }
     values = opportunity_values(body)
     columns = ("contact_id", "user_id", "status_id", "note", "value", "confidence", "value_period", *DATES)
-    row = {**stamps(body, "oppo", user_id), "lead_pk": lead_pk, **defaults, **values, "extra": rest(body, columns)}
+    row = {
+        **common_columns(body, "oppo", user_id),
+        "lead_pk": lead_pk,
+        **defaults,
+        **values,
+        "extra": extra_fields(body, columns),
+    }
     return add(connection, schema.opportunities, row)
 
 
@@ -84,13 +90,13 @@ def task_values(body: Body) -> dict[str, Any]:
 
 
 def add_task(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """A task, open unless *body* says otherwise."""
+    """Insert a task, open by default."""
     defaults = {"type": body.text("_type") or "lead", "is_complete": False, "assigned_to": user_id}
-    extra = rest(body, ("assigned_to", "text", "date", "is_complete"))
+    extra = extra_fields(body, ("assigned_to", "text", "date", "is_complete"))
     return add(
         connection,
         schema.tasks,
-        {**stamps(body, "task", user_id), "lead_pk": lead_pk, **defaults, **task_values(body), "extra": extra},
+        {**common_columns(body, "task", user_id), "lead_pk": lead_pk, **defaults, **task_values(body), "extra": extra},
     )
 
 
@@ -110,7 +116,7 @@ def activity_values(body: Body, kind: str) -> dict[str, Any]:
 
 
 def _call_values(body: Body) -> dict[str, Any]:
-    """The columns of a call; what it keeps besides is only checked."""
+    """The columns of a call; its other fields are only validated."""
     body.choice("source", CALL_SOURCES, "External")
     body.integer("duration", minimum=0)
     for key in ("note", "outcome_id", "phone"):
@@ -131,9 +137,9 @@ def activity_kind(body: Body) -> str:
 
 
 def add_activity(connection: Connection, body: Body, kind: str, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """An activity; if it is a communication that is over, the lead's communication dates follow it."""
+    """Insert an activity, and update the lead's communication dates unless it is in the future."""
     values = activity_values(body, kind)
-    common = stamps(body, "acti", user_id)
+    common = common_columns(body, "acti", user_id)
     at: datetime = values.get("activity_at") or values.get("starts_at") or body.moment("date") or common["date_created"]
     status = "upcoming" if kind == "meeting" and at > now() else DEFAULT_STATUS.get(kind)
     row: dict[str, Any] = {
@@ -145,7 +151,7 @@ def add_activity(connection: Connection, body: Body, kind: str, lead_pk: int, us
         "direction": None if kind == "note" else "outgoing",
         **values,
         "activity_at": at,
-        "extra": rest(
+        "extra": extra_fields(
             body, ("contact_id", "user_id", "status", "direction", "activity_at", "starts_at", "ends_at", "date")
         ),
     }
@@ -177,11 +183,11 @@ def _follow(connection: Connection, lead_pk: int, kind: str, at: datetime, user_
 
 
 def add_subscription(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """A contact's run through a sequence, active unless *body* says otherwise."""
+    """Insert a contact's subscription to a sequence, active by default."""
     values = {
         "contact_id": body.text("contact_id"),
         "sequence_id": body.text("sequence_id"),
         "status": body.choice("status", ("active", "paused", "finished", "goal", "error"), "active"),
-        "extra": rest(body, ("contact_id", "sequence_id", "status")),
+        "extra": extra_fields(body, ("contact_id", "sequence_id", "status")),
     }
-    return add(connection, schema.subscriptions, {**stamps(body, "sub", user_id), "lead_pk": lead_pk, **values})
+    return add(connection, schema.subscriptions, {**common_columns(body, "sub", user_id), "lead_pk": lead_pk, **values})

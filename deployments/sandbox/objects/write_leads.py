@@ -1,4 +1,4 @@
-"""Writing leads and what belongs to them, from objects as Close takes them."""
+"""Inserts leads with their contacts and addresses from request bodies."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ DERIVED = (
 )
 
 
-def stamps(body: Body, prefix: str, user_id: str | None) -> dict[str, Any]:
-    """Id, authors and dates, each as given or made up."""
+def common_columns(body: Body, prefix: str, user_id: str | None) -> dict[str, Any]:
+    """Id, authors and dates, from *body* or by default."""
     at = now()
     created = body.moment("date_created") or at
     return {
@@ -40,17 +40,17 @@ def stamps(body: Body, prefix: str, user_id: str | None) -> dict[str, Any]:
     }
 
 
-def rest(body: Body, columns: tuple[str, ...]) -> JsonObject | None:
-    """What *body* has besides the *columns*: kept in `extra`."""
-    return body.rest((*STAMPS, *DERIVED, *columns)) or None
+def extra_fields(body: Body, columns: tuple[str, ...]) -> JsonObject | None:
+    """The fields of *body* without columns of their own, for `extra`."""
+    return body.without((*STAMPS, *DERIVED, *columns)) or None
 
 
 def add(connection: Connection, table: Table, values: Mapping[str, Any]) -> Row[Any]:
-    """Insert one row and read it back."""
+    """Insert one row and return it."""
     return connection.execute(insert(table).values(values).returning(table)).one()
 
 
-def status_id(connection: Connection, body: Body) -> str | None:
+def find_status_id(connection: Connection, body: Body) -> str | None:
     """The lead status that *body* names by id or by label. Raises Invalid for one that doesn't exist."""
     statuses = schema.statuses
     for key, column in (("status_id", statuses.c.id), ("status", statuses.c.label), ("status_label", statuses.c.label)):
@@ -82,7 +82,7 @@ def custom_values(connection: Connection, body: Body, before: JsonObject) -> Jso
         now_there = after.get(field_id)
         many: list[Json] = now_there if isinstance(now_there, list) else [] if now_there is None else [now_there]
         if operation == "add":
-            value = [*many, value]  # noqa: PLW2901 - the value as it is to be
+            value = [*many, value]  # noqa: PLW2901 - the value to store
         elif operation == "remove":
             value = [each for each in many if each != value]  # noqa: PLW2901
         after[field_id] = value
@@ -90,7 +90,7 @@ def custom_values(connection: Connection, body: Body, before: JsonObject) -> Jso
 
 
 def check_custom_values(connection: Connection, body: Body, object_type: str) -> None:
-    """Raise Invalid for a custom field of *body* that objects of this type don't have."""
+    """Raises Invalid for a custom field in *body* that objects of this type don't have."""
     fields = schema.custom_fields
     known = set(connection.scalars(select(fields.c.id).where(fields.c.object_type == object_type)))
     for key in body.data:
@@ -107,21 +107,21 @@ LEAD_KEYS = (
 
 
 def add_lead(connection: Connection, body: Body, user_id: str | None, lag: timedelta) -> Row[Any]:
-    """A lead with its contacts and addresses. Raises Invalid."""
+    """Insert a lead with its contacts and addresses. Raises Invalid."""
     name = body.text("name") or ""
     at = now()
-    extra = {key: value for key, value in (rest(body, LEAD_KEYS) or {}).items() if not key.startswith(CUSTOM)}
+    extra = {key: value for key, value in (extra_fields(body, LEAD_KEYS) or {}).items() if not key.startswith(CUSTOM)}
     default = select(schema.statuses.c.id).order_by(schema.statuses.c.pk).limit(1)
     lead = add(
         connection,
         schema.leads,
         {
-            **stamps(body, "lead", user_id),
+            **common_columns(body, "lead", user_id),
             "name": name,
             "words": spaced(name),
             "description": body.text("description") or "",
             "url": body.text("url"),
-            "status_id": status_id(connection, body) or connection.scalars(default).one(),
+            "status_id": find_status_id(connection, body) or connection.scalars(default).one(),
             "custom": custom_values(connection, body, {}) or None,
             "timezone_id": body.text("timezone_id"),
             "last_communication_type": body.text("last_communication_type"),
@@ -138,7 +138,7 @@ def add_lead(connection: Connection, body: Body, user_id: str | None, lag: timed
 
 
 def set_addresses(connection: Connection, lead_pk: int, body: Body) -> None:
-    """Add the addresses that *body* lists."""
+    """Insert the addresses in *body*."""
     names = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
     for address in body.objects("addresses"):
         values = {name: address.text(name) for name in names}
@@ -146,16 +146,16 @@ def set_addresses(connection: Connection, lead_pk: int, body: Body) -> None:
 
 
 def add_contact(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
-    """A contact with its e-mail addresses, phone numbers and web pages."""
+    """Insert a contact with its e-mail addresses, phone numbers and web pages."""
     contact = add(
         connection,
         schema.contacts,
         {
-            **stamps(body, "cont", user_id),
+            **common_columns(body, "cont", user_id),
             "lead_pk": lead_pk,
             "name": body.text("name"),
             "title": body.text("title"),
-            "extra": rest(body, ("name", "title", "emails", "phones", "urls")),
+            "extra": extra_fields(body, ("name", "title", "emails", "phones", "urls")),
         },
     )
     set_reachable(connection, contact.pk, body)
@@ -163,7 +163,7 @@ def add_contact(connection: Connection, body: Body, lead_pk: int, user_id: str |
 
 
 def set_reachable(connection: Connection, contact_pk: int, body: Body) -> None:
-    """Replace those of the lists emails, phones, urls that *body* has."""
+    """Replace the emails, phones and urls, each only if *body* has it."""
     for table, many, one in zip(schema.REACHABLE, ("emails", "phones", "urls"), ("email", "phone", "url"), strict=True):
         if many not in body:
             continue

@@ -1,7 +1,7 @@
-"""The query grammar of Advanced Filtering → SQL.
+"""Compiles the query grammar of Advanced Filtering to SQL.
 
-Every node means true or false for a row, never null: an empty field makes a condition false and its negation true
-(unless `Behaviour.negated_empty_matches` says otherwise), and the negation of a group is its exact complement.
+Every node is true or false for a row, never null: an empty field makes a condition false and its negation true (unless
+`Behaviour.negated_empty_matches` is off), and the negation of a group is its exact complement.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, FromClause, Table, and_, case, exists, fal
 
 from deployments.sandbox.database import schema
 from deployments.sandbox.database.moment import Moment
-from deployments.sandbox.query.conditions import Asker, Value, condition, has_words
+from deployments.sandbox.query.conditions import FieldValue, QueryContext, condition, has_words
 from deployments.sandbox.query.fields import FIELDS, Expression, Kind
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, Invalid
@@ -35,7 +35,7 @@ TABLES: dict[str, Table] = {
     **{f"activity.{kind}": schema.activities for kind in ACTIVITIES},
 }
 ROOTS = ("lead", "contact", "opportunity", *(f"activity.{kind}" for kind in ACTIVITIES))
-# Which objects a query may step to, and the two columns that link them: ours and theirs.
+# The relations that a query may follow, and the columns that join them.
 OF_LEAD = ("contact", "address", "opportunity", "custom_object", "sequence_subscription")
 LINKS: dict[tuple[str, str], tuple[str, str]] = {
     **{("lead", name): ("pk", "lead_pk") for name in (*OF_LEAD, *(f"activity.{kind}" for kind in ACTIVITIES))},
@@ -48,8 +48,8 @@ LINKS: dict[tuple[str, str], tuple[str, str]] = {
 
 
 @dataclass(frozen=True)
-class Names:
-    """What ids in a query may refer to: custom fields of leads (id → type) and Smart Views (id → bare query)."""
+class References:
+    """What a query may refer to: custom fields of leads (id → type) and Smart Views (id → bare query)."""
 
     custom_fields: Mapping[str, str]
     saved_searches: Mapping[str, JsonObject | None]
@@ -57,35 +57,35 @@ class Names:
 
 @dataclass(frozen=True)
 class This:
-    """The rows that a node speaks about."""
+    """The rows that a node applies to."""
 
     object_type: str
     rows: FromClause
 
 
 @dataclass(frozen=True)
-class Search:
-    """A query made ready: the object type, its rows, and what must be true of them."""
+class CompiledQuery:
+    """A compiled query: the object type, its rows, and the condition they must meet."""
 
     object_type: str
     rows: FromClause
     where: ColumnElement[bool]
 
 
-def search(query: Body, asker: Asker, names: Names) -> Search:
+def compile_query(query: Body, context: QueryContext, references: References) -> CompiledQuery:
     """Compile *query*; the object type is that of its object_type node, or lead. Raises Invalid (a 400)."""
     object_type = _root(query) or "lead"
     if object_type not in ROOTS:
         raise Invalid(f"Searching for {object_type} is not supported.", (*query.path, "type"))
     rows = TABLES[object_type].alias(object_type.replace(".", "_"))
-    where = Compiler(asker, names).node(query, This(object_type, rows), negated=False)
+    where = Compiler(context, references).node(query, This(object_type, rows), negated=False)
     if object_type.startswith("activity."):
         where = and_(rows.c.type == object_type.removeprefix("activity."), where)
-    return Search(object_type, rows, where)
+    return CompiledQuery(object_type, rows, where)
 
 
 def _root(query: Body, depth: int = 0) -> str | None:
-    """The object type that the node asks for, looking through groups that all must hold."""
+    """The object type of the node, or of a node in its ``and`` groups."""
     if depth > MAX_DEPTH:
         raise Invalid("The query is nested too deeply.", query.path)
     if query.data.get("type") == "object_type":
@@ -96,16 +96,16 @@ def _root(query: Body, depth: int = 0) -> str | None:
 
 
 class Compiler:
-    """Turns nodes into SQL, on behalf of *asker*."""
+    """Compiles the nodes of one query."""
 
-    def __init__(self, asker: Asker, names: Names) -> None:
-        self.asker = asker
-        self.names = names
+    def __init__(self, context: QueryContext, references: References) -> None:
+        self.context = context
+        self.references = references
         self._depth = 0
         self._views: list[str] = []
 
     def node(self, body: Body, this: This, *, negated: bool) -> ColumnElement[bool]:
-        """One node; *negated* when the groups around it turn its meaning around."""
+        """Compile one node; *negated* if the groups around it negate it."""
         kind = body.required_text("type")
         negate = body.boolean("negate", False)
         if kind == "field_condition":
@@ -146,7 +146,7 @@ class Compiler:
             raise body.invalid("queries", "List must not be empty.")
         parts: list[ColumnElement[bool]] = []
         ids = [node for node in nodes if kind == "or" and _is_plain_id(node)]
-        if ids:  # a thousand of them are one look into a set, not a thousand comparisons for every row
+        if ids:  # one lookup in a set instead of a thousand comparisons per row
             found = this.rows.c.id.in_([self._id_value(node, this) for node in ids])
             parts.append(not_(found) if negated else found)
         parts += [self.node(each, this, negated=negated) for each in nodes if each not in ids]
@@ -154,7 +154,7 @@ class Compiler:
 
     def _saved_search(self, body: Body, this: This, *, negated: bool) -> ColumnElement[bool]:
         view = body.required_text("saved_search_id")
-        query = self.names.saved_searches.get(view)
+        query = self.references.saved_searches.get(view)
         if query is None or view in self._views:
             raise body.invalid("saved_search_id", NO_SUCH_OBJECT)
         self._views.append(view)
@@ -175,11 +175,11 @@ class Compiler:
         return body.required_text("value")
 
     def _text(self, body: Body, this: This) -> ColumnElement[bool]:
-        """Full text: each word of the value stands somewhere in the object, or for leads in one of its contacts."""
+        """Full text: every word of the value is in some field of the object or, for leads, of a contact."""
         value = body.required_text("value")
         mode = body.choice("mode", ("full_words", "phrase", "beginning_of_words"), "full_words")
         texts = [f for f in FIELDS[this.object_type].values() if f.kind == "text"]
-        places = [f.words(this.rows) if f.words else func.spaced(f.read(this.rows, self.asker.now)) for f in texts]
+        places = [f.words(this.rows) if f.words else func.spaced(f.read(this.rows, self.context.now)) for f in texts]
         parts = [value] if mode == "phrase" else value.split()
         return and_(
             *(or_(*(has_words(p, part, mode) for p in places), *self._in_contacts(this, part, mode)) for part in parts)
@@ -213,16 +213,16 @@ class Compiler:
 
     def _field_condition(self, body: Body, this: This, *, negate: bool, negated: bool) -> ColumnElement[bool]:
         asked = body.required_object("condition")
-        found = condition(asked, self._value(body.required_object("field"), this), self.asker)
-        if asked.data.get("type") == "exists":  # never null, and a plain IS NULL is what an index can look up
+        found = condition(asked, self._value(body.required_object("field"), this), self.context)
+        if asked.data.get("type") == "exists":  # never null, and an index can look up a plain IS NULL
             return not_(found) if negate != negated else found
         if not negate:
             return found.is_not(true()) if negated else found
-        if self.asker.behaviour.negated_empty_matches:
+        if self.context.behaviour.negated_empty_matches:
             return found if negated else found.is_not(true())
         return not_(found).is_not(true()) if negated else not_(found)
 
-    def _value(self, body: Body, this: This) -> Value:
+    def _value(self, body: Body, this: This) -> FieldValue:
         kind = body.choice("type", ("regular_field", "custom_field"), "")
         if kind == "custom_field":
             return self._custom_value(body, this)
@@ -236,13 +236,13 @@ class Compiler:
         field = FIELDS[object_type].get(body.required_text("field_name"))
         if field is None:
             raise body.invalid("field_name", "Not a valid choice.")
-        return Value(field.kind, field.read(this.rows, self.asker.now), field.words and field.words(this.rows))
+        return FieldValue(field.kind, field.read(this.rows, self.context.now), field.words and field.words(this.rows))
 
-    def _custom_value(self, body: Body, this: This) -> Value:
+    def _custom_value(self, body: Body, this: This) -> FieldValue:
         custom_id = body.required_text("custom_field_id")
-        if custom_id not in self.names.custom_fields or this.object_type != "lead":
+        if custom_id not in self.references.custom_fields or this.object_type != "lead":
             raise body.invalid("custom_field_id", NO_SUCH_OBJECT)
-        return custom_value(this.rows, custom_id, self.names.custom_fields[custom_id])
+        return custom_value(this.rows, custom_id, self.references.custom_fields[custom_id])
 
 
 def _is_plain_id(node: Body) -> bool:
@@ -252,7 +252,7 @@ def _is_plain_id(node: Body) -> bool:
 def joined(
     join: Callable[..., ColumnElement[bool]], parts: Sequence[ColumnElement[bool]], size: int = 100
 ) -> ColumnElement[bool]:
-    """The *parts* joined by `and_` or `or_`, in bunches: SQLite reads a AND b AND c … only 1,000 deep."""
+    """The *parts* joined by `and_` or `or_`, in bunches: SQLite limits the depth of an expression to 1,000."""
     while len(parts) > size:
         bunches = [join(*parts[at : at + size]) for at in range(0, len(parts), size)]
         parts = [case((bunch, true()), else_=false()).is_(true()) for bunch in bunches]
@@ -269,15 +269,15 @@ CUSTOM_KINDS: dict[str, Kind] = {
 }
 
 
-def custom_value(lead: FromClause, custom_id: str, custom_type: str) -> Value:
-    """A custom field of a lead, which may hold one value or a list of them."""
+def custom_value(lead: FromClause, custom_id: str, custom_type: str) -> FieldValue:
+    """The value of a custom field of a lead, which may be a list."""
     path = f'$."{custom_id}"'
     value: Expression = func.json_extract(lead.c.custom, path)
 
-    def among(wanted: list[str]) -> ColumnElement[bool]:
+    def is_one_of(wanted: list[str]) -> ColumnElement[bool]:
         each = func.json_each(lead.c.custom, path).table_valued("value")
         return and_(value.is_not(None), exists().where(each.c.value.in_(wanted)).correlate(lead))
 
     if CUSTOM_KINDS.get(custom_type) == "moment":
-        value = func.read_moment(value, type_=Moment())
-    return Value(CUSTOM_KINDS.get(custom_type, "term"), value, among=among)
+        value = func.parse_moment(value, type_=Moment())
+    return FieldValue(CUSTOM_KINDS.get(custom_type, "term"), value, is_one_of=is_one_of)

@@ -1,4 +1,4 @@
-"""Field names of Advanced Filtering → SQL: which fields an object has, of what kind, and how each is read."""
+"""The fields of Advanced Filtering, by object type: their kind and their SQL."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _aggregate(
     where: Callable[[FromClause, datetime], list[ColumnElement[bool]]] = lambda _, __: [],
     key: str = "lead_pk",
 ) -> Field:
-    """A value summed up over the rows of *table* that belong to this row."""
+    """An aggregate over the rows of *table* that belong to this row."""
 
     def read(this: FromClause, now: datetime) -> Expression:
         rows = table.alias()
@@ -74,7 +74,7 @@ def _activity(kind: str, **values: str) -> Callable[[FromClause, datetime], list
 
 
 def _meeting(when: Literal["ahead", "running", "over"]) -> Callable[[FromClause, datetime], list[ColumnElement[bool]]]:
-    """Meetings that are ahead, running or over; cancelled and declined ones are none of these."""
+    """Meetings that are ahead, running or over, without cancelled and declined ones."""
 
     def where(rows: FromClause, now: datetime) -> list[ColumnElement[bool]]:
         time = {
@@ -155,7 +155,7 @@ LEAD_STORED: dict[str, Field] = {
     "status_id": _column("status.lead", "status_id", nullable=False),
     "timezone_id": _column("term", "timezone_id"),
 }
-# Smart fields: Close works them out and shows them only when they are asked for.
+# Smart fields: Close computes them, and shows them only on request.
 LEAD_SMART: dict[str, Field] = {
     "first_communication_date": _column("moment", "first_communication_date"),
     "last_communication_date": _column("moment", "last_communication_date"),

@@ -1,4 +1,4 @@
-"""Running searches: which rows, in which order, how many."""
+"""Searches: a compiled query with its order, ready to count and select rows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from deployments.sandbox.database import schema
-from deployments.sandbox.query.compiler import Names, Search, custom_value, search
-from deployments.sandbox.query.conditions import Asker
+from deployments.sandbox.query.compiler import CompiledQuery, References, compile_query, custom_value
+from deployments.sandbox.query.conditions import QueryContext
 from deployments.sandbox.query.fields import FIELDS, Expression
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, REQUIRED
@@ -21,81 +21,83 @@ SORTABLE = ("text", "number", "moment")
 
 
 @dataclass(frozen=True)
-class Found:
-    """A search that is ready to run: its rows, what must hold, and their order."""
+class Search:
+    """A search: a compiled query, its condition including the index lag, and its order."""
 
-    search: Search
+    query: CompiledQuery
     where: ColumnElement[bool]
     order: Sequence[ColumnElement[Any]]
 
     def count(self, connection: Connection) -> int:
-        """How many rows match."""
-        return connection.execute(select(func.count()).select_from(self.search.rows).where(self.where)).scalar_one()
+        """Returns the number of matching rows."""
+        return connection.execute(select(func.count()).select_from(self.query.rows).where(self.where)).scalar_one()
 
     def rows(self, *, skip: int = 0, limit: int | None = None) -> Select[Any]:
-        """The matching rows in order."""
-        found = select(self.search.rows).where(self.where).order_by(*self.order)
+        """Selects the matching rows in order."""
+        found = select(self.query.rows).where(self.where).order_by(*self.order)
         return found.offset(skip).limit(limit)
 
     def pks(self, *, limit: int | None = None) -> Select[tuple[int, int]]:
-        """Position (from 0) and pk of the matching rows in order."""
-        rows = self.search.rows
+        """Selects position (from 0) and pk of the matching rows in order."""
+        rows = self.query.rows
         position = func.row_number().over(order_by=self.order) - 1
         return select(position, rows.c.pk).where(self.where).order_by(*self.order).limit(limit)
 
 
-def read_names(connection: Connection) -> Names:
-    """The custom fields and Smart Views that queries may refer to."""
+def read_references(connection: Connection) -> References:
+    """Read the custom fields and Smart Views that queries may refer to."""
     known = schema.custom_fields
     fields = connection.execute(select(known.c.id, known.c.type).where(known.c.object_type == "lead"))
     views = connection.execute(select(schema.saved_searches.c.id, schema.saved_searches.c.s_query))
-    return Names(
+    return References(
         {row.id: row.type for row in fields},
         {row.id: row.s_query.get("query") if row.s_query else None for row in views},
     )
 
 
-def prepare(connection: Connection, query: Body, sort: Sequence[Body], asker: Asker) -> Found:
+def prepare_search(connection: Connection, query: Body, sort: Sequence[Body], context: QueryContext) -> Search:
     """Compile *query* and *sort*. Raises Invalid (a 400)."""
-    names = read_names(connection)
-    found = search(query, asker, names)
-    order = [_order(each, found, asker, names) for each in sort]
+    references = read_references(connection)
+    found = compile_query(query, context, references)
+    order = [_order(each, found, context, references) for each in sort]
     where = found.where
-    if asker.behaviour.index_lag_seconds and found.object_type == "lead":
-        where = and_(found.rows.c.findable_at <= asker.now, where)
-    return Found(found, where, [*order, found.rows.c.pk])
+    if context.behaviour.index_lag_seconds and found.object_type == "lead":
+        where = and_(found.rows.c.findable_at <= context.now, where)
+    return Search(found, where, [*order, found.rows.c.pk])
 
 
-def _order(body: Body, found: Search, asker: Asker, names: Names) -> ColumnElement[Any]:
+def _order(body: Body, found: CompiledQuery, context: QueryContext, references: References) -> ColumnElement[Any]:
     direction = body.choice("direction", ("asc", "desc"), "asc")
-    value, nullable = _sort_value(body.required_object("field"), found, asker, names)
+    value, nullable = _sort_value(body.required_object("field"), found, context, references)
     ordered = value.asc() if direction == "asc" else value.desc()
     return ordered.nulls_last() if nullable else ordered
 
 
-def _sort_value(field: Body, found: Search, asker: Asker, names: Names) -> tuple[Expression, bool]:
+def _sort_value(
+    field: Body, found: CompiledQuery, context: QueryContext, references: References
+) -> tuple[Expression, bool]:
     if field.choice("type", ("regular_field", "custom_field"), "regular_field") == "custom_field":
         custom_id = field.required_text("custom_field_id")
-        if custom_id not in names.custom_fields or found.object_type != "lead":
+        if custom_id not in references.custom_fields or found.object_type != "lead":
             raise field.invalid("custom_field_id", NO_SUCH_OBJECT)
-        return custom_value(found.rows, custom_id, names.custom_fields[custom_id]).value, True
+        return custom_value(found.rows, custom_id, references.custom_fields[custom_id]).value, True
     if field.required_text("object_type") != found.object_type:
         raise field.invalid("object_type", f"Expected {found.object_type}.")
     name = field.required_text("field_name")
     known = FIELDS[found.object_type].get(name)
     if known is None or known.kind not in SORTABLE:
         raise field.invalid("field_name", "Not a valid choice.")
-    return known.read(found.rows, asker.now), known.nullable
+    return known.read(found.rows, context.now), known.nullable
 
 
 def required_query(body: Body, key: str) -> Body:
-    """The query under *key*, which must be an object and not empty."""
+    """The query under *key*. Raises Invalid if it is missing or empty."""
     query = body.required_object(key)
     if not query.data:
         raise body.invalid(key, REQUIRED)
     return query
 
 
-def object_of(data: JsonObject, key: str) -> Body:
-    """A stored query, read as if it had been sent under *key*."""
+def stored_query(data: JsonObject, key: str) -> Body:
+    """A stored query as a Body, with errors reported under *key*."""
     return Body(data, (key,))

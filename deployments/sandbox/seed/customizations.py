@@ -1,4 +1,4 @@
-"""The fixed part of a fresh organisation: lead statuses, custom fields, Smart Views."""
+"""The lead statuses, custom fields and Smart Views of a new organisation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from deployments.sandbox.organization import CUSTOM_FIELDS, SMART_VIEWS, STATUS_
 AGE = timedelta(days=5 * 365)
 
 
-def write_catalog(connection: Connection, organization: Organization, now: datetime) -> None:
-    """Fill the tables that every organisation has, as if made five years before *now*."""
+def add_customizations(connection: Connection, organization: Organization, now: datetime) -> None:
+    """Insert them as if created five years before *now*."""
     stamps = {
         "created_by": organization.users[0].id,
         "updated_by": organization.users[0].id,

@@ -1,6 +1,6 @@
-"""A made-up organisation that looks like a real one: several imports over five years, and what became of them.
+"""Made-up leads that look like real ones: several imports over five years, and what became of them.
 
-The same number of leads and seed give the same organisation, its dates counted back from *now*.
+The same number of leads and seed give the same leads, with dates relative to *now*.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from deployments.sandbox.seed import vocabulary
 from deployments.sandbox.wire.ids import seeded_ids
 from deployments.sandbox.wire.moments import microseconds, to_milliseconds
 
-DAY = 86_400_000_000  # in microseconds, as everything below
-BATCH = 5_000  # leads between two writes
+DAY = 86_400_000_000  # in microseconds, like all times below
+BATCH = 5_000  # leads per write
 Cell = str | int | None
 
-# The imports: how many days ago each began, over how many days its leads came, and its share of all leads.
+# The imports: how many days ago each started, how many days it took, and its share of all leads.
 IMPORTS = (
     (1820, 3, 18),
     (1500, 2, 8),
@@ -46,7 +46,7 @@ IMPORTS = (
     (420, 2, 16),
     (200, 199, 10),
 )
-# Per status: how many of a hundred leads have it.
+# The percentage of leads in each status.
 STATUS_SHARES = {
     "Potential": 46,
     "Interested": 7,
@@ -65,18 +65,18 @@ ACTIVE = tuple(id_ for id_, (_, kind) in OPPORTUNITY_STATUSES.items() if kind ==
 
 
 def seed_leads(connection: Connection, leads: int, seed: int, now: datetime) -> None:
-    """Write *leads* made-up leads and all that belongs to them."""
-    maker = _Maker(Random(seed), microseconds(to_milliseconds(now)))  # noqa: S311 - made-up data, not secrets
+    """Insert *leads* made-up leads and everything that belongs to them."""
+    generator = _LeadGenerator(Random(seed), microseconds(to_milliseconds(now)))  # noqa: S311 - made-up data, not secrets
     special = [*vocabulary.LOOKALIKES, *vocabulary.TESTS]
     for number in range(leads):
-        maker.lead(special[number] if number < len(special) else None)
+        generator.lead(special[number] if number < len(special) else None)
         if number % BATCH == BATCH - 1:
-            maker.write(connection)
-    maker.write(connection)
+            generator.write(connection)
+    generator.write(connection)
 
 
-class _Maker:
-    """Makes leads one after the other and writes their rows in batches."""
+class _LeadGenerator:
+    """Generates leads one after the other and inserts their rows in batches."""
 
     def __init__(self, random: Random, now: int) -> None:
         self.random = random
@@ -100,14 +100,14 @@ class _Maker:
         self.rows.clear()
 
     def lead(self, name: str | None) -> None:
-        """One lead, its contacts, what was said to them, and what came of it."""
+        """Add one lead with everything that belongs to it."""
         random = self.random
         pk = self.pks["lead"] = self.pks["lead"] + 1
         source = random.choices(range(len(IMPORTS)), cum_weights=_CUMULATIVE)[0]
         began, length, _ = IMPORTS[source]
         created = self.now - (began * DAY) + int(random.random() * length * DAY) // 1000 * 1000
         status = random.choices(_STATUSES, cum_weights=_STATUS_CUMULATIVE)[0]
-        if name is not None:  # the leads that tests know by name are old, quiet, and nobody's customers
+        if name is not None:  # tests rely on these: old, without communication, no customers
             created, status = self.now - 1000 * DAY - pk * 1000, "Junk" if name in vocabulary.TESTS else "Potential"
         manager = random.choice(PEOPLE)
         contacts = self._contacts(pk, created)
@@ -148,7 +148,7 @@ class _Maker:
         return zone
 
     def _contacts(self, lead_pk: int, created: int) -> list[str]:
-        """None for one lead in eight; else one to three, not all of whom can be reached."""
+        """No contact for one lead in eight, else one to three; not all have an address or a number."""
         random = self.random
         contacts: list[str] = []
         for _ in range(random.choices((0, 1, 2, 3), cum_weights=(12, 80, 96, 100))[0]):
@@ -172,7 +172,7 @@ class _Maker:
     def _activities(
         self, pk: int, created: int, status: str, contact: str | None, user: str
     ) -> tuple[int, int, str] | None:
-        """What was said, and when for the first and the last time; nothing at all for a quarter of the leads."""
+        """Add activities. Returns the first and last date and the last kind; about a quarter of the leads have none."""
         random = self.random
         if random.random() < (0.5 if status == "Junk" else 0.22):
             return None
@@ -209,7 +209,7 @@ class _Maker:
         self.add(schema.activities, id_, pk, kind, contact, user, at, way, status, *over, user, user, at, at, extra)
 
     def _business(self, pk: int, created: int, status: str, contact: str | None, user: str) -> None:
-        """Opportunities, tasks, meetings ahead, running sequences: more of them where there is interest."""
+        """Add opportunities, tasks, meetings and subscriptions: more of them for interested leads."""
         random = self.random
         warm = status in ("Interested", "Qualified")
         if status == "Customer" or random.random() < (0.45 if warm else 0.05):

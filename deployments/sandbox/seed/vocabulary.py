@@ -1,4 +1,4 @@
-"""Words that made-up companies and people are called by."""
+"""Words for the names of made-up companies and people."""
 
 FIRST = """
 Acorn Alder Amber Anchor Apex Arrow Aspen Aurora Axis Bay Beacon Birch Blue Bolt Bright Brook Canyon Cedar
@@ -37,6 +37,6 @@ CITIES = (
     ("Berlin", "", "DE", "Europe/Berlin"),
     ("Sydney", "NSW", "AU", "Australia/Sydney"),
 )
-# What a search for test leads must tell apart: the first four are real companies.
+# Names that a search for test leads must distinguish: companies, and test leads.
 LOOKALIKES = ("Testudo Security", "Protestant Press", "Contest Media", "Attestor Legal")
 TESTS = ("Test", "test@test.com", "ACME test lead")

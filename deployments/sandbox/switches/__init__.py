@@ -1,1 +1,1 @@
-"""What tests can change while the sandbox runs: answers to open questions, faults, rate limits, bulk deletes."""
+"""What tests can change while the sandbox runs: undocumented behaviour, faults, rate limits, bulk deletes."""

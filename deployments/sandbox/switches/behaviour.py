@@ -1,7 +1,7 @@
-"""What nobody outside Close knows, as switches.
+"""Undocumented behaviour of Close, as switches.
 
-Each stands for a question that Close's documentation leaves open. The default is the reading that fits what is known;
-the other settings let a test ask what happens to a client if the answer is different.
+Each switch is a question that Close's documentation leaves open. The default fits what is known; with the other values,
+tests show what happens to a client if Close behaves differently.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Behaviour(BaseModel):
-    """How the sandbox answers where Close's answer is unknown."""
+    """How the sandbox behaves where Close's behaviour is unknown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,8 +22,7 @@ class Behaviour(BaseModel):
         "lead when its turn comes, so that a lead which no longer matches is spared and not counted as processed.",
     )
     negated_empty_matches: bool = Field(
-        default=True,
-        description="Whether a negated field condition matches a lead whose field is empty.",
+        default=True, description="Whether a negated field condition matches a lead whose field is empty."
     )
     bulk_delete_order: Literal["newest_first", "oldest_first", "unordered"] = Field(
         default="newest_first", description="The order of the list of bulk deletes."

@@ -1,4 +1,4 @@
-"""What can go wrong between a client and Close, on demand."""
+"""Faults between a client and Close, on demand."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FaultName: TypeAlias = Literal[
 
 
 class Fault(BaseModel):
-    """The next *times* requests with this method and path (after skipping some) go wrong in one way.
+    """A fault that hits the next *times* requests with this method and path, after skipping some.
 
-    `status`, `drop_before` and `rate_limit` keep the request from having an effect; with `drop_after`, `delay`,
-    `garbage`, `truncate` and `edit` it has its effect, and the answer is lost, late, unreadable or another one.
+    `status`, `drop_before` and `rate_limit` keep the request from having an effect. With `drop_after`, `delay`,
+    `garbage`, `truncate` and `edit` it has its effect, but the response is lost, late, unreadable or changed.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,40 +42,40 @@ class Fault(BaseModel):
     before: bool = Field(default=False, description="For delay: the effect is late too, not only the answer.")
 
     @property
-    def late(self) -> float:
-        """Seconds by which what goes back, or its loss, comes late."""
+    def delay_seconds(self) -> float:
+        """Seconds before the response is sent or the connection dropped."""
         if self.fault in ("drop_before", "drop_after"):
-            return self.wait(0)
-        return self.wait(1) if self.fault == "delay" and not self.before else 0
+            return self.seconds_or(0)
+        return self.seconds_or(1) if self.fault == "delay" and not self.before else 0
 
-    def wait(self, unless_given: float) -> float:
-        """The seconds that were ordered."""
-        return unless_given if self.seconds is None else self.seconds
+    def seconds_or(self, default: float) -> float:
+        """The seconds given, or a default."""
+        return default if self.seconds is None else self.seconds
 
     def hits(self, method: str, path: str) -> bool:
-        """Whether it is meant for this request."""
+        """Whether it applies to this request."""
         return self.method in ("*", method) and path.startswith(self.path)
 
 
 class Faults:
-    """The faults that are still to happen, in order."""
+    """The planned faults, in order."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
         self._lock = threading.Lock()
 
     def add(self, faults: list[Fault]) -> None:
-        """Plan more faults, after those already planned."""
+        """Plan more faults."""
         with self._lock:
             self._waiting += [fault.model_copy() for fault in faults]
 
     def clear(self) -> None:
-        """Let everything go well from now on."""
+        """Remove all planned faults."""
         with self._lock:
             self._waiting.clear()
 
     def next(self, method: str, path: str) -> Fault | None:
-        """The fault for this request, which is used up by it."""
+        """Returns the fault for this request, if any, and counts it as used."""
         with self._lock:
             for fault in self._waiting:
                 if not fault.hits(method, path):

@@ -1,4 +1,4 @@
-"""How bulk deletes run."""
+"""Settings for bulk deletes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class JobSettings(BaseModel):
-    """How the next bulk deletes go."""
+    """How the next bulk deletes run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     leads_per_second: float | None = Field(default=None, gt=0, description="Their speed; null for the sandbox's own.")
     fail_after: int | None = Field(default=None, ge=0, description="Stop with the status error after so many leads.")
-    stall_after: int | None = Field(default=None, ge=0, description="Stand still after so many leads.")
+    stall_after: int | None = Field(default=None, ge=0, description="Make no more progress after so many leads.")
     status: str | None = Field(
         default=None,
         description="If given, even as null: the status to show from processing on, whatever happens. paused really "

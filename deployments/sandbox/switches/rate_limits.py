@@ -1,4 +1,4 @@
-"""Rate limits: so many requests per window for each key and kind of request, three times as many per organisation.
+"""Rate limits per key and kind of request, and three times as much per organisation.
 
 The sizes for leads, contacts, custom fields, searches and `/me/` were seen in production; those of the other endpoints,
 `/bulk_action/` among them, are guesses.
@@ -18,7 +18,7 @@ from deployments.sandbox.wire.errors import ApiError
 from deployments.sandbox.wire.json_types import JsonObject
 
 ORGANIZATION_FACTOR = 3
-# Method (or * for any), beginning of the path, requests per window. The first that fits counts.
+# Method (or * for any), beginning of the path, requests per window. The first match applies.
 BUCKETS = (
     ("POST", "/data/search", 16),
     ("DELETE", "/lead/", 80),
@@ -32,7 +32,7 @@ BUCKETS = (
 OTHERS = 240  # a guess
 
 
-class LimitSettings(BaseModel):
+class RateLimitSettings(BaseModel):
     """Whether and how requests are limited."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,53 +56,52 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What the RateLimit header says."""
+class RateLimit:
+    """The state of a rate limit, as in the RateLimit header."""
 
     limit: int
     remaining: int
     reset: float
 
     def header(self, separator: str) -> str:
-        """The header's value, the reset in seconds."""
+        """The value of the header."""
         return f"{separator} ".join((f"limit={self.limit}", f"remaining={self.remaining}", f"reset={self.reset:g}"))
 
 
 class RateLimited(ApiError):
     """429: wait *reset* seconds. Close's body has an object where other errors have a text."""
 
-    def __init__(self, standing: Standing) -> None:
-        body: JsonObject = {"error": {"rate_limit": standing.limit, "rate_reset": standing.reset}}
+    def __init__(self, rate_limit: RateLimit) -> None:
+        body: JsonObject = {"error": {"rate_limit": rate_limit.limit, "rate_reset": rate_limit.reset}}
         super().__init__(429, body)
-        self.standing = standing
+        self.rate_limit = rate_limit
 
     @property
     def retry_after(self) -> int:
-        """Whole seconds, rounded up."""
-        return math.ceil(self.standing.reset)
+        """Seconds, rounded up."""
+        return math.ceil(self.rate_limit.reset)
 
 
-class Limits:
+class RateLimits:
     """Counts requests. Its memory grows with the number of keys and kinds of requests, not with requests."""
 
-    def __init__(self, settings: LimitSettings) -> None:
+    def __init__(self, settings: RateLimitSettings) -> None:
         self.settings = settings
         self._windows: dict[tuple[str, str, str], Window] = {}
         self._lock = threading.Lock()
 
-    def reset(self, settings: LimitSettings) -> None:
-        """Forget what was counted and go by *settings*."""
+    def reset(self, settings: RateLimitSettings) -> None:
+        """Reset the counters and use *settings*."""
         with self._lock:
             self.settings = settings
             self._windows.clear()
 
-    def take(self, key: str, organization_id: str, method: str, path: str) -> Standing | None:
+    def count(self, key: str, organization_id: str, method: str, path: str) -> RateLimit | None:
         """Count one request; None without limits. Raises RateLimited when the window is used up."""
         if not self.settings.enabled:
             return None
         bucket_method, prefix, size = next(
-            (each for each in BUCKETS if each[0] in ("*", method) and path.startswith(each[1])),
-            ("*", "/", OTHERS),
+            (each for each in BUCKETS if each[0] in ("*", method) and path.startswith(each[1])), ("*", "/", OTHERS)
         )
         limit = max(1, int(size * self.settings.scale))
         with self._lock:
@@ -110,10 +109,10 @@ class Limits:
             ours = self._window((organization_id, bucket_method, prefix))
             for window, allowed in ((mine, limit), (ours, limit * ORGANIZATION_FACTOR)):
                 if window.requests >= allowed:
-                    raise RateLimited(Standing(allowed, 0, self._reset(window)))
+                    raise RateLimited(RateLimit(allowed, 0, self._reset(window)))
             mine.requests += 1
             ours.requests += 1
-            return Standing(limit, limit - mine.requests, self._reset(mine))
+            return RateLimit(limit, limit - mine.requests, self._reset(mine))
 
     def _window(self, name: tuple[str, str, str]) -> Window:
         window = self._windows.get(name)
@@ -122,6 +121,6 @@ class Limits:
         return window
 
     def _reset(self, window: Window) -> float:
-        """Seconds until the window is over, rounded up: whoever waits so long isn't too early."""
+        """Seconds until the window ends, rounded up, so that a retry after them is not too early."""
         left = max(0.01, window.began + self.settings.window_seconds - time.monotonic())
         return math.ceil(left * 100) / 100 if self.settings.decimals else math.ceil(left)

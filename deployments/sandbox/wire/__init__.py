@@ -1,1 +1,1 @@
-"""What goes over the wire: JSON bodies, errors, dates and ids as Close writes them."""
+"""The wire format: JSON bodies, errors, dates and ids as Close writes them."""

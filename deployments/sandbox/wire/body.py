@@ -1,4 +1,4 @@
-"""A reader for the JSON bodies of requests, which reports errors at their place."""
+"""A reader for JSON bodies of requests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from datetime import datetime
 
 from deployments.sandbox.wire.errors import REQUIRED, Invalid, Path
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import read_moment
+from deployments.sandbox.wire.moments import parse_moment
 
 LARGEST = 2**53  # beyond this, JSON numbers lose digits
 
 
 class Body:
-    """A JSON object of a request, read key by key; what has the wrong type raises Invalid with its place."""
+    """A JSON object in a request. Values of the wrong type raise Invalid with their path."""
 
     def __init__(self, data: JsonObject, path: Path = ()) -> None:
         self.data = data
@@ -36,13 +36,13 @@ class Body:
         return self._storable(key, value)
 
     def _storable(self, key: str, value: str) -> str:
-        """*value*, if it can be written as UTF-8: JSON can spell halves of characters, a database can't."""
+        """Returns *value* unless it has lone surrogates, which JSON can spell but a database can't store."""
         if any("\ud800" <= letter <= "\udfff" for letter in value):
             raise self.invalid(key, "Value must be valid Unicode.")
         return value
 
     def required_text(self, key: str) -> str:
-        """A string that must be there and not empty."""
+        """A string that must not be missing or empty."""
         value = self.text(key)
         if not value:
             raise self.invalid(key, REQUIRED)
@@ -86,7 +86,7 @@ class Body:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.invalid(key, "Value must be of float type.")
-        if not abs(value) <= LARGEST:  # not a number isn't either
+        if not abs(value) <= LARGEST:  # true for NaN as well
             raise self.invalid(key, f"The value must not be larger than {LARGEST}.")
         return value
 
@@ -96,7 +96,7 @@ class Body:
         if value is None:
             return None
         try:
-            return read_moment(value)
+            return parse_moment(value)
         except (ValueError, OverflowError):
             raise self.invalid(key, "Could not parse datetime") from None
 
@@ -110,7 +110,7 @@ class Body:
         raise self.invalid(key, "Value must be of dict type.")
 
     def required_object(self, key: str) -> Body:
-        """A nested object that must be there."""
+        """A nested object that must not be missing."""
         value = self.object(key)
         if value is None:
             raise self.invalid(key, REQUIRED)
@@ -143,7 +143,7 @@ class Body:
             items.append(self._storable(key, item))
         return items
 
-    def rest(self, known: Iterable[str]) -> JsonObject:
-        """What is left when the *known* keys are taken away: kept as it came, given back as it is."""
-        names = set(known)
-        return {key: value for key, value in self.data.items() if key not in names}
+    def without(self, keys: Iterable[str]) -> JsonObject:
+        """The data without some keys."""
+        left_out = set(keys)
+        return {key: value for key, value in self.data.items() if key not in left_out}

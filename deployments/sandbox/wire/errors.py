@@ -24,7 +24,7 @@ NO_SUCH_OBJECT = "Object does not exist."
 
 
 class ApiError(Exception):
-    """An answer other than success: its status and its JSON body."""
+    """An error response: its status and JSON body."""
 
     def __init__(self, status: int, body: JsonObject) -> None:
         super().__init__(status, body)
@@ -47,7 +47,7 @@ class Invalid(ApiError):
         super().__init__(400, body)
 
     def under(self, *path: str | int) -> Invalid:
-        """The same complaint, one place further out."""
+        """The same error, with *path* prepended to its path."""
         return Invalid(self.message, (*path, *self.path))
 
 
@@ -59,7 +59,7 @@ class Unauthorized(ApiError):
 
 
 class NotAllowed(ApiError):
-    """The key is good but its user may not do this. Close doesn't document the answer's text."""
+    """403 (or 401): the user of the key may not do this. Close doesn't document the text."""
 
     def __init__(self, status: int, action: str) -> None:
         text = "Unauthorized" if status == 401 else f"You do not have permission to {action}."

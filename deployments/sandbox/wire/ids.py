@@ -14,12 +14,12 @@ LONG, SHORT = 43, 22
 
 
 def new_id(prefix: str, length: int = LONG) -> str:
-    """A fresh id that nobody can guess."""
+    """A random id."""
     return f"{prefix}_" + "".join(secrets.choice(LETTERS) for _ in range(length))
 
 
 def fixed_id(prefix: str, name: str) -> str:
-    """The same id for the same name on every machine: for what every sandbox has."""
+    """The same id for the same name in every sandbox."""
     number = int.from_bytes(hashlib.sha256(f"{prefix} {name}".encode()).digest() * 2)
     digits: list[str] = []
     for _ in range(LONG):
@@ -29,10 +29,10 @@ def fixed_id(prefix: str, name: str) -> str:
 
 
 def seeded_ids(prefix: str, random: Random) -> Iterator[str]:
-    """Endless distinct ids that depend only on *random*; fast enough for millions.
+    """Yields distinct ids that depend only on *random*; fast enough for millions.
 
-    The first five characters count upwards, so that the index on the id grows at its end; the others are cut out of
-    one long random text.
+    The first five characters count up, so that the index on the id grows at its end; the others are a slice of one
+    long random text.
     """
     text = "".join(random.choices(LETTERS, k=4096))
     for head in product(LETTERS, repeat=5):

@@ -1,4 +1,4 @@
-"""Instants: how they are stored (integer microseconds, UTC), written on the wire, and read from it."""
+"""Instants: parsing, formatting as Close does, and conversion to integer microseconds for storage."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 def now() -> datetime:
-    """The present, to the millisecond: Close shows no more."""
+    """The current time in milliseconds, as precise as Close."""
     return to_milliseconds(datetime.now(UTC))
 
 
 def to_milliseconds(moment: datetime) -> datetime:
-    """*moment* with the microseconds below a millisecond cut off."""
+    """*moment* truncated to milliseconds."""
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970, UTC: what the database compares."""
+    """Microseconds since 1970, UTC."""
     return (moment - EPOCH) // MICROSECOND
 
 
@@ -28,20 +28,20 @@ def from_microseconds(value: int) -> datetime:
     return EPOCH + value * MICROSECOND
 
 
-def wire(moment: datetime | None) -> str | None:
-    """As Close writes dates in objects: ``2022-02-01T18:23:34.666000+00:00``."""
+def format_moment(moment: datetime | None) -> str | None:
+    """Formats a date as in objects of Close: ``2022-02-01T18:23:34.666000+00:00``."""
     return None if moment is None else moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def event_wire(moment: datetime) -> str:
-    """As Close writes dates in the event log: UTC, but without a zone."""
+def format_event_moment(moment: datetime) -> str:
+    """Formats a date as in the event log: UTC, but without a zone."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def read_moment(text: str, offset: timedelta = timedelta(0)) -> datetime:
-    """Read an ISO date or datetime; without a zone it is taken to be local, *offset* east of UTC.
+def parse_moment(text: str, offset: timedelta = timedelta(0)) -> datetime:
+    """Parse an ISO date or datetime; without a zone it is local, *offset* east of UTC.
 
-    Raises ValueError when *text* is no date, OverflowError when it is out of the calendar.
+    Raises ValueError, or OverflowError for a date beyond the calendar.
     """
     moment = datetime.fromisoformat(text)
     return moment.replace(tzinfo=UTC) - offset if moment.tzinfo is None else moment.astimezone(UTC)
