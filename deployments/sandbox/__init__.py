@@ -1,1 +1,1 @@
-"""Close on your machine: the part of the Close API a lead cleanup uses, in front of SQLite."""
+"""A stand-in for the part of the Close API that a lead cleanup uses, backed by SQLite."""

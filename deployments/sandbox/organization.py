@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployments.sandbox.ids import fixed_id
-from deployments.sandbox.wire import Json, JsonObject
+from deployments.sandbox.wire.ids import fixed_id
+from deployments.sandbox.wire.json_types import Json, JsonObject
 
 ADMIN_PERMISSIONS = ("bulk_edit", "export", "manage_organization", "manage_customizations", "view_all_leads")
 USER_PERMISSIONS = ("view_all_leads",)
@@ -41,13 +41,13 @@ class User:
 
     @property
     def permissions(self) -> tuple[str, ...]:
-        """What the role grants. Close names no permission for bulk deletes; ``bulk_edit`` stands for it here."""
+        """What the role grants. Close doesn't document one for bulk deletes; here it is ``bulk_edit``."""
         return ADMIN_PERMISSIONS if self.role_id in ("admin", "superuser") else USER_PERMISSIONS
 
 
 @dataclass(frozen=True)
 class Organization:
-    """Who it is and who works there."""
+    """An organisation and its members."""
 
     name: str
     users: tuple[User, ...]
@@ -72,12 +72,7 @@ STATUS_IDS = {label: fixed_id("stat", label) for label in STATUSES}
 PIPELINE_ID = fixed_id("pipe", "Sales")
 OPPORTUNITY_STATUSES = {
     fixed_id("stat", f"opportunity {label}"): (label, kind)
-    for label, kind in (
-        ("Demo Scheduled", "active"),
-        ("Proposal Sent", "active"),
-        ("Won", "won"),
-        ("Lost", "lost"),
-    )
+    for label, kind in (("Demo Scheduled", "active"), ("Proposal Sent", "active"), ("Won", "won"), ("Lost", "lost"))
 }
 SEQUENCE_ID = fixed_id("seq", "Welcome")
 
@@ -131,7 +126,7 @@ class SmartView:
 
     @property
     def id(self) -> str:
-        """``save_…``, the same in every sandbox; *key* tells views of one name apart."""
+        """``save_…``, the same in every sandbox; *key* distinguishes views of the same name."""
         return fixed_id("save", self.key or self.name)
 
 
@@ -149,7 +144,7 @@ def _status(*labels: str) -> JsonObject:
 
 
 def _view(*nodes: JsonObject, object_type: str = "lead", limit: int | None = None, sort: Json = None) -> JsonObject:
-    """A query as Close's own pages write it: the object type, then one group with the conditions."""
+    """A query as Close's user interface writes it: the object type, then one group with the conditions."""
     query: JsonObject = {
         "negate": False,
         "type": "and",
@@ -224,7 +219,7 @@ SMART_VIEWS = (
         ),
         type="contact",
     ),
-    # Two views of one name: nothing in Close forbids it.
+    # Two views of the same name, which Close allows.
     SmartView("Follow up", _FOLLOW_UP),
     SmartView("Follow up", _FOLLOW_UP, key="Follow up, the second"),
 )

@@ -1,4 +1,4 @@
-"""The sandbox as a server: a context manager that serves real HTTP from a thread."""
+"""The sandbox: a context manager that serves real HTTP from a thread."""
 
 from __future__ import annotations
 
@@ -11,39 +11,37 @@ from types import TracebackType
 from typing import Self
 
 import uvicorn
-from sqlalchemy import select
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from deployments.sandbox import control, schema
-from deployments.sandbox.answering import PREFIX
-from deployments.sandbox.api import ROUTES
-from deployments.sandbox.door import Door, Protocol
+from deployments.sandbox.api import ROUTES, exports
+from deployments.sandbox.control import routes
+from deployments.sandbox.http.middleware import FaultMiddleware
+from deployments.sandbox.http.protocol import AbortableProtocol
+from deployments.sandbox.http.routes import PREFIX
+from deployments.sandbox.jobs.worker import Worker
 from deployments.sandbox.state import State
-from deployments.sandbox.wire import URL_NOT_FOUND
-from deployments.sandbox.worker import Worker
+from deployments.sandbox.wire.errors import URL_NOT_FOUND
 
 HOST = "127.0.0.1"
-PATIENCE = 1  # seconds that answers under way have to finish when the sandbox stops
+SHUTDOWN_TIMEOUT = 1  # seconds for open requests to finish when the sandbox stops
 
 
 class PortInUse(Exception):
-    """The port is taken: another program listens on it."""
+    """Another program listens on the port."""
 
     def __init__(self, port: int) -> None:
         super().__init__(f"port {port} is in use: stop what listens there or choose another with --port")
 
 
 class Sandbox:
-    """Close on your machine, for as long as the ``with`` block lasts.
+    """A stand-in for Close on this machine, for as long as the ``with`` block lasts.
 
-    The seed's dates count back from *now*; the server's own clock is always the real one. With a *database* the
-    organisation is kept in that file and found again the next time; without, it lives in a temporary file. Raises
-    PortInUse.
+    Dates in the seed are relative to *now*; the server itself always uses the real clock. With a *database*, the
+    organisation is kept in that file for the next time; without, in a temporary file. Raises PortInUse.
     """
 
     def __init__(
@@ -77,18 +75,18 @@ class Sandbox:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 build(self.state, self._worker),
-                http=Protocol,
+                http=AbortableProtocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=PATIENCE,
+                timeout_graceful_shutdown=SHUTDOWN_TIMEOUT,
             )
         )
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="sandbox-server")
 
     def __enter__(self) -> Self:
-        """Start serving; returns when requests are answered."""
+        """Start serving. Returns once the server is up."""
         self._worker.start()
         self._thread.start()
         while not self._server.started:
@@ -98,7 +96,7 @@ class Sandbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop serving and working, close every connection, remove a temporary database."""
+        """Stop the server and the worker, and remove a temporary database."""
         self._server.should_exit = True
         self._thread.join()
         self._worker.stop()
@@ -121,19 +119,14 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def build(state: State, worker: Worker) -> Door:
-    """The application: the API behind its door, the control plane, downloads, and a sign of life."""
+def build(state: State, worker: Worker) -> FaultMiddleware:
+    """The application: the API, the control plane, downloads, and a health check."""
     app = Starlette(
-        routes=[
-            Mount(PREFIX, routes=ROUTES),
-            *control.routes(),
-            Route("/download/{name}", _download),
-            Route("/healthz", _health),
-        ],
+        routes=[Mount(PREFIX, routes=ROUTES), *routes.routes(), exports.DOWNLOAD, Route("/healthz", _health)],
         exception_handlers={HTTPException: _http_error},
     )
     app.state.sandbox, app.state.worker = state, worker
-    return Door(app, state)
+    return FaultMiddleware(app, state)
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
@@ -143,24 +136,3 @@ async def _http_error(_: Request, error: Exception) -> Response:
 
 async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
-
-
-async def _download(request: Request) -> Response:
-    """The file of an export, compressed; whoever knows the address may have it, as with Close's signed addresses."""
-    state: State = request.app.state.sandbox
-    export_id, _, kind = request.path_params["name"].partition(".")
-    file = await run_in_threadpool(_file, state, export_id)
-    if file is None:
-        return JSONResponse({"error": URL_NOT_FOUND}, 404)
-    mime = "text/csv" if kind == "csv" else "application/json"
-    return Response(file, media_type=mime, headers={"content-encoding": "gzip"})
-
-
-def _file(state: State, export_id: str) -> bytes | None:
-    files = schema.exports
-    for tenant in state.tenants:
-        with tenant.store.reading() as connection:
-            found = connection.scalars(select(files.c.file).where(files.c.id == export_id)).first()
-        if found is not None:
-            return found
-    return None

@@ -1,4 +1,4 @@
-"""Everything a running sandbox knows: its organisations, and how it is told to behave."""
+"""The state of a running sandbox: its organisations and switches."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from deployments.sandbox.behaviour import Behaviour
-from deployments.sandbox.catalog import write_catalog
-from deployments.sandbox.faults import Faults
-from deployments.sandbox.limits import Limits, LimitSettings
+from deployments.sandbox.database.store import Store
 from deployments.sandbox.organization import ADMIN, OTHER, OTHER_ADMIN, SANDBOX, USER, Organization, User
-from deployments.sandbox.seed import seed_leads
-from deployments.sandbox.store import Store
+from deployments.sandbox.seed.customizations import add_customizations
+from deployments.sandbox.seed.leads import seed_leads
+from deployments.sandbox.switches.behaviour import Behaviour
+from deployments.sandbox.switches.faults import Faults
+from deployments.sandbox.switches.jobs import JobSettings
+from deployments.sandbox.switches.rate_limits import RateLimits, RateLimitSettings
 
 
 @dataclass(frozen=True)
@@ -27,32 +26,15 @@ class Tenant:
 
 @dataclass(frozen=True)
 class Member:
-    """Whom a key belongs to."""
+    """The owner of a key."""
 
     key: str
     user: User
     tenant: Tenant
 
 
-class JobSettings(BaseModel):
-    """How the next bulk deletes go."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    leads_per_second: float | None = Field(default=None, gt=0, description="Their speed; null for the sandbox's own.")
-    fail_after: int | None = Field(default=None, ge=0, description="Stop with the status error after so many leads.")
-    stall_after: int | None = Field(default=None, ge=0, description="Stand still after so many leads.")
-    status: str | None = Field(
-        default=None,
-        description="If given, even as null: the status to show from processing on, whatever happens. paused really "
-        "pauses, after stall_after leads if that is given; with the others the work goes on.",
-    )
-    created_seconds: float = Field(default=0.1, ge=0, description="How long they stay created.")
-    loading_seconds: float = Field(default=0.1, ge=0, description="How long they stay loading.")
-
-
 class State:
-    """The organisations behind the keys, and the switches of the control plane."""
+    """The organisations, their keys, and the switches of the control plane."""
 
     def __init__(
         self,
@@ -72,7 +54,7 @@ class State:
         self.base = ""
         self.behaviour = Behaviour()
         self.jobs = JobSettings()
-        self.limits = Limits(LimitSettings(enabled=rate_limits))
+        self.limits = RateLimits(RateLimitSettings(enabled=rate_limits))
         self.faults = Faults()
         self.main = Tenant(SANDBOX, Store(database))
         self.other = Tenant(OTHER, Store())
@@ -96,34 +78,34 @@ class State:
         """All organisations."""
         return (self.main, self.other)
 
-    def of_key(self, key: str) -> Member | None:
-        """Whose API key this is."""
+    def member_by_key(self, key: str) -> Member | None:
+        """The owner of an API key."""
         return self._keys.get(key)
 
-    def of_token(self, token: str) -> Member | None:
-        """Whose access token this is: the key without its prefix."""
+    def member_by_token(self, token: str) -> Member | None:
+        """The owner of an access token: the key without its prefix."""
         return self._tokens.get(token)
 
     def reset(self, leads: int | None, seed: int | None) -> None:
-        """Everything as it was at the start, or with another number of leads or seed."""
+        """Reset everything, optionally to another number of leads or seed."""
         self.behaviour = Behaviour()
         self.jobs = JobSettings()
-        self.limits.reset(LimitSettings(enabled=self.rate_limits))
+        self.limits.reset(RateLimitSettings(enabled=self.rate_limits))
         self.faults.clear()
         self.fill(self.leads if leads is None else leads, self.seed if seed is None else seed)
         self._fill(self.other, 0, 0)
 
     def fill(self, leads: int, seed: int) -> None:
-        """Make the sandbox's organisation anew."""
+        """Recreate the sandbox's organisation."""
         self._fill(self.main, leads, seed)
 
     def _fill(self, tenant: Tenant, leads: int, seed: int) -> None:
         now = self.now or datetime.now(UTC)
         with tenant.store.writing() as connection:
-            tenant.store.create(connection)
-            write_catalog(connection, tenant.organization, now)
+            tenant.store.create_tables(connection)
+            add_customizations(connection, tenant.organization, now)
             seed_leads(connection, leads, seed, now)
-            tenant.store.index(connection)
+            tenant.store.create_indexes(connection)
 
     def close(self) -> None:
         """Close the databases."""

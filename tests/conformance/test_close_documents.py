@@ -177,7 +177,7 @@ def test_a_bulk_delete_is_as_documented_in_each_of_its_statuses(close: Close):
 
 def test_an_export_is_as_documented_in_each_of_its_statuses(close: Close):
     """They pass too quickly to be looked at one by one: the event log keeps them. No export of the sandbox fails."""
-    export = _job(close.account, "export/lead", s_query=LEADS, format="csv")
+    export = _job(close.account, "export/lead", s_query=LEADS, format="json")
 
     events = close.account.get("/event/", object_type="export.lead", object_id=export["id"])["data"]
 

@@ -78,14 +78,6 @@ def test_it_pages_through_leads(sandbox: CloseAccount, client: Client):
     assert sorted(each["id"] for page in pages for each in page["data"]) == sorted(ids)
 
 
-def test_it_finds_leads_by_text_and_status(sandbox: CloseAccount, client: Client):
-    sandbox.add(lead("Acme"), lead("Acme two", "Junk"), lead("Other", "Junk"))
-
-    found = client.get("lead", {"query": 'acme status:"Junk"', "_fields": "name"})
-
-    assert found["data"] == [{"name": "Acme two"}]
-
-
 def test_it_creates_reads_changes_and_deletes_a_lead(client: Client):
     created = client.post(
         "lead", {"name": "New", "contacts": [{"name": "Ann", "emails": [{"email": "ann@a.example"}]}]}

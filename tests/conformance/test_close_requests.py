@@ -1,4 +1,4 @@
-"""What Close documents that may be sent, the sandbox takes; what isn't among the documented choices it refuses."""
+"""What Close documents that may be sent, the sandbox takes or refuses by name; and it takes nothing else."""
 
 from collections.abc import Iterator
 
@@ -12,6 +12,12 @@ CHOICES = [
     (operation, name, choice)
     for operation in REQUESTS
     for name, choices in DOCUMENT["requests"][str(operation)]["choices"].items()
+    for choice in choices
+]
+REFUSED = [
+    (operation, name, choice)
+    for operation in REQUESTS
+    for name, choices in DOCUMENT["requests"][str(operation)].get("refused", {}).items()
     for choice in choices
 ]
 
@@ -36,6 +42,16 @@ def test_every_documented_choice_is_accepted_and_shown(close: Close, operation: 
 
     assert_documented(operation, answer)
     assert answer.json()[name] == choice
+
+
+@pytest.mark.parametrize(("operation", "name", "choice"), REFUSED, ids=str)
+def test_a_documented_choice_that_the_sandbox_does_not_know_is_refused_by_name(
+    close: Close, operation: Operation, name: str, choice: str
+):
+    answer = close.ask(operation, json={**GOOD[str(operation)](close), name: choice})
+
+    assert_documented(operation, answer, 400)
+    assert choice in answer.json()["field-errors"][name]
 
 
 @pytest.mark.parametrize(("operation", "name"), sorted({each[:2] for each in CHOICES}), ids=str)

@@ -281,6 +281,13 @@ def test_what_is_wrong_is_said_at_its_place(close: Close, node: dict[str, Any], 
     assert close.refused(node) == {"query": {"queries": {"errors": {"1": place}}}}
 
 
+def test_status_history_is_refused_rather_than_guessed_at(close: Close) -> None:
+    node = {"type": "in_status", "status_ids": ["stat_1"]}
+
+    assert "The sandbox doesn't know in_status" in str(close.refused(node))
+    assert "The sandbox doesn't know in_status" in str(close.refused(related("opportunity", node)))
+
+
 @pytest.mark.parametrize("condition", ["number_range", "moment_range", "reference", "current_user", "boolean"])
 def test_a_condition_must_fit_its_field(close: Close, condition: str) -> None:
     values: dict[str, Any] = {

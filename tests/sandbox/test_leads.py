@@ -46,6 +46,19 @@ def test_a_change_touches_only_what_it_names(close: Close) -> None:
     assert event["previous_data"]["status_label"] == "Potential"
 
 
+def test_the_last_change_of_status_is_dated(close: Close) -> None:
+    path = f"lead/{close.post('lead/', {'name': 'X'})['id']}/"
+
+    def changed_at(**body: str) -> Any:
+        close.http.put(path, json=body).raise_for_status()
+        return close.get(path, _fields="last_lead_status_change_date,date_updated")
+
+    assert changed_at(status="Potential")["last_lead_status_change_date"] is None
+    junk = changed_at(status="Junk")
+    assert junk["last_lead_status_change_date"] == junk["date_updated"]
+    assert changed_at(name="Y")["last_lead_status_change_date"] == junk["date_updated"]
+
+
 def test_values_of_a_custom_field_are_added_and_removed(close: Close) -> None:
     body = {"name": "tags", "type": "choices", "choices": ["a", "b"], "accepts_multiple_values": True}
     tags = close.post("custom_field/lead/", body)["id"]
@@ -78,22 +91,11 @@ def test_the_list_has_a_total_and_pages(close: Close) -> None:
     assert close.get("lead/", _limit=0) == {"data": [], "has_more": True, "total_results": 5}
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("acme", 2),
-        ("acm", 2),
-        ("*", 3),
-        ('status:"Bad Fit"', 1),
-        ('"acme two"', 1),
-        ('lead_status:"bad fit" acme', 1),
-        ("x", 0),
-    ],
-)
-def test_the_old_text_search_answers_still(close: Close, query: str, found: int) -> None:
-    close.load({"name": "ACME one", "status_label": "Bad Fit"}, {"name": "ACME two"}, {"name": "other"})
+def test_the_deprecated_text_search_is_refused_by_name(close: Close) -> None:
+    answer = close.http.get("lead/", params={"query": 'status:"Bad Fit"'})
 
-    assert close.get("lead/", query=query)["total_results"] == found
+    assert (answer.status_code, list(answer.json()["field-errors"])) == (400, ["query"])
+    assert "deprecated text search" in answer.text
 
 
 def test_merging_moves_what_the_source_had(close: Close) -> None:

@@ -14,10 +14,10 @@ from typing import get_args
 import httpx
 import pytest
 
-from deployments.sandbox.behaviour import Behaviour
-from deployments.sandbox.faults import FaultName
 from deployments.sandbox.server import PortInUse, Sandbox
-from deployments.sandbox.state import JobSettings
+from deployments.sandbox.switches.behaviour import Behaviour
+from deployments.sandbox.switches.faults import FaultName
+from deployments.sandbox.switches.jobs import JobSettings
 from flows.cli import call
 
 ADMIN = ("api_sandbox.admin", "")

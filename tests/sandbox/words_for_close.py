@@ -114,14 +114,6 @@ def related(to: str, query: Query, this: str = "lead", *, negate: bool = False) 
     }
 
 
-def in_status(
-    status_ids: list[str], *, on_or_after: Query | None = None, before: Query | None = None, negate: bool = False
-) -> Query:
-    """Was in one of the statuses at some time."""
-    bounds = {key: value for key, value in (("on_or_after", on_or_after), ("before", before)) if value}
-    return {"type": "in_status", "status_ids": status_ids, "negate": negate, **bounds}
-
-
 def utc(moment: str) -> Query:
     return {"type": "fixed_utc", "value": moment}
 

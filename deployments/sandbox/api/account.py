@@ -1,15 +1,16 @@
-"""Who asks, and the organisation: /me/, /user/, /organization/, /pipeline/, statuses."""
+"""The caller and the organisation: /me/, /user/, /organization/, /pipeline/, statuses."""
 
 from __future__ import annotations
 
 from sqlalchemy import select
 
-from deployments.sandbox import schema
-from deployments.sandbox.answering import route
-from deployments.sandbox.call import Call
+from deployments.sandbox.database import schema
+from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects.serialize_leads import select_fields
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES, PIPELINE_ID, SANDBOX, Organization, User
-from deployments.sandbox.render import select_fields
-from deployments.sandbox.wire import Json, JsonObject, NotFound
+from deployments.sandbox.wire.errors import NotFound
+from deployments.sandbox.wire.json_types import Json, JsonObject
 
 
 def _user(user: User, organization: Organization) -> JsonObject:
@@ -36,27 +37,27 @@ def _membership(user: User, organization: Organization) -> JsonObject:
     }
 
 
-def me(call: Call) -> JsonObject:
+def me(request: ApiRequest) -> JsonObject:
     """The user the key belongs to, with the membership that decides what it may do."""
-    organization: JsonObject = {"id": call.organization.id, "name": call.organization.name}
-    found = _user(call.user, call.organization)
-    found |= {"organizations": [organization], "memberships": [_membership(call.user, call.organization)]}
-    return select_fields(found, call.fields())
+    organization: JsonObject = {"id": request.organization.id, "name": request.organization.name}
+    found = _user(request.user, request.organization)
+    found |= {"organizations": [organization], "memberships": [_membership(request.user, request.organization)]}
+    return select_fields(found, request.fields())
 
 
-def users(call: Call) -> JsonObject:
+def users(request: ApiRequest) -> JsonObject:
     """The members of the organisation."""
     found: list[Json] = [
-        select_fields(_user(user, call.organization), call.fields()) for user in call.organization.users
+        select_fields(_user(user, request.organization), request.fields()) for user in request.organization.users
     ]
     return {"data": found, "has_more": False}
 
 
-def user(call: Call) -> JsonObject:
+def user(request: ApiRequest) -> JsonObject:
     """One member."""
-    for each in call.organization.users:
-        if each.id == call.ids["id"]:
-            return select_fields(_user(each, call.organization), call.fields())
+    for each in request.organization.users:
+        if each.id == request.ids["id"]:
+            return select_fields(_user(each, request.organization), request.fields())
     raise NotFound("User")
 
 
@@ -73,22 +74,22 @@ def _pipelines(organization: Organization) -> list[Json]:
     return [pipeline]
 
 
-def _lead_statuses(call: Call) -> list[Json]:
+def _lead_statuses(request: ApiRequest) -> list[Json]:
     statuses = schema.statuses
-    with call.store.reading() as connection:
+    with request.store.reading() as connection:
         rows = connection.execute(select(statuses).order_by(statuses.c.pk)).all()
-    return [{"id": row.id, "label": row.label, "organization_id": call.organization.id} for row in rows]
+    return [{"id": row.id, "label": row.label, "organization_id": request.organization.id} for row in rows]
 
 
-def organization(call: Call) -> JsonObject:
+def organization(request: ApiRequest) -> JsonObject:
     """The caller's organisation; any other doesn't exist for this key."""
-    ours = call.organization
-    if call.ids["id"] != ours.id:
+    ours = request.organization
+    if request.ids["id"] != ours.id:
         raise NotFound("Organization")
     members: list[Json] = []
     for each in ours.users:
         shown = _user(each, ours)
-        if "memberships__user" in call.query.get("_expand", ""):
+        if "memberships__user" in request.query.get("_expand", ""):
             members.append({**_membership(each, ours), "user": shown})
         else:
             flat = {f"user_{key}": value for key, value in shown.items()}
@@ -97,20 +98,20 @@ def organization(call: Call) -> JsonObject:
         "id": ours.id,
         "name": ours.name,
         "currency": "USD",
-        "lead_statuses": _lead_statuses(call),
+        "lead_statuses": _lead_statuses(request),
         "memberships": members,
         "inactive_memberships": [],
         "pipelines": _pipelines(ours),
     }
-    return select_fields(found, call.fields())
+    return select_fields(found, request.fields())
 
 
-def lead_statuses(call: Call) -> JsonObject:
-    """Every lead status; the first is what new leads get."""
-    return {"data": _lead_statuses(call), "has_more": False}
+def lead_statuses(request: ApiRequest) -> JsonObject:
+    """Every lead status; new leads get the first."""
+    return {"data": _lead_statuses(request), "has_more": False}
 
 
-def opportunity_statuses(_: Call) -> JsonObject:
+def opportunity_statuses(_: ApiRequest) -> JsonObject:
     """Every opportunity status."""
     found: list[Json] = [
         {"id": id_, "label": label, "type": kind, "pipeline_id": PIPELINE_ID, "organization_id": SANDBOX.id}
@@ -119,9 +120,9 @@ def opportunity_statuses(_: Call) -> JsonObject:
     return {"data": found, "has_more": False}
 
 
-def pipelines(call: Call) -> JsonObject:
+def pipelines(request: ApiRequest) -> JsonObject:
     """Every pipeline."""
-    return {"data": _pipelines(call.organization), "has_more": False}
+    return {"data": _pipelines(request.organization), "has_more": False}
 
 
 ROUTES = (

@@ -10,31 +10,51 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 from starlette.routing import Route
 
-from deployments.sandbox import render, render_children, schema, writing, writing_children
-from deployments.sandbox.answering import route
-from deployments.sandbox.call import Call, page_of
-from deployments.sandbox.events import Change, record, updated
-from deployments.sandbox.labels import Labels, read_labels
-from deployments.sandbox.moments import now, read_moment
-from deployments.sandbox.removal import existing
-from deployments.sandbox.render import select_fields
-from deployments.sandbox.status_history import change_status, forget_object
-from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, Json, JsonObject, NotFound
+from deployments.sandbox.api.rows import find, page_of
+from deployments.sandbox.database import schema
+from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects.delete_leads import not_deleted
+from deployments.sandbox.objects.events import Change, changes_between, record
+from deployments.sandbox.objects.labels import Labels, read_labels
+from deployments.sandbox.objects.serialize_children import ACTIVITY_TYPES, event_type
+from deployments.sandbox.objects.serialize_leads import children_json, lead_json, select_fields
+from deployments.sandbox.objects.write_children import (
+    activity_values,
+    add_activity,
+    add_opportunity,
+    add_task,
+    opportunity_values,
+    task_values,
+)
+from deployments.sandbox.objects.write_leads import (
+    DERIVED,
+    STAMPS,
+    add_contact,
+    add_lead,
+    check_custom_values,
+    required_lead,
+    set_reachable,
+)
+from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, Invalid
+from deployments.sandbox.wire.json_types import Json, JsonObject
+from deployments.sandbox.wire.moments import now, parse_moment
 
-EQUAL = ("id", "user_id", "contact_id", "assigned_to", "status_id", "status_type", "value_period")
-DATES = ("date_created", "date_updated", "activity_at", "date_won", "date")
+EXACT_FILTERS = ("id", "user_id", "contact_id", "assigned_to", "status_id", "status_type", "value_period")
+DATE_FILTERS = ("date_created", "date_updated", "activity_at", "date_won", "date")
 COMPARISONS: dict[str, Callable[[Any, datetime], ColumnElement[bool]]] = {
     "gt": lambda column, moment: column > moment,
     "gte": lambda column, moment: column >= moment,
     "lt": lambda column, moment: column < moment,
     "lte": lambda column, moment: column <= moment,
 }
-TRUTH = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of object: its table, how it is shown, added and changed."""
+    """One kind of object: its table, and how it is serialized, created and updated."""
 
     name: str
     table: Table
@@ -43,13 +63,13 @@ class Kind:
     activity: str | None = None
 
     def show(self, connection: Connection, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
-        """The objects as Close shows them."""
-        return render.children_json(connection, self.table, rows, labels)
+        """Returns the objects as Close shows them."""
+        return children_json(connection, self.table, rows, labels)
 
     def where(self) -> list[ColumnElement[bool]]:
-        """Only rows of this kind, and none of deleted leads."""
+        """Conditions for rows of this kind, without those of deleted leads."""
         mine = [self.table.c.type == self.activity] if self.activity else []
-        return [*mine, existing(self.table.c.lead_pk)]
+        return [*mine, not_deleted(self.table.c.lead_pk)]
 
 
 def _contact_values(body: Body) -> dict[str, Any]:
@@ -57,161 +77,148 @@ def _contact_values(body: Body) -> dict[str, Any]:
 
 
 def _add_task(connection: Connection, body: Body, lead_pk: int, user_id: str) -> Row[Any]:
-    body.choice("_type", ("lead", "outgoing_call"), "lead")  # tasks of other types only Close makes
-    return writing_children.add_task(connection, body, lead_pk, user_id)
+    body.choice("_type", ("lead", "outgoing_call"), "lead")  # only Close creates tasks of other types
+    return add_task(connection, body, lead_pk, user_id)
 
 
 def _activity(kind: str) -> Kind:
     def add(connection: Connection, body: Body, lead_pk: int, user_id: str) -> Row[Any]:
-        return writing_children.add_activity(connection, body, kind, lead_pk, user_id)
+        return add_activity(connection, body, kind, lead_pk, user_id)
 
     def values(body: Body) -> dict[str, Any]:
-        return writing_children.activity_values(body, kind)
+        return activity_values(body, kind)
 
-    return Kind(render_children.ACTIVITY_TYPES[kind], schema.activities, add, values, kind)
+    return Kind(ACTIVITY_TYPES[kind], schema.activities, add, values, kind)
 
 
-CONTACT = Kind("Contact", schema.contacts, writing.add_contact, _contact_values)
-OPPORTUNITY = Kind(
-    "Opportunity", schema.opportunities, writing_children.add_opportunity, writing_children.opportunity_values
-)
-TASK = Kind("Task", schema.tasks, _add_task, writing_children.task_values)
+CONTACT = Kind("Contact", schema.contacts, add_contact, _contact_values)
+OPPORTUNITY = Kind("Opportunity", schema.opportunities, add_opportunity, opportunity_values)
+TASK = Kind("Task", schema.tasks, _add_task, task_values)
 ACTIVITIES = {kind: _activity(kind) for kind in ("note", "call", "sms", "email", "meeting")}
 ANY_ACTIVITY = replace(ACTIVITIES["note"], name="Activity", activity=None)
 
 
-def _filters(call: Call, kind: Kind) -> list[ColumnElement[bool]]:
-    """What the query parameters ask for; those that Close knows and the sandbox doesn't have no effect."""
+def _filters(request: ApiRequest, kind: Kind) -> list[ColumnElement[bool]]:
+    """Conditions for the query parameters; the sandbox ignores those it doesn't know."""
     table, clauses = kind.table, kind.where()
-    if kind is TASK and (wanted := call.query.get("_type", "lead")) != "all" and "_type__in" not in call.query:
+    if kind is TASK and (wanted := request.query.get("_type", "lead")) != "all" and "_type__in" not in request.query:
         clauses.append(table.c.type == wanted)
-    for name, value in call.query.items():
+    for name, value in request.query.items():
         column, _, comparison = name.partition("__")
         if column == "lead_id" and not comparison:
             clauses.append(table.c.lead_pk.in_(select(schema.leads.c.pk).where(schema.leads.c.id == value)))
         elif column == "is_complete" and column in table.c:
-            clauses.append(table.c.is_complete.is_(TRUTH.get(value.lower(), False)))
-        elif column in EQUAL and column in table.c and comparison in ("", "in"):
+            clauses.append(table.c.is_complete.is_(BOOLEANS.get(value.lower(), False)))
+        elif column in EXACT_FILTERS and column in table.c and comparison in ("", "in"):
             clauses.append(table.c[column].in_(value.split(",") if comparison else [value]))
-        elif column in DATES and column in table.c and comparison in COMPARISONS:
+        elif column in DATE_FILTERS and column in table.c and comparison in COMPARISONS:
             clauses.append(COMPARISONS[comparison](table.c[column], _moment(name, value)))
     return clauses
 
 
 def _moment(name: str, value: str) -> datetime:
     try:
-        return read_moment(value)
+        return parse_moment(value)
     except ValueError:
         raise Invalid("Could not parse datetime", (name,)) from None
 
 
-def _listing(call: Call, kind: Kind) -> JsonObject:
-    page, table, clauses = call.page(), kind.table, _filters(call, kind)
-    with call.store.reading() as connection:
+def _listing(request: ApiRequest, kind: Kind) -> JsonObject:
+    table, clauses = kind.table, _filters(request, kind)
+    with request.store.reading() as connection:
         query = select(table).where(*clauses).order_by(table.c.date_created.desc(), table.c.pk)
-        rows = connection.execute(query.offset(page.skip).limit(page.limit + 1)).all()
-        found = kind.show(connection, rows, read_labels(connection, call.organization))
-        answer = page_of([select_fields(each, call.fields()) for each in found], page)
+        labels = read_labels(connection, request.organization)
+        answer = page_of(request, connection, query, lambda rows: kind.show(connection, rows, labels))
         if kind is OPPORTUNITY:
-            answer["total_results"] = connection.execute(
-                select(func.count()).select_from(table).where(*clauses)
-            ).scalar_one()
+            total = select(func.count()).select_from(table).where(*clauses)
+            answer["total_results"] = connection.execute(total).scalar_one()
     return answer
 
 
-def _find(call: Call, connection: Connection, kind: Kind) -> Row[Any]:
-    row = connection.execute(select(kind.table).where(kind.table.c.id == call.ids["id"], *kind.where())).one_or_none()
-    if row is None:
-        raise NotFound(kind.name)
-    return row
+def _find(request: ApiRequest, connection: Connection, kind: Kind) -> Row[Any]:
+    return find(connection, kind.table, request.ids["id"], kind.name, *kind.where())
 
 
-def _one(call: Call, kind: Kind) -> JsonObject:
-    with call.store.reading() as connection:
-        row = _find(call, connection, kind)
-        found = kind.show(connection, [row], read_labels(connection, call.organization))[0]
-    return select_fields(found, call.fields())
+def _one(request: ApiRequest, kind: Kind) -> JsonObject:
+    with request.store.reading() as connection:
+        row = _find(request, connection, kind)
+        found = kind.show(connection, [row], read_labels(connection, request.organization))[0]
+    return select_fields(found, request.fields())
 
 
-def _add(call: Call, kind: Kind) -> JsonObject:
-    ignored = call.ignored if kind in (CONTACT, TASK) else ("id", "created_by", "updated_by", "date_updated")
-    own = Body(call.body.rest(ignored))
-    _check_users(call, own)
-    with call.store.writing() as connection:
+def _add(request: ApiRequest, kind: Kind) -> JsonObject:
+    ignored = request.ignored_keys if kind in (CONTACT, TASK) else ("id", "created_by", "updated_by", "date_updated")
+    own = Body(request.body.without(ignored))
+    _check_users(request, own)
+    with request.store.writing() as connection:
         if kind in (CONTACT, OPPORTUNITY):
-            writing.check_custom_values(connection, own, kind.name.lower())
-        lead = _lead_for(call, connection, kind, own)
-        row = kind.add(connection, own, lead.pk, call.user.id)
-        found = kind.show(connection, [row], read_labels(connection, call.organization))[0]
-        event = render_children.event_type(kind.table.name, row)
-        record(connection, call.cause, [Change("created", event, row.id, lead.id, found)])
-    return select_fields(found, call.fields())
+            check_custom_values(connection, own, kind.name.lower())
+        lead = _lead_for(request, connection, kind, own)
+        row = kind.add(connection, own, lead.pk, request.user.id)
+        found = kind.show(connection, [row], read_labels(connection, request.organization))[0]
+        event = event_type(kind.table.name, row)
+        record(connection, request.cause, [Change("created", event, row.id, lead.id, found)])
+    return select_fields(found, request.fields())
 
 
-def _check_users(call: Call, body: Body) -> None:
-    members = {user.id for user in call.organization.users}
+def _check_users(request: ApiRequest, body: Body) -> None:
+    members = {user.id for user in request.organization.users}
     for key in ("user_id", "assigned_to"):
         if (user_id := body.text(key)) is not None and user_id not in members:
             raise body.invalid(key, NO_SUCH_OBJECT)
 
 
-def _lead_for(call: Call, connection: Connection, kind: Kind, body: Body) -> Row[Any]:
-    """The lead named in the request. A contact or opportunity without one gets a new lead, as Close does."""
+def _lead_for(request: ApiRequest, connection: Connection, kind: Kind, body: Body) -> Row[Any]:
+    """The lead named in the request. Like Close, creates a new one for a contact or opportunity without it."""
     if kind in (CONTACT, OPPORTUNITY) and body.text("lead_id") is None:
         name: JsonObject = {"name": body.text("name")}
-        lead = writing.add_lead(connection, Body(name), call.user.id, call.lag)
-        shown = render.lead_json(lead, read_labels(connection, call.organization))
-        record(connection, call.cause, [Change("created", "lead", lead.id, lead.id, shown)])
+        lead = add_lead(connection, Body(name), request.user.id, request.index_lag)
+        shown = lead_json(lead, read_labels(connection, request.organization))
+        record(connection, request.cause, [Change("created", "lead", lead.id, lead.id, shown)])
         return lead
-    return writing.required_lead(connection, body)
+    return required_lead(connection, body)
 
 
-def _change(call: Call, kind: Kind) -> JsonObject:
-    known = {*(column.name for column in kind.table.c), *writing.DERIVED, *writing.STAMPS, "emails", "phones", "urls"}
-    with call.store.writing() as connection:
-        before = _find(call, connection, kind)
-        labels = read_labels(connection, call.organization)
+def _change(request: ApiRequest, kind: Kind) -> JsonObject:
+    known = {*(column.name for column in kind.table.c), *DERIVED, *STAMPS, "emails", "phones", "urls"}
+    with request.store.writing() as connection:
+        before = _find(request, connection, kind)
+        labels = read_labels(connection, request.organization)
         shown = kind.show(connection, [before], labels)[0]
-        at = now()
-        values = {**kind.values(call.body), "date_updated": at, "updated_by": call.user.id}
-        extra: dict[str, Json] = {**(before.extra or {}), **call.body.rest(known)}
+        values = {**kind.values(request.body), "date_updated": now(), "updated_by": request.user.id}
+        extra: dict[str, Json] = {**(before.extra or {}), **request.body.without(known)}
         values["extra"] = extra or None
         if kind is CONTACT:
-            writing.set_reachable(connection, before.pk, call.body)
-        if kind is OPPORTUNITY:
-            status = values.get("status_id", before.status_id)
-            values |= change_status(connection, kind.table, before, status, at)
+            set_reachable(connection, before.pk, request.body)
         changed = update(kind.table).where(kind.table.c.pk == before.pk).values(values).returning(kind.table)
         after = kind.show(connection, [connection.execute(changed).one()], labels)[0]
-        event = render_children.event_type(kind.table.name, before)
-        record(connection, call.cause, updated(event, str(after["lead_id"]), shown, after))
-    return select_fields(after, call.fields())
+        event = event_type(kind.table.name, before)
+        record(connection, request.cause, changes_between(event, str(after["lead_id"]), shown, after))
+    return select_fields(after, request.fields())
 
 
-def _remove(call: Call, kind: Kind) -> JsonObject:
-    with call.store.writing() as connection:
-        row = _find(call, connection, kind)
-        shown = kind.show(connection, [row], read_labels(connection, call.organization))[0]
+def _remove(request: ApiRequest, kind: Kind) -> JsonObject:
+    with request.store.writing() as connection:
+        row = _find(request, connection, kind)
+        shown = kind.show(connection, [row], read_labels(connection, request.organization))[0]
         if kind is CONTACT:
             for table in schema.REACHABLE:
                 connection.execute(delete(table).where(table.c.contact_pk == row.pk))
         connection.execute(delete(kind.table).where(kind.table.c.pk == row.pk))
-        if kind is OPPORTUNITY:
-            forget_object(connection, row.id)
-        event = render_children.event_type(kind.table.name, row)
+        event = event_type(kind.table.name, row)
         change = Change("deleted", event, row.id, str(shown["lead_id"]), previous=shown)
-        record(connection, call.cause, [change])
+        record(connection, request.cause, [change])
     return {}
 
 
-def activities(call: Call) -> JsonObject:
+def activities(request: ApiRequest) -> JsonObject:
     """Activities of all kinds."""
-    return _listing(call, ANY_ACTIVITY)
+    return _listing(request, ANY_ACTIVITY)
 
 
 def _routes(path: str, kind: Kind) -> tuple[Route, Route]:
-    def bind(work: Callable[[Call, Kind], JsonObject]) -> Callable[[Call], JsonObject]:
-        return lambda call: work(call, kind)
+    def bind(work: Callable[[ApiRequest, Kind], JsonObject]) -> Callable[[ApiRequest], JsonObject]:
+        return lambda request: work(request, kind)
 
     return (
         route(path, GET=bind(_listing), POST=bind(_add)),

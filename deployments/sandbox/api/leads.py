@@ -1,4 +1,4 @@
-"""/lead/: list, create, read, change, delete, merge."""
+"""/lead/: list, create, read, update, delete, merge."""
 
 from __future__ import annotations
 
@@ -7,81 +7,87 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, select, update
 
-from deployments.sandbox import render, schema, writing
-from deployments.sandbox.answering import route
-from deployments.sandbox.call import Call
-from deployments.sandbox.events import Change, record, updated
-from deployments.sandbox.labels import read_labels
-from deployments.sandbox.moments import now
-from deployments.sandbox.removal import delete_leads, existing
-from deployments.sandbox.render import select_fields
-from deployments.sandbox.smart import ALL, smart_names, smart_values
-from deployments.sandbox.status_history import change_status
-from deployments.sandbox.text_query import text_query
-from deployments.sandbox.wire import NO_SUCH_OBJECT, Body, Invalid, JsonObject, NotFound
-from deployments.sandbox.words import spaced
+from deployments.sandbox.api.rows import find
+from deployments.sandbox.database import schema
+from deployments.sandbox.database.full_text import spaced
+from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects.delete_leads import delete_leads, not_deleted
+from deployments.sandbox.objects.events import Change, changes_between, record
+from deployments.sandbox.objects.labels import read_labels
+from deployments.sandbox.objects.serialize_leads import contacts_by_lead, lead_json, leads_json, select_fields
+from deployments.sandbox.objects.smart_fields import ALL, smart_names, smart_values
+from deployments.sandbox.objects.write_leads import (
+    CUSTOM,
+    add_lead,
+    check_custom_values,
+    custom_values,
+    find_status_id,
+    set_addresses,
+)
+from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, Invalid, NotFound
+from deployments.sandbox.wire.json_types import JsonObject
+from deployments.sandbox.wire.moments import now
 
 leads = schema.leads
 
 
-def find(connection: Connection, lead_id: str) -> Row[Any]:
-    """The lead with this id. Raises NotFound, for deleted ones too."""
-    lead = connection.execute(select(leads).where(leads.c.id == lead_id, existing())).one_or_none()
-    if lead is None:
-        raise NotFound("Lead")
-    return lead
+def _find(connection: Connection, lead_id: str) -> Row[Any]:
+    return find(connection, leads, lead_id, "Lead", not_deleted())
 
 
-def _shown(call: Call, connection: Connection, rows: list[Row[Any]]) -> list[JsonObject]:
-    fields = call.fields()
-    found = render.leads_json(connection, rows, read_labels(connection, call.organization))
+def _shown(request: ApiRequest, connection: Connection, rows: list[Row[Any]]) -> list[JsonObject]:
+    fields = request.fields()
+    found = leads_json(connection, rows, read_labels(connection, request.organization))
     smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
     wanted = None if fields is None or ALL in fields else fields
     return [select_fields({**lead, **smart.get(row.pk, {})}, wanted) for row, lead in zip(rows, found, strict=True)]
 
 
-def listing(call: Call) -> JsonObject:
-    """Leads, last changed first, with the number of all that match."""
-    page = call.page()
-    clauses = [existing(), *text_query(call.query.get("query", ""), leads)]
-    with call.store.reading() as connection:
-        total = connection.execute(select(func.count()).select_from(leads).where(*clauses)).scalar_one()
-        query = select(leads).where(*clauses).order_by(leads.c.date_updated.desc(), leads.c.pk)
+def listing(request: ApiRequest) -> JsonObject:
+    """Leads, most recently updated first, with the total."""
+    if "query" in request.query:
+        raise Invalid("The sandbox doesn't know the deprecated text search: use POST /data/search/.", ("query",))
+    page = request.page()
+    with request.store.reading() as connection:
+        total = connection.execute(select(func.count()).select_from(leads).where(not_deleted())).scalar_one()
+        query = select(leads).where(not_deleted()).order_by(leads.c.date_updated.desc(), leads.c.pk)
         rows = list(connection.execute(query.offset(page.skip).limit(page.limit)).all())
-        data = _shown(call, connection, rows)
+        data = _shown(request, connection, rows)
     return {"data": [*data], "has_more": page.skip + len(rows) < total, "total_results": total}
 
 
-def one(call: Call) -> JsonObject:
+def one(request: ApiRequest) -> JsonObject:
     """One lead."""
-    with call.store.reading() as connection:
-        return _shown(call, connection, [find(connection, call.ids["id"])])[0]
+    with request.store.reading() as connection:
+        return _shown(request, connection, [_find(connection, request.ids["id"])])[0]
 
 
-def add(call: Call) -> JsonObject:
-    """A new lead, with nested contacts and addresses. What only Close sets is ignored: ids, authors, smart fields."""
+def add(request: ApiRequest) -> JsonObject:
+    """Create a lead with nested contacts and addresses. Ignores what only Close sets: ids, authors, smart fields."""
     allowed = ("name", "description", "url", "status", "status_id", "custom", "contacts", "addresses", "date_created")
-    data = {key: value for key, value in call.body.data.items() if key in allowed or key.startswith(writing.CUSTOM)}
-    data["contacts"] = [each.rest(call.ignored) for each in call.body.objects("contacts")]
-    body = Body(Body(data).rest(call.ignored))
-    with call.store.writing() as connection:
+    data = {key: value for key, value in request.body.data.items() if key in allowed or key.startswith(CUSTOM)}
+    data["contacts"] = [each.without(request.ignored_keys) for each in request.body.objects("contacts")]
+    body = Body(Body(data).without(request.ignored_keys))
+    with request.store.writing() as connection:
         for contact in body.objects("contacts"):
-            writing.check_custom_values(connection, contact, "contact")
-        lead = writing.add_lead(connection, body, call.user.id, call.lag)
-        labels = read_labels(connection, call.organization)
-        changes = [Change("created", "lead", lead.id, lead.id, render.lead_json(lead, labels))]
-        contacts = render.contacts_by_lead(connection, [lead.pk], {lead.pk: lead.id}, labels)[lead.pk]
+            check_custom_values(connection, contact, "contact")
+        lead = add_lead(connection, body, request.user.id, request.index_lag)
+        labels = read_labels(connection, request.organization)
+        changes = [Change("created", "lead", lead.id, lead.id, lead_json(lead, labels))]
+        contacts = contacts_by_lead(connection, [lead.pk], {lead.pk: lead.id}, labels)[lead.pk]
         changes += [Change("created", "contact", str(contact["id"]), lead.id, contact) for contact in contacts]
-        record(connection, call.cause, changes)
-        return _shown(call, connection, [lead])[0]
+        record(connection, request.cause, changes)
+        return _shown(request, connection, [lead])[0]
 
 
-def change(call: Call) -> JsonObject:
-    """Change what the request names, nothing else."""
-    body = call.body
-    with call.store.writing() as connection:
-        before = find(connection, call.ids["id"])
-        values: dict[str, Any] = {"date_updated": now(), "updated_by": call.user.id}
+def change(request: ApiRequest) -> JsonObject:
+    """Update only the fields in the request."""
+    body = request.body
+    with request.store.writing() as connection:
+        before = _find(connection, request.ids["id"])
+        values: dict[str, Any] = {"date_updated": now(), "updated_by": request.user.id}
         if "name" in body:
             name = body.text("name") or ""
             values |= {"name": name, "words": spaced(name)}
@@ -89,43 +95,46 @@ def change(call: Call) -> JsonObject:
             values["description"] = body.text("description") or ""
         if "url" in body:
             values["url"] = body.text("url")
-        values |= change_status(connection, leads, before, writing.status_id(connection, body), values["date_updated"])
-        values["custom"] = writing.custom_values(connection, body, before.custom or {}) or None
+        status = find_status_id(connection, body) or before.status_id
+        if status != before.status_id:
+            values |= {"status_id": status, "last_lead_status_change_date": values["date_updated"]}
+        values["custom"] = custom_values(connection, body, before.custom or {}) or None
         if "addresses" in body:
             connection.execute(delete(schema.addresses).where(schema.addresses.c.lead_pk == before.pk))
-            writing.set_addresses(connection, before.pk, body)
+            set_addresses(connection, before.pk, body)
         after = connection.execute(update(leads).where(leads.c.pk == before.pk).values(values).returning(leads)).one()
-        labels = read_labels(connection, call.organization)
-        shown = render.lead_json(before, labels), render.lead_json(after, labels)
-        record(connection, call.cause, updated("lead", after.id, *shown))
-        return _shown(call, connection, [after])[0]
+        labels = read_labels(connection, request.organization)
+        shown = lead_json(before, labels), lead_json(after, labels)
+        record(connection, request.cause, changes_between("lead", after.id, *shown))
+        return _shown(request, connection, [after])[0]
 
 
-def remove(call: Call) -> JsonObject:
-    """Delete one lead and all that belongs to it."""
-    with call.store.writing() as connection:
-        lead = find(connection, call.ids["id"])
-        labels = read_labels(connection, call.organization)
-        delete_leads(connection, [lead.pk], call.cause, labels, lag=call.lag)
+def remove(request: ApiRequest) -> JsonObject:
+    """Delete one lead and everything that belongs to it."""
+    with request.store.writing() as connection:
+        lead = _find(connection, request.ids["id"])
+        labels = read_labels(connection, request.organization)
+        delete_leads(connection, [lead.pk], request.cause, labels, lag=request.index_lag)
     return {}
 
 
-def merge(call: Call) -> JsonObject:
-    """Move all that belongs to the source to the destination, and delete the source."""
-    with call.store.writing() as connection:
-        source, destination = (_named(call, connection, key) for key in ("source", "destination"))
+def merge(request: ApiRequest) -> JsonObject:
+    """Move everything that belongs to the source to the destination, and delete the source."""
+    with request.store.writing() as connection:
+        source, destination = (_named(request, connection, key) for key in ("source", "destination"))
         if source.pk == destination.pk:
             raise Invalid("A lead can't be merged with itself.", ("destination",))
         for table in (*schema.CHILDREN, schema.addresses):
             connection.execute(update(table).where(table.c.lead_pk == source.pk).values(lead_pk=destination.pk))
-        cause = replace(call.cause, merged=(source.id, destination.id))
-        delete_leads(connection, [source.pk], cause, read_labels(connection, call.organization), lag=call.lag)
+        cause = replace(request.cause, merged=(source.id, destination.id))
+        labels = read_labels(connection, request.organization)
+        delete_leads(connection, [source.pk], cause, labels, lag=request.index_lag)
     return {}
 
 
-def _named(call: Call, connection: Connection, key: str) -> Row[Any]:
+def _named(request: ApiRequest, connection: Connection, key: str) -> Row[Any]:
     try:
-        return find(connection, call.body.required_text(key))
+        return _find(connection, request.body.required_text(key))
     except NotFound:
         raise Invalid(NO_SUCH_OBJECT, (key,)) from None
 

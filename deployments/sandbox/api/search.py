@@ -11,28 +11,29 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from deployments.sandbox import render
-from deployments.sandbox.answering import route
-from deployments.sandbox.call import Call
-from deployments.sandbox.labels import read_labels
-from deployments.sandbox.moments import microseconds, now
-from deployments.sandbox.query import TABLES
-from deployments.sandbox.render import select_fields
-from deployments.sandbox.searching import Found, prepare, required_query
-from deployments.sandbox.smart import ALL, smart_names, smart_values
-from deployments.sandbox.wire import Body, Invalid, JsonObject
+from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects.labels import read_labels
+from deployments.sandbox.objects.serialize_leads import children_json, leads_json, select_fields
+from deployments.sandbox.objects.smart_fields import ALL, smart_names, smart_values
+from deployments.sandbox.query.compiler import TABLES
+from deployments.sandbox.query.search import Search, prepare_search, required_query
+from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.errors import Invalid
+from deployments.sandbox.wire.json_types import JsonObject
+from deployments.sandbox.wire.moments import microseconds, now
 
-LAST_POSITION = 10_000  # a walk with a cursor ends here
+LAST_POSITION = 10_000  # paging with a cursor ends here
 DEFAULT_LIMIT = 100
 MOST_FIELDS = 100  # a guess: 48 are accepted in production, 111 aren't
 
 
-def search(call: Call) -> JsonObject:
+def search(request: ApiRequest) -> JsonObject:
     """One page of a search."""
-    body = call.body
+    body = request.body
     query, sort = required_query(body, "query"), body.objects("sort")
     results_limit = body.integer("results_limit", minimum=0)
-    most = call.state.behaviour.search_page_limit
+    most = request.state.behaviour.search_page_limit
     wanted = body.integer("_limit", minimum=0)
     if wanted is not None and wanted > most:
         raise Invalid(f"The value must not be larger than {most}.", ("_limit",))
@@ -41,16 +42,16 @@ def search(call: Call) -> JsonObject:
     position = _position(body, digest)
     end = LAST_POSITION if results_limit is None else min(results_limit, LAST_POSITION)
     limit = max(0, min(DEFAULT_LIMIT if wanted is None else wanted, end - position))
-    with call.store.reading() as connection:
-        found = prepare(connection, query, sort, call.asker())
+    with request.store.reading() as connection:
+        found = prepare_search(connection, query, sort, request.query_context())
         rows: Sequence[Row[Any]] = ()
         if limit:
             rows = connection.execute(found.rows(skip=position, limit=limit + 1)).all()
-        data = _shown(call, connection, found, rows[:limit], fields.get(found.search.object_type))
+        data = _shown(request, connection, found, rows[:limit], fields.get(found.query.object_type))
         reached = position + len(data)
         answer: JsonObject = {"data": [*data], "cursor": None}
         if len(rows) > limit and reached < end:
-            answer["cursor"] = _cursor(digest, reached, call.state.behaviour.cursor_seconds)
+            answer["cursor"] = _cursor(digest, reached, request.state.behaviour.cursor_seconds)
         if body.boolean("include_counts", False):
             total = found.count(connection)
             answer["count"] = {"limited": total if results_limit is None else min(total, results_limit), "total": total}
@@ -69,12 +70,12 @@ def _fields(body: Body) -> dict[str, list[str]]:
 
 
 def _shown(
-    call: Call, connection: Connection, found: Found, rows: Sequence[Row[Any]], fields: list[str] | None
+    request: ApiRequest, connection: Connection, found: Search, rows: Sequence[Row[Any]], fields: list[str] | None
 ) -> list[JsonObject]:
-    object_type = found.search.object_type
+    object_type = found.query.object_type
     objects: list[JsonObject] = [{"id": row.id} for row in rows]
     if fields or object_type != "lead":
-        objects = _objects(call, connection, object_type, rows, fields or ())
+        objects = _objects(request, connection, object_type, rows, fields or ())
     wanted = ["id", *(fields or ())]
     if object_type != "lead":
         wanted.append("lead_id")
@@ -85,24 +86,24 @@ def _shown(
 
 
 def _objects(
-    call: Call, connection: Connection, object_type: str, rows: Sequence[Row[Any]], fields: Sequence[str]
+    request: ApiRequest, connection: Connection, object_type: str, rows: Sequence[Row[Any]], fields: Sequence[str]
 ) -> list[JsonObject]:
-    labels = read_labels(connection, call.organization)
+    labels = read_labels(connection, request.organization)
     if object_type == "lead":
-        leads = render.leads_json(connection, rows, labels)
+        leads = leads_json(connection, rows, labels)
         smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
         return [{**lead, **smart.get(row.pk, {})} for row, lead in zip(rows, leads, strict=True)]
-    return render.children_json(connection, TABLES[object_type], rows, labels)
+    return children_json(connection, TABLES[object_type], rows, labels)
 
 
 def _digest(body: Body) -> str:
-    """What a cursor is bound to: the request, but for the cursor itself and the size of the page."""
-    same = body.rest(("cursor", "_limit"))
+    """A hash of the request without its cursor and page size, which the cursor is bound to."""
+    same = body.without(("cursor", "_limit"))
     return hashlib.sha256(json.dumps(same, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def _cursor(digest: str, position: int, seconds: float) -> str:
-    """Where to go on: all in the text itself, so that cursors cost the sandbox nothing."""
+    """A cursor for the next page. It holds its own state, so that the sandbox has none to keep."""
     parts = [digest, position, microseconds(now() + timedelta(seconds=seconds))]
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
 

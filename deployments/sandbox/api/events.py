@@ -1,0 +1,113 @@
+"""/event/: the log of what happened."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, select
+
+from deployments.sandbox.api.rows import find
+from deployments.sandbox.database import schema
+from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects.events import event_json
+from deployments.sandbox.wire.errors import Invalid
+from deployments.sandbox.wire.json_types import JsonObject
+from deployments.sandbox.wire.moments import EPOCH, now, parse_moment
+
+events = schema.events
+PAGE = 50
+RETENTION = timedelta(days=30)
+FULL_VIEW = timedelta(hours=1)  # how long users who aren't admins see an event's data
+# The combinations of filters that Close allows, besides date_updated.
+COMBINATIONS = (
+    frozenset[str](),
+    *(
+        frozenset(names.split())
+        for names in (
+            "object_type object_id",
+            "object_type action",
+            "object_id action",
+            "lead_id",
+            "lead_id object_type",
+            "lead_id object_type action",
+            "lead_id user_id",
+            "lead_id user_id object_type",
+            "lead_id user_id object_type action",
+            "user_id",
+            "user_id object_id",
+            "user_id object_id action",
+            "user_id object_type",
+            "user_id object_type action",
+            "request_id",
+        )
+    ),
+)
+FILTERS = ("object_type", "object_id", "action", "lead_id", "user_id", "request_id")
+
+
+def list_events(request: ApiRequest) -> JsonObject:
+    """Events, newest first, in pages of 50."""
+    limit = min(request.page(max_limit=PAGE).limit, PAGE)
+    clauses = _filters(request)
+    cursor = request.query.get("_cursor")
+    newer = cursor is not None and cursor.startswith("p")
+    if cursor is not None:
+        if cursor[:1] not in ("n", "p") or not cursor[1:].isdecimal():
+            raise Invalid("Invalid cursor.", ("_cursor",))
+        edge = int(cursor[1:])
+        clauses.append(events.c.pk > edge if newer else events.c.pk < edge)
+    order = events.c.pk.asc() if newer else events.c.pk.desc()
+    with request.store.reading() as connection:
+        rows = list(connection.execute(select(events).where(*clauses).order_by(order).limit(limit + 1)).all())
+    more, rows = len(rows) > limit, rows[:limit]
+    if newer:
+        rows.reverse()
+    before, after = (newer and more) or (cursor is not None and not newer), newer or more
+    return {
+        "data": [event_json(row, request.organization.id, details_since=_details_since(request)) for row in rows],
+        "cursor_next": f"n{rows[-1].pk}" if rows and after else None,
+        "cursor_previous": f"p{rows[0].pk}" if rows and before else None,
+    }
+
+
+def _filters(request: ApiRequest) -> list[ColumnElement[bool]]:
+    wanted = {name: request.query[name] for name in FILTERS if name in request.query}
+    if frozenset(wanted) not in COMBINATIONS:
+        raise Invalid(f"This combination of filters is not supported: {', '.join(sorted(wanted))}.")
+    clauses = [events.c[name] == value for name, value in wanted.items()]
+    clauses.append(events.c.date_updated > now() - RETENTION)
+    moment = events.c.date_updated
+    for name, value in request.query.items():
+        if not name.startswith("date_updated"):
+            continue
+        try:
+            edge = parse_moment(value)
+        except ValueError:
+            raise Invalid("Could not parse datetime", (name,)) from None
+        compared = {
+            "gt": moment > edge,
+            "gte": moment >= edge,
+            "lt": moment < edge,
+            "lte": moment <= edge,
+            "": moment == edge,
+        }
+        comparison = name.removeprefix("date_updated").removeprefix("__")
+        if comparison not in compared:
+            raise Invalid("Not a valid choice.", (name,))
+        clauses.append(compared[comparison])
+    return clauses
+
+
+def _details_since(request: ApiRequest) -> datetime:
+    return EPOCH if request.user.role_id == "admin" else now() - FULL_VIEW
+
+
+def one_event(request: ApiRequest) -> JsonObject:
+    """One event."""
+    with request.store.reading() as connection:
+        row = find(connection, events, request.ids["id"], "Event")
+    return event_json(row, request.organization.id, details_since=_details_since(request))
+
+
+ROUTES = (route("/event/", GET=list_events), route("/event/{id}/", GET=one_event))

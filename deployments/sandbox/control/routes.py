@@ -1,0 +1,149 @@
+"""The control plane, outside /api/v1 and without a key: how tests inspect and steer the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from sqlalchemy import delete, select
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from deployments.sandbox.control.load_leads import load_leads
+from deployments.sandbox.database import schema
+from deployments.sandbox.state import State
+from deployments.sandbox.switches.behaviour import Behaviour
+from deployments.sandbox.switches.faults import Fault
+from deployments.sandbox.switches.jobs import JobSettings
+from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.errors import ApiError
+from deployments.sandbox.wire.json_types import Json, JsonObject
+from deployments.sandbox.wire.moments import format_moment
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class Reset(BaseModel):
+    """What to reset to; by default what the sandbox was started with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    leads: int | None = Field(default=None, ge=0)
+    seed: int | None = None
+
+
+def _route(path: str, method: str, work: Callable[[State, bytes], Json]) -> Route:
+    async def endpoint(request: Request) -> Response:
+        body = await request.body()
+        state: State = request.app.state.sandbox
+        try:
+            return JSONResponse(await run_in_threadpool(work, state, body))
+        except ValidationError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except ApiError as error:
+            return JSONResponse(error.body, error.status)
+        except json.JSONDecodeError as error:
+            return JSONResponse({"error": f"The request contains invalid JSON: {error}"}, 400)
+
+    return Route(path, endpoint, methods=[method])
+
+
+def _requests(state: State, _: bytes) -> Json:
+    entries = schema.journal
+    with state.main.store.reading() as connection:
+        rows = connection.execute(select(entries).order_by(entries.c.pk)).all()
+    return [{"method": row.method, "path": row.path, "status": row.status, "at": format_moment(row.at)} for row in rows]
+
+
+def _forget_requests(state: State, _: bytes) -> Json:
+    with state.main.store.writing() as connection:
+        connection.execute(delete(schema.journal))
+    return {}
+
+
+def _add_faults(state: State, body: bytes) -> Json:
+    found: Json = json.loads(body)
+    state.faults.add(TypeAdapter(list[Fault]).validate_python(found if isinstance(found, list) else [found]))
+    return {}
+
+
+def _clear_faults(state: State, _: bytes) -> Json:
+    state.faults.clear()
+    return {}
+
+
+def _add_leads(state: State, body: bytes) -> Json:
+    found: Json = json.loads(body)
+    leads = Body({"leads": found}).objects("leads")
+    with state.main.store.writing() as connection:
+        return [*load_leads(connection, state, leads)]
+
+
+def _reset(state: State, body: bytes) -> Json:
+    wanted = Reset.model_validate_json(body or b"{}")
+    state.reset(wanted.leads, wanted.seed)
+    return {}
+
+
+def _set_jobs(state: State, body: bytes) -> Json:
+    state.jobs = JobSettings.model_validate_json(body or b"{}")
+    return _shown(state.jobs)
+
+
+def _default_jobs(state: State, _: bytes) -> Json:
+    state.jobs = JobSettings()
+    return _shown(state.jobs)
+
+
+def _set_limits(state: State, body: bytes) -> Json:
+    state.limits.reset(_changed(state.limits.settings, body))
+    return _shown(state.limits.settings)
+
+
+def _set_behaviour(state: State, body: bytes) -> Json:
+    state.behaviour = _changed(state.behaviour, body)
+    return _shown(state.behaviour)
+
+
+def _default_behaviour(state: State, _: bytes) -> Json:
+    state.behaviour = Behaviour()
+    return _shown(state.behaviour)
+
+
+def _changed(settings: Settings, body: bytes) -> Settings:
+    """Returns *settings* updated with the *body*, validated as a whole."""
+    changes = TypeAdapter(dict[str, object]).validate_json(body or b"{}")
+    return type(settings).model_validate({**settings.model_dump(), **changes})
+
+
+def _shown(settings: BaseModel) -> JsonObject:
+    """Returns the value and the meaning of each setting."""
+    values: dict[str, Json] = settings.model_dump(mode="json")
+    return {
+        name: {"value": values[name], "meaning": field.description}
+        for name, field in type(settings).model_fields.items()
+    }
+
+
+def routes() -> list[Route]:
+    """The routes below /sandbox/."""
+    return [
+        _route("/sandbox/requests", "GET", _requests),
+        _route("/sandbox/requests", "DELETE", _forget_requests),
+        _route("/sandbox/faults", "POST", _add_faults),
+        _route("/sandbox/faults", "DELETE", _clear_faults),
+        _route("/sandbox/leads", "POST", _add_leads),
+        _route("/sandbox/reset", "POST", _reset),
+        _route("/sandbox/jobs", "GET", lambda state, _: _shown(state.jobs)),
+        _route("/sandbox/jobs", "POST", _set_jobs),
+        _route("/sandbox/jobs", "DELETE", _default_jobs),
+        _route("/sandbox/limits", "GET", lambda state, _: _shown(state.limits.settings)),
+        _route("/sandbox/limits", "POST", _set_limits),
+        _route("/sandbox/behaviour", "GET", lambda state, _: _shown(state.behaviour)),
+        _route("/sandbox/behaviour", "POST", _set_behaviour),
+        _route("/sandbox/behaviour", "DELETE", _default_behaviour),
+    ]

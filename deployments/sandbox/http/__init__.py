@@ -1,0 +1,1 @@
+"""From HTTP requests to API handlers: keys, rate limits, bodies, the journal, injected faults."""

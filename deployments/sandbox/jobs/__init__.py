@@ -1,0 +1,1 @@
+"""Background jobs: bulk deletes and exports, and the thread that runs them."""

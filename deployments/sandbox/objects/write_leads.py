@@ -1,0 +1,182 @@
+"""Inserts leads with their contacts and addresses from request bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, insert, select
+
+from deployments.sandbox.database import schema
+from deployments.sandbox.database.full_text import spaced
+from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, Invalid
+from deployments.sandbox.wire.ids import new_id
+from deployments.sandbox.wire.json_types import Json, JsonObject
+from deployments.sandbox.wire.moments import now
+
+CUSTOM = "custom."
+STAMPS = ("id", "organization_id", "created_by", "updated_by", "date_created", "date_updated")
+# Worked out by the sandbox: what a client sends back of them is not kept.
+DERIVED = (
+    *("created_by_name", "updated_by_name", "display_name", "html_url", "contact_ids", "contacts_summary"),
+    *("primary_email", "primary_phone", "integration_links", "lead_name", "user_name", "users", "_type", "type"),
+    *("status_label", "status_type", "status_display_name", "pipeline_id", "pipeline_name", "attachments"),
+    *("expected_value", "annualized_value", "annualized_expected_value", "assigned_to_name", "due_date", "lead_id"),
+)
+
+
+def common_columns(body: Body, prefix: str, user_id: str | None) -> dict[str, Any]:
+    """Id, authors and dates, from *body* or by default."""
+    at = now()
+    created = body.moment("date_created") or at
+    return {
+        "id": body.text("id") or new_id(prefix),
+        "created_by": body.text("created_by") or user_id,
+        "updated_by": body.text("updated_by") or user_id,
+        "date_created": created,
+        "date_updated": body.moment("date_updated") or max(created, at if "date_created" not in body else created),
+    }
+
+
+def extra_fields(body: Body, columns: tuple[str, ...]) -> JsonObject | None:
+    """The fields of *body* without columns of their own, for `extra`."""
+    return body.without((*STAMPS, *DERIVED, *columns)) or None
+
+
+def add(connection: Connection, table: Table, values: Mapping[str, Any]) -> Row[Any]:
+    """Insert one row and return it."""
+    return connection.execute(insert(table).values(values).returning(table)).one()
+
+
+def find_status_id(connection: Connection, body: Body) -> str | None:
+    """The lead status that *body* names by id or by label. Raises Invalid for one that doesn't exist."""
+    statuses = schema.statuses
+    for key, column in (("status_id", statuses.c.id), ("status", statuses.c.label), ("status_label", statuses.c.label)):
+        wanted = body.text(key)
+        if wanted is not None:
+            found = connection.scalars(select(statuses.c.id).where(column == wanted)).first()
+            if found is None:
+                raise body.invalid(key, NO_SUCH_OBJECT)
+            return found
+    return None
+
+
+def custom_values(connection: Connection, body: Body, before: JsonObject) -> JsonObject:
+    """The custom fields after the ``custom.cf_…`` keys of *body* are applied (``.add`` and ``.remove`` too)."""
+    fields = schema.custom_fields
+    rows = connection.execute(select(fields.c.id, fields.c.name).where(fields.c.object_type == "lead"))
+    known: dict[str, str] = {row.id: row.name for row in rows}
+    by_name = {name: field_id for field_id, name in known.items()}
+    after = dict(before)
+    named = body.object("custom")
+    changes: JsonObject = {
+        CUSTOM + by_name.get(name, name): value for name, value in (named.data if named else {}).items()
+    }
+    changes |= {key: value for key, value in body.data.items() if key.startswith(CUSTOM)}
+    for key, value in changes.items():
+        field_id, _, operation = key.removeprefix(CUSTOM).partition(".")
+        if field_id not in known:
+            raise body.invalid(key, NO_SUCH_OBJECT)
+        now_there = after.get(field_id)
+        many: list[Json] = now_there if isinstance(now_there, list) else [] if now_there is None else [now_there]
+        if operation == "add":
+            value = [*many, value]  # noqa: PLW2901 - the value to store
+        elif operation == "remove":
+            value = [each for each in many if each != value]  # noqa: PLW2901
+        after[field_id] = value
+    return {key: value for key, value in after.items() if value is not None and value != []}
+
+
+def check_custom_values(connection: Connection, body: Body, object_type: str) -> None:
+    """Raises Invalid for a custom field in *body* that objects of this type don't have."""
+    fields = schema.custom_fields
+    known = set(connection.scalars(select(fields.c.id).where(fields.c.object_type == object_type)))
+    for key in body.data:
+        if key.startswith(CUSTOM) and key.removeprefix(CUSTOM) not in known:
+            raise body.invalid(key, NO_SUCH_OBJECT)
+
+
+LEAD_KEYS = (
+    *("name", "description", "url", "status", "status_id", "custom", "timezone_id", "contacts", "addresses"),
+    *("opportunities", "tasks", "activities", "sequence_subscriptions", "first_communication_date"),
+    *("last_communication_date", "last_communication_type", "last_communication_user_id", "last_activity_date"),
+    "last_lead_status_change_date",
+)
+
+
+def add_lead(connection: Connection, body: Body, user_id: str | None, lag: timedelta) -> Row[Any]:
+    """Insert a lead with its contacts and addresses. Raises Invalid."""
+    name = body.text("name") or ""
+    at = now()
+    extra = {key: value for key, value in (extra_fields(body, LEAD_KEYS) or {}).items() if not key.startswith(CUSTOM)}
+    default = select(schema.statuses.c.id).order_by(schema.statuses.c.pk).limit(1)
+    lead = add(
+        connection,
+        schema.leads,
+        {
+            **common_columns(body, "lead", user_id),
+            "name": name,
+            "words": spaced(name),
+            "description": body.text("description") or "",
+            "url": body.text("url"),
+            "status_id": find_status_id(connection, body) or connection.scalars(default).one(),
+            "custom": custom_values(connection, body, {}) or None,
+            "timezone_id": body.text("timezone_id"),
+            "last_communication_type": body.text("last_communication_type"),
+            "last_communication_user_id": body.text("last_communication_user_id"),
+            **{key: body.moment(key) for key in LEAD_KEYS if key.endswith("_date")},
+            "findable_at": at + lag,
+            "extra": extra or None,
+        },
+    )
+    for contact in body.objects("contacts"):
+        add_contact(connection, contact, lead.pk, user_id)
+    set_addresses(connection, lead.pk, body)
+    return lead
+
+
+def set_addresses(connection: Connection, lead_pk: int, body: Body) -> None:
+    """Insert the addresses in *body*."""
+    names = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
+    for address in body.objects("addresses"):
+        values = {name: address.text(name) for name in names}
+        connection.execute(insert(schema.addresses).values(lead_pk=lead_pk, **values))
+
+
+def add_contact(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
+    """Insert a contact with its e-mail addresses, phone numbers and web pages."""
+    contact = add(
+        connection,
+        schema.contacts,
+        {
+            **common_columns(body, "cont", user_id),
+            "lead_pk": lead_pk,
+            "name": body.text("name"),
+            "title": body.text("title"),
+            "extra": extra_fields(body, ("name", "title", "emails", "phones", "urls")),
+        },
+    )
+    set_reachable(connection, contact.pk, body)
+    return contact
+
+
+def set_reachable(connection: Connection, contact_pk: int, body: Body) -> None:
+    """Replace the emails, phones and urls, each only if *body* has it."""
+    for table, many, one in zip(schema.REACHABLE, ("emails", "phones", "urls"), ("email", "phone", "url"), strict=True):
+        if many not in body:
+            continue
+        connection.execute(table.delete().where(table.c.contact_pk == contact_pk))
+        for each in body.objects(many):
+            kind = each.text("type") or "office"
+            connection.execute(insert(table).values(contact_pk=contact_pk, type=kind, **{one: each.required_text(one)}))
+
+
+def required_lead(connection: Connection, body: Body) -> Row[Any]:
+    """The lead that ``lead_id`` names. Raises Invalid when there is none."""
+    lead_id = body.required_text("lead_id")
+    lead = connection.execute(select(schema.leads).where(schema.leads.c.id == lead_id)).one_or_none()
+    if lead is None:
+        raise Invalid(NO_SUCH_OBJECT, (*body.path, "lead_id"))
+    return lead

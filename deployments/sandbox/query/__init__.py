@@ -1,0 +1,1 @@
+"""Advanced Filtering, compiled to SQL."""

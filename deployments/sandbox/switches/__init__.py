@@ -1,0 +1,1 @@
+"""What tests can change while the sandbox runs: undocumented behaviour, faults, rate limits, bulk deletes."""
