@@ -163,7 +163,7 @@ MUTATIONS = [
     Mutation(
         "a new cleanup starts small",
         "plan/make_plan.py",
-        "read_ramp(run, at, criteria).most if limits.ramp else None",
+        "read_ramp(run, organization_id, digest_of_criteria).most if limits.ramp else None",
         "None",
         LIMITS,
     ),
