@@ -6,6 +6,7 @@ from cyclopts import Parameter
 
 from flows.console.executing import at_server
 from flows.console.terminal import me, put, say
+from tasks.runs.wording import counted
 
 NEEDS_SERVER = "The ledger is on a Prefect server."
 
@@ -39,11 +40,12 @@ def ledger(
         if give_up is not None:
             put(f"Given up: {resume.give_up(resume.look_up(give_up), me(), say).line}.")
         if prune:
-            put(f"Deleted {len(ledger.prune(datetime.now(UTC)))} old records.")
-        standing = ledger.unresolved()
-        for record in standing:
-            put(record.line)
-        if not standing:
-            put("Every claim has come to its end.")
+            deleted, _ = ledger.prune(datetime.now(UTC))
+            put(f"Deleted {counted(len(deleted), 'old record')}.")
+        open_claims, unreadable = ledger.list_unresolved()
+        for line in [*(record.line for record in open_claims), *unreadable]:
+            put(line)
+        if not open_claims and not unreadable:
+            put("No open claims.")
 
     return at_server(act, NEEDS_SERVER)

@@ -47,7 +47,10 @@ def go() -> int:
         from tasks.runs import stop
 
         put("Cleanups run again." if stop.lift() else "Nothing was stopped.")
-        for record in ledger.unresolved():
-            put(f"Not ended: {record.line}. `lead-cleanup resume {record.run_id}` goes on with it.")
+        open_claims, unreadable = ledger.list_unresolved()
+        for record in open_claims:
+            put(f"Not ended: {record.line}. `lead-cleanup resume {record.run_id}` continues it.")
+        for sentence in unreadable:
+            put(sentence)
 
     return at_server(act, NEEDS_SERVER)

@@ -28,7 +28,7 @@ TAG = "lead-cleanup"
 UNRESOLVED = "unresolved"
 SET_ASIDE = "given-up"
 KEPT_FOR = timedelta(days=90)
-PAGE = 200  # Variables; what Prefect gives at most
+PAGE = 200  # Variables; Prefect returns no more at once
 
 
 def read(run_id: UUID) -> Record | None:
@@ -83,28 +83,36 @@ def note(record: Record, **facts: object) -> Record:
 
 
 def unresolved(organization_id: str | None = None) -> list[Record]:
-    """The claims of which it isn't known that they have come to an end: in the organisation, or in all."""
-    with prefect() as server:
-        return _tagged(server, TAG, UNRESOLVED, *([organization_id] if organization_id else []))
+    """The claims that are not known to have ended: in the organisation, or in all.
+
+    Raises `Stop` (``unknown``) where one of them can't be read: what it claims may be under way.
+    """
+    return _readable(*_tagged(TAG, UNRESOLVED, *([organization_id] if organization_id else [])))
 
 
 def given_up(organization_id: str) -> list[Record]:
     """The claims in the organisation that a person has given up."""
-    with prefect() as server:
-        return _tagged(server, TAG, SET_ASIDE, organization_id)
+    return _readable(*_tagged(TAG, SET_ASIDE, organization_id))
 
 
-def prune(now: datetime) -> list[Record]:
-    """Delete records that are older than 90 days, have ended, and whose flow run is gone. Gives those deleted.
+def list_unresolved() -> tuple[list[Record], list[str]]:
+    """The claims that are not known to have ended, for a list: those that can't be read are named, a sentence each."""
+    return _tagged(TAG, UNRESOLVED)
 
-    While a run exists it can be tried again, and would find no record of what it has started.
+
+def prune(now: datetime) -> tuple[list[Record], list[str]]:
+    """Delete records that are older than 90 days, have ended, and whose flow run is gone; return them.
+
+    While a run exists it can be retried, and would find no record of what it has started. Records that can't be read
+    stay, and are named, a sentence each.
     """
+    records, unreadable = _tagged(TAG)
     with prefect() as server:
-        old = [each for each in _tagged(server, TAG) if each.ended and now - each.claimed_at > KEPT_FOR]
+        old = [each for each in records if each.ended and now - each.claimed_at > KEPT_FOR]
         gone = [each for each in old if not _exists(server, each.run_id)]
         for each in gone:
             server.delete_variable_by_name(each.name)
-    return gone
+    return gone, unreadable
 
 
 def _latest(server: SyncPrefectClient, run_id: UUID) -> Record | None:
@@ -133,14 +141,32 @@ def _parse(name: str, value: object) -> Record:
         ) from None
 
 
-def _tagged(server: SyncPrefectClient, *tags: str) -> list[Record]:
-    found: list[dict[str, Any]] = []
+def _tagged(*tags: str) -> tuple[list[Record], list[str]]:
+    """The records with all these tags; and a sentence for each that can't be read."""
+    records: list[Record] = []
+    unreadable: list[str] = []
+    offset = 0
     while True:
-        wanted = {"variables": {"tags": {"all_": list(tags)}}, "offset": len(found), "limit": PAGE}
-        page: list[dict[str, Any]] = server.request("POST", "/variables/filter", json=wanted).raise_for_status().json()
-        found += page
+        wanted = {"variables": {"tags": {"all_": list(tags)}}, "offset": offset, "limit": PAGE}
+        with prefect() as server:
+            answer = server.request("POST", "/variables/filter", json=wanted).raise_for_status()
+        page: list[dict[str, Any]] = answer.json()
+        for each in page:
+            if not str(each["name"]).startswith(PREFIX):
+                continue
+            try:
+                records.append(_parse(str(each["name"]), each["value"]))
+            except Stop as error:
+                unreadable.append(str(error))
+        offset += len(page)
         if len(page) < PAGE:
-            return [_parse(str(each["name"]), each["value"]) for each in found if str(each["name"]).startswith(PREFIX)]
+            return records, unreadable
+
+
+def _readable(records: list[Record], unreadable: list[str]) -> list[Record]:
+    if unreadable:
+        raise Stop(Outcome.UNKNOWN, " ".join(unreadable))
+    return records
 
 
 def _exists(server: SyncPrefectClient, run_id: UUID) -> bool:

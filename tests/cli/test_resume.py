@@ -6,12 +6,14 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import VariableCreate
 from support.close_account import CloseAccount, lead
 from support.fake_clock import FakeClock
 from support.terminal_session import Command
 
 from tasks.ledger import store as ledger
 from tasks.ledger.record import name_of
+from tasks.runs.outcomes import Stop
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 
@@ -78,7 +80,7 @@ def test_a_claim_that_is_given_up_makes_room_for_other_runs(
     assert run_id in listed.out
     assert (in_the_way.code, in_the_way.json["outcome"]) == (3, "refused")
     assert f"`lead-cleanup ledger --give-up {run_id}` makes room" in in_the_way.json["message"]
-    assert "Every claim has come to its end." in given_up.out
+    assert "No open claims." in given_up.out
     assert (another.code, another.json["outcome"]) == (0, "deleted")
     assert f"The claim of run {run_id} was given up by" in itself.err
     assert "is Deleted: `lead-cleanup report" in finished.err
@@ -125,3 +127,23 @@ def test_a_stop_needs_a_reason(lead_cleanup: Command):
 @pytest.mark.parametrize("words", [("resume", "nonsense"), ("ledger", "--give-up", "nonsense")])
 def test_a_run_that_isnt_there_is_one_line(lead_cleanup: Command, sandbox: CloseAccount, words: tuple[str, ...]):
     lead_cleanup(*words).is_one_line("There is no run 'nonsense'.", code=3)
+
+
+def test_a_record_that_cant_be_read_names_itself_and_hides_no_other(
+    lead_cleanup: Command, sandbox: CloseAccount
+) -> None:
+    """Somebody has edited one Variable: the other claims are listed all the same, and no run takes it for none."""
+    open_claim = unknown(lead_cleanup, sandbox)
+    tags = ["lead-cleanup", "orga_other", "junk", "unresolved"]
+    with get_client(sync_client=True) as prefect:
+        for name, value in {"edited": {"version": 1}, "newer": {"version": 99}}.items():
+            prefect.create_variable(VariableCreate(name=f"lead_cleanup_run_{name}", value=value, tags=tags))
+
+    listed = lead_cleanup("ledger")
+
+    assert listed.code == 0
+    assert open_claim in listed.out
+    assert "lead_cleanup_run_edited is not what a run wrote" in listed.out
+    assert "lead_cleanup_run_newer was written by a newer version" in listed.out
+    with pytest.raises(Stop, match="lead_cleanup_run_edited"):
+        ledger.unresolved("orga_other")
