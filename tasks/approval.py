@@ -23,7 +23,7 @@ from prefect.input.run_input import Keyset, keyset_from_base_key
 from prefect.states import Failed
 from pydantic import Field, StringConstraints
 
-from tasks.connect import PREFECT_ERRORS, PrefectAway, prefect
+from tasks.connect import PREFECT_ERRORS, PrefectAway, plain, prefect
 from tasks.outcomes import Outcome, Refused, Stop
 from tasks.plan import Approved, Plan
 from tasks.policy import most_without_approval
@@ -174,7 +174,7 @@ def _answered(run_id: UUID, request: Request) -> Approved | None:
     if found is None:
         return None
     answer = Answer.model_validate_json(found.value)
-    at = found.created or datetime.now(UTC)
+    at = plain(found.created or datetime.now(UTC))
     return Approved(leads=answer.leads, by=answer.approver, at=at, note=answer.note)
 
 
@@ -244,4 +244,5 @@ def _criteria(found: FlowRun) -> tuple[object, object]:
 
 def _due(found: FlowRun) -> datetime:
     """When its plan is as of, to the microsecond: a run may have been scheduled for later, and started at once."""
-    return min((each for each in (found.expected_start_time, found.start_time) if each), default=datetime.now(UTC))
+    known = (plain(each) for each in (found.expected_start_time, found.start_time) if each)
+    return min(known, default=datetime.now(UTC))

@@ -16,7 +16,7 @@ from tasks import ledger, stopping
 from tasks.adoption import LOOK_SECONDS, own, progress_of, settling_seconds
 from tasks.bulk_delete import let_go_on
 from tasks.close.resources import BulkDelete, BulkStatus
-from tasks.connect import connect, prefect
+from tasks.connect import connect, plain, prefect
 from tasks.outcomes import Refused
 from tasks.record import GIVEN_UP, MINUTE, Act, Record
 
@@ -132,8 +132,8 @@ def _last_look(record: Record, say: Callable[[str], object]) -> BulkDelete | Non
 
 
 def _retry(found: FlowRun, by: str) -> None:
-    ended = found.state.timestamp if found.state else datetime.now(UTC)
-    time.sleep(max(0.0, CRASH_IS_REPORTED_WITHIN - (datetime.now(UTC).timestamp() - ended.timestamp())))
+    ended = plain(found.state.timestamp) if found.state else datetime.now(UTC)
+    time.sleep(max(0.0, CRASH_IS_REPORTED_WITHIN - (datetime.now(UTC) - ended).total_seconds()))
     with prefect() as server:
         server.set_flow_run_state(found.id, AwaitingRetry(message=f"Resumed by {by}."), force=True)
 

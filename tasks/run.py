@@ -15,7 +15,7 @@ from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
 from tasks.close.settings import CloseSettings
-from tasks.connect import prefect
+from tasks.connect import plain, prefect
 
 AD_HOC = "ad-hoc"
 CONTAINERS = (Path("/.dockerenv"), Path("/run/.containerenv"))
@@ -84,7 +84,8 @@ def tries_by_automation(states: Iterable[State[Any]]) -> int:
 
 def last_asked(states: Iterable[State[Any]]) -> datetime | None:
     """When a person last let the run of these *states* go on, as by an approval; None if nobody has."""
-    return next((state.timestamp for _, state in _put_back(states) if state.message != BY_AUTOMATION), None)
+    asked = (plain(state.timestamp) for _, state in _put_back(states) if state.message != BY_AUTOMATION)
+    return next(asked, None)
 
 
 def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:
@@ -124,14 +125,14 @@ def this_run(cleanup: str | None = None) -> Run:
 
 def run_of(found: FlowRun, cleanup: str) -> Run:
     """*found*, as Prefect stores it, as a run of *cleanup*."""
-    started = found.start_time or datetime.now(UTC)
-    expected = found.expected_start_time or started
+    started = plain(found.start_time or datetime.now(UTC))
+    expected = plain(found.expected_start_time or started)
     return Run(
         id=found.id,
         as_of=cut_off(found.id, min(expected, started)),
         cleanup=cleanup,
         deployment_id=found.deployment_id,
-        late=timedelta(seconds=started.timestamp() - expected.timestamp()),
+        late=started - expected,
         attempt=found.run_count,
     )
 
