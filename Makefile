@@ -10,21 +10,24 @@ FAST := $(addprefix tests/,close runs criteria plan report approval backup bulk_
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED)  ## make the virtual environment .venv, with lead-cleanup in it
 
 demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with nothing to set up
 	@$(BIN)/lead-cleanup demo
 
-test: $(INSTALLED) browser  ## run all tests: a Prefect server, workers and the sandbox, for real
-	$(BIN)/pytest --numprocesses 3 --dist loadgroup -m "not exhaustive"
+test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real
+	$(BIN)/pytest --numprocesses 3 --dist loadgroup -m "not exhaustive and not system"
+
+test-system: $(INSTALLED) browser  ## run the test that uses the Prefect UI as a person does, in a browser
+	$(BIN)/pytest -m "system and not exhaustive"
 
 test-all: $(INSTALLED) browser  ## run what make test leaves out as well; about an hour
 	$(BIN)/pytest --numprocesses 3 --dist loadgroup
 
-# A test uses the Prefect UI as a person does. Where nothing can be installed it is skipped, and says so.
-browser:  ## install Chromium for the tests, if there is no browser and apt-get may
+# What needs this is all that installs on the system. Where there is no browser then, its tests fail and say so.
+browser:  ## install Chromium, if there is no browser, by apt-get, as root
 	-@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \
 	[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
@@ -71,4 +74,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-.PHONY: help install demo test test-all browser matrix check fix server deploy worker lock clean
+.PHONY: help install demo test test-system test-all browser matrix check fix server deploy worker lock clean

@@ -29,7 +29,7 @@ from tasks.report.artifacts import page_of_plan, write_report
 from tasks.report.markdown import escape, kept_by
 from tasks.report.model import Report
 from tasks.runs.attempts import states_of
-from tasks.runs.connect import PREFECT_ERRORS, PrefectAway, prefect
+from tasks.runs.connect import PREFECT_ERRORS, PrefectAway, plain, prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, run_of
@@ -177,7 +177,7 @@ def _answered(run_id: UUID, request: Request) -> Approved | None:
     if found is None:
         return None
     answer = Answer.model_validate_json(found.value)
-    at = found.created or datetime.now(UTC)
+    at = plain(found.created or datetime.now(UTC))
     return Approved(leads=answer.leads, by=answer.approver, at=at, note=answer.note)
 
 
@@ -247,4 +247,5 @@ def _criteria(found: FlowRun) -> tuple[object, object]:
 
 def _due(found: FlowRun) -> datetime:
     """When its plan is as of, to the microsecond: a run may have been scheduled for later, and started at once."""
-    return min((each for each in (found.expected_start_time, found.start_time) if each), default=datetime.now(UTC))
+    known = (plain(each) for each in (found.expected_start_time, found.start_time) if each)
+    return min(known, default=datetime.now(UTC))

@@ -18,7 +18,7 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
 from tasks.ledger.record import GIVEN_UP, MINUTE, Act, Record
 from tasks.runs import stop
-from tasks.runs.connect import connect, prefect
+from tasks.runs.connect import connect, plain, prefect
 from tasks.runs.outcomes import Refused
 
 FLOW = "lead-cleanup"
@@ -131,8 +131,8 @@ def _last_look(record: Record, say: Callable[[str], object]) -> BulkDelete | Non
 
 
 def _retry(found: FlowRun, by: str) -> None:
-    ended = found.state.timestamp if found.state else datetime.now(UTC)
-    time.sleep(max(0.0, CRASH_IS_REPORTED_WITHIN - (datetime.now(UTC).timestamp() - ended.timestamp())))
+    ended = plain(found.state.timestamp) if found.state else datetime.now(UTC)
+    time.sleep(max(0.0, CRASH_IS_REPORTED_WITHIN - (datetime.now(UTC) - ended).total_seconds()))
     with prefect() as server:
         server.set_flow_run_state(found.id, AwaitingRetry(message=f"Resumed by {by}."), force=True)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from prefect.client.schemas.objects import State, StateType
 
-from tasks.runs.connect import prefect
+from tasks.runs.connect import plain, prefect
 from tasks.runs.run import Run
 
 BY_AUTOMATION = "Tried again by the automation of lead-cleanup."
@@ -33,7 +33,8 @@ def tries_by_automation(states: Iterable[State[Any]]) -> int:
 
 def last_asked(states: Iterable[State[Any]]) -> datetime | None:
     """When a person last let the run of these *states* go on, as by an approval; None if nobody has."""
-    return next((state.timestamp for _, state in _put_back(states) if state.message != BY_AUTOMATION), None)
+    asked = (plain(state.timestamp) for _, state in _put_back(states) if state.message != BY_AUTOMATION)
+    return next(asked, None)
 
 
 def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import cast
 
 import httpx
@@ -45,6 +46,15 @@ def prefect() -> Generator[SyncPrefectClient]:
             yield client
     except PREFECT_ERRORS as error:
         raise PrefectAway(error) from error
+
+
+def plain(moment: datetime) -> datetime:
+    """*moment*, as Prefect's client gives it, as a `datetime` of Python's own (UTC).
+
+    Before Python 3.13 the client gives Pendulum's, which Prefect is giving up: their ``replace`` and others warn. What
+    goes on from the client into a run, a record or a report goes through here.
+    """
+    return datetime.fromisoformat(moment.isoformat()).astimezone(UTC)
 
 
 @dataclass(frozen=True)

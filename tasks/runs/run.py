@@ -10,7 +10,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
-from tasks.runs.connect import prefect
+from tasks.runs.connect import plain, prefect
 
 AD_HOC = "ad-hoc"
 
@@ -44,14 +44,14 @@ def this_run(cleanup: str | None = None) -> Run:
 
 def run_of(found: FlowRun, cleanup: str) -> Run:
     """*found*, as Prefect stores it, as a run of *cleanup*."""
-    started = found.start_time or datetime.now(UTC)
-    expected = found.expected_start_time or started
+    started = plain(found.start_time or datetime.now(UTC))
+    expected = plain(found.expected_start_time or started)
     return Run(
         id=found.id,
         as_of=cut_off(found.id, min(expected, started)),
         cleanup=cleanup,
         deployment_id=found.deployment_id,
-        late=timedelta(seconds=started.timestamp() - expected.timestamp()),
+        late=started - expected,
         attempt=found.run_count,
     )
 

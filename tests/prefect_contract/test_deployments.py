@@ -1,7 +1,7 @@
 """What the deployments rest on: schedules that fire when they say, and parameters that are checked.
 
 Each test says in its assertion what of ours would break. That `prefect deploy` and the scheduler work at all with the
-FastAPI and SQLAlchemy that are pinned is seen by tests/deployments, which deploys the real prefect.yaml.
+FastAPI and SQLAlchemy that are installed is seen by tests/deployments, which deploys the real prefect.yaml.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def scheduled(prefect: SyncPrefectClient, deployment_id: UUID) -> list[FlowRun]:
     """The runs that the scheduler has made, once it has made some."""
     mine = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
     return wait_for(
-        "The scheduler makes no runs, and cleanups would never start: see the bound on SQLAlchemy in pyproject.toml",
+        "The scheduler makes no runs, and cleanups would never start: does Prefect support this SQLAlchemy?",
         lambda: prefect.read_flow_runs(deployment_filter=mine),
     )
 

@@ -12,6 +12,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State
+from prefect.settings import PREFECT_FLOW_DEFAULT_RETRIES, temporary_settings
 from prefect.states import Completed, Failed
 
 from tasks.runs.logs import LOGGERS
@@ -49,6 +50,31 @@ def test_a_flow_that_returns_failed_ends_failed_with_its_name_and_its_exception(
     assert isinstance(state.result(raise_on_failure=False), Unsuccessful), (
         "The exception in a Failed state doesn't come back: ending.report_of finds no report, and the command line "
         "calls every refusal a defect."
+    )
+
+
+def test_a_flow_of_no_retries_that_returns_failed_is_not_run_again_whatever_the_default_is() -> None:
+    """Rests on it: an end is an end. Since 3.9.1 Prefect runs a flow again also when it has returned Failed."""
+    begun: list[str] = []
+
+    with temporary_settings({PREFECT_FLOW_DEFAULT_RETRIES: 2}):
+
+        @flow(retries=0, persist_result=False)
+        def refuses() -> State[Any]:
+            begun.append("ours")
+            return Failed(name="Refused", message="Too many.", data=Unsuccessful("Too many."))
+
+        @flow(persist_result=False)
+        def others() -> State[Any]:
+            begun.append("theirs")
+            return Failed(message="Too many.")
+
+        refuses(return_state=True)
+        others(return_state=True)
+
+    assert begun == ["ours", "theirs", "theirs", "theirs"], (
+        "`retries=0` of flows/lead_cleanup.py doesn't make the end of a run final: what was declined would ask again, "
+        "and what is unknown would look for its bulk delete again, at once."
     )
 
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
 import pytest
+from prefect.client.schemas.objects import FlowRun
 
-from tasks.runs.run import cut_off, slug
+from tasks.runs.run import cut_off, run_of, slug
 
 TICK = datetime(2026, 3, 31, 6, 0, 0, 987654, tzinfo=UTC)
 
@@ -27,6 +28,17 @@ def test_it_is_the_same_for_every_attempt_wherever_it_runs():
 
     assert cut_off(run, TICK) == cut_off(run, TICK.astimezone(tokyo)) == cut_off(run, TICK.replace(microsecond=0))
     assert cut_off(run, TICK.astimezone(tokyo)).tzinfo is UTC
+
+
+def test_a_run_has_moments_of_pythons_own():
+    """Those of Prefect's client are Pendulum's before Python 3.13, and warn when they are used like Pendulum's."""
+    started = TICK + timedelta(minutes=5)
+    found = FlowRun.model_validate({"flow_id": uuid4(), "expected_start_time": TICK, "start_time": started})
+
+    run = run_of(found, "junk")
+
+    assert (type(run.as_of), type(run.late)) == (datetime, timedelta)
+    assert (run.as_of, run.late) == (cut_off(run.id, TICK), timedelta(minutes=5))
 
 
 def test_two_runs_of_one_tick_differ():

@@ -37,7 +37,7 @@ class Search:
         found = select(self.query.rows).where(self.where).order_by(*self.order)
         return found.offset(skip).limit(limit)
 
-    def pks(self, *, limit: int | None = None) -> Select[tuple[int, int]]:
+    def pks(self, *, limit: int | None = None) -> Select[Any, Any]:
         """Selects position (from 0) and pk of the matching rows in order."""
         rows = self.query.rows
         position = func.row_number().over(order_by=self.order) - 1
