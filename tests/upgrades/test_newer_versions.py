@@ -211,7 +211,7 @@ def test_a_record_that_cannot_be_read_names_itself_and_others_are_listed(
     named = [each for each in (said.out + said.err).splitlines() if unknown in each]
     assert readable in said.out
     assert (len(named), change is newer) == (1, any(NEWER in each for each in named)), named
-    assert "Every claim has come to its end." not in said.out
+    assert "No open claims." not in said.out
 
 
 def test_a_record_that_cannot_be_read_does_not_keep_another_from_being_given_up(call: Command, unknown: str) -> None:

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "emp
 
 WRITTEN = Path(__file__).parent / "written_by_0_1"
 ANOTHER = ("run", "--match.status", "Junk", "--no-dry-run", "--limits.max-share", "1", "--no-backup", "--json")
-NOTHING_OPEN = "Every claim has come to its end.\n"
+NOTHING_OPEN = "No open claims.\n"
 
 Find = Callable[[str], Kept]
 
