@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import ConfigDict, Field
 
 from tasks.report.artifacts import publish_report
 from tasks.report.ending import Ending
-from tasks.report.model import HEADLINES, Report
+from tasks.report.model import HEADLINES, Report, RunReport
 from tasks.restore.create import Restored
 from tasks.restore.new_objects import LOST
 from tasks.restore.plan import DELETED_AGAIN, RestorePlan
@@ -20,7 +20,6 @@ HEADLINES_HERE = {
     Outcome.DRY_RUN: "Dry run: nothing was restored",
     Outcome.REFUSED: "Refused: nothing was restored",
 }
-SHARED = {"outcome", "message", "organization_id", "backup", "flow_run_id"}
 KINDS = {
     "lead": "Leads",
     "contact": "Contacts",
@@ -36,8 +35,10 @@ OLD_DATES = (
 )
 
 
-class RestoreReport(Report):
-    """What a restore did. The field names are a contract: ``lead-cleanup restore --json`` prints them."""
+class RestoreReport(RunReport):
+    """What a restore did. The names in JSON are a contract: ``lead-cleanup restore --json`` prints them."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     wanted: dict[str, int] = Field(default_factory=dict[str, int])
     """What there was to make when the run began, by kind."""
@@ -46,25 +47,16 @@ class RestoreReport(Report):
     adopted: int | None = None
     """Objects that were found to be there: an attempt that was cut off had made them."""
     rejected: dict[str, int] = Field(default_factory=dict[str, int])
-    there: int | None = None
+    still_in_close: int | None = Field(default=None, alias="there")
     """Leads that Close has under their old ids."""
-    before: int | None = None
+    restored_before: int | None = Field(default=None, alias="before")
     """Leads that an earlier restore has made, with everything."""
-    gone: int | None = None
+    deleted_since: int | None = Field(default=None, alias="gone")
     """Leads of which an earlier attempt had made only a part when somebody deleted them."""
     missing: tuple[str, ...] = ()
     lost: dict[str, int] = Field(default_factory=dict[str, int])
-    unlike: dict[str, int] = Field(default_factory=dict[str, int])
-
-    @model_serializer(mode="wrap")
-    def _only_ours(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what only cleanups have."""
-        theirs = Report.model_fields.keys() - SHARED
-        return {name: value for name, value in handler(self).items() if name not in theirs}
-
-    def evidence(self) -> dict[str, Any]:
-        """Everything as JSON."""
-        return self.model_dump(mode="json") | {"notes": self.notes}
+    changed_by_close: dict[str, int] = Field(default_factory=dict[str, int], alias="unlike")
+    """Fields that Close shows with another value than it was sent, such as ``date_created of task``: on how many."""
 
     @property
     def headline(self) -> str:
@@ -79,14 +71,14 @@ class RestoreReport(Report):
         rows = [(name + what, found[kind]) for what, found in counted for kind, name in KINDS.items() if kind in found]
         others = [
             ("Found to be there already", self.adopted),
-            ("Leads that were never gone", self.there),
-            ("Leads restored before", self.before),
-            ("Leads deleted since an earlier attempt", self.gone),
+            ("Leads that were never gone", self.still_in_close),
+            ("Leads restored before", self.restored_before),
+            ("Leads deleted since an earlier attempt", self.deleted_since),
         ]
         return rows + [(name, number) for name, number in others if number]
 
 
-def read(text: str) -> Report:
+def read(text: str) -> RunReport:
     """The report, of a restore or of a cleanup, that was published as this JSON; without the sample."""
     found = json.loads(text)
     return (RestoreReport if "wanted" in found else Report).model_validate(found)
@@ -141,8 +133,8 @@ def _of_plan(plan: RestorePlan, done: Restored | None) -> dict[str, Any]:
         "organization_id": plan.organization_id,
         "backup": plan.url,
         "wanted": plan.counts,
-        "there": len(plan.there),
-        "before": plan.before + len(plan.elsewhere),
+        "still_in_close": len(plan.there),
+        "restored_before": plan.before + len(plan.elsewhere),
         "missing": tuple(plan.gaps()),
         "lost": plan.lost,
         "notes": tuple(_notes(plan, done)),
@@ -154,8 +146,8 @@ def _of_restored(done: Restored) -> dict[str, Any]:
         "created": done.created,
         "adopted": done.adopted,
         "rejected": done.rejected,
-        "unlike": done.unlike,
-        "gone": done.gone,
+        "changed_by_close": done.unlike,
+        "deleted_since": done.gone,
     }
 
 

@@ -187,7 +187,7 @@ def test_only_the_leads_that_are_asked_for_come_back(sandbox: CloseAccount, back
     assert "no lead lead_none" in restore(folder, leads=["lead_none"]).message
     assert restore(folder, leads=[ids[1]], dry_run=False).outcome == "restored"
     assert [each["name"] for each in sandbox.leads().values()] == ["B"]
-    assert restore(folder, dry_run=False).before == 1
+    assert restore(folder, dry_run=False).restored_before == 1
     assert sorted(each["name"] for each in sandbox.leads().values()) == ["A", "B", "C"]
 
 
@@ -198,7 +198,7 @@ def test_leads_that_are_still_there_are_passed_over(sandbox: CloseAccount, back_
 
     report = restore(folder, dry_run=False)
 
-    assert (report.outcome, report.there, report.created["lead"]) == ("restored", 1, 1)
+    assert (report.outcome, report.still_in_close, report.created["lead"]) == ("restored", 1, 1)
     assert sorted(each["name"] for each in sandbox.leads().values()) == ["Gone", "Kept"]
     assert kept in sandbox.leads()
     assert restore(folder, dry_run=False).outcome == "nothing_to_do"
@@ -215,7 +215,7 @@ def test_what_a_restore_of_another_backup_has_made_is_passed_over(
 
     report = restore(other, dry_run=False)
 
-    assert (report.outcome, report.before) == ("nothing_to_do", 2)
+    assert (report.outcome, report.restored_before) == ("nothing_to_do", 2)
     assert len(sandbox.leads()) == 2
 
 
@@ -230,7 +230,7 @@ def test_what_was_restored_and_deleted_again_is_said_to_be(
 
     report = restore(folder, dry_run=False)
 
-    assert (report.outcome, report.before, len(sandbox.leads())) == ("nothing_to_do", 1, 1)
+    assert (report.outcome, report.restored_before, len(sandbox.leads())) == ("nothing_to_do", 1, 1)
     assert "is there, but for 1. What was restored and has been deleted since is in the backup of" in report.message
 
 
@@ -287,7 +287,7 @@ def test_what_close_keeps_otherwise_than_it_was_sent_is_reported(
     report = restore(backup, dry_run=False)
 
     assert report.outcome == "restored"
-    assert report.unlike == {"date_created of lead": 1, "date_created of task": 1}
+    assert report.changed_by_close == {"date_created of lead": 1, "date_created of task": 1}
 
 
 def test_a_lead_keeps_its_fields_of_every_type(sandbox: CloseAccount, back_up: BackUp, restore: Restore) -> None:
