@@ -252,7 +252,7 @@ def test_what_close_rejects_is_counted_and_tried_again_by_the_next_run(
     report = restore(backup, dry_run=False)
 
     assert (report.outcome, report.rejected) == ("failed", {"note": 1})
-    assert "Close rejects 1 object" in report.message
+    assert "Close rejected 1 object:" in report.message
     rejected = [each for each in _journal(backup) if each["step"] == "rejected"]
     assert [(each["kind"], each["why"]) for each in rejected] == [("note", "BadRequest (400)")]
     assert restore(backup, dry_run=False).outcome == "restored"
