@@ -70,11 +70,11 @@ def restore(plan: RestorePlan) -> Restored:
     """Create what *plan* shows. Safe to repeat: it continues where the last run stopped, and creates nothing twice."""
     archive = Archive.at(plan.url)
     journal = Journal(archive)
-    in_close = plan.still_in_close | plan.restored_from_other_backup
+    in_close = plan.found.still_in_close | plan.found.restored_from_other_backup
     with connect(plan.organization_id, user_id=plan.user_id) as close, journal.opened():
         creator = Creator(close, journal, plan.user_id)
-        mapping = IdMapping(plan.inventory, plan.instead)
-        total, number = plan.counts.get("lead", 0), 0
+        mapping = IdMapping(plan.mapping.inventory, plan.mapping.instead)
+        total, number = plan.found.counts.get("lead", 0), 0
         try:
             for lead in leads_to_restore(archive, frozenset(plan.leads)):
                 if lead["id"] in in_close or journal.is_done(lead["id"]):

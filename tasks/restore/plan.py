@@ -51,55 +51,62 @@ Instead = Annotated[
 ]
 
 
+@dataclass
+class Comparison:
+    """The leads to restore, compared with Close. Leads appear by their ids in the backup, never by name."""
+
+    seen: set[str] = field(default_factory=set[str])
+    """All leads of the backup that are to be restored."""
+    still_in_close: set[str] = field(default_factory=set[str])
+    """Those that Close still has under their old ids."""
+    restored_from_other_backup: set[str] = field(default_factory=set[str])
+    """Those that were restored from another backup, and that Close still has."""
+    restored_before: int = 0
+    """How many were restored from this backup, completely, and are still in Close."""
+    deleted_again: int = 0
+    """How many were restored from this backup, completely, and are no longer in Close."""
+    counts: Counter[str] = field(default_factory=Counter[str])
+    """How many objects are left to create, by kind."""
+
+
 @dataclass(frozen=True)
 class RestorePlan:
-    """What a restore would do. Leads appear by their ids only, never by name."""
+    """What a restore would do."""
 
     url: str
+    """The address of the backup."""
+    forgotten: tuple[str, ...]
+    """Ids of the leads that were removed from the backup on request."""
     organization_id: str
     organization: str
     user_id: str
     leads: tuple[str, ...]
     """Ids of the leads to restore, as in the backup; empty for all."""
-    still_in_close: frozenset[str]
-    """Leads that Close still has under their old ids."""
-    restored_from_other_backup: frozenset[str]
-    """Leads that were restored from another backup, and that Close still has."""
-    restored_before: int
-    """Leads that were restored from this backup, completely, and that Close still has."""
-    deleted_again: int
-    """Leads that were restored from this backup, and that Close no longer has."""
-    counts: Mapping[str, int]
-    """How many objects to create, by kind."""
-    missing: Mapping[Missing, int]
-    """What the organisation lacks, and how many objects name it."""
-    lost: Mapping[str, int]
-    """What can't be restored, and how much of it there is."""
-    forgotten: tuple[str, ...]
-    """Leads that somebody had removed from the backup."""
-    inventory: Inventory
-    instead: Mapping[str, str] = field(default_factory=dict[str, str])
+    found: Comparison
+    mapping: IdMapping
+    """Has counted what the organisation lacks and what can't be restored."""
 
     def gaps(self) -> list[str]:
         """What the organisation lacks, one phrase each."""
-        return [_gap(each, number) for each, number in sorted(self.missing.items())]
+        return [_gap(each, number) for each, number in sorted(self.mapping.missing.items())]
 
     def notes(self) -> list[str]:
         """What else a person should know of these leads, one sentence each."""
-        again, removed = counted(self.deleted_again, "lead"), counted(len(self.forgotten), "lead")
+        again, removed = counted(self.found.deleted_again, "lead"), counted(len(self.forgotten), "lead")
         return [
-            *([f"Restored before and deleted since: {again}. {DELETED_AGAIN}"] if self.deleted_again else []),
+            *([f"Restored before and deleted since: {again}. {DELETED_AGAIN}"] if self.found.deleted_again else []),
             *([f"Removed from this backup on request: {removed}."] if self.forgotten else []),
         ]
 
 
 def _statuses(plan: RestorePlan) -> str:
     """The organisation's statuses, if one of them could replace what is missing."""
-    kinds = {"lead status": plan.inventory.lead_statuses, "opportunity status": plan.inventory.opportunity_statuses}
+    inventory = plan.mapping.inventory
+    kinds = {"lead status": inventory.lead_statuses, "opportunity status": inventory.opportunity_statuses}
     lists = [
         f" Every {kind}: {', '.join(f'{id_} ({label})' for id_, label in known.items())}."
         for kind, known in kinds.items()
-        if any(each.kind == kind for each in plan.missing)
+        if any(each.kind == kind for each in plan.mapping.missing)
     ]
     return "".join(lists)
 
@@ -131,20 +138,13 @@ def plan_restore(backup: str, leads: Sequence[str], instead: Mapping[str, str]) 
             raise Refused(f"Nothing in {archive.url} names {', '.join(unused)}: correct `instead`, or --instead.")
         return RestorePlan(
             url=archive.url,
+            forgotten=archive.manifest.forgotten,
             organization_id=organization_id,
             organization=organization.name,
             user_id=close.me().id,
             leads=tuple(leads),
-            still_in_close=frozenset(found.still_in_close),
-            restored_from_other_backup=frozenset(found.restored_from_other_backup),
-            restored_before=found.restored_before,
-            deleted_again=found.deleted_again,
-            counts=dict(found.counts),
-            missing=dict(mapping.missing),
-            lost=dict(mapping.lost),
-            forgotten=archive.manifest.forgotten,
-            inventory=mapping.inventory,
-            instead=dict(instead),
+            found=found,
+            mapping=mapping,
         )
 
 
@@ -176,20 +176,10 @@ def verify_backup(archive: Archive, organization_id: str) -> None:
     archive.verify()
 
 
-@dataclass
-class _Found:
-    seen: set[str] = field(default_factory=set[str])
-    still_in_close: set[str] = field(default_factory=set[str])
-    restored_from_other_backup: set[str] = field(default_factory=set[str])
-    restored_before: int = 0
-    deleted_again: int = 0
-    counts: Counter[str] = field(default_factory=Counter[str])
-
-
 def _compare(
     close: CloseClient, archive: Archive, journal: Journal, mapping: IdMapping, wanted: frozenset[str]
-) -> _Found:
-    found = _Found()
+) -> Comparison:
+    found = Comparison()
     others = _journals_of_other_backups(archive)
     for lead in leads_to_restore(archive, wanted):
         lead_id = str(lead["id"])
@@ -250,13 +240,13 @@ def _inventory(close: CloseClient, users: frozenset[str]) -> Inventory:
 
 def decide(plan: RestorePlan, missing: str, *, dry_run: bool) -> None:
     """Raise `Stop` unless this run may create what *plan* holds."""
-    if plan.missing and missing == "stop":
+    if plan.mapping.missing and missing == "stop":
         raise Refused(
-            f"The organisation lacks {counted(len(plan.missing), 'thing')} that the backup names, so nothing was "
-            f"restored: {'; '.join(plan.gaps()[:10])}. Replace each (`instead`, or --instead OLD-ID=NEW-ID), or leave "
-            f"them out (`missing: skip`, or --missing skip).{_statuses(plan)}"
+            f"The organisation lacks {counted(len(plan.mapping.missing), 'thing')} that the backup names, so nothing "
+            f"was restored: {'; '.join(plan.gaps()[:10])}. Replace each (`instead`, or --instead OLD-ID=NEW-ID), or "
+            f"leave them out (`missing: skip`, or --missing skip).{_statuses(plan)}"
         )
-    leads = plan.counts.get("lead", 0)
+    leads = plan.found.counts.get("lead", 0)
     if not leads:
         raise Stop(Outcome.NOTHING_TO_DO, " ".join(["No lead of this backup is left to restore.", *plan.notes()]))
     if dry_run:

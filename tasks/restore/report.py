@@ -143,11 +143,11 @@ def _of_plan(plan: RestorePlan, done: Restored | None) -> dict[str, Any]:
     return {
         "organization_id": plan.organization_id,
         "backup": plan.url,
-        "wanted": plan.counts,
-        "still_in_close": len(plan.still_in_close),
-        "restored_before": plan.restored_before + len(plan.restored_from_other_backup),
+        "wanted": plan.found.counts,
+        "still_in_close": len(plan.found.still_in_close),
+        "restored_before": plan.found.restored_before + len(plan.found.restored_from_other_backup),
         "missing": tuple(plan.gaps()),
-        "lost": plan.lost,
+        "lost": plan.mapping.lost,
         "notes": tuple(_notes(plan, done)),
     }
 
@@ -169,7 +169,7 @@ def _notes(plan: RestorePlan, done: Restored | None) -> list[str]:
         *(f"{gap}." for gap in plan.gaps()),
         *(f"Close changed {name} on {counted(each, *KINDS[kind])}." for (name, kind), each in changed.items()),
         *plan.notes(),
-        *(f"Not restored: {what} ({number:,})." for what, number in plan.lost.items()),
+        *(f"Not restored: {what} ({number:,})." for what, number in plan.mapping.lost.items()),
         *(f"Not restored: {each}" for each in LOST),
         OLD_DATES,
     ]
