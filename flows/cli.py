@@ -93,8 +93,8 @@ app.command(
     name="restore",
     help="""Show what restoring a backup would do, and with --no-dry-run bring its leads back.
 
-    Leads, contacts, opportunities, tasks, notes, calls and SMS are made anew, with new ids; nothing is sent to anybody.
-    A restore that was cut off goes on when it is run again, and makes nothing twice.""",
+    Leads, contacts, opportunities, tasks, notes, calls and SMS are created with new ids; nothing is sent to anybody.
+    A restore that was interrupted continues when it is run again, and creates nothing twice.""",
 )
 app.command("flows.commands.stop:go", name="go", help="Let cleanups run again after `lead-cleanup stop`.")
 app.command(

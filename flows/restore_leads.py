@@ -1,7 +1,7 @@
-"""Bring back the leads of a backup: check it, plan, make each object at most once, say what could not come back.
+"""Restore the leads of a backup: check it, plan, create each object at most once, report what can't be restored.
 
-Needs a Close API key, as `flows.lead_cleanup` does. Makes nothing unless ``dry_run`` is turned off, and never sends
-anything to anybody.
+Needs a Close API key, as `flows.lead_cleanup` does. Creates nothing unless ``dry_run`` is turned off, and never
+sends anything to anybody.
 """
 
 from prefect import flow
@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 
 from tasks.bulk_delete.attempt import check_attempt
 from tasks.restore.create import restore
-from tasks.restore.plan import Instead, LeadIds, WhenMissing, WhichBackup, decide, plan_restore
+from tasks.restore.plan import Instead, WhenMissing, WhichBackup, WhichLeads, decide, plan_restore
 from tasks.restore.report import RestoreEnding, RestoreReport
 from tasks.runs.logs import log_expected_errors_in_one_line
 from tasks.runs.run import restore_name, this_run
@@ -20,19 +20,19 @@ log_expected_errors_in_one_line()
 @flow(name="restore-leads", flow_run_name=restore_name, retries=0, persist_result=False)
 def restore_leads(
     backup: WhichBackup,
-    leads: LeadIds = [],  # noqa: B006 - Prefect copies parameters, and its form needs a list
+    leads: WhichLeads = [],  # noqa: B006 - Prefect copies parameters, and its form needs a list
     dry_run: bool = True,
     missing: WhenMissing = "stop",
     instead: Instead = {},  # noqa: B006
 ) -> State[RestoreReport]:
-    """Make the leads of *backup* again that are gone from Close, with everything that can come back.
+    """Restore the leads of *backup* that Close no longer has, with everything that can be restored.
 
     Args:
-        backup: Where the backup is: its folder's address, or the id of the flow run that made it.
-        leads: Ids of the leads to restore; none for all of them.
-        dry_run: Plan only; make nothing.
+        backup: Where the backup is: the address of its folder, or the id of the flow run that made it.
+        leads: Ids of the leads to restore; empty for all of them.
+        dry_run: Plan only; create nothing.
         missing: What to do about a status, a user, a custom field or a choice that the organisation lacks.
-        instead: Ids in the backup, and the ids that stand for them now.
+        instead: Ids in the backup, and the ids in the organisation that replace them.
 
     """
     with RestoreEnding(this_run("restore")) as end:

@@ -238,7 +238,7 @@ MUTATIONS = [
     Mutation(
         "what is missing stops a restore",
         "restore/plan.py",
-        'if plan.missing and missing == "stop":',
+        'if plan.mapping.missing and missing == "stop":',
         "if False:",
         RESTORE,
     ),

@@ -6,7 +6,7 @@ from flows.console.arguments import AsJson, RunName
 from flows.console.executing import at_server
 
 if TYPE_CHECKING:
-    from tasks.report.model import Report
+    from tasks.report.model import RunReport
 
 FLOWS = ("lead-cleanup", "restore-leads")
 NEEDS_SERVER = "The reports of runs are on a Prefect server."
@@ -20,7 +20,7 @@ def report(
 ) -> int:
     """Print what the run has published last; gives the exit code of the run."""
 
-    def recall() -> "Report":
+    def recall() -> "RunReport":
         from tasks.bulk_delete import resume
         from tasks.report import artifacts
         from tasks.restore import report

@@ -1,4 +1,4 @@
-"""``lead-cleanup restore``: bring back what a backup has, in this process."""
+"""``lead-cleanup restore``: restore the leads of a backup, in this process."""
 
 import re
 from typing import Annotated, Literal
@@ -9,6 +9,7 @@ from flows.console.arguments import AsJson
 from flows.console.executing import execute
 from flows.console.settings import settings_with_key
 from flows.console.terminal import Usage
+from tasks.close.resources import LEAD_ID
 from tasks.close.settings import without_password
 
 
@@ -16,7 +17,7 @@ def restore(
     backup: Annotated[
         str,
         Parameter(
-            help="Address of the backup's folder, or the id of the flow run that made it, which is looked for below "
+            help="Address of the backup's folder, or the id of the flow run that made it: that backup is looked up in "
             "CLOSE_BACKUP_URL."
         ),
     ],
@@ -26,19 +27,19 @@ def restore(
         list[str] | None,
         Parameter(
             negative=(),
-            help="Id of a lead to restore, as in the backup. Repeat it for several; without it, all are.",
+            help="Id of a lead to restore, as in the backup. Repeat it for several; without it, all are restored.",
         ),
     ] = None,
     missing: Annotated[
         Literal["stop", "skip"],
         Parameter(
             help="What to do about a status, a user, a custom field or a choice that the organisation lacks: stop "
-            "before anything is made, or leave it out."
+            "before anything is created, or leave it out."
         ),
     ] = "stop",
     instead: Annotated[
         list[str] | None,
-        Parameter(negative=(), help="OLD-ID=NEW-ID: what stands for something that is missing. Repeat it for several."),
+        Parameter(negative=(), help="OLD-ID=NEW-ID: what replaces something that is missing. Repeat it for several."),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -48,11 +49,11 @@ def restore(
     ] = True,
     as_json: AsJson = False,
 ) -> int:
-    """Plan, and with --no-dry-run restore. Everything that can be wrong by itself is checked before Prefect starts."""
+    """Plan, and with --no-dry-run restore. What can be checked without Prefect is checked before it starts."""
     replaced = dict(map(_pair, instead or ()))
     for lead_id in lead or ():
-        if not re.fullmatch(r"lead_\w+", lead_id):
-            raise Usage(f"--lead: {lead_id!r} is not the id of a lead; ids begin with lead_.")
+        if not re.fullmatch(LEAD_ID, lead_id):
+            raise Usage(f"--lead: {lead_id!r} is not the id of a lead; those begin with lead_.")
     try:
         without_password(backup)
     except ValueError as error:

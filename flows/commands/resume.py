@@ -10,7 +10,7 @@ from flows.console.terminal import me, say
 
 if TYPE_CHECKING:
     from flows.console.engine import Execution
-    from tasks.report.model import Report
+    from tasks.report.model import RunReport
 
 NEEDS_SERVER = "The record of what a run has started is on a Prefect server."
 
@@ -40,7 +40,7 @@ def resume(
 ) -> int:
     """Let the run go on; gives 0 once that is arranged, or the exit code of the run if it goes on here."""
 
-    def go_on(execution: "Execution") -> "Report | None":
+    def go_on(execution: "Execution") -> "RunReport | None":
         from tasks.bulk_delete import resume
 
         found = resume.look_up(run)

@@ -34,7 +34,7 @@ from flows.restore_leads import restore_leads
 from tasks.approval import ask
 from tasks.bulk_delete.cancel import cancel
 from tasks.report.ending import report_of
-from tasks.report.model import Report
+from tasks.report.model import RunReport
 from tasks.runs.connect import PREFECT_ERRORS
 from tasks.runs.logs import LOGGERS
 from tasks.runs.run import cleanup_of, run_of
@@ -129,7 +129,7 @@ class Execution:
         """The bulk delete that this process has started or found, as far as its messages tell."""
         return _said.bulk_delete_id
 
-    def run(self, parameters: Parameters, cleanup: str | None) -> Report:
+    def run(self, parameters: Parameters, cleanup: str | None) -> RunReport:
         """Run the flow and give its report.
 
         Raises `Defect` if there is none, and Prefect's own errors when its server can't be reached.
@@ -138,7 +138,7 @@ class Execution:
         with self._observed() as flow:
             return self._report(flow(**given, cleanup=cleanup, return_state=True))
 
-    def restore(self, **parameters: Any) -> Report:
+    def restore(self, **parameters: Any) -> RunReport:
         """Run the flow that restores a backup, and give its report; the rest as `run`.
 
         Interrupted, it simply ends: its journal says where to go on.
@@ -146,7 +146,7 @@ class Execution:
         with self._unwatched():
             return self._report(restore_leads(**parameters, return_state=True))
 
-    def again(self, run_id: UUID) -> Report:
+    def again(self, run_id: UUID) -> RunReport:
         """Run the flow once more as the run that there is, with its parameters; the rest as `run`."""
         self.run_id = run_id
         with get_client(sync_client=True) as prefect:
@@ -155,7 +155,7 @@ class Execution:
             state = run_flow(flow, flow_run=found, parameters=found.parameters, return_type="state")
             return self._report(cast("State[Any]", state))
 
-    def cancel(self) -> Report:
+    def cancel(self) -> RunReport:
         """Cancel the run, which has been interrupted. Raises `Stop` where the ledger can't be read."""
         if self.run_id is None:
             raise RuntimeError("there is no run to cancel")
@@ -177,7 +177,7 @@ class Execution:
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
 
-    def _report(self, state: State[Any]) -> Report:
+    def _report(self, state: State[Any]) -> RunReport:
         report = report_of(state)
         if report is None:
             raise Defect(str(state.message or state.name))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flows.console.terminal import INTERRUPTED, TERMINATED, put, say
 from tasks.close.errors import CloseError
-from tasks.report.model import Report
+from tasks.report.model import RunReport
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Terminated(BaseException):
 
 
 def execute(
-    act: Callable[["Execution"], Report | None], *, needs_server: str | None = None, as_json: bool = False
+    act: Callable[["Execution"], RunReport | None], *, needs_server: str | None = None, as_json: bool = False
 ) -> int:
     """Do *act*, print the report it gives, if any, and give the exit code. Whatever goes wrong is a sentence.
 
@@ -53,7 +53,7 @@ def execute(
     return report.outcome.exit_code
 
 
-def at_server(act: Callable[[], Report | None], why: str, *, as_json: bool = False) -> int:
+def at_server(act: Callable[[], RunReport | None], why: str, *, as_json: bool = False) -> int:
     """The same for what runs no flow. *why* says why a temporary Prefect server won't do."""
     return execute(lambda _: act(), needs_server=why, as_json=as_json)
 
@@ -92,7 +92,7 @@ def _terminable() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _unless_interrupted(execution: "Execution", act: Callable[["Execution"], Report | None]) -> Report | None:
+def _unless_interrupted(execution: "Execution", act: Callable[["Execution"], RunReport | None]) -> RunReport | None:
     try:
         return act(execution)
     except KeyboardInterrupt:

@@ -7,32 +7,27 @@ from collections.abc import Sequence
 from rich.cells import cell_len, set_cell_size
 
 from flows.console.terminal import printable, put
-from tasks.report.model import Report
+from tasks.report.model import Report, RunReport
 from tasks.runs.outcomes import Outcome
 
 COLUMNS = ("name", "status", "last communication", "lead")
 WIDEST_NAME = 36  # columns
+FACTS = ("Approved", "Bulk delete", "Backup", "Cut-off", "Run")
 SHOWN = {Outcome.DRY_RUN, Outcome.REFUSED}
 
 
-def show(report: Report, url: str | None) -> None:
+def show(report: RunReport, url: str | None) -> None:
     """Print *report* on stdout; after a dry run or a refusal with a sample of what was planned."""
     put(f"{report.headline}\n{printable(report.message)}")
     counts = report.counts()
     width = max((len(f"{number:,}") for _, number in counts), default=0)
     _paragraph(aligned([(name, f"{number:>{width},}") for name, number in counts]))
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
-    sample = sampled(report)
-    if sample and report.outcome in SHOWN:
+    sample = sampled(report) if isinstance(report, Report) and report.outcome in SHOWN else []
+    if sample:
         _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(that_fit([COLUMNS, *sample]))])
-    facts = [
-        ("Approved", printable(str(report.approved)) if report.approved else None),
-        ("Bulk delete", report.bulk_delete_id),
-        ("Backup", report.backup),
-        ("Cut-off", report.as_of),
-        ("Run", url or report.flow_run_id),
-    ]
-    _paragraph(aligned([(name, text) for name, text in facts if text]))
+    facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
+    _paragraph(aligned([(name, printable(text)) for name in FACTS if (text := facts.get(name))]))
 
 
 def _paragraph(lines: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Close's answers and silences, as errors of ours: each one sentence that says what to do."""
+"""From Close's answers, and from none, to a CloseError: one sentence that says what to do."""
 
 import math
 import re
@@ -19,6 +19,7 @@ from tasks.close.errors import (
     RateLimited,
     WrongKey,
 )
+from tasks.close.request import Request
 
 LONGEST_TEXT = 500  # characters of a rejection; what is longer is an error page
 
@@ -26,87 +27,96 @@ _REFUSED: dict[int, tuple[type[CloseError], str]] = {
     # Close's web framework answers a missing permission with 401 too, so only /me/ speaks of the key for certain.
     401: (
         WrongKey,
-        "Close refuses {asked} (401): the API key is wrong, or its user may not do this. "
+        "Close refuses {request} (401): the API key is wrong, or its user may not do this. "
         "Check CLOSE_API_KEY and the user's role.",
     ),
-    402: (NotAllowed, "The organisation's Close plan doesn't include {asked} (402): ask Close to add it."),
+    402: (NotAllowed, "The organisation's Close plan doesn't include {request} (402): ask Close to add it."),
     403: (
         NotAllowed,
-        "Close doesn't let the API key's user do {asked} (403): "
+        "Close doesn't let the API key's user do {request} (403): "
         "use the key of a user whose role may; Admins and Super Users may export and bulk delete.",
     ),
     404: (
         NotFound,
-        "Close doesn't know {path} (404): it is gone, belongs to another organisation, or CLOSE_API_URL is wrong.",
+        "Close doesn't know {request.path} (404): it is deleted, belongs to another organisation, or CLOSE_API_URL is "
+        "wrong.",
     ),
 }
 _WRONG_KEY = "Close refuses the API key (401): check CLOSE_API_KEY or CLOSE_ACCESS_TOKEN, or make a new one in Close."
 
 
-def no_answer(method: str, path: str, error: httpx.RequestError) -> CloseUnavailable:
-    """A request that got no answer."""
+def no_answer(request: Request, error: httpx.RequestError) -> CloseUnavailable:
+    """The error for a request that got no answer."""
     # A ProxyError is a proxy's refusal to connect to Close: our request wasn't sent yet.
     unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if unreached:
         message = f"Close can't be reached ({what}): check the network, any proxy, and CLOSE_API_URL."
     else:
-        message = f"No answer from Close to {method} {path} ({what}): {_what_to_do(method, path)}"
-    return CloseUnavailable(message, maybe_accepted=not unreached, method=method, path=path)
+        message = f"No answer from Close to {request} ({what}): {_what_to_do(request)}"
+    return CloseUnavailable(message, maybe_accepted=not unreached, **_facts(request))
 
 
-def unusable_answer(method: str, path: str, why: str, response: httpx.Response | None = None) -> CloseUnavailable:
-    """A successful answer that isn't what Close documents."""
-    facts: Facts = {"method": method, "path": path}
-    if response is not None:
-        facts |= {"status": response.status_code, "trace_id": response.headers.get("trace-id")}
-    message = f"Close's answer to {method} {path} can't be used ({why}): {_what_to_do(method, path)}"
-    return CloseUnavailable(message, **facts)
+def unusable_answer(request: Request, why: str, response: httpx.Response | None = None) -> CloseUnavailable:
+    """The error for a successful answer that isn't what Close documents; with its trace id, if *response* is given."""
+    message = f"Close's answer to {request} can't be used ({why}{_trace(response)}): {_what_to_do(request)}"
+    return CloseUnavailable(message, **_facts(request, response))
 
 
 def broken_download(path: str, why: str) -> CloseUnavailable:
-    """The file of an export, which didn't come as a whole. Its address is no part of *why*: it opens the file."""
+    """The error for an export's file that is incomplete. Its address must not be in *why*: it opens the file."""
     return CloseUnavailable(
         f"The file of {path} can't be downloaded ({why}): try again later.", method="GET", path=path
     )
 
 
-def refusal(method: str, path: str, response: httpx.Response, *, retry_after: float) -> CloseError:
-    """An answer that is no success. *retry_after* (seconds) counts for a 429 only."""
+def refusal(request: Request, response: httpx.Response, *, retry_after: float) -> CloseError:
+    """The error for an answer that is no success. *retry_after* (seconds) is for a 429 only."""
     status = response.status_code
-    asked = f"{method} {path}"
-    facts: Facts = {"method": method, "path": path, "status": status, "trace_id": response.headers.get("trace-id")}
-    if status == 401 and path == "/me/":
+    facts = _facts(request, response)
+    if status == 401 and request.path == "/me/":
         error = WrongKey(_WRONG_KEY, **facts)
     elif status in _REFUSED:
         kind, message = _REFUSED[status]
-        error = kind(message.format(asked=asked, path=path), **facts)
+        error = kind(message.format(request=request), **facts)
     elif status == 429:
-        message = f"Close's rate limit for {asked} is used up: try again in {math.ceil(retry_after)} s."
+        message = f"Close's rate limit for {request} is used up: try again in {math.ceil(retry_after)} s."
         error = RateLimited(message, retry_after=retry_after, **facts)
     elif 300 <= status < 400:
-        message = f"Close answers {asked} with a redirect ({status}): check CLOSE_API_URL; {_what_to_do(method, path)}"
+        message = f"Close answers {request} with a redirect ({status}): check CLOSE_API_URL; {_what_to_do(request)}"
         error = CloseUnavailable(message, **facts)
     elif status >= 500 or status == 408:
-        error = CloseUnavailable(f"Close has a problem with {asked} ({status}): {_what_to_do(method, path)}", **facts)
+        message = f"Close has a problem with {request} ({status}{_trace(response)}): {_what_to_do(request)}"
+        error = CloseUnavailable(message, **facts)
     else:
         fields, text = _rejection(response)
-        message = f"Close rejects {asked} ({status}): {text or 'it gives no reason.'}"
+        message = f"Close rejects {request} ({status}): {text or 'it gives no reason.'}"
         error = BadRequest(message, field_errors=fields, **facts)
         if error.names("query", "s_query"):
             error = InvalidQuery(message, field_errors=fields, **facts)
     return error
 
 
-def _what_to_do(method: str, path: str) -> str:
-    """What to do when it isn't known what happened: for a person, "try again" would be the way to delete twice."""
-    if method == "GET" or path in HARMLESS_POSTS:
+def _facts(request: Request, response: httpx.Response | None = None) -> Facts:
+    facts: Facts = {"method": request.method, "path": request.path}
+    return facts if response is None else {**facts, "status": response.status_code}
+
+
+def _trace(response: httpx.Response | None) -> str:
+    """Close's id of its answer, for a question to its support. Not documented, but seen on every answer."""
+    found = response.headers.get("trace-id") if response is not None else None
+    return f", trace id {found}" if found else ""
+
+
+def _what_to_do(request: Request) -> str:
+    """What to do if it isn't known what happened. After a POST, "try again" would be the way to delete twice."""
+    if request.method == "GET" or request.path in HARMLESS_POSTS:
         return "try again later."
     return "it may have taken effect; look in Close before you try again."
 
 
 def _rejection(response: httpx.Response) -> tuple[dict[str, str], str]:
-    """Close's reasons, by field and as one text. The body has `field-errors` and `errors`, or `error`, or neither."""
+    """Return Close's reasons, by field and as one text. They are in `field-errors` and `errors`, or in `error`."""
     try:
         body = response.json()
     except ValueError:
@@ -121,7 +131,7 @@ def _rejection(response: httpx.Response) -> tuple[dict[str, str], str]:
 
 
 def _flatten(node: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """The texts of a nested error with their dotted paths. Errors of a list nest as `{"errors": {"<index>": …}}`."""
+    """Yield the texts of a nested error, each with its dotted path. A list nests as `{"errors": {"<index>": …}}`."""
     if isinstance(node, dict):
         for key, value in cast("dict[str, object]", node).items():
             yield from _flatten(value, path if key == "errors" and path else f"{path}.{key}".lstrip("."))

@@ -3,9 +3,9 @@
     with CloseClient(CloseSettings()) as close:
         close.count({"type": "object_type", "object_type": "lead"})
 
-Reads are tried again when Close is away or asks for patience, and so are exports and a pause. What starts or makes
-something is sent again only after answers that prove that nothing was accepted; a resume never is.
-Every method raises a CloseError (tasks/close/errors.py) and nothing else for what Close or the network does.
+Reads are retried while Close is unavailable or limits the rate, and so are exports and a pause. What starts or creates
+something is retried only after answers that prove that nothing was accepted; a resume never is.
+Whatever Close or the network does, every method raises a CloseError (tasks/close/errors.py) and nothing else.
 """
 
 import random
@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 from tasks.close.answers import unusable_answer
 from tasks.close.errors import NotFound, WrongOrganization
 from tasks.close.pages import Pages, parse, row_id, search_request
+from tasks.close.request import JSON, Request
 from tasks.close.resources import (
     ENDPOINTS,
     BulkDelete,
@@ -35,17 +36,17 @@ from tasks.close.resources import (
     SmartView,
 )
 from tasks.close.settings import CloseSettings
-from tasks.close.transport import JSON, LONGEST_CONNECT, START_PATIENCE, RateLimit, Request, Transport
+from tasks.close.transport import LONGEST_CONNECT, START_PATIENCE, RateLimit, Transport
 
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
-LONGEST_SEARCH = 10_000  # Close ends a walk by cursor here
+LONGEST_SEARCH = 10_000  # rows; Close ends a search by cursor here
 
 
 class CloseClient:
     """Close, as one API key sees it. A context manager; safe to use from several threads.
 
-    *sleep*, *clock* (seconds) and *random* (0 to 1) are there for tests; whoever waits for Close goes by this client's
-    `sleep` and `clock` too. Raises MissingKey when the settings hold no key.
+    *sleep*, *clock* (seconds) and *random* (0 to 1) are arguments for tests; whoever waits for Close uses this client's
+    `sleep` and `clock` too. Raises MissingKey if the settings have no key.
     """
 
     def __init__(
@@ -73,41 +74,41 @@ class CloseClient:
 
     @property
     def start_takes_at_most(self) -> float:
-        """Seconds after which a call of `start_bulk_delete` is over: it has reached Close, or it never will."""
+        """Seconds after which a call of `start_bulk_delete` has ended: its POST has reached Close, or never will."""
         return START_PATIENCE + LONGEST_CONNECT + 2 * self._settings.timeout
 
     @property
     def rate_limits(self) -> Mapping[str, RateLimit]:
-        """The last rate limit Close told, by method and endpoint, such as `POST /data/search/`."""
+        """The latest rate limits that Close sent, by method and endpoint, such as `POST /data/search/`."""
         return dict(self._transport.rate_limits)
 
     @property
     def time(self) -> datetime | None:
-        """When Close answered last, to the second, by its own clock; None where it doesn't say."""
+        """When Close last answered, to the second, by its own clock (UTC); None if it didn't say."""
         return self._transport.time
 
     def now(self) -> datetime:
-        """The time by Close's clock, as far as it tells it: this machine's may be wrong, and jump."""
+        """The time (UTC) by Close's clock, else by this machine's, which may be wrong and may jump."""
         return self.time or datetime.now(UTC)
 
     # Who and where
 
     def me(self) -> Me:
-        """The user whose key this is; the cheapest way to try a key."""
+        """Return the user whose key this is. The cheapest way to check a key."""
         return self._pages.one(Me, Request("GET", "/me/"))
 
     def organization(self, organization_id: str) -> Organization:
-        """An organisation with its members."""
+        """Return an organisation with its members."""
         return self._pages.one(Organization, Request("GET", "/organization/{id}/", organization_id))
 
     def organization_id(self) -> str:
-        """The organisation this key acts in, read off its lead statuses: a user may be a member of several.
+        """Return the organisation this key acts in. Read from the lead statuses: a user may be a member of several.
 
         Raises WrongOrganization if CLOSE_ORGANIZATION_ID is set to another.
         """
         found = {status.organization_id for status in self.lead_statuses()}
         if len(found) != 1 or not (organization_id := found.pop()):
-            raise unusable_answer("GET", "/status/lead/", "it doesn't name one organisation")
+            raise unusable_answer(Request("GET", "/status/lead/"), "it doesn't name one organisation")
         expected = self._settings.organization_id
         if expected and expected != organization_id:
             raise WrongOrganization(
@@ -118,29 +119,29 @@ class CloseClient:
     # What an organisation has set up
 
     def lead_statuses(self) -> list[LeadStatus]:
-        """Every lead status. Close answers with all of them at once."""
+        """Return every lead status. Close sends them all at once."""
         return self._pages.whole(LeadStatus, "/status/lead/")
 
     def opportunity_statuses(self) -> list[OpportunityStatus]:
-        """Every opportunity status of every pipeline. Close answers with all of them at once."""
+        """Return every opportunity status of every pipeline. Close sends them all at once."""
         return self._pages.whole(OpportunityStatus, "/status/opportunity/")
 
     def custom_fields(self, owner: FieldOwner) -> list[CustomField]:
-        """Every custom field that *owner* has. Whether those that several share are among them, Close doesn't say."""
+        """Return every custom field of *owner*. Close doesn't document whether shared custom fields are included."""
         return list(self._pages.every(CustomField, f"/custom_field/{owner}/"))
 
     def smart_views(self) -> list[SmartView]:
-        """Every Smart View of leads that this key's user can see."""
+        """Return every Smart View of leads that this key's user can see."""
         return list(self._pages.every(SmartView, "/saved_search/", type="lead"))
 
     # Searching
 
     def count(self, query: JSON) -> int:
-        """How many objects *query* (a bare node) matches, without reading them."""
+        """Return how many objects *query* (a bare node) matches, without reading them."""
         request = search_request({"query": query, "results_limit": 0, "include_counts": True})
         total = self._pages.one(SearchPage, request).count_total
         if total is None:
-            raise unusable_answer(request.method, request.path, "the count is missing")
+            raise unusable_answer(request, "the count is missing")
         return total
 
     def search(
@@ -152,9 +153,9 @@ class CloseClient:
         sort: Sequence[JSON] = (),
         limit: int,
     ) -> list[dict[str, Any]]:
-        """The first *limit* objects (at most 10,000) that *query* matches, each with *fields* and its id, none twice.
+        """Return the first *limit* objects (at most 10,000) that *query* matches, none twice, with *fields* and ids.
 
-        Starts over when Close forgets the cursor. Raises CloseUnavailable when the pages don't come to an end.
+        Starts over if Close's cursor expires. Raises CloseUnavailable if the pages don't end.
         """
         if not 0 < limit <= LONGEST_SEARCH:
             raise ValueError(f"limit must be between 1 and {LONGEST_SEARCH}, where Close ends a search; it is {limit}.")
@@ -170,21 +171,22 @@ class CloseClient:
     # Bulk deletes
 
     def bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
-        """One bulk delete, as it stands."""
+        """Return one bulk delete in its present state. Raises NotFound."""
         return self._pages.one(BulkDelete, Request("GET", "/bulk_action/delete/{id}/", bulk_delete_id))
 
     def bulk_deletes(self) -> list[BulkDelete]:
-        """Every bulk delete of the organisation. Close doesn't document their order, so the whole list is read.
+        """Return every bulk delete of the organisation. Close doesn't document their order, so the whole list is read.
 
-        Raises CloseUnavailable when a page can't be read: a short list would look like "never started".
+        Raises CloseUnavailable if a page can't be read: a short list would look like "never started".
         """
         return list(self._pages.every(BulkDelete, "/bulk_action/delete/"))
 
     def start_bulk_delete(self, query: JSON) -> BulkDelete:
-        """Delete every lead that *query* (a bare node) matches. Close can't tell a repeated POST from a second one.
+        """Start a bulk delete of every lead that *query* (a bare node) matches.
 
-        Sent again, for at most 10 seconds, only after answers that prove nothing was accepted. On any other error look
-        at `nothing_started`: if it is false, Close may be deleting.
+        Close has no idempotency key: a second POST starts a second one. So it is retried only after answers that prove
+        that nothing was accepted, for at most 10 seconds. If an error's `nothing_started` is false, Close may be
+        deleting.
         """
         if not query.get("type"):
             raise ValueError("A bulk delete needs a query node with a type; to Close, no query may mean every lead.")
@@ -193,20 +195,20 @@ class CloseClient:
         return parse(BulkDelete, self._transport.start(request), request)
 
     def pause_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
-        """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not where it goes; we assume here."""
-        return self._pages.one(BulkDelete, _status(bulk_delete_id, "paused"))  # asking again does no harm
+        """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not the address: we assume it."""
+        return self._pages.one(BulkDelete, _status(bulk_delete_id, "paused"))  # harmless to retry
 
     def resume_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
-        """Ask Close to go on; it refuses after seven days. The address is assumed, as for pausing."""
+        """Ask Close to resume; it refuses after seven days. The address is assumed, as for pausing. Never retried."""
         request = _status(bulk_delete_id, "resuming")
-        return parse(BulkDelete, self._transport.write(request), request)
+        return parse(BulkDelete, self._transport.send_once(request), request)
 
     # Exports
 
     def start_export(self, query: JSON) -> Export:
-        """Have every lead that *query* (a bare node) matches written into a file, with its activities and smart fields.
+        """Have Close export every lead that *query* (a bare node) matches, with its activities and smart fields.
 
-        Unlike a bulk delete it is tried again: an export too many does no harm.
+        Retried, unlike a bulk delete: an extra export does no harm.
         """
         if not query.get("type"):
             raise ValueError("An export needs a query node with a type; to Close, no query means every lead.")
@@ -221,27 +223,27 @@ class CloseClient:
         return self._pages.one(Export, Request("POST", "/export/lead/", body=body))
 
     def export(self, export_id: str) -> Export:
-        """One export, as it stands."""
+        """Return one export in its present state. Raises NotFound."""
         return self._pages.one(Export, Request("GET", "/export/{id}/", export_id))
 
     @contextmanager
     def download(self, export_id: str) -> Generator[Iterator[bytes]]:
-        """The file of an export that is done, unpacked, a chunk at a time: as JSON we assume one array of leads.
+        """Yield the file of a finished export, decompressed, in chunks. We assume that it is one JSON array of leads.
 
-        Asks for its address right before, since that is good for a minute only. Raises CloseUnavailable where there is
-        none, and where the file breaks off; not every file that was cut shorter shows it in this way.
+        Asks for the file's address first, since that expires within a minute. Raises CloseUnavailable if there is no
+        address, or if the download is interrupted; a file that Close itself cut short may raise nothing.
         """
         request = Request("GET", "/export/{id}/", export_id)
         url = self._pages.one(Export, request).download_url
         if not url:
-            raise unusable_answer(request.method, request.path, "it has no address to download from")
+            raise unusable_answer(request, "it has no address to download from")
         with self._transport.download(url, request.path) as chunks:
             yield chunks
 
     # Leads and what belongs to them, one at a time
 
     def lead(self, lead_id: str) -> dict[str, Any] | None:
-        """One lead with its contacts, or None if there is none with this id: deleted, or another organisation's."""
+        """Return a lead with its contacts, or None if it was deleted or belongs to another organisation."""
         request = Request("GET", "/lead/{id}/", lead_id)
         try:
             return dict(self._transport.read(request))
@@ -249,40 +251,41 @@ class CloseClient:
             return None
 
     def belonging_to(self, lead_id: str, kind: Kind) -> list[dict[str, Any]]:
-        """Everything of one *kind* that belongs to a lead, tasks of every type included."""
+        """Return all objects of one *kind* that belong to a lead, tasks of every type included."""
         every = {"_type": "all"} if kind == "task" else {}
         return list(self._pages.rows(ENDPOINTS[kind], lead_id=lead_id, **every))
 
     def create(self, kind: Kind, body: JSON) -> dict[str, Any]:
-        """Make one new object, and give it as Close shows it. Close can't tell a repeated POST from a second object.
+        """Create one object and return it as Close shows it.
 
-        Sent again, for at most two minutes, only after answers that prove nothing was accepted. On any other error look
-        at `nothing_started`: if it is false, the object may be there.
+        Close has no idempotency key: a second POST creates a second object. So it is retried only after answers that
+        prove that nothing was accepted, for at most two minutes. If an error's `nothing_started` is false, the object
+        may exist.
         """
         request = Request("POST", ENDPOINTS[kind], body=body)
-        made = dict(self._transport.create(request))
-        row_id(made, request)
-        return made
+        created = dict(self._transport.create(request))
+        row_id(created, request)
+        return created
 
     # Events
 
     def lead_events(self, action: Literal["created", "deleted"], since: datetime, **filters: str) -> Iterator[Event]:
-        """What has happened to leads since an instant by Close's own clock, newest first.
+        """Yield the events of leads since an instant by Close's own clock, newest first.
 
-        Close keeps events for 30 days, and says that those of the last five minutes may come late.
+        Close keeps events for 30 days, and documents that those of the last five minutes may arrive late.
         """
         wanted = {"object_type": "lead", "action": action, **filters}
         place: dict[str, str] = {"date_updated__gte": since.isoformat()}
         while True:
             page = self._pages.one(EventPage, Request("GET", "/event/", params={**wanted, **place}))
-            late = [event for event in page.data if event.date_updated >= since]  # a cursor forgets the bound
+            late = [event for event in page.data if event.date_updated >= since]  # a page by cursor ignores the bound
             yield from late
             if not page.cursor_next or len(late) < len(page.data):
                 return
             place = {"_cursor": page.cursor_next}
 
     def newest_event(self) -> datetime | None:
-        """The instant of the newest event, by Close's own clock; None if there is none."""
+        """Return the instant of the newest event, by Close's own clock; None if there is no event."""
         page = self._pages.one(EventPage, Request("GET", "/event/", params={"_limit": 1}))
         return page.data[0].date_updated if page.data else None
 

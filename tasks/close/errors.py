@@ -1,6 +1,6 @@
 """What can go wrong with Close, as one small tree.
 
-CloseError               method, path, status, trace_id; a sentence that says what to do
+CloseError               method, path, status; a sentence that says what to do
 ├── CloseUnavailable     no answer that can be used: no connection, time-out, 5xx, redirect, not JSON, unexpected shape
 ├── RateLimited          429 for longer than we wait
 ├── BadRequest           400 and its kin: Close rejects what we sent
@@ -15,20 +15,19 @@ CloseError               method, path, status, trace_id; a sentence that says wh
 from collections.abc import Mapping
 from typing import TypedDict, Unpack
 
-# Answers after which we know that Close didn't accept the request. Everything else that is no success is ambiguous.
+# Answers that prove that Close didn't accept the request. Every other failure is ambiguous.
 _REFUSALS = frozenset({400, 401, 402, 403, 404, 405, 413, 415, 422, 429})
 
 HARMLESS_POSTS = frozenset({"/data/search/", "/export/lead/"})
-"""POSTs that delete and change nothing, however often they are sent."""
+"""POSTs that change nothing, however often they are sent."""
 
 
 class Facts(TypedDict, total=False):
-    """What every error knows. `path` has no query string; `trace_id` is Close's name for its answer."""
+    """What every error knows. `path` has no query string."""
 
     method: str
     path: str
     status: int | None
-    trace_id: str | None
 
 
 class CloseError(Exception):
@@ -39,11 +38,10 @@ class CloseError(Exception):
         self.method = facts.get("method", "")
         self.path = facts.get("path", "")
         self.status = facts.get("status")
-        self.trace_id = facts.get("trace_id")
 
     @property
     def nothing_started(self) -> bool:
-        """Whether this proves that a POST that starts something was not accepted. Says nothing about reads."""
+        """Whether this proves that a POST which starts something was not accepted. Always false for reads."""
         return self._starts_something and self.status in _REFUSALS
 
     @property
@@ -52,7 +50,7 @@ class CloseError(Exception):
 
 
 class CloseUnavailable(CloseError):
-    """There is no answer that can be used. `maybe_accepted` is false only when no connection came about."""
+    """There is no usable answer. `maybe_accepted` is false only if there was no connection."""
 
     def __init__(self, message: str, *, maybe_accepted: bool = True, **facts: Unpack[Facts]) -> None:
         super().__init__(message, **facts)
@@ -60,12 +58,12 @@ class CloseUnavailable(CloseError):
 
     @property
     def nothing_started(self) -> bool:
-        """Whether this proves that a POST that starts something can't have reached Close. Says nothing about reads."""
+        """Whether this proves that a POST which starts something never reached Close. Always false for reads."""
         return self._starts_something and not self.maybe_accepted
 
 
 class RateLimited(CloseError):
-    """Close asks for fewer requests; `retry_after` is in seconds."""
+    """Close limits the rate of requests; `retry_after` is in seconds."""
 
     def __init__(self, message: str, *, retry_after: float = 0.0, **facts: Unpack[Facts]) -> None:
         super().__init__(message, **facts)
@@ -73,7 +71,7 @@ class RateLimited(CloseError):
 
 
 class BadRequest(CloseError):
-    """Close rejects what was sent; `field_errors` maps a dotted path to Close's words about it."""
+    """Close rejects what was sent; `field_errors` maps dotted paths to Close's reasons."""
 
     def __init__(self, message: str, *, field_errors: Mapping[str, str] | None = None, **facts: Unpack[Facts]) -> None:
         super().__init__(message, **facts)

@@ -1,4 +1,4 @@
-"""What Close answers with, as values: one object, a list page by page, a search along its cursor."""
+"""From Close's answers to values: one object, a list page by page, a search by its cursor."""
 
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -7,39 +7,40 @@ from pydantic import ValidationError
 
 from tasks.close.answers import unusable_answer
 from tasks.close.errors import BadRequest
+from tasks.close.request import JSON, Request
 from tasks.close.resources import ListPage, Resource, SearchPage
-from tasks.close.transport import JSON, Request, Transport
+from tasks.close.transport import Transport
 
 PAGE = 100  # rows of a list
-IDLE_PAGES = 2  # in a row, without a new row: a cursor may end on an empty page, but not lead on and on
-RESTARTS = 3  # of a search whose cursor expired: a cursor lives 30 seconds
+IDLE_PAGES = 2  # in a row without a new object: a cursor may end on an empty page, but must end
+RESTARTS = 3  # of a search whose cursor expired, which it does after 30 seconds
 
 R = TypeVar("R", bound=Resource)
 
 
 class Pages:
-    """Reads, by way of a transport. Raises CloseUnavailable for what isn't as Close documents it."""
+    """Reads through a transport. Raises CloseUnavailable for answers that aren't as Close documents them."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
     def one(self, kind: type[R], request: Request) -> R:
-        """The answer to *request*."""
+        """Return the answer to *request*."""
         return parse(kind, self._transport.read(request), request)
 
     def whole(self, kind: type[R], endpoint: str) -> list[R]:
-        """Every object of a list that comes at once."""
+        """Return every object of a list that Close sends at once."""
         request = Request("GET", endpoint)
         page = parse(ListPage, {"has_more": False, **self._transport.read(request)}, request)
         return [parse(kind, row, request) for row in page.data]
 
     def every(self, kind: type[R], endpoint: str, **params: str) -> Iterator[R]:
-        """Every object of a list."""
+        """Yield every object of a list."""
         request = Request("GET", endpoint)
         return (parse(kind, row, request) for row in self.rows(endpoint, **params))
 
     def rows(self, endpoint: str, **params: str) -> Iterator[dict[str, Any]]:
-        """Every row of a list, none twice: one that is added while we read pushes others onto the next page."""
+        """Yield every row of a list, none twice: a row added meanwhile would move others onto the next page."""
         seen: set[str] = set()
         skip = 0
         while True:
@@ -50,22 +51,22 @@ class Pages:
             if not page.has_more:
                 return
             if not new:
-                raise unusable_answer("GET", endpoint, "it says there is more, but there is nothing new")
+                raise unusable_answer(request, "it says there is more, but there is nothing new")
             seen.update(new)
-            skip += len(page.data)  # not PAGE: Close may give fewer than asked for
+            skip += len(page.data)  # not PAGE: Close may send fewer than asked for
 
     def search(self, body: JSON, limit: int) -> list[dict[str, Any]]:
-        """The first *limit* rows of a search, none twice. Starts over when Close forgets the cursor."""
+        """Return the first *limit* rows of a search, none twice. Starts over if the cursor expires."""
         for _ in range(1 + RESTARTS):
             try:
-                return self._walk(body, limit)
+                return self._follow(body, limit)
             except BadRequest as error:
                 if not error.names("cursor"):
                     raise
-        raise unusable_answer("POST", "/data/search/", "its cursor expires before the next page can be read")
+        raise unusable_answer(search_request(body), "its cursor expires before the next page can be read")
 
-    def _walk(self, body: JSON, limit: int) -> list[dict[str, Any]]:
-        """Follow a search's cursor to its end."""
+    def _follow(self, body: JSON, limit: int) -> list[dict[str, Any]]:
+        """Follow a search's cursor from page to page, to its end or to *limit* rows."""
         rows: dict[str, dict[str, Any]] = {}
         cursors: set[str] = set()
         idle = 0
@@ -75,33 +76,33 @@ class Pages:
             page = self.one(SearchPage, request)
             rows.update((row_id(row, request), row) for row in page.data)
             if "cursor" not in page.model_fields_set:  # not the same as null, which is the end
-                raise unusable_answer(request.method, request.path, "the cursor is missing")
+                raise unusable_answer(request, "the cursor is missing")
             if not page.cursor or len(rows) >= limit:
                 return list(rows.values())[:limit]
             idle = idle + 1 if len(rows) == before else 0
             if page.cursor in cursors or idle > IDLE_PAGES:
-                raise unusable_answer(request.method, request.path, "its pages don't come to an end")
+                raise unusable_answer(request, "its pages don't end")
             cursors.add(page.cursor)
             request = search_request({**body, "cursor": page.cursor})
 
 
 def search_request(body: JSON) -> Request:
-    """Close's only POST that changes nothing."""
+    """Return a search: a POST, but one that changes nothing."""
     return Request("POST", "/data/search/", body=body)
 
 
 def row_id(row: JSON, request: Request) -> str:
-    """The id of a row."""
+    """Return the id of a row. Raises CloseUnavailable if it has none."""
     found = row.get("id")
     if not isinstance(found, str) or not found:
-        raise unusable_answer(request.method, request.path, "a row has no id")
+        raise unusable_answer(request, "a row has no id")
     return found
 
 
 def parse(kind: type[R], answer: JSON, request: Request) -> R:
-    """*answer* as a value."""
+    """Return *answer* as a value. Raises CloseUnavailable if its shape isn't the documented one."""
     try:
         return kind.model_validate(answer)
     except ValidationError as error:
         where = ", ".join(".".join(map(str, detail["loc"])) for detail in error.errors(include_input=False)[:3])
-        raise unusable_answer(request.method, request.path, f"unexpected {where}") from error
+        raise unusable_answer(request, f"unexpected {where}") from error

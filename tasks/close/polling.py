@@ -1,4 +1,4 @@
-"""When to ask Close next about a job that takes its time."""
+"""When to poll Close next about a bulk delete or an export."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,19 @@ from tasks.close.resources import BulkDelete, Export
 
 @dataclass
 class Pace:
-    """When to ask next: half the time that is left at the rate seen so far, and ever later while nothing moves."""
+    """The pace of polls: half of the remaining time at the rate so far, and ever slower while nothing changes."""
 
     started: float
-    """When (seconds) the wait began."""
+    """When the wait began, in seconds of the clock that `next` is called with."""
     soonest: float = 0.5
+    """Seconds."""
     latest: float = 30.0
-    _from: tuple[int, float] | None = None  # where it stood when we first saw it deleting, and when that was
-    _last: tuple[int, float] = (0, 0.0)  # where it stood last, and since when
+    """Seconds."""
+    _from: tuple[int, float] | None = None  # leads processed when the total was first known, and when that was
+    _last: tuple[int, float] = (0, 0.0)  # leads processed at the latest change, and when that was
 
     def next(self, job: BulkDelete | Export | None, now: float) -> float:
-        """Seconds until the next question, between *soonest* and *latest*."""
+        """Return the seconds until the next poll, between *soonest* and *latest*. *job* is None if it can't be read."""
         if job is None or job.total is None:
             return self._bounded((now - self.started) / 2)
         if self._from is None:

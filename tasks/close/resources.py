@@ -1,6 +1,6 @@
-"""What Close answers, as types: the fields that something here reads, and all of a bulk delete.
+"""What Close returns, as types: the fields that something here reads, and all fields of a bulk delete.
 
-Lenient: other fields are ignored, and what we can do without may be missing.
+Lenient: other fields are ignored, and fields that we can do without may be missing.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasPath, BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 FieldOwner = Literal["lead", "contact", "opportunity"]
-"""What has custom fields, as far as a backup shows."""
+"""What has custom fields that a backup contains."""
 Kind = Literal["lead", "opportunity", "task", "note", "call", "sms"]
-"""What can be created here. Contacts come with their lead."""
+"""What `CloseClient.create` creates. Contacts are created with their lead."""
 ENDPOINTS: Mapping[Kind, str] = {
     "lead": "/lead/",
     "opportunity": "/opportunity/",
@@ -23,30 +23,32 @@ ENDPOINTS: Mapping[Kind, str] = {
     "sms": "/activity/sms/",
 }
 
+LEAD_ID = r"^lead_\w+$"
 Id = Annotated[str, Field(pattern=r"^\w+$")]
+LeadId = Annotated[str, Field(pattern=LEAD_ID)]
 Count = Annotated[StrictInt, Field(ge=0)]
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
 
 
 class Resource(BaseModel):
-    """Something Close answered with."""
+    """An object that Close returned."""
 
-    # What Close answers may name customers: it stays out of errors.
+    # Close's answers may name customers, so errors don't quote them.
     model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 class BulkStatus(StrEnum):
-    """Where a bulk delete is. Close names these and doesn't define them; this is our reading.
+    """The status of a bulk delete. Close lists these without defining them; the comments are our reading.
 
     created → loading → processing → done
                  ↕           ↕  ↘
               paused ⇄ resuming   error
     """
 
-    CREATED = "created"  # accepted, not begun
+    CREATED = "created"  # accepted, not started
     LOADING = "loading"  # finding the leads; the totals are still null
     PROCESSING = "processing"
-    PAUSED = "paused"  # by somebody; Close refuses to resume after seven days
+    PAUSED = "paused"  # by a person; Close refuses to resume after seven days
     RESUMING = "resuming"
     DONE = "done"
     ERROR = "error"
@@ -58,7 +60,7 @@ class BulkDelete(Resource):
     id: Id
     organization_id: str | None = None
     bulk_object_type: str | None = None
-    # A status that we don't know stays as it is: it is neither success nor failure.
+    # An unknown status is kept as text: it is neither success nor failure.
     status: Annotated[BulkStatus | str | None, Field(union_mode="left_to_right")] = None
     s_query: dict[str, Any] | None = None
     query: str | None = None
@@ -76,28 +78,28 @@ class BulkDelete(Resource):
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen. A paused or unknown status isn't final."""
+        """Whether the status is final. Paused and unknown ones aren't."""
         return self.status in (BulkStatus.DONE, BulkStatus.ERROR)
 
     @property
     def total(self) -> int | None:
-        """Leads it found to delete; None until Close has looked."""
+        """How many leads Close found to delete; None while it is loading them."""
         return self.n_leads if self.n_leads is not None else self.n_objects
 
     @property
     def processed(self) -> int:
-        """Leads it has deleted so far. We assume that Close's general counters are the lead counters' twins."""
+        """How many leads are deleted so far. We assume that `n_objects…` mean the same as `n_leads…`."""
         return (self.n_leads_processed if self.n_leads is not None else self.n_objects_processed) or 0
 
     @property
     def progress(self) -> str:
-        """How far it has got, in words."""
+        """The progress in words: ``205 of 241 leads``."""
         total = "an unknown number of" if self.total is None else f"{self.total:,}"
         return f"{self.processed:,} of {total} leads"
 
 
 class ExportStatus(StrEnum):
-    """Where an export is. Other words than a bulk delete's, and not defined by Close either."""
+    """The status of an export. Close lists these without defining them."""
 
     CREATED = "created"
     STARTED = "started"
@@ -113,22 +115,22 @@ class Export(Resource):
     status: Annotated[ExportStatus | str | None, Field(union_mode="left_to_right")] = None
     n_docs: Count | None = None
     n_docs_processed: Count | None = None
-    # Whoever has this address has the leads: it stays out of logs. It is good for a minute.
+    # Whoever has this address can read the leads, so no log shows it. It expires within a minute.
     download_url: str | None = Field(default=None, repr=False)
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will happen. An unknown status isn't final."""
+        """Whether the status is final. Unknown ones aren't."""
         return self.status in (ExportStatus.DONE, ExportStatus.ERROR)
 
     @property
     def total(self) -> int | None:
-        """Leads it found; None until Close has looked."""
+        """How many leads the export will have; None until Close has counted them."""
         return self.n_docs
 
     @property
     def processed(self) -> int:
-        """Leads it has written so far."""
+        """How many leads are exported so far."""
         return self.n_docs_processed or 0
 
 
@@ -199,12 +201,12 @@ class ListPage(Resource):
 
 
 class Event(Resource):
-    """Something that happened. Close writes its instants without a zone; they are UTC."""
+    """An entry of Close's event log. Its instants come without a time zone; they are UTC."""
 
     object_id: str | None = None
     date_updated: Moment
     bulk_action_id: str | None = Field(default=None, validation_alias=AliasPath("meta", "bulk_action_id"))
-    """The bulk delete that did it, if one did."""
+    """The bulk delete that caused it, if one did."""
 
 
 class EventPage(Resource):
@@ -215,7 +217,7 @@ class EventPage(Resource):
 
 
 class SearchPage(Resource):
-    """A page of a search. The count is there only if it was asked for, and ignores the limit."""
+    """A page of a search. It has the count only on request; the limit doesn't apply to the count."""
 
     data: list[dict[str, Any]]
     cursor: str | None = None

@@ -13,18 +13,18 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 GUARDS = ("CLOSE_KEEP_SMART_VIEW", "CLOSE_ORGANIZATION_ID")
-"""Settings that protect: misspelt, they would silently protect nobody. Other names are no business of ours."""
-NEARLY = 0.9  # alike; CLOSE_ORGANISATION_ID is, CLOSE_ORGANIZATION_NAME isn't
+"""Settings that protect leads: misspelt, they would silently do nothing. Other unknown names are ignored."""
+NEARLY = 0.9  # similarity; that of CLOSE_ORGANISATION_ID is above, that of CLOSE_ORGANIZATION_NAME below
 
 
 def _data_folder() -> str:
-    """The user's own data folder: a backup of customers doesn't belong in a checkout."""
+    """The user's own data folder: personal data doesn't belong in a checkout."""
     data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return str(Path(data) / "close-lead-cleanup" / "backups")
 
 
 def without_password(url: str) -> str:
-    """*url*, the address of a backup or of where they go. Raises ValueError for one with a password."""
+    """Return *url*, the address of a backup or of all backups. Raises ValueError if it contains a password."""
     if "://" in url and "@" in url.partition("://")[2].partition("/")[0]:
         raise ValueError(
             "it must not contain a user name or password, since reports show it; see the driver's own settings"
@@ -38,7 +38,7 @@ class CloseSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="CLOSE_",
         env_file=".env",
-        env_file_encoding="utf-8-sig",  # some editors put a mark in front that would hide the first setting
+        env_file_encoding="utf-8-sig",  # a byte order mark would hide the first setting
         env_ignore_empty=True,
         str_strip_whitespace=True,
         extra="ignore",
@@ -67,7 +67,7 @@ class CloseSettings(BaseSettings):
     )
     keep_smart_view: str | None = Field(
         default=None,
-        description="Name or id of the Smart View of leads that are never deleted, whatever the parameters.",
+        description="Name or id of the Smart View of leads that are never deleted, regardless of the parameters.",
     )
 
     def __init__(self, **values: Any) -> None:
@@ -80,7 +80,7 @@ class CloseSettings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: PydanticBaseSettingsSource
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The usual sources. Refuses names that are nearly those of a setting that protects."""
+        """Return the usual sources. Raises ValidationError for a misspelt name of a setting that protects."""
         del settings_cls
         found = (*sources, *named.values())
         for source in found:
@@ -107,7 +107,7 @@ class CloseSettings(BaseSettings):
     @classmethod
     def _safe_url(cls, url: str) -> str:
         try:
-            parts = httpx.URL(url)  # the reader that will also send the key there
+            parts = httpx.URL(url)  # the parser that the requests use too
         except httpx.InvalidURL:
             parts = httpx.URL()
         if parts.scheme not in ("http", "https") or not parts.host or re.search(r"[\s\\]", url):
@@ -127,7 +127,7 @@ class CloseSettings(BaseSettings):
         return self
 
     def with_api_key(self, api_key: str) -> Self:
-        """The same settings with a key that comes from elsewhere, held to the same rules."""
+        """Return the same settings with this key. Raises ValidationError as for a key in CLOSE_API_KEY."""
         return self.model_validate({**self.model_dump(), "api_key": SecretStr(api_key), "access_token": None})
 
     @property
@@ -140,7 +140,7 @@ def _check_names(source: EnvSettingsSource) -> None:
     for name in (each.upper() for each in source.env_vars):
         meant = get_close_matches(name, GUARDS, n=1, cutoff=NEARLY)
         if meant and name not in GUARDS:
-            raise _invalid(f"{name} is no setting, and protects nothing: write {meant[0]}, or take it away")
+            raise _invalid(f"{name} is not a setting, so it protects nothing: rename it to {meant[0]}, or remove it")
 
 
 def _invalid(sentence: str) -> ValidationError:
@@ -149,7 +149,7 @@ def _invalid(sentence: str) -> ValidationError:
 
 
 def settings_problem(error: ValidationError) -> str:
-    """What is wrong with the settings, one sentence a setting, without their values."""
+    """Return what is wrong with the settings, one sentence per setting, without their values."""
     return " ".join(_sentence(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False))
 
 

@@ -1,34 +1,33 @@
-"""Sending a request to Close: one place for waiting, trying again, rate limits and errors."""
+"""Sends requests to Close: the one place for retries, rate limits and errors."""
 
 import logging
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
 from importlib.metadata import version
 from ssl import SSLContext
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import httpx
 
 from tasks.close.answers import broken_download, no_answer, refusal, unusable_answer
 from tasks.close.errors import CloseError, CloseUnavailable, MissingKey, RateLimited
+from tasks.close.request import JSON, Request
 from tasks.close.settings import CloseSettings
 
-JSON = Mapping[str, Any]
-
-TRIES = 7
+ATTEMPTS = 7
 # Seconds.
 LONGEST_CONNECT = 10.0
 LONGEST_BACKOFF = 30.0
-READ_PATIENCE = 120.0  # from the first try, within which another may begin
-START_PATIENCE = 10.0  # the same; short, since whoever starts a bulk delete has just checked that it should be
-DEFAULT_RETRY_AFTER = 2.0  # for a 429 that doesn't say
+READ_PATIENCE = 120.0  # after the first attempt; none begins later
+START_PATIENCE = 10.0  # the same; short, so that the checks right before a bulk delete still hold
+DEFAULT_RETRY_AFTER = 2.0  # for a 429 without a number
 
-# Close documents commas; semicolons and decimals are what it sends.
+# Close documents commas, and sends semicolons and decimals.
 _RATE_LIMIT = re.compile(r"limit=(\d{1,9})\s*[,;]\s*remaining=(\d{1,9})\s*[,;]\s*reset=(\d{1,9}(?:\.\d+)?)")
 
 logger = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RateLimit:
-    """What Close said of an endpoint's limit: requests, and seconds until they are renewed, as of `seen` (clock)."""
+    """The rate limit of an endpoint: requests, and seconds from `seen` (by the clock) until they are renewed."""
 
     limit: int
     remaining: int
@@ -44,33 +43,8 @@ class RateLimit:
     seen: float
 
 
-@dataclass(frozen=True)
-class Request:
-    """One request. Close counts its rate limits by method and *endpoint*, which keeps its `{id}`."""
-
-    method: Literal["GET", "POST", "PUT"]
-    endpoint: str
-    id: str = ""
-    params: Mapping[str, str | int] = field(default_factory=dict[str, str | int])
-    body: JSON | None = None
-
-    def __post_init__(self) -> None:
-        if "{id}" in self.endpoint and not re.fullmatch(r"\w+", self.id, re.ASCII):
-            raise ValueError(f"{self.id!r} is not an id of Close; an id is letters, digits and underscores.")
-
-    @property
-    def path(self) -> str:
-        """Where it goes, below CLOSE_API_URL."""
-        return self.endpoint.replace("{id}", self.id)
-
-    @property
-    def bucket(self) -> str:
-        """What Close counts it under."""
-        return f"{self.method} {self.endpoint}"
-
-
 class Transport:
-    """Sends requests and answers with JSON objects, or raises a CloseError. Safe to use from several threads."""
+    """Sends requests and returns JSON objects, or raises a CloseError. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -82,10 +56,10 @@ class Transport:
     ) -> None:
         self.rate_limits: dict[str, RateLimit] = {}
         self.time: datetime | None = None
-        """When Close answered last, to the second, by its own clock; None where it doesn't say."""
+        """When Close last answered, to the second, by its own clock (UTC); None if it didn't say."""
         self._sleep, self._clock, self._random = sleep, clock, random
         self._pool = _connect(settings, httpx.Limits())
-        # A kept connection may be closed by the other side just as we write to it, and nobody could say what happened.
+        # Close may close a kept connection while we write to it; then nobody knows whether the request arrived.
         self._unpooled = _connect(settings, httpx.Limits(max_keepalive_connections=0))
         self._settings = settings
 
@@ -95,29 +69,29 @@ class Transport:
         self._unpooled.close()
 
     def read(self, request: Request) -> JSON:
-        """Send what changes nothing; tried again whenever there is no usable answer."""
-        return self._persist(self._pool, request, _is_transient, READ_PATIENCE)
+        """Send what changes nothing. Retried while there is no usable answer."""
+        return self._send_with_retries(self._pool, request, _is_transient, READ_PATIENCE)
 
     def start(self, request: Request) -> JSON:
-        """Send what must happen once, on a connection of its own; tried again only if Close can't have accepted it."""
-        return self._persist(self._unpooled, request, _is_transient_and_refused, START_PATIENCE)
+        """Send what must happen once, on a new connection. Retried only if Close can't have accepted it."""
+        return self._send_with_retries(self._unpooled, request, _is_transient_and_refused, START_PATIENCE)
 
     def create(self, request: Request) -> JSON:
-        """Send what makes one new object; tried again only if Close can't have accepted it, but as patiently as a read.
+        """Send what creates one object. Retried only if Close can't have accepted it, but for as long as a read.
 
-        On a kept connection, since there may be thousands. Whoever creates must look again after an ambiguous answer.
+        On a kept connection, since there may be thousands. After an ambiguous answer the caller must search Close.
         """
-        return self._persist(self._pool, request, _is_transient_and_refused, READ_PATIENCE)
+        return self._send_with_retries(self._pool, request, _is_transient_and_refused, READ_PATIENCE)
 
-    def write(self, request: Request) -> JSON:
-        """Send what is not tried again."""
-        return self._exchange(self._unpooled, request)
+    def send_once(self, request: Request) -> JSON:
+        """Send without any retry, on a new connection."""
+        return self._send(self._unpooled, request)
 
     @contextmanager
     def download(self, url: str, path: str) -> Generator[Iterator[bytes]]:
-        """What lies at *url*, unpacked, a chunk at a time. The key isn't sent there: it is no address of the API.
+        """Yield the file at *url*, decompressed, in chunks. Sent without the key, since it is no address of the API.
 
-        *path* stands for it in errors, which are all CloseUnavailable.
+        Every error is a CloseUnavailable that names *path*, never *url*.
         """
         if not url.startswith("https://") and not self._settings.on_this_machine:
             raise broken_download(path, "its address isn't https, and would show the leads to the network")
@@ -129,52 +103,52 @@ class Transport:
         except (httpx.RequestError, httpx.InvalidURL) as error:
             raise broken_download(path, type(error).__name__) from error
 
-    def _persist(
-        self, client: httpx.Client, request: Request, again: Callable[[CloseError], bool], patience: float
+    def _send_with_retries(
+        self, client: httpx.Client, request: Request, may_retry: Callable[[CloseError], bool], patience: float
     ) -> JSON:
         deadline = self._clock() + patience
-        tries = 0
+        attempts = 0
         while True:
-            tries += 1
-            self._pace(request, deadline)
+            attempts += 1
+            self._wait_for_rate_limit(request, deadline)
             try:
-                return self._exchange(client, request)
+                return self._send(client, request)
             except CloseError as error:
-                wait = self._back_off(error, tries)
-                if not again(error) or tries == TRIES or self._clock() + wait > deadline:
+                wait = self._back_off(error, attempts)
+                if not may_retry(error) or attempts == ATTEMPTS or self._clock() + wait > deadline:
                     raise
                 logger.info("%s %s has no usable answer. Trying again in %.1f s.", request.method, request.path, wait)
                 self._sleep(wait)
 
-    def _back_off(self, error: CloseError, tries: int) -> float:
-        """Seconds to wait: as long as Close says, or longer each time. Random, so that not all come back at once."""
+    def _back_off(self, error: CloseError, attempts: int) -> float:
+        """Return the seconds to wait: as Close asks, or longer each time. Random, so that clients don't collide."""
         if isinstance(error, RateLimited):
             return error.retry_after + self._random()
-        return self._random() * min(LONGEST_BACKOFF, 2.0 ** (tries - 1))
+        return self._random() * min(LONGEST_BACKOFF, 2.0 ** (attempts - 1))
 
-    def _pace(self, request: Request, deadline: float) -> None:
-        """Wait for the limit to be renewed rather than meet a 429 that we can see coming."""
+    def _wait_for_rate_limit(self, request: Request, deadline: float) -> None:
+        """Wait until the rate limit is renewed, rather than run into a 429 that is certain."""
         limit = self.rate_limits.get(request.bucket)
         if limit and limit.remaining == 0:
             wait = min(limit.seen + limit.reset, deadline) - self._clock()
             if wait > 0:
                 self._sleep(wait)
 
-    def _exchange(self, client: httpx.Client, request: Request) -> JSON:
+    def _send(self, client: httpx.Client, request: Request) -> JSON:
         try:
             response = client.request(request.method, request.path, params=request.params, json=request.body)
         except httpx.RequestError as error:
-            raise no_answer(request.method, request.path, error) from error
+            raise no_answer(request, error) from error
         self.time = _date(response) or self.time
         limit = self._note_rate_limit(request, response)
         if not response.is_success:
-            raise refusal(request.method, request.path, response, retry_after=_retry_after(response, limit))
+            raise refusal(request, response, retry_after=_retry_after(response, limit))
         try:
             body = response.json()
         except ValueError as error:
-            raise unusable_answer(request.method, request.path, "it is not JSON", response) from error
+            raise unusable_answer(request, "it is not JSON", response) from error
         if not isinstance(body, dict):
-            raise unusable_answer(request.method, request.path, "it is not a JSON object", response)
+            raise unusable_answer(request, "it is not a JSON object", response)
         return cast("JSON", body)
 
     def _note_rate_limit(self, request: Request, response: httpx.Response) -> RateLimit | None:
@@ -196,19 +170,19 @@ def _date(response: httpx.Response) -> datetime | None:
 
 @cache
 def _certificates() -> SSLContext:
-    """The certificates to trust, loaded once a process: that takes longer than a request."""
+    """The trusted certificates, loaded once per process: that takes longer than a request."""
     return httpx.create_ssl_context()
 
 
 def _chunks(response: httpx.Response, path: str) -> Iterator[bytes]:
     try:
         yield from response.iter_bytes()
-    except httpx.RequestError as error:  # not only lost connections: what can't be unpacked, too
+    except httpx.RequestError as error:  # lost connections, and content that can't be decompressed
         raise broken_download(path, type(error).__name__) from error
 
 
 def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
-    """A client that sends the key, to CLOSE_API_URL."""
+    """Return a client that sends the key, and only to CLOSE_API_URL."""
     headers: dict[str, str] = {}
     auth = None
     if settings.api_key:
@@ -234,7 +208,7 @@ def _open(settings: CloseSettings, limits: httpx.Limits, **more: Any) -> httpx.C
 
 
 def _is_transient(error: CloseError) -> bool:
-    """Whether asking again may help. A redirect stays a redirect."""
+    """Whether a retry may help. After a redirect it never does."""
     redirected = error.status is not None and 300 <= error.status < 400
     return isinstance(error, CloseUnavailable | RateLimited) and not redirected
 
@@ -244,7 +218,7 @@ def _is_transient_and_refused(error: CloseError) -> bool:
 
 
 def _retry_after(response: httpx.Response, limit: RateLimit | None) -> float:
-    """Seconds until Close wants to hear from us again."""
+    """Return the seconds that Close asks us to wait."""
     if limit:
         return limit.reset
     seconds: str = response.headers.get("retry-after", "")

@@ -27,6 +27,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from tasks.close.query.check import check, unwrap
 from tasks.close.query.rewrite import UnusableQuery
+from tasks.close.resources import LeadId
 from tasks.criteria.wording import did_you_mean, problems
 
 MAX_MONTHS = 600
@@ -75,7 +76,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Statuses = Annotated[list[Name], Field(min_length=1)]
 Words = Annotated[list[Annotated[Name, AfterValidator(_one_word)]], Field(min_length=1)]
 Domains = Annotated[list[Annotated[Name, AfterValidator(_domain)]], Field(min_length=1)]
-LeadIds = Annotated[list[Annotated[str, StringConstraints(pattern=r"^lead_\w+$")]], Field(min_length=1)]
+LeadIds = Annotated[list[LeadId], Field(min_length=1)]
 CustomValues = Annotated[list[Name | int | float | bool], BeforeValidator(_values), Field(min_length=1)]
 CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
 Months = Annotated[int, Field(ge=1, le=MAX_MONTHS)]

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import Artifact
 from prefect.context import TaskRunContext
 
 from tasks.close.resources import BulkDelete
-from tasks.report.model import Report
+from tasks.report.model import RunReport
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
@@ -27,13 +27,13 @@ BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-def publish_report(run: Run, report: Report, organization: str) -> None:
+def publish_report(run: Run, report: RunReport, organization: str) -> None:
     """Record how the run ended. A failure to publish is logged; it changes nothing about what was done."""
     with log_if_it_fails("The report"):
         write_report(run, report, organization)
 
 
-def write_report(run: Run, report: Report, organization: str) -> None:
+def write_report(run: Run, report: RunReport, organization: str) -> None:
     """See `publish_report`, which doesn't raise. *organization* is the name, and empty where there is no plan."""
     at = report.organization_id or "", organization
     counts = [{"count": name, "leads": number} for name, number in report.counts()]

@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
 
 from tasks.close.errors import CloseError
-from tasks.report.model import Report, Unsuccessful
+from tasks.report.model import RunReport, Unsuccessful
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.run import Run
 
@@ -22,7 +22,7 @@ class Ending(ABC):
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._report: Report | None = None
+        self._report: RunReport | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -45,7 +45,7 @@ class Ending(ABC):
         """What the run has come to that nothing has stopped, and a sentence that says so."""
 
     @abstractmethod
-    def _concluded(self, outcome: Outcome, message: str) -> Report:
+    def _concluded(self, outcome: Outcome, message: str) -> RunReport:
         """The report, which has been published."""
 
     @property
@@ -56,7 +56,7 @@ class Ending(ABC):
         return state_of(self._report)
 
 
-def state_of(report: Report) -> State[Any]:
+def state_of(report: RunReport) -> State[Any]:
     """The final state of the run that ended as *report* says."""
     if report.outcome.good:
         return Completed(name=report.outcome.state_name, message=report.message, data=report)
@@ -64,11 +64,11 @@ def state_of(report: Report) -> State[Any]:
     return ended(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
 
 
-def report_of(state: State[Any]) -> Report | None:
+def report_of(state: State[Any]) -> RunReport | None:
     """The report of a finished run, or None if the run ended without one: crashed, or cancelled."""
     if not state.is_final():
         return None
     result: object = state.result(raise_on_failure=False)
     if isinstance(result, Unsuccessful):
         return result.report
-    return result if isinstance(result, Report) else None
+    return result if isinstance(result, RunReport) else None

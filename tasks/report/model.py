@@ -1,6 +1,7 @@
 """The report of a run: one frozen value, and what it looks like to a person. Pure."""
 
 import json
+from abc import abstractmethod
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,34 +28,17 @@ HEADLINES = {
 }
 
 
-class Report(BaseModel):
-    """What a run did. The field names are a contract: ``lead-cleanup run --json`` prints them."""
+class RunReport(BaseModel):
+    """What artifacts and the terminal need of the report of any run, whether of a cleanup or of a restore."""
 
     model_config = ConfigDict(frozen=True)
 
     outcome: Outcome
     message: str
     organization_id: str | None = None
-    as_of: str | None = None
-    digest: str | None = None
-    s_query: dict[str, Any] | None = None
-    matched: int | None = None
-    kept: dict[str, int] | None = None
-    planned: int | None = None
-    total: int | None = None
-    bulk_delete_id: str | None = None
-    processed: int | None = None
-    remaining: int | None = None
-    polls: int | None = None
     backup: str | None = None
     flow_run_id: str | None = None
-    # Not in the contract.
-    approved: Approved | None = Field(default=None, exclude=True)
-    waiting: int | None = Field(default=None, exclude=True)
-    logged: int | None = Field(default=None, exclude=True)
     notes: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
-    # For whoever is at the terminal; in no JSON and no log, since leads have names.
-    sample: tuple[SampleLead, ...] = Field(default=(), exclude=True, repr=False)
 
     @property
     def headline(self) -> str:
@@ -68,24 +52,58 @@ class Report(BaseModel):
         return "\n\n".join([*blocks, f"```json\n{json.dumps(self.evidence())}\n```"]) + "\n"
 
     def evidence(self) -> dict[str, Any]:
-        """Everything but the sample as JSON: the contract's fields, and those that it doesn't have."""
-        approved = self.approved.model_dump(mode="json") if self.approved else None
-        more = {"approved": approved, "waiting": self.waiting, "logged": self.logged, "notes": self.notes}
-        return self.model_dump(mode="json") | more
+        """Everything as JSON, the notes included; without the name of any lead."""
+        return self.model_dump(mode="json") | {"notes": self.notes}
 
     def rows(self) -> list[tuple[str, str]]:
-        """Everything there is to say in a table, as pairs; what isn't known is left out."""
-        texts = [
+        """The counts and the facts as pairs for a table; what isn't known is left out."""
+        numbers = [(name, f"{number:,}") for name, number in self.counts()]
+        return numbers + [(name, text) for name, text in self.facts() if text is not None]
+
+    @abstractmethod
+    def counts(self) -> list[tuple[str, int]]:
+        """The numbers, each with its name; what isn't known is left out."""
+
+    def facts(self) -> list[tuple[str, str | None]]:
+        """What else is known, each with its name; None for what isn't."""
+        return [("Organisation", self.organization_id), ("Backup", self.backup), ("Run", self.flow_run_id)]
+
+
+class Report(RunReport):
+    """What a cleanup did. The field names are a contract: ``lead-cleanup run --json`` prints them."""
+
+    as_of: str | None = None
+    digest: str | None = None
+    s_query: dict[str, Any] | None = None
+    matched: int | None = None
+    kept: dict[str, int] | None = None
+    planned: int | None = None
+    total: int | None = None
+    bulk_delete_id: str | None = None
+    processed: int | None = None
+    remaining: int | None = None
+    polls: int | None = None
+    # Not in the contract.
+    approved: Approved | None = Field(default=None, exclude=True)
+    waiting: int | None = Field(default=None, exclude=True)
+    logged: int | None = Field(default=None, exclude=True)
+    # For whoever is at the terminal; in no JSON and no log, since leads have names.
+    sample: tuple[SampleLead, ...] = Field(default=(), exclude=True, repr=False)
+
+    def evidence(self) -> dict[str, Any]:
+        """Everything but the sample as JSON: the contract's fields, and those that it doesn't have."""
+        approved = self.approved.model_dump(mode="json") if self.approved else None
+        return super().evidence() | {"approved": approved, "waiting": self.waiting, "logged": self.logged}
+
+    def facts(self) -> list[tuple[str, str | None]]:
+        """What else is known, each with its name; None for what isn't."""
+        return [
             ("Cut-off", self.as_of),
-            ("Organisation", self.organization_id),
             ("Bulk delete", self.bulk_delete_id),
             ("Approved", str(self.approved) if self.approved else None),
-            ("Backup", self.backup),
-            ("Run", self.flow_run_id),
+            *super().facts(),
             ("Digest of the query", self.digest),
         ]
-        numbers = [(name, f"{number:,}") for name, number in self.counts()]
-        return numbers + [(name, text) for name, text in texts if text is not None]
 
     def counts(self) -> list[tuple[str, int]]:
         """The numbers of leads, from all to those that are left."""
@@ -108,7 +126,7 @@ class Report(BaseModel):
 class Unsuccessful(Foreseen):
     """What a failed run's state holds, and what the flow raises when it is called without ``return_state``."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: RunReport) -> None:
         super().__init__(report)
         self.report = report
 

@@ -1,7 +1,7 @@
-"""Making what a backup has, each object at most once: whatever is lost, killed or cut off on the way.
+"""Creates what a backup has, each object at most once, even if answers are lost or the process is killed.
 
-Before each POST the journal says what is about to be made, and after it what came of that. Where it doesn't say what
-came of it, nobody knows: then Close is looked at until it shows the object, or long enough that it isn't there.
+The journal has an entry before each POST, and one with its result after it. Where the result is missing, it isn't known
+whether the object exists: it is searched for in Close until Close shows it, or long enough that it would have.
 """
 
 from collections import Counter
@@ -18,23 +18,33 @@ from tasks.backup.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, NotFound
 from tasks.close.resources import Kind
-from tasks.restore.id_mapping import Fitting
+from tasks.restore.id_mapping import IdMapping, Object
 from tasks.restore.journal import Entry, Journal
-from tasks.restore.new_objects import Piece, Remade, alike, check_sends_nothing, pair_contacts, remake
-from tasks.restore.plan import RestorePlan, chosen
+from tasks.restore.new_objects import (
+    NewLead,
+    NewObject,
+    check_sends_nothing,
+    new_lead,
+    pair_contacts,
+    same_words,
+)
+from tasks.restore.plan import RestorePlan, leads_to_restore
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 
 SETTLED_AFTER = timedelta(minutes=5)
-"""What Close doesn't show so long after it was asked for isn't there: Close advises to read the events of the last five
-minutes again."""
-LOOK_AGAIN = (1.0, 4.0, 15.0, 40.0)  # seconds between looks; the last one over and over
+"""An object that Close doesn't show so long after its POST doesn't exist. Close advises to read the events of the last
+five minutes again."""
+SEARCH_AGAIN_AFTER = (1.0, 4.0, 15.0, 40.0)  # seconds; the last one repeats
 EVENTS_KEPT = timedelta(days=29)  # Close keeps them for 30
-CLOCKS_DIFFER = timedelta(minutes=5)  # between Close's own machines, and its events' order
-TRIES = 2  # of a POST to which Close gives no usable answer, and which then turns out to have had no effect
+CLOCKS_DIFFER = timedelta(minutes=5)  # between Close's own machines, and in the order of its events
+ATTEMPTS = 2  # at a POST without a usable answer that turns out to have created nothing
 TELL_EVERY = 50  # leads
-AS_SENT = ("date_created", "activity_at", "status", "status_id", "user_id", "assigned_to")
-"""What Close may set otherwise than it was asked to; where it does, the report says so."""
+COMPARED = ("date_created", "activity_at", "status", "status_id", "user_id", "assigned_to")
+"""Fields that Close may set to another value than it was sent; where it does, the report says so."""
+
+Search = Callable[[Entry], dict[str, Any] | None]
+"""Searches Close for the object of an entry."""
 
 
 @dataclass
@@ -42,101 +52,103 @@ class Restored:
     """What a restore has done so far."""
 
     created: Counter[str] = field(default_factory=Counter[str])
-    """Objects by kind, of this run."""
+    """Objects that this run has created, by kind."""
     adopted: int = 0
-    """Objects that an earlier attempt had made without knowing it."""
+    """Objects found in Close after an attempt that didn't learn whether it had created them."""
     rejected: Counter[str] = field(default_factory=Counter[str])
-    unlike: Counter[str] = field(default_factory=Counter[str])
-    """Fields that Close keeps otherwise than they were sent, such as ``date_created of task``."""
-    gone: int = 0
-    """Leads that an earlier attempt had made, and that were deleted since."""
+    """Objects that Close rejected, by kind."""
+    changed_by_close: Counter[tuple[str, Kind]] = field(default_factory=Counter[tuple[str, Kind]])
+    """On how many objects of a kind Close set a field to another value than it was sent, by field and kind."""
+    deleted_since: int = 0
+    """Leads that an earlier attempt had created in part, and that were deleted since."""
     problem: tuple[Outcome, str] | None = None
-    """What has stopped it on the way, with what that makes of the run."""
+    """What stopped the restore before its end: the outcome, and a sentence."""
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def restore(plan: RestorePlan) -> Restored:
-    """Make what *plan* shows. Run again, it goes on where it was: nothing is made twice."""
+    """Create what *plan* shows. Safe to repeat: it continues where the last run stopped, and creates nothing twice."""
     archive = Archive.at(plan.url)
     journal = Journal(archive)
+    in_close = plan.found.still_in_close | plan.found.restored_from_other_backup
     with connect(plan.organization_id, user_id=plan.user_id) as close, journal.opened():
-        maker = Maker(close, journal, plan.user_id)
-        fitting = Fitting(plan.inventory, plan.instead)
-        total, number = plan.counts.get("lead", 0), 0
+        creator = Creator(close, journal, plan.user_id)
+        mapping = IdMapping(plan.mapping.inventory, plan.mapping.instead)
+        total, number = plan.found.counts.get("lead", 0), 0
         try:
-            for lead in chosen(archive, frozenset(plan.leads)):
-                if lead["id"] in plan.there | plan.elsewhere or journal.is_done(lead["id"]):
+            for lead in leads_to_restore(archive, frozenset(plan.leads)):
+                if lead["id"] in in_close or journal.is_done(lead["id"]):
                     continue
-                maker.lead(remake(lead, fitting))
+                creator.restore(new_lead(lead, mapping))
                 number += 1
                 if number % TELL_EVERY == 0 or number == total:
                     get_run_logger().info("%s of %s leads are gone through.", f"{number:,}", f"{total:,}")
         except (Stop, CloseError) as error:
-            maker.done.problem = outcome_of(error), str(error)
-        return maker.done
+            creator.restored.problem = outcome_of(error), str(error)
+        return creator.restored
 
 
 @dataclass
-class Maker:
-    """Makes leads with everything, one object at a time."""
+class Creator:
+    """Creates leads and what belongs to them, one object at a time.
+
+    Raises `Stop` when the journal can't be written, or when Close can no longer tell what an attempt created; and the
+    CloseErrors that concern more than one object, such as a missing permission.
+    """
 
     close: CloseClient
     journal: Journal
     user_id: str
-    done: Restored = field(default_factory=Restored)
+    restored: Restored = field(default_factory=Restored)
 
-    def lead(self, wanted: Remade) -> None:
-        """Make one lead and everything that belongs to it, but for what is there already."""
-        before = self.journal.last(wanted.old_id, "lead", wanted.old_id)
-        made = self._lead_itself(wanted)
-        if made is None or made.new is None:
+    def restore(self, lead: NewLead) -> None:
+        """Create *lead* and what belongs to it, except the objects that Close already has."""
+        last = self.journal.last(lead.old_id, "lead", lead.old_id)
+        entry = self._lead(lead)
+        if entry is None or entry.new is None:
             return
-        if made is before and self.close.lead(made.new) is None:
-            self.done.gone += 1
+        if entry is last and self.close.lead(entry.new) is None:
+            self.restored.deleted_since += 1
             return
-        if len(made.contacts) < len(wanted.contacts):
-            self.done.unlike["contacts of lead"] += 1
-        pieces = [self._piece(wanted.old_id, piece, made.new, made.contacts) for piece in wanted.pieces]
-        if None not in pieces:
-            self.journal.write(Entry(lead=wanted.old_id, kind="lead", old=wanted.old_id, step="done"))
+        if len(entry.contacts) < len(lead.contacts):
+            self.restored.changed_by_close["contacts", "lead"] += 1
+        entries = [self._object(each, lead.old_id, entry.new, entry.contacts) for each in lead.objects]
+        if None not in entries:
+            self.journal.write(Entry(lead=lead.old_id, kind="lead", old=lead.old_id, step="done"))
 
-    def _piece(self, old_id: str, piece: Piece, lead_id: str, contacts: Mapping[str, str]) -> Entry | None:
-        return self._once(
-            Entry(lead=old_id, kind=piece.kind, old=piece.old_id, step="intended", by=self.user_id),
-            piece.of(lead_id, contacts),
-            lambda intent: self._piece_in_close(intent, piece, lead_id),
-        )
-
-    def _lead_itself(self, wanted: Remade) -> Entry | None:
-        intent = Entry(
-            lead=wanted.old_id,
-            kind="lead",
-            old=wanted.old_id,
-            step="intended",
-            by=self.user_id,
-            since=self._before_any,
-        )
+    def _lead(self, lead: NewLead) -> Entry | None:
+        intent = self._intent(lead.old_id, "lead", lead.old_id).model_copy(update={"since": self._earliest})
         return self._once(
             intent,
-            dict(wanted.body),
-            lambda intent: self._lead_in_close(intent, wanted),
-            lambda made: pair_contacts(wanted.contacts, made.get("contacts") or []),
+            dict(lead.body),
+            lambda intent: self._find_lead(intent, lead.body),
+            lambda found: pair_contacts(lead.contacts, found.get("contacts") or []),
         )
+
+    def _object(self, new: NewObject, old_lead: str, lead_id: str, contacts: Mapping[str, str]) -> Entry | None:
+        return self._once(
+            self._intent(old_lead, new.kind, new.old_id),
+            new.to_send(lead_id, contacts),
+            lambda intent: self._find_object(intent, new.body, lead_id),
+        )
+
+    def _intent(self, old_lead: str, kind: Kind, old_id: str) -> Entry:
+        return Entry(lead=old_lead, kind=kind, old=old_id, step="intended", by=self.user_id)
 
     def _once(
         self,
         intent: Entry,
         body: dict[str, Any],
-        look: Callable[[Entry], dict[str, Any] | None],
+        search: Search,
         contacts: Callable[[dict[str, Any]], dict[str, str]] = lambda _: {},
     ) -> Entry | None:
-        """The journal's entry of the object, which is made if it isn't there; None if Close rejects it."""
+        """Return the entry of the object, which is created unless it exists; None if Close rejects it."""
         last = self.journal.last(intent.lead, intent.kind, intent.old)
         if last is not None and last.step == "created":
             return last
-        found = self._settled(last, look) if last is not None and last.step == "intended" else None
+        found = self._settled(last, search) if last is not None and last.step == "intended" else None
         if found is None:
-            found = self._made(intent, body, look)
+            found = self._create(intent, body, search)
         if found is None:
             return None
         entry = intent.model_copy(
@@ -145,18 +157,16 @@ class Maker:
         self.journal.write(entry)
         return entry
 
-    def _made(
-        self, intent: Entry, body: dict[str, Any], look: Callable[[Entry], dict[str, Any] | None]
-    ) -> dict[str, Any] | None:
-        """POST it, and find out whether it is there. None if Close rejects it."""
+    def _create(self, intent: Entry, body: dict[str, Any], search: Search) -> dict[str, Any] | None:
+        """POST the object and return it as Close shows it; None if Close rejects it, or doesn't create it."""
         kind = intent.kind
         check_sends_nothing(kind, body)
         problem: CloseError | None = None
-        for _ in range(TRIES):
+        for _ in range(ATTEMPTS):
             intent = intent.model_copy(update={"at": self.close.now()})
             self.journal.write(intent)
             try:
-                made = self.close.create(kind, body)
+                created = self.close.create(kind, body)
             except CloseError as error:
                 if error.nothing_started:
                     self._reject(intent, error)
@@ -164,73 +174,70 @@ class Maker:
                         return None
                     raise
                 get_run_logger().info("It isn't known whether Close has made a %s: looking there.", kind)
-                if found := self._settled(intent.model_copy(update={"at": self.close.now()}), look):
+                if found := self._settled(intent.model_copy(update={"at": self.close.now()}), search):
                     return found
                 problem = error
             else:
-                self.done.created += {kind: 1, "contact": len(body.get("contacts", ()))}
-                self._compare(kind, body, made)
-                return made
+                self.restored.created += {kind: 1, "contact": len(body.get("contacts", ()))}
+                self._compare(kind, body, created)
+                return created
         assert problem is not None
         self._reject(intent, problem)
         return None
 
     def _reject(self, intent: Entry, error: CloseError) -> None:
-        """Note that it isn't there, and why; the next run tries again."""
-        self.done.rejected[intent.kind] += 1
+        """Record that the object doesn't exist, and why. The next run tries it again."""
+        self.restored.rejected[intent.kind] += 1
         self.journal.write(intent.model_copy(update={"at": self.close.now(), "step": "rejected", "why": _why(error)}))
 
-    def _settled(self, intent: Entry, look: Callable[[Entry], dict[str, Any] | None]) -> dict[str, Any] | None:
-        """What Close shows of an object that was to be made, looked for until what it doesn't show isn't there."""
+    def _settled(self, intent: Entry, search: Search) -> dict[str, Any] | None:
+        """Search Close until the object is found, or until it is certain that it doesn't exist: then return None."""
         age = max(self.close.now() - intent.at, timedelta())
         settled = self.close.clock() + (SETTLED_AFTER - age).total_seconds()
-        waits = [*LOOK_AGAIN]
+        waits = [*SEARCH_AGAIN_AFTER]
         while True:
-            if found := look(intent):
-                self.done.adopted += 1
+            if found := search(intent):
+                self.restored.adopted += 1
                 return found
             left = settled - self.close.clock()
             if left <= 0:
                 return None
             self.close.sleep(min(left, waits.pop(0) if len(waits) > 1 else waits[0]))
 
-    def _lead_in_close(self, intent: Entry, wanted: Remade) -> dict[str, Any] | None:
-        """A lead that was created since, by the same user, isn't in the journal, and has the same words."""
+    def _find_lead(self, intent: Entry, body: Object) -> dict[str, Any] | None:
+        """Find a lead with the same words that this user created since and that no entry has.
+
+        Raises `Stop` (``unknown``) where Close no longer has the events.
+        """
         if self.close.now() - intent.at > EVENTS_KEPT:
             raise Stop(
                 Outcome.UNKNOWN,
-                f"A restore was cut off on {intent.at:%Y-%m-%d} as it made lead {intent.lead} anew, and Close doesn't "
-                "keep that long what was created: look for it there, and restore the others with --lead.",
+                f"A restore was interrupted on {intent.at:%Y-%m-%d} while creating lead {intent.lead}, and Close keeps "
+                "its events for 30 days only: search Close for that lead, and restore the others with --lead.",
             )
-        made = set(self.journal.new.values())
+        known = set(self.journal.new.values())
         since = intent.since or intent.at - EVENTS_KEPT
         for event in self.close.lead_events("created", since, user_id=intent.by or self.user_id):
             lead_id = event.object_id or ""
-            if lead_id not in made and (found := self.close.lead(lead_id)) and alike("lead", wanted.body, found):
+            if lead_id not in known and (found := self.close.lead(lead_id)) and same_words("lead", body, found):
                 return found
         return None
 
-    def _piece_in_close(self, intent: Entry, piece: Piece, lead_id: str) -> dict[str, Any] | None:
-        """Something of the same kind that belongs to the new lead, isn't in the journal, and has the same words."""
-        made = self.journal.made_of(intent.lead)
-        return next(
-            (
-                each
-                for each in self.close.belonging_to(lead_id, piece.kind)
-                if each["id"] not in made and alike(piece.kind, piece.body, each)
-            ),
-            None,
-        )
+    def _find_object(self, intent: Entry, body: Object, lead_id: str) -> dict[str, Any] | None:
+        """Find an object of the new lead that is of the same kind, has the same words, and that no entry has."""
+        known = self.journal.created_for(intent.lead)
+        of_lead = self.close.belonging_to(lead_id, intent.kind)
+        return next((each for each in of_lead if each["id"] not in known and same_words(intent.kind, body, each)), None)
 
     @cached_property
-    def _before_any(self) -> datetime:
-        """An instant by Close's own clock that lies before whatever this process makes."""
+    def _earliest(self) -> datetime:
+        """An instant by Close's own clock, before anything that this process creates."""
         return (self.close.newest_event() or self.close.now() - EVENTS_KEPT) - CLOCKS_DIFFER
 
-    def _compare(self, kind: Kind, sent: dict[str, Any], made: dict[str, Any]) -> None:
-        for name in AS_SENT:
-            if name in sent and not _same(sent[name], made.get(name)):
-                self.done.unlike[f"{name} of {kind}"] += 1
+    def _compare(self, kind: Kind, sent: dict[str, Any], created: dict[str, Any]) -> None:
+        for name in COMPARED:
+            if name in sent and not _same(sent[name], created.get(name)):
+                self.restored.changed_by_close[name, kind] += 1
 
 
 def _why(error: CloseError) -> str:
@@ -238,12 +245,12 @@ def _why(error: CloseError) -> str:
     return f"{type(error).__name__} ({error.status}){': ' if fields else ''}{fields}"
 
 
-def _same(sent: Any, made: Any) -> bool:
-    return sent == made or {*_moment(sent)} == {*_moment(made)} != set()
+def _same(sent: Any, found: Any) -> bool:
+    return sent == found or {*_moment(sent)} == {*_moment(found)} != set()
 
 
 def _moment(value: Any) -> Iterator[datetime]:
-    """An instant, if *value* is one, to the millisecond: Close keeps no more."""
+    """Yield the instant, if *value* is one, to the millisecond: Close stores no more digits."""
     try:
         found = datetime.fromisoformat(value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""How what a backup names is fitted to the organisation as it is now: statuses, users, custom fields, choices."""
+"""From the ids in a backup to those of the organisation as it is now: statuses, users, custom fields, choices."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ CUSTOM_FIELDS: Mapping[FieldOwner, str] = {
 
 
 class Missing(NamedTuple):
-    """Something that a backup names and the organisation has no more."""
+    """Something that a backup names and the organisation no longer has."""
 
     kind: str
     id: str
@@ -27,66 +27,65 @@ class Missing(NamedTuple):
 
 @dataclass(frozen=True)
 class Inventory:
-    """What an organisation has, of what a backup may name; by id."""
+    """What an organisation has of the things that a backup may name, by id."""
 
     lead_statuses: Mapping[str, str]
-    """Their labels."""
+    """Labels by id, as are the opportunities' statuses."""
     opportunity_statuses: Mapping[str, str]
     users: frozenset[str]
-    """Of those who are members now. Nothing can be given to who has left."""
+    """The members. Nothing can be assigned to a user who has left."""
     custom_fields: Mapping[FieldOwner, Mapping[str, CustomField]]
 
 
 @dataclass
-class Fitting:
-    """How what a backup names is fitted to an organisation: kept, replaced, or left out and counted.
+class IdMapping:
+    """Keeps each id that the organisation has, replaces those in *instead*, and leaves out and counts the others.
 
-    *instead* says which id of the organisation stands for one of the backup's. `missing` and `lost` grow as leads pass.
+    *instead* maps ids in the backup to ids in the organisation. `missing` and `lost` grow with each lead.
     """
 
     inventory: Inventory
     instead: Mapping[str, str] = field(default_factory=dict[str, str])
     replaced: set[str] = field(default_factory=set[str])
-    """Ids for which another stood."""
+    """Ids in the backup for which *instead* names another."""
     missing: Counter[Missing] = field(default_factory=Counter[Missing])
     lost: Counter[str] = field(default_factory=Counter[str])
+    """What can't be restored: nouns, such as ``attachments``, and how many."""
 
     def lead_status(self, lead: Object) -> str | None:
-        """The lead's status, or None for the organisation's first."""
+        """Return the lead's status, or None for Close's default, the organisation's first."""
         return self._known("lead status", self.inventory.lead_statuses, lead.get("status_id"), lead.get("status_label"))
 
     def opportunity_status(self, opportunity: Object) -> str | None:
-        """The opportunity's status, or None for the organisation's first."""
+        """Return the opportunity's status, or None for Close's default, the organisation's first."""
         known = self.inventory.opportunity_statuses
         return self._known("opportunity status", known, opportunity.get("status_id"), opportunity.get("status_label"))
 
     def user(self, user_id: object, name: object = None) -> str | None:
-        """The user, or None for whoever restores."""
+        """Return the user, or None for Close's default, the user whose API key restores."""
         return self._known("user", self.inventory.users, user_id, name)
 
     def custom(self, kind: FieldOwner, found: Object) -> dict[str, Any]:
-        """The custom fields of *found* that can be set."""
+        """Return the custom fields of *found* that can be set."""
         fields: dict[str, Any] = {}
         for key, value in found.items():
             if not key.startswith(CUSTOM) or value is None:
                 continue
             known = self.inventory.custom_fields.get(kind, {})
             field_id = self._known(CUSTOM_FIELDS[kind], known, key.removeprefix(CUSTOM), None)
-            fitted = self._value(known[field_id], value) if field_id else None
-            if fitted is not None:
-                fields[f"{CUSTOM}{field_id}"] = fitted
+            mapped = self._value(known[field_id], value) if field_id else None
+            if mapped is not None:
+                fields[f"{CUSTOM}{field_id}"] = mapped
         return fields
 
     def _value(self, custom: CustomField, value: Any) -> Any:
-        """A custom field's value; of several, those that there still are."""
+        """Return a custom field's value; of several values, those that the organisation still has."""
         if custom.type in {"contact", "custom_object"}:
             self.lost["custom fields that point to something else"] += 1
             return None
         if isinstance(value, list):
-            kept = [
-                each for each in (self._single(custom, one) for one in cast("list[Any]", value)) if each is not None
-            ]
-            return kept or None
+            mapped = (self._single(custom, each) for each in cast("list[Any]", value))
+            return [each for each in mapped if each is not None] or None
         return self._single(custom, value)
 
     def _single(self, custom: CustomField, value: Any) -> Any:

@@ -1,8 +1,8 @@
-"""What a restore has made, and was about to make: a journal beside the backup, by which the next run goes on.
+"""The journal in a backup's folder: what restores have created and were about to create. The next run reads it first.
 
-A line is written before each POST and one after it, so that there is at most one object of which nobody knows. On this
-machine the journal is one file that grows, ``restore.jsonl``. Other storage can't append: there each lead has an object
-``restore/<lead>.jsonl``, which is replaced as a whole.
+Each POST has an entry before it and one after it, so that at most one object is in doubt. On this machine the journal
+is one file, ``restore.jsonl``, to which lines are appended. Other storage can't append: there each lead has an object
+``restore/<lead>.jsonl``, which is replaced with every entry.
 """
 
 import errno
@@ -29,7 +29,7 @@ Step = Literal["intended", "created", "rejected", "done"]
 
 
 class Entry(BaseModel):
-    """One line. The field names are a contract: a newer version goes on with an older one's journal."""
+    """One line. The field names are a contract: newer versions read the journals of older ones."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,22 +40,23 @@ class Entry(BaseModel):
     old: str
     """The object's id in the backup."""
     step: Step
-    """`intended` before the POST; `created` or `rejected` after it; `done` when a lead has everything."""
+    """`intended` before the POST; `created` or `rejected` after it; `done` when a lead is complete."""
     by: str | None = None
-    """Whose key was to make it."""
+    """The id of the user whose API key sends the POST."""
     since: datetime | None = None
-    """An instant of Close's clock, before the POST: an event of it can't be older."""
+    """An instant before the POST, by Close's clock: the event of the creation can't be older."""
     new: str | None = None
+    """The object's id in Close, once it is created."""
     contacts: dict[str, str] = Field(default_factory=dict[str, str])
-    """For a lead: the new ids of its contacts by the old."""
+    """For a lead: from its contacts' ids in the backup to their new ids."""
     why: str | None = None
-    """What of it Close rejected: names of fields, and not Close's words, which may repeat what was sent."""
+    """Why Close rejected it: the names of fields only, since Close's own words may repeat what was sent."""
 
 
 class Journal:
     """The journal of one backup. Read it, or open it for writing with `opened`.
 
-    It is whole in memory, but for what is written about leads that are done.
+    All of it is kept in memory, except the entries of leads that are done.
     """
 
     def __init__(self, archive: Archive) -> None:
@@ -67,31 +68,31 @@ class Journal:
 
     @property
     def url(self) -> str:
-        """The address of its backup."""
+        """The address of the backup."""
         return self._archive.url
 
     @property
     def new(self) -> Mapping[str, str]:
-        """The new ids of leads by the old."""
+        """From leads' ids in the backup to their new ids."""
         return self._new
 
     def is_done(self, lead_id: str) -> bool:
-        """Whether the lead is there with everything."""
+        """Whether the lead was restored completely."""
         return lead_id in self._done
 
     def last(self, lead_id: str, kind: str, old: str) -> Entry | None:
-        """What was last written about an object."""
+        """Return the latest entry of an object, or None."""
         found = [each for each in self._entries.get(lead_id, ()) if (each.kind, each.old) == (kind, old)]
         return found[-1] if found else None
 
-    def made_of(self, lead_id: str) -> set[str]:
-        """The new ids of what was made for a lead."""
+    def created_for(self, lead_id: str) -> set[str]:
+        """Return the new ids of the objects created for a lead, its own included."""
         return {each.new for each in self._entries.get(lead_id, ()) if each.new}
 
     def write(self, entry: Entry) -> None:
-        """Note it, so that it outlives this process; what is intended outlives a loss of power as well.
+        """Append *entry*. It survives the end of this process and, if it is ``intended``, a loss of power.
 
-        Raises `Stop` (``failed``) when it can't be written: nothing is made that isn't noted.
+        Raises `Stop` (``failed``) when it can't be written: nothing is created without an entry.
         """
         self._entries[entry.lead].append(entry)
         try:
@@ -107,13 +108,16 @@ class Journal:
             why = getattr(cause, "strerror", None) or said(cause)
             raise Stop(
                 Outcome.FAILED,
-                f"The journal of the restore in {self._archive.url} can't be written ({why}): nothing more is made. "
-                "Run the restore again when it can be.",
+                f"The journal of the restore in {self._archive.url} can't be written ({why}), so nothing more is "
+                "created. Make room or restore access, then run the restore again.",
             ) from error
         self._learn(entry)
 
     def read(self) -> None:
-        """Read what there is. A line that was cut off is skipped: what it would say is found out in Close instead."""
+        """Read all entries. A line that was cut off is skipped: what it would have said is looked up in Close.
+
+        Raises `Refused` when the storage fails.
+        """
         try:
             for data in self._files():
                 for line in data.split(b"\n"):
@@ -143,7 +147,10 @@ class Journal:
 
     @contextmanager
     def opened(self) -> Generator[None]:
-        """Read it, and be the only one on this machine that writes it. Raises `Refused` when another restore does."""
+        """Read the journal, and lock it for writing. The lock holds on this machine only, and not in a bucket.
+
+        Raises `Refused` while another restore holds the lock.
+        """
         if not self._archive.is_local:
             self.read()
             yield
@@ -154,9 +161,9 @@ class Journal:
             raise Refused(f"The journal of the restore in {self._archive.url} can't be opened: {error}") from None
         with io.FileIO(handle, "r+") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go of by the system, however the process ends
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system releases it, however the process ends
             except BlockingIOError:
-                raise Refused(f"Another restore of {self._archive.url} is under way: wait until it ends.") from None
+                raise Refused(f"Another restore of {self._archive.url} is running: wait until it ends.") from None
             self.read()
             if file.seek(0, os.SEEK_END):
                 file.write(b"\n")  # the last line may have been cut off
@@ -168,7 +175,7 @@ class Journal:
 
 
 def _append(file: io.FileIO, line: bytes) -> None:
-    """Write the whole *line*. A full disk may take a part of it without an error."""
+    """Write all of *line*. A full disk may take a part of it without an error: then raise OSError."""
     if file.write(line) != len(line):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

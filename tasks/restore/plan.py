@@ -1,4 +1,4 @@
-"""What a restore would do: the backup checked, the organisation looked at, everything counted. Writes nothing."""
+"""What a restore would do: checks the backup, reads the organisation and counts. Writes nothing."""
 
 import re
 from collections import Counter
@@ -13,145 +13,161 @@ from pydantic import AfterValidator, Field
 
 from tasks.backup.archive import Archive, archives
 from tasks.close.client import CloseClient
+from tasks.close.resources import LeadId
 from tasks.close.settings import without_password
-from tasks.restore.id_mapping import CUSTOM_FIELDS, Fitting, Inventory, Missing
+from tasks.restore.id_mapping import CUSTOM_FIELDS, IdMapping, Inventory, Missing
 from tasks.restore.journal import Journal
-from tasks.restore.new_objects import remake
+from tasks.restore.new_objects import new_lead
 from tasks.runs.connect import connect, settings
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.wording import counted
+
+DELETED_AGAIN = "To bring these back, restore the backup of the run that deleted them."
 
 WhichBackup = Annotated[
     str,
     AfterValidator(without_password),
     Field(
         title="Backup",
-        description="Address of the backup's folder, or the id of the flow run that made it, which is looked for below "
-        "CLOSE_BACKUP_URL.",
+        description="Address of the backup's folder, or the id of the flow run that made it: that backup is looked up "
+        "in CLOSE_BACKUP_URL.",
     ),
 ]
-LeadIds = Annotated[
-    list[Annotated[str, Field(pattern=r"^lead_\w+$")]],
-    Field(title="Leads", description="Ids of the leads to restore, as in the backup. None means all of them."),
+WhichLeads = Annotated[
+    list[LeadId],
+    Field(title="Leads", description="Ids of the leads to restore, as in the backup. Leave empty to restore all."),
 ]
 WhenMissing = Annotated[
     Literal["stop", "skip"],
     Field(
         title="When something is missing",
         description="What to do if the organisation lacks a status, a user, a custom field or a choice that the backup "
-        "names: stop before anything is made, or skip it, so that Close's default holds or the field stays empty.",
+        "names: stop before anything is created, or skip it, so that Close uses its default or the field stays empty.",
     ),
 ]
 Instead = Annotated[
     dict[str, str],
-    Field(title="Instead", description="Ids in the backup, and the ids that stand for them in the organisation now."),
+    Field(title="Instead", description="Ids in the backup, and the ids in the organisation that replace them."),
 ]
+
+
+@dataclass
+class Comparison:
+    """The leads to restore, compared with Close. Leads appear by their ids in the backup, never by name."""
+
+    seen: set[str] = field(default_factory=set[str])
+    """All leads of the backup that are to be restored."""
+    still_in_close: set[str] = field(default_factory=set[str])
+    """Those that Close still has under their old ids."""
+    restored_from_other_backup: set[str] = field(default_factory=set[str])
+    """Those that were restored from another backup, and that Close still has."""
+    restored_before: int = 0
+    """How many were restored from this backup, completely, and are still in Close."""
+    deleted_again: int = 0
+    """How many were restored from this backup, completely, and are no longer in Close."""
+    counts: Counter[str] = field(default_factory=Counter[str])
+    """How many objects are left to create, by kind."""
 
 
 @dataclass(frozen=True)
 class RestorePlan:
-    """What a restore would do. Counts are of objects by kind; nothing here names a lead but by its id."""
+    """What a restore would do."""
 
     url: str
+    """The address of the backup."""
+    forgotten: tuple[str, ...]
+    """Ids of the leads that were removed from the backup on request."""
     organization_id: str
     organization: str
     user_id: str
     leads: tuple[str, ...]
-    """Those that were asked for; empty for all."""
-    there: frozenset[str]
-    """Those that Close still has under their old ids."""
-    elsewhere: frozenset[str]
-    """Those that a restore of another backup has made, and that Close still has."""
-    before: int
-    """Leads that an earlier restore of this backup has made, with everything, and that Close still has."""
-    deleted_again: int
-    """Leads that an earlier restore of this backup has made, and that Close doesn't have any more."""
-    counts: Mapping[str, int]
-    missing: Mapping[Missing, int]
-    lost: Mapping[str, int]
-    forgotten: tuple[str, ...]
-    inventory: Inventory
-    instead: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Ids of the leads to restore, as in the backup; empty for all."""
+    found: Comparison
+    mapping: IdMapping
+    """Has counted what the organisation lacks and what can't be restored."""
 
     def gaps(self) -> list[str]:
-        """What the organisation lacks, a line each."""
-        return [_gap(each, number) for each, number in sorted(self.missing.items())]
+        """What the organisation lacks, one phrase each."""
+        return [_gap(each, number) for each, number in sorted(self.mapping.missing.items())]
+
+    def notes(self) -> list[str]:
+        """What else a person should know of these leads, one sentence each."""
+        again, removed = counted(self.found.deleted_again, "lead"), counted(len(self.forgotten), "lead")
+        return [
+            *([f"Restored before and deleted since: {again}. {DELETED_AGAIN}"] if self.found.deleted_again else []),
+            *([f"Removed from this backup on request: {removed}."] if self.forgotten else []),
+        ]
 
 
 def _statuses(plan: RestorePlan) -> str:
-    """The statuses that there are, if one of them could stand for what is missing."""
-    kinds = {"lead status": plan.inventory.lead_statuses, "opportunity status": plan.inventory.opportunity_statuses}
-    said = [
-        f" There are, as {kind}: {', '.join(f'{id_} ({label})' for id_, label in known.items())}."
+    """The organisation's statuses, if one of them could replace what is missing."""
+    inventory = plan.mapping.inventory
+    kinds = {"lead status": inventory.lead_statuses, "opportunity status": inventory.opportunity_statuses}
+    lists = [
+        f" Every {kind}: {', '.join(f'{id_} ({label})' for id_, label in known.items())}."
         for kind, known in kinds.items()
-        if any(each.kind == kind for each in plan.missing)
+        if any(each.kind == kind for each in plan.mapping.missing)
     ]
-    return "".join(said)
-
-
-DELETED_AGAIN = "What was restored and has been deleted since is in the backup of the run that deleted it."
+    return "".join(lists)
 
 
 def _gap(missing: Missing, number: int) -> str:
     name = f"{missing.label} ({missing.id})" if missing.label else missing.id
-    return f"No {missing.kind} {name}, which {number:,} {'object has' if number == 1 else 'objects have'}"
+    return f"No {missing.kind} {name}, which {counted(number, 'object')} of the backup would need"
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def plan_restore(backup: str, leads: Sequence[str], instead: Mapping[str, str]) -> RestorePlan:
-    """Check the backup and look at Close. Raises `Refused` for a backup that is no whole one of this organisation."""
+    """Check the backup, and compare it with Close.
+
+    Raises `Refused` for a backup that is damaged or of another organisation, and for ids that it doesn't have.
+    """
     with connect() as close:
         organization_id = close.organization_id()
-        archive = find(backup, organization_id)
-        verify(archive, organization_id)
+        archive = find_backup(backup, organization_id)
+        verify_backup(archive, organization_id)
         organization = close.organization(organization_id)
         journal = Journal(archive)
         journal.read()
         users = frozenset(each.user_id for each in organization.memberships if each.user_id)
-        fitting = Fitting(_inventory(close, users), instead)
-        found = _look(close, archive, journal, fitting, frozenset(leads))
+        mapping = IdMapping(_inventory(close, users), instead)
+        found = _compare(close, archive, journal, mapping, frozenset(leads))
         if unknown := sorted(set(leads) - found.seen):
-            raise Refused(f"{archive.url} has no lead {', '.join(unknown)}{_taken_out(archive, unknown)}.")
-        if not leads and (unused := sorted(set(instead) - fitting.replaced)):
-            raise Refused(f"Nothing in {archive.url} names {', '.join(unused)}, for which something else was to stand.")
+            raise Refused(f"{archive.url} has no lead {', '.join(unknown)}{_removed(archive, unknown)}.")
+        if not leads and (unused := sorted(set(instead) - mapping.replaced)):
+            raise Refused(f"Nothing in {archive.url} names {', '.join(unused)}: correct `instead`, or --instead.")
         return RestorePlan(
             url=archive.url,
+            forgotten=archive.manifest.forgotten,
             organization_id=organization_id,
             organization=organization.name,
             user_id=close.me().id,
             leads=tuple(leads),
-            there=frozenset(found.there),
-            elsewhere=frozenset(found.elsewhere),
-            before=found.before,
-            deleted_again=found.deleted_again,
-            counts=dict(found.counts),
-            missing=dict(fitting.missing),
-            lost=dict(fitting.lost),
-            forgotten=archive.manifest.forgotten,
-            inventory=fitting.inventory,
-            instead=dict(instead),
+            found=found,
+            mapping=mapping,
         )
 
 
-def _taken_out(archive: Archive, leads: list[str]) -> str:
-    return ": taken out at somebody's request" if set(leads) & set(archive.manifest.forgotten) else ""
+def _removed(archive: Archive, leads: list[str]) -> str:
+    return ": removed on request" if set(leads) & set(archive.manifest.forgotten) else ""
 
 
-def find(backup: str, organization_id: str) -> Archive:
-    """The backup at this address or, given the id of a flow run, of that run."""
+def find_backup(backup: str, organization_id: str) -> Archive:
+    """Return the backup at this address or, given a flow run's id, of that run. Raises `Refused` for other text."""
     try:
         run_id = UUID(backup)
     except ValueError:
         if "/" in backup:
             return Archive.at(backup)
         raise Refused(
-            f"{backup!r} is no backup: give the id of the run that made it, or its folder's address; `lead-cleanup "
-            "backups` lists what there is."
+            f"{backup!r} is no backup: give the id of the run that made it, or the address of its folder; see "
+            "`lead-cleanup backups`."
         ) from None
     return Archive.of_run(settings().backup_url, organization_id, run_id)
 
 
-def verify(archive: Archive, organization_id: str) -> None:
-    """Raise `Refused` unless the backup is whole, readable, and of this organisation."""
+def verify_backup(archive: Archive, organization_id: str) -> None:
+    """Raise `Refused` unless the backup is complete, readable, and of this organisation."""
     if (its := archive.manifest.organization_id) != organization_id:
         raise Refused(
             f"{archive.url} is a backup of {its}, but the API key belongs to {organization_id}: use a key of the "
@@ -160,37 +176,29 @@ def verify(archive: Archive, organization_id: str) -> None:
     archive.verify()
 
 
-@dataclass
-class _Found:
-    seen: set[str] = field(default_factory=set[str])
-    there: set[str] = field(default_factory=set[str])
-    elsewhere: set[str] = field(default_factory=set[str])
-    before: int = 0
-    deleted_again: int = 0
-    counts: Counter[str] = field(default_factory=Counter[str])
-
-
-def _look(close: CloseClient, archive: Archive, journal: Journal, fitting: Fitting, wanted: frozenset[str]) -> _Found:
-    found = _Found()
-    others = _journals_elsewhere(archive)
-    for lead in chosen(archive, wanted):
+def _compare(
+    close: CloseClient, archive: Archive, journal: Journal, mapping: IdMapping, wanted: frozenset[str]
+) -> Comparison:
+    found = Comparison()
+    others = _journals_of_other_backups(archive)
+    for lead in leads_to_restore(archive, wanted):
         lead_id = str(lead["id"])
         found.seen.add(lead_id)
         if journal.is_done(lead_id):
-            there = close.lead(journal.new[lead_id]) is not None
-            found.before += there
-            found.deleted_again += not there
+            exists = close.lead(journal.new[lead_id]) is not None
+            found.restored_before += exists
+            found.deleted_again += not exists
         elif close.lead(lead_id) is not None:
-            found.there.add(lead_id)
-        elif any(_is_there(close, other, lead_id) for other in others):
-            found.elsewhere.add(lead_id)
+            found.still_in_close.add(lead_id)
+        elif any(_has_restored(close, other, lead_id) for other in others):
+            found.restored_from_other_backup.add(lead_id)
         else:
-            found.counts += remake(lead, fitting).counts()
+            found.counts += new_lead(lead, mapping).counts()
     return found
 
 
-def _journals_elsewhere(archive: Archive) -> list[Journal]:
-    """Those of restores of the organisation's other backups: a lead may be in several, if a run was cut off."""
+def _journals_of_other_backups(archive: Archive) -> list[Journal]:
+    """The journals of the organisation's other backups: a lead may be in several, if a cleanup was interrupted."""
     organization = archive.url.rpartition("/")[0]
     root, _, organization_id = organization.rpartition("/")
     if organization_id != archive.manifest.organization_id:
@@ -201,16 +209,16 @@ def _journals_elsewhere(archive: Archive) -> list[Journal]:
     return journals
 
 
-def _is_there(close: CloseClient, journal: Journal, lead_id: str) -> bool:
-    """Whether Close has the lead that a restore has made in its place. Raises `Refused` where that isn't known."""
+def _has_restored(close: CloseClient, journal: Journal, lead_id: str) -> bool:
+    """Whether Close has the lead that another restore created. Raises `Refused` if the journal doesn't say."""
     last = journal.last(lead_id, "lead", lead_id)
     if last and last.step == "intended":
-        raise Refused(f"A restore of {journal.url} was cut off as it made lead {lead_id}: run that one again first.")
+        raise Refused(f"A restore of {journal.url} was interrupted while creating lead {lead_id}: run it again first.")
     return lead_id in journal.new and close.lead(journal.new[lead_id]) is not None
 
 
-def chosen(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
-    """The backup's leads that are wanted (none named: all), but for those that were taken out, one at a time."""
+def leads_to_restore(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """Yield the backup's leads with these ids (all, if none is given), except those that were removed on request."""
     forgotten = set(archive.manifest.forgotten)
     for lead in archive.leads():
         lead_id = lead.get("id")
@@ -221,7 +229,7 @@ def chosen(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]
 
 
 def _inventory(close: CloseClient, users: frozenset[str]) -> Inventory:
-    """What the organisation has, of what a backup may name."""
+    """Read what the organisation has of the things that a backup may name."""
     return Inventory(
         lead_statuses={each.id: each.label for each in close.lead_statuses()},
         opportunity_statuses={each.id: each.label for each in close.opportunity_statuses()},
@@ -231,17 +239,15 @@ def _inventory(close: CloseClient, users: frozenset[str]) -> Inventory:
 
 
 def decide(plan: RestorePlan, missing: str, *, dry_run: bool) -> None:
-    """Raise `Stop` unless *plan* is to be carried out."""
-    if plan.missing and missing == "stop":
+    """Raise `Stop` unless this run may create what *plan* holds."""
+    if plan.mapping.missing and missing == "stop":
         raise Refused(
-            f"The organisation lacks {len(plan.missing)} of the things that the backup names, so nothing is restored: "
-            f"{'; '.join(plan.gaps()[:10])}. Say which id stands for each (`instead`, or --instead OLD-ID=NEW-ID), "
-            f"or leave them out (`missing: skip`, or --missing skip).{_statuses(plan)}"
+            f"The organisation lacks {counted(len(plan.mapping.missing), 'thing')} that the backup names, so nothing "
+            f"was restored: {'; '.join(plan.gaps()[:10])}. Replace each (`instead`, or --instead OLD-ID=NEW-ID), or "
+            f"leave them out (`missing: skip`, or --missing skip).{_statuses(plan)}"
         )
-    leads = plan.counts.get("lead", 0)
+    leads = plan.found.counts.get("lead", 0)
     if not leads:
-        every = "Every lead of this backup that was asked for is there"
-        again = f", but for {plan.deleted_again:,}. {DELETED_AGAIN}" if plan.deleted_again else "."
-        raise Stop(Outcome.NOTHING_TO_DO, every + again)
+        raise Stop(Outcome.NOTHING_TO_DO, " ".join(["No lead of this backup is left to restore.", *plan.notes()]))
     if dry_run:
-        raise Stop(Outcome.DRY_RUN, f"{leads:,} {'lead' if leads == 1 else 'leads'} would be restored.")
+        raise Stop(Outcome.DRY_RUN, f"{counted(leads, 'lead')} would be restored.")

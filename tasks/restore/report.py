@@ -1,70 +1,69 @@
-"""How a restore ends: what it would have made or has made, what is missing and what is lost, as one report."""
+"""How a restore ends: what it has created or would create, what is missing and what can't come back, as one report."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import ConfigDict, Field
 
+from tasks.close.resources import Kind
 from tasks.report.artifacts import publish_report
 from tasks.report.ending import Ending
-from tasks.report.model import HEADLINES, Report
+from tasks.report.model import HEADLINES, Report, RunReport
 from tasks.restore.create import Restored
 from tasks.restore.new_objects import LOST
-from tasks.restore.plan import DELETED_AGAIN, RestorePlan
+from tasks.restore.plan import RestorePlan
 from tasks.runs.outcomes import Outcome
 from tasks.runs.run import Run
+from tasks.runs.wording import counted
 
 HEADLINES_HERE = {
     **HEADLINES,
     Outcome.DRY_RUN: "Dry run: nothing was restored",
     Outcome.REFUSED: "Refused: nothing was restored",
 }
-SHARED = {"outcome", "message", "organization_id", "backup", "flow_run_id"}
 KINDS = {
-    "lead": "Leads",
-    "contact": "Contacts",
-    "opportunity": "Opportunities",
-    "task": "Tasks",
-    "note": "Notes",
-    "call": "Calls",
-    "sms": "SMS",
+    "lead": ("lead", "leads"),
+    "contact": ("contact", "contacts"),
+    "opportunity": ("opportunity", "opportunities"),
+    "task": ("task", "tasks"),
+    "note": ("note", "notes"),
+    "call": ("call", "calls"),
+    "sms": ("SMS", "SMS"),
 }
-AGAIN = "Run the restore again to go on: what is there is not made twice."
+"""What Close calls one object of a kind, and several."""
+AGAIN = "Run the restore again to continue: it creates nothing twice."
 OLD_DATES = (
-    "Restored leads keep their dates where Close lets them: a cleanup whose criteria they still meet plans them again."
+    "Restored leads keep their dates where Close allows it, so a cleanup whose criteria they still meet will plan them "
+    "again."
 )
 
 
-class RestoreReport(Report):
-    """What a restore did. The field names are a contract: ``lead-cleanup restore --json`` prints them."""
+class RestoreReport(RunReport):
+    """What a restore did. The names in JSON are a contract: ``lead-cleanup restore --json`` prints them."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
     wanted: dict[str, int] = Field(default_factory=dict[str, int])
-    """What there was to make when the run began, by kind."""
+    """Objects that were to be created when the run began, by kind."""
     created: dict[str, int] = Field(default_factory=dict[str, int])
-    """What this run has made, by kind."""
+    """Objects that this run has created, by kind."""
     adopted: int | None = None
-    """Objects that were found to be there: an attempt that was cut off had made them."""
+    """Objects found in Close: an attempt that was interrupted, or got no answer, had created them."""
     rejected: dict[str, int] = Field(default_factory=dict[str, int])
-    there: int | None = None
-    """Leads that Close has under their old ids."""
-    before: int | None = None
-    """Leads that an earlier restore has made, with everything."""
-    gone: int | None = None
-    """Leads of which an earlier attempt had made only a part when somebody deleted them."""
+    """Objects that Close rejected, by kind."""
+    still_in_close: int | None = Field(default=None, alias="there")
+    """Leads that Close still has under their old ids."""
+    restored_before: int | None = Field(default=None, alias="before")
+    """Leads that an earlier restore, of this or another backup, has restored."""
+    deleted_since: int | None = Field(default=None, alias="gone")
+    """Leads that an earlier attempt had created in part, and that were deleted since."""
     missing: tuple[str, ...] = ()
+    """What the organisation lacks, one phrase each."""
     lost: dict[str, int] = Field(default_factory=dict[str, int])
-    unlike: dict[str, int] = Field(default_factory=dict[str, int])
-
-    @model_serializer(mode="wrap")
-    def _only_ours(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what only cleanups have."""
-        theirs = Report.model_fields.keys() - SHARED
-        return {name: value for name, value in handler(self).items() if name not in theirs}
-
-    def evidence(self) -> dict[str, Any]:
-        """Everything as JSON."""
-        return self.model_dump(mode="json") | {"notes": self.notes}
+    """What in the backup can't be restored, and how much of it there is."""
+    changed_by_close: dict[str, int] = Field(default_factory=dict[str, int], alias="unlike")
+    """Fields that Close set to another value than it was sent, such as ``date_created of task``, and how often."""
 
     @property
     def headline(self) -> str:
@@ -72,28 +71,33 @@ class RestoreReport(Report):
         return HEADLINES_HERE[self.outcome]
 
     def counts(self) -> list[tuple[str, int]]:
-        """The numbers of objects by kind, and of leads that need nothing."""
+        """The numbers of objects by kind, and of leads that need no restore."""
         planned = self.outcome in {Outcome.DRY_RUN, Outcome.REFUSED}
-        counted: list[tuple[str, Mapping[str, int]]] = [("", self.wanted if planned else self.created)]
-        counted.append((" that Close rejects", self.rejected))
-        rows = [(name + what, found[kind]) for what, found in counted for kind, name in KINDS.items() if kind in found]
-        others = [
-            ("Found to be there already", self.adopted),
-            ("Leads that were never gone", self.there),
-            ("Leads restored before", self.before),
-            ("Leads deleted since an earlier attempt", self.gone),
+        leads = [
+            ("Found in Close", self.adopted),
+            ("Leads still in Close", self.still_in_close),
+            ("Leads restored before", self.restored_before),
+            ("Leads deleted since an earlier attempt", self.deleted_since),
         ]
-        return rows + [(name, number) for name, number in others if number]
+        return [
+            *_by_kind(self.wanted if planned else self.created, ""),
+            *_by_kind(self.rejected, " rejected by Close"),
+            *((name, number) for name, number in leads if number),
+        ]
 
 
-def read(text: str) -> Report:
-    """The report, of a restore or of a cleanup, that was published as this JSON; without the sample."""
+def _by_kind(numbers: Mapping[str, int], what: str) -> list[tuple[str, int]]:
+    return [(many[0].upper() + many[1:] + what, numbers[kind]) for kind, (_, many) in KINDS.items() if kind in numbers]
+
+
+def read(text: str) -> RunReport:
+    """Return the report, of a restore or of a cleanup, that was published as this JSON; without the sample."""
     found = json.loads(text)
     return (RestoreReport if "wanted" in found else Report).model_validate(found)
 
 
 class RestoreEnding(Ending):
-    """Collects what is known while a restore goes on, and says how it ends."""
+    """Collects what is known during a restore, and turns it into the report."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -102,7 +106,7 @@ class RestoreEnding(Ending):
 
     def _verdict(self) -> tuple[Outcome, str]:
         if self.restored is None:
-            raise RuntimeError("the restore came to its end without a result")
+            raise RuntimeError("the restore ended without a result")
         return verdict(self.restored)
 
     def _concluded(self, outcome: Outcome, message: str) -> RestoreReport:
@@ -118,33 +122,32 @@ class RestoreEnding(Ending):
 
 
 def verdict(done: Restored) -> tuple[Outcome, str]:
-    """Whether everything is there that was to be made, and a sentence that says so."""
-    leads = done.created["lead"]
-    said = f"{leads:,} {'lead is' if leads == 1 else 'leads are'} restored"
+    """Whether everything was restored, and a sentence that says so."""
+    leads = counted(done.created["lead"], "lead")
     if done.problem is not None:
         outcome, message = done.problem
         begun = bool(done.created or done.adopted)
         ends = Outcome.FAILED if begun and outcome is Outcome.REFUSED else outcome
-        return ends, f"{message} {said} so far. {AGAIN}"
+        return ends, f"{message} Restored so far: {leads}. {AGAIN}"
     if rejected := done.rejected.total():
-        objects = "object" if rejected == 1 else "objects"
+        objects = counted(rejected, "object")
         return (
             Outcome.FAILED,
-            f"{said}, but Close rejects {rejected:,} {objects}: the journal beside the backup says which, and why. "
+            f"Restored {leads}, but Close rejected {objects}: the journal in the backup's folder says which, and why. "
             f"{AGAIN}",
         )
-    return Outcome.RESTORED, f"{said}, with everything that can come back."
+    return Outcome.RESTORED, f"Restored {leads}, with everything that can come back."
 
 
 def _of_plan(plan: RestorePlan, done: Restored | None) -> dict[str, Any]:
     return {
         "organization_id": plan.organization_id,
         "backup": plan.url,
-        "wanted": plan.counts,
-        "there": len(plan.there),
-        "before": plan.before + len(plan.elsewhere),
+        "wanted": plan.found.counts,
+        "still_in_close": len(plan.found.still_in_close),
+        "restored_before": plan.found.restored_before + len(plan.found.restored_from_other_backup),
         "missing": tuple(plan.gaps()),
-        "lost": plan.lost,
+        "lost": plan.mapping.lost,
         "notes": tuple(_notes(plan, done)),
     }
 
@@ -154,21 +157,19 @@ def _of_restored(done: Restored) -> dict[str, Any]:
         "created": done.created,
         "adopted": done.adopted,
         "rejected": done.rejected,
-        "unlike": done.unlike,
-        "gone": done.gone,
+        "changed_by_close": {f"{name} of {kind}": number for (name, kind), number in done.changed_by_close.items()},
+        "deleted_since": done.deleted_since,
     }
 
 
 def _notes(plan: RestorePlan, done: Restored | None) -> list[str]:
-    """What a person should know of a restore, a sentence each. Without names of leads."""
-    unlike: Mapping[str, int] = done.unlike if done else {}
-    taken, again = len(plan.forgotten), plan.deleted_again
+    """What a person should know of a restore, one sentence each. Without names of leads."""
+    changed: Mapping[tuple[str, Kind], int] = done.changed_by_close if done else {}
     return [
         *(f"{gap}." for gap in plan.gaps()),
-        *(f"Not restored: {number:,} {what}." for what, number in plan.lost.items()),
-        *(f"Close keeps otherwise than it was sent: {what}, {number:,} times." for what, number in unlike.items()),
-        *([f"Deleted since they were restored: {again:,} leads. {DELETED_AGAIN}"] if again else []),
-        *([f"{taken:,} leads were taken out of this backup at somebody's request."] if taken else []),
-        *(f"Lost: {each}" for each in LOST),
+        *(f"Close changed {name} on {counted(each, *KINDS[kind])}." for (name, kind), each in changed.items()),
+        *plan.notes(),
+        *(f"Not restored: {what} ({number:,})." for what, number in plan.mapping.lost.items()),
+        *(f"Not restored: {each}" for each in LOST),
         OLD_DATES,
     ]

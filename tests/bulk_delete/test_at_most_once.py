@@ -207,5 +207,5 @@ def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> 
 def run_cleanup_keeping_the_ledger() -> Report:
     """Another run of the same cleanup."""
     report = report_of(lead_cleanup(**JUNK, limits={"max_share": 1.0}, return_state=True))
-    assert report is not None
+    assert isinstance(report, Report)
     return report

@@ -47,7 +47,7 @@ def test_a_dry_run_then_the_same_for_real(
     assert shown.out.startswith(
         "Dry run: nothing was restored\n1 lead would be restored.\n\nLeads     1\nContacts  1\n"
     )
-    assert "Note: Lost: E-mail threads" in shown.out
+    assert "Note: Not restored: e-mail threads" in shown.out
     assert "Acme" not in shown.out
     assert sandbox.leads() == {}
 

@@ -119,10 +119,10 @@ USELESS: dict[str, tuple[Json, str]] = {
     "a date there isn't": (created({"type": "fixed_local_date", "value": "2025-02-29"}), "2025-02-29"),
     "an instant there isn't": (created(ago({"type": "fixed_utc", "value": "soon"}, days=1)), "'soon'"),
     "an instant that only Close could read": (created({"type": "fixed_utc", "value": "now-1y"}), "'now-1y' .* instant"),
-    "before all calendars": (created(ago(years=2026)), "leaves the calendar"),
+    "before all calendars": (created(ago(years=2026)), "is outside the calendar"),
     "after all calendars": (
         created({"type": "fixed_local_date", "value": "9999-12-31", "which": "end"}),
-        "leaves the calendar",
+        "is outside the calendar",
     ),
     "an unknown node": ({"type": "and", "queries": [JUNK, {"type": "near"}]}, "near"),
     "a node without a type": ({"type": "and", "queries": [JUNK, {"query": JUNK}]}, "no type"),
@@ -186,7 +186,7 @@ def test_unknown_parts_may_be_sent_on_request():
 def test_what_must_be_fixed_can_not_hide_in_an_unknown_part(hidden: Json):
     """We would send it as it is, and Close would give it a meaning of its own at the time of the delete."""
     for strange in ({**STRANGE, "of": hidden}, {**JUNK, "of": hidden}, lead({"type": "sounds_like", "of": [hidden]})):
-        with pytest.raises(UnusableQuery, match="can't be fixed"):
+        with pytest.raises(UnusableQuery, match="can't be frozen"):
             check(parse(strange), allow_unknown=True)
 
 

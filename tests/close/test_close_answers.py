@@ -12,6 +12,10 @@ from hypothesis import strategies as st
 from tasks.close import errors
 from tasks.close.answers import refusal
 from tasks.close.errors import BadRequest, CloseError, InvalidQuery
+from tasks.close.request import Request
+
+ME = Request("GET", "/me/")
+SEARCH = Request("POST", "/data/search/")
 
 
 def test_the_tree_at_the_top_of_the_errors_is_the_tree() -> None:
@@ -36,7 +40,7 @@ JSON_BODIES = st.recursive(
 
 
 def rejected(body: Any) -> BadRequest:
-    error = refusal("POST", "/data/search/", httpx.Response(400, json=body), retry_after=0)
+    error = refusal(SEARCH, httpx.Response(400, json=body), retry_after=0)
     assert isinstance(error, BadRequest)
     return error
 
@@ -79,7 +83,7 @@ def test_other_shapes_are_read_too(body: Any, said: str) -> None:
 def test_an_error_page_is_not_repeated() -> None:
     answer = httpx.Response(400, content=b"<html>" + b"x" * 10_000)
 
-    assert str(refusal("GET", "/me/", answer, retry_after=0)).endswith("it gives no reason.")
+    assert str(refusal(ME, answer, retry_after=0)).endswith("it gives no reason.")
 
 
 def test_a_long_rejection_is_cut() -> None:
@@ -94,7 +98,7 @@ def test_a_key_that_close_quotes_back_is_not_repeated() -> None:
 
 @given(status=st.integers(300, 599), body=JSON_BODIES)
 def test_whatever_close_answers_it_is_one_line_and_an_error_of_ours(status: int, body: Any) -> None:
-    error = refusal("GET", "/me/", httpx.Response(status, json=body), retry_after=1.5)
+    error = refusal(ME, httpx.Response(status, json=body), retry_after=1.5)
 
     assert isinstance(error, CloseError)
     assert error.status == status

@@ -275,7 +275,7 @@ class TestSearching:
     ) -> None:
         server.will_answer(*pages)
 
-        with pytest.raises(CloseUnavailable, match="don't come to an end"):
+        with pytest.raises(CloseUnavailable, match="pages don't end"):
             close.search(LEADS, limit=100)
 
     def test_a_page_that_does_not_say_whether_it_is_the_last_is_an_error(

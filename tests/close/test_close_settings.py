@@ -182,7 +182,7 @@ def test_a_misspelt_guard_is_refused_wherever_it_stands(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, meant: str
 ) -> None:
     """Silently ignored, it would protect nobody while everybody counts on it."""
-    sentence = f"{name.upper()} is no setting, and protects nothing: write {meant}, or take it away."
+    sentence = f"{name.upper()} is not a setting, so it protects nothing: rename it to {meant}, or remove it."
 
     assert problem(monkeypatch, **{name: "x"}) == sentence
     monkeypatch.delenv(name)

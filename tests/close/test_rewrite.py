@@ -17,7 +17,7 @@ from tasks.close.query.rewrite import (
     denied,
     freeze,
     inline,
-    turned_round,
+    negated,
 )
 
 Json = dict[str, Any]
@@ -118,7 +118,7 @@ def test_a_view_may_stand_in_two_places_and_among_related_objects():
     assert to_json(found) == both(A, A, {**related, "related_query": A})
 
 
-def test_a_negated_view_is_turned_round():
+def test_a_negated_view_is_inlined_negated():
     assert to_json(inline(parse(no(view("save_1"))), lambda _: parse(A))) == no(A)
     assert to_json(inline(parse(no(view("save_1"))), lambda _: parse(no(A)))) == {**A, "negate": False}
 
@@ -298,8 +298,8 @@ def said(query: Query) -> str:
 
 
 def test_turning_round_only_flips_the_sign():
-    assert to_json(turned_round(parse(both(A, B)))) == no(both(A, B))
-    assert to_json(turned_round(parse(no(A)))) == {**A, "negate": False}
+    assert to_json(negated(parse(both(A, B)))) == no(both(A, B))
+    assert to_json(negated(parse(no(A)))) == {**A, "negate": False}
 
 
 # --- canonical --------------------------------------------------------------------------------------------------------
@@ -357,7 +357,7 @@ def test_different_queries_are_different(one: Json, other: Json):
 )
 def test_a_moment_that_says_more_than_we_know_is_never_fixed_to_less(moment: Json):
     """Four quarters ago, without the quarters, is now: everything would be older."""
-    with pytest.raises(UnusableQuery, match="which we don't know and can't fix"):
+    with pytest.raises(UnusableQuery, match="unknown to us, so it can't be frozen"):
         freeze(
             parse(
                 {

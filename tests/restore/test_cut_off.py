@@ -240,7 +240,7 @@ def test_a_restore_that_close_stops_goes_on_in_any_storage(
     assert field_by_field(export(sandbox)) == before
     assert len(sandbox.leads()) == 2
     again = restore(url, dry_run=False)
-    assert (again.outcome, again.before) == ("nothing_to_do", 2)
+    assert (again.outcome, again.restored_before) == ("nothing_to_do", 2)
 
 
 def test_what_close_rejects_is_counted_and_tried_again_by_the_next_run(
@@ -252,7 +252,7 @@ def test_what_close_rejects_is_counted_and_tried_again_by_the_next_run(
     report = restore(backup, dry_run=False)
 
     assert (report.outcome, report.rejected) == ("failed", {"note": 1})
-    assert "Close rejects 1 object" in report.message
+    assert "Close rejected 1 object:" in report.message
     rejected = [each for each in _journal(backup) if each["step"] == "rejected"]
     assert [(each["kind"], each["why"]) for each in rejected] == [("note", "BadRequest (400)")]
     assert restore(backup, dry_run=False).outcome == "restored"
@@ -318,5 +318,5 @@ def test_a_lead_that_was_deleted_again_half_made_is_left_alone(
 
     report = restore(backup, dry_run=False)
 
-    assert (report.outcome, report.gone, report.created["lead"]) == ("restored", 1, 1)
+    assert (report.outcome, report.deleted_since, report.created["lead"]) == ("restored", 1, 1)
     assert len(sandbox.leads()) == 1

@@ -1,12 +1,12 @@
-"""From an exported lead to what has to be made: only what can be made, and nothing that sends."""
+"""From an exported lead to the objects to create: only what can be created, and nothing that sends."""
 
 from typing import Any
 
 import pytest
 
 from tasks.close.resources import CustomField, Kind
-from tasks.restore.id_mapping import Fitting, Inventory
-from tasks.restore.new_objects import Piece, alike, check_sends_nothing, pair_contacts, remake
+from tasks.restore.id_mapping import IdMapping, Inventory
+from tasks.restore.new_objects import NewObject, check_sends_nothing, new_lead, pair_contacts, same_words
 
 INVENTORY = Inventory(
     lead_statuses={"stat_1": "Junk"},
@@ -21,14 +21,14 @@ INVENTORY = Inventory(
 )
 
 
-def pieces(**lead: Any) -> tuple[list[Piece], Fitting]:
-    fitting = Fitting(INVENTORY)
-    return [*remake({"id": "lead_1", **lead}, fitting).pieces], fitting
+def new_objects(**lead: Any) -> tuple[list[NewObject], IdMapping]:
+    mapping = IdMapping(INVENTORY)
+    return [*new_lead({"id": "lead_1", **lead}, mapping).objects], mapping
 
 
-def activity(kind: str, **fields: Any) -> tuple[dict[str, Any], Fitting]:
-    found, fitting = pieces(activities=[{"_type": kind, "id": "acti_1", **fields}])
-    return dict(found[0].body), fitting
+def activity(kind: str, **fields: Any) -> tuple[dict[str, Any], IdMapping]:
+    found, mapping = new_objects(activities=[{"_type": kind, "id": "acti_1", **fields}])
+    return dict(found[0].body), mapping
 
 
 def test_only_fields_that_are_known_to_be_the_leads_own_are_sent() -> None:
@@ -54,9 +54,9 @@ def test_only_fields_that_are_known_to_be_the_leads_own_are_sent() -> None:
         ],
     }
 
-    remade = remake(lead, Fitting(INVENTORY))
+    made = new_lead(lead, IdMapping(INVENTORY))
 
-    assert remade.body == {
+    assert made.body == {
         "name": "Acme",
         "description": "",
         "status_id": "stat_1",
@@ -70,26 +70,26 @@ def test_only_fields_that_are_known_to_be_the_leads_own_are_sent() -> None:
             }
         ],
     }
-    assert remade.counts() == {"lead": 1, "contact": 1}
+    assert made.counts() == {"lead": 1, "contact": 1}
 
 
-def test_a_piece_gets_the_new_ids_of_its_lead_and_contact() -> None:
-    [piece], _ = pieces(opportunities=[{"id": "oppo_1", "note": "n", "contact_id": "cont_1", "lead_id": "lead_1"}])
+def test_an_object_gets_the_new_ids_of_its_lead_and_contact() -> None:
+    [found], _ = new_objects(opportunities=[{"id": "oppo_1", "note": "n", "contact_id": "cont_1", "lead_id": "lead_1"}])
 
-    assert piece.of("lead_new", {"cont_1": "cont_new"}) == {
+    assert found.to_send("lead_new", {"cont_1": "cont_new"}) == {
         "note": "n",
         "lead_id": "lead_new",
         "contact_id": "cont_new",
     }
-    assert "contact_id" not in piece.of("lead_new", {})
+    assert "contact_id" not in found.to_send("lead_new", {})
 
 
 @pytest.mark.parametrize("status", ["scheduled", "outbox", "error", "sending", None, "something new"])
 def test_an_sms_that_was_neither_received_nor_sent_is_a_draft(status: str | None) -> None:
-    body, fitting = activity("SMS", text="Hi", status=status, date_scheduled="2999-01-01", send_in=5, template_id="t")
+    body, mapping = activity("SMS", text="Hi", status=status, date_scheduled="2999-01-01", send_in=5, template_id="t")
 
     assert body == {"text": "Hi", "status": "draft"}
-    assert fitting.lost == {"SMS that were to be sent, and become drafts": 1}
+    assert mapping.lost == {"SMS that were to be sent, and become drafts": 1}
 
 
 @pytest.mark.parametrize(
@@ -118,26 +118,26 @@ def test_a_rich_text_goes_as_html_where_there_is_any() -> None:
 def test_tasks_that_only_close_makes_are_counted_as_lost() -> None:
     tasks = [{"id": "task_1", "_type": "missed_call"}, {"id": "task_2", "_type": "outgoing_call", "text": "Call"}]
 
-    found, fitting = pieces(tasks=tasks)
+    found, mapping = new_objects(tasks=tasks)
 
-    assert [piece.body for piece in found] == [{"_type": "outgoing_call", "text": "Call"}]
-    assert fitting.lost == {"tasks that only Close makes": 1}
+    assert [each.body for each in found] == [{"_type": "outgoing_call", "text": "Call"}]
+    assert mapping.lost == {"tasks that only Close makes": 1}
 
 
 def test_what_somebody_who_left_has_done_is_kept_without_them() -> None:
-    body, fitting = activity("Note", note="n", user_id="user_gone", user_name="Old Hand")
+    body, mapping = activity("Note", note="n", user_id="user_gone", user_name="Old Hand")
 
     assert body == {"note": "n"}
-    assert [(each.kind, each.label) for each in fitting.missing] == [("user", "Old Hand")]
+    assert [(each.kind, each.label) for each in mapping.missing] == [("user", "Old Hand")]
 
 
 def test_what_stands_for_a_missing_user_stands_in_custom_fields_too() -> None:
-    fitting = Fitting(INVENTORY, {"user_gone": "user_1"})
+    mapping = IdMapping(INVENTORY, {"user_gone": "user_1"})
 
-    remade = remake({"id": "lead_1", "custom.cf_who": "user_gone"}, fitting)
+    made = new_lead({"id": "lead_1", "custom.cf_who": "user_gone"}, mapping)
 
-    assert remade.body == {"custom.cf_who": "user_1"}
-    assert not fitting.missing
+    assert made.body == {"custom.cf_who": "user_1"}
+    assert not mapping.missing
 
 
 def contact(contact_id: str, name: str, *emails: str) -> dict[str, Any]:
@@ -161,7 +161,7 @@ def test_contacts_that_close_writes_otherwise_are_paired_by_their_place() -> Non
 def test_words_are_the_same_whatever_tags_and_spaces_are_around_them() -> None:
     sent = {"note_html": "<p>Asked  for <b>prices</b> &amp; more</p>"}
 
-    assert alike("note", sent, {"note": "Asked for prices & more"})
-    assert not alike("note", sent, {"note": "Asked for prices"})
-    assert not alike("opportunity", {"note": "n", "value": 1}, {"note": "n", "value": 2})
-    assert not alike("lead", {"name": "A", "contacts": [{"name": "x"}]}, {"name": "A", "contacts": []})
+    assert same_words("note", sent, {"note": "Asked for prices & more"})
+    assert not same_words("note", sent, {"note": "Asked for prices"})
+    assert not same_words("opportunity", {"note": "n", "value": 1}, {"note": "n", "value": 2})
+    assert not same_words("lead", {"name": "A", "contacts": [{"name": "x"}]}, {"name": "A", "contacts": []})

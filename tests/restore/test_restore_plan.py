@@ -41,7 +41,7 @@ def test_a_dry_run_counts_what_would_be_made_and_writes_nothing(
 
     assert (report.outcome, report.message) == ("dry_run", "1 lead would be restored.")
     assert report.wanted == {"lead": 1, "contact": 2, "opportunity": 3, "task": 1, "note": 2, "call": 2, "sms": 2}
-    assert any("E-mail threads" in note for note in report.notes)
+    assert any("e-mail threads" in note for note in report.notes)
     assert sandbox.writes() == []
     assert sorted(each.name for each in backup.iterdir()) == before
 
@@ -172,8 +172,8 @@ def test_something_else_can_stand_for_what_is_missing(
     right = restore(backup_of_what_is_gone, instead={"stat_gone": junk}, dry_run=False)
 
     assert (wrong.outcome, "No lead status stat_none" in wrong.message) == ("refused", True)
-    assert f"There are, as lead status: {next(iter(STATUS_IDS.values()))} (" in wrong.message
-    assert (mistyped.outcome, "names stat_gnoe, for which" in mistyped.message) == ("refused", True)
+    assert f"Every lead status: {next(iter(STATUS_IDS.values()))} (" in wrong.message
+    assert (mistyped.outcome, "names stat_gnoe: correct" in mistyped.message) == ("refused", True)
     assert right.outcome == "restored"
     [found] = sandbox.leads().values()
     assert found["status_id"] == junk
@@ -187,7 +187,7 @@ def test_only_the_leads_that_are_asked_for_come_back(sandbox: CloseAccount, back
     assert "no lead lead_none" in restore(folder, leads=["lead_none"]).message
     assert restore(folder, leads=[ids[1]], dry_run=False).outcome == "restored"
     assert [each["name"] for each in sandbox.leads().values()] == ["B"]
-    assert restore(folder, dry_run=False).before == 1
+    assert restore(folder, dry_run=False).restored_before == 1
     assert sorted(each["name"] for each in sandbox.leads().values()) == ["A", "B", "C"]
 
 
@@ -198,7 +198,7 @@ def test_leads_that_are_still_there_are_passed_over(sandbox: CloseAccount, back_
 
     report = restore(folder, dry_run=False)
 
-    assert (report.outcome, report.there, report.created["lead"]) == ("restored", 1, 1)
+    assert (report.outcome, report.still_in_close, report.created["lead"]) == ("restored", 1, 1)
     assert sorted(each["name"] for each in sandbox.leads().values()) == ["Gone", "Kept"]
     assert kept in sandbox.leads()
     assert restore(folder, dry_run=False).outcome == "nothing_to_do"
@@ -215,7 +215,7 @@ def test_what_a_restore_of_another_backup_has_made_is_passed_over(
 
     report = restore(other, dry_run=False)
 
-    assert (report.outcome, report.before) == ("nothing_to_do", 2)
+    assert (report.outcome, report.restored_before) == ("nothing_to_do", 2)
     assert len(sandbox.leads()) == 2
 
 
@@ -230,8 +230,11 @@ def test_what_was_restored_and_deleted_again_is_said_to_be(
 
     report = restore(folder, dry_run=False)
 
-    assert (report.outcome, report.before, len(sandbox.leads())) == ("nothing_to_do", 1, 1)
-    assert "is there, but for 1. What was restored and has been deleted since is in the backup of" in report.message
+    assert (report.outcome, report.restored_before, len(sandbox.leads())) == ("nothing_to_do", 1, 1)
+    assert report.message == (
+        "No lead of this backup is left to restore. Restored before and deleted since: 1 lead. "
+        "To bring these back, restore the backup of the run that deleted them."
+    )
 
 
 def test_what_was_forgotten_stays_forgotten(sandbox: CloseAccount, back_up: BackUp, restore: Restore) -> None:
@@ -240,7 +243,7 @@ def test_what_was_forgotten_stays_forgotten(sandbox: CloseAccount, back_up: Back
     folder = back_up(forgotten=(forgotten,))
     delete(sandbox)
 
-    assert "taken out at somebody's request" in restore(folder, leads=[forgotten]).message
+    assert "removed on request" in restore(folder, leads=[forgotten]).message
     assert restore(folder, dry_run=False).created["lead"] == 1
     assert [each["name"] for each in sandbox.leads().values()] == ["Gone"]
     assert gone not in sandbox.leads()
@@ -278,16 +281,15 @@ def test_nothing_is_sent_to_anybody(sandbox: CloseAccount, back_up: BackUp, rest
     }
 
 
-def test_what_close_keeps_otherwise_than_it_was_sent_is_reported(
-    sandbox: CloseAccount, backup: Path, restore: Restore
-) -> None:
+def test_what_close_changes_is_reported(sandbox: CloseAccount, backup: Path, restore: Restore) -> None:
     """Whether it keeps dates of creation is not documented."""
     sandbox.behaviour(undocumented_dates="ignored")
 
     report = restore(backup, dry_run=False)
 
     assert report.outcome == "restored"
-    assert report.unlike == {"date_created of lead": 1, "date_created of task": 1}
+    assert report.changed_by_close == {"date_created of lead": 1, "date_created of task": 1}
+    assert "Close changed date_created on 1 task." in report.notes
 
 
 def test_a_lead_keeps_its_fields_of_every_type(sandbox: CloseAccount, back_up: BackUp, restore: Restore) -> None:
@@ -319,7 +321,7 @@ def test_a_lead_keeps_its_fields_of_every_type(sandbox: CloseAccount, back_up: B
     assert kept == {users: [mia], tags: ["a"], boss: None, SCORE_ID: 0}
     assert found["contacts"][0][f"custom.{size}"] == "large"
     assert report.missing == (
-        "No choice of tags gone, which 1 object has",
-        "No user user_gone, which 1 object has",
+        "No choice of tags gone, which 1 object of the backup would need",
+        "No user user_gone, which 1 object of the backup would need",
     )
     assert report.lost == {"custom fields that point to something else": 1}

@@ -32,7 +32,7 @@ def test_leads_that_are_deleted_and_restored_are_the_same_field_by_field(
 
     assert (report.outcome, report.message) == (
         "restored",
-        f"{leads + 3:,} leads are restored, with everything that can come back.",
+        f"Restored {leads + 3:,} leads, with everything that can come back.",
     )
     after = export(sandbox)
     assert len(after) == leads + 3
@@ -68,7 +68,7 @@ def test_the_report_is_kept_as_an_artifact_without_names(
     found = {each.key: str(each.data) for each in artifacts_of(UUID(report.flow_run_id))}
     name = "lead-cleanup-sandbox-inc-restore"
     assert set(found) == {name, f"{name}-counts"}
-    assert "E-mail threads" in found[name]
+    assert "e-mail threads" in found[name]
     assert "Opportunities" in found[f"{name}-counts"]
     assert "Acme" not in str(found)
     assert "Ann Other" not in str(found)

@@ -27,7 +27,9 @@ def created(parameters: dict[str, Any]) -> FlowRun:
 
 def attempt(run: FlowRun) -> Report | None:
     """One attempt of the run; None if it ends without a report."""
-    return report_of(run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state"))  # pyright: ignore[reportArgumentType]
+    report = report_of(run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state"))  # pyright: ignore[reportArgumentType]
+    assert report is None or isinstance(report, Report)
+    return report
 
 
 def tried_again(run_id: UUID | str, message: str | None = None) -> Report:

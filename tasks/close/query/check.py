@@ -1,4 +1,4 @@
-"""Whether a query that people wrote or stored may select leads: what is refused, and what to write instead."""
+"""Whether a query that a person wrote or saved may select leads: what is refused, and what to write instead."""
 
 import math
 import re
@@ -39,20 +39,22 @@ from tasks.close.query.rewrite import UnusableQuery, always, freeze, instant_of
 
 CURRENT_USER = "CURRENT_USER"
 UNSTEADY = ("now", "offset", "fixed_local_date", "saved_search", "current_user", "local_time", CURRENT_USER)
-"""What means something else tomorrow or for somebody else: it can't be fixed inside parts that we can't read."""
+"""Texts whose meaning depends on the time or the user: inside parts that we can't read they can't be frozen."""
 
 
 def unwrap(document: Mapping[str, Any]) -> tuple[Query, int | None]:
-    """The query inside *document*, and the ``results_limit`` that stood beside it.
+    """Return the query inside *document*, and the ``results_limit`` next to it.
 
     *document* is a bare node, or the wrapper that a Smart View stores and *Copy Filters* copies:
     ``{"query": node, "results_limit": …, "sort": …}``. Close's bulk endpoints take the bare node.
+
+    Raises `UnusableQuery` for anything else, and pydantic's ValidationError for a known node of the wrong shape.
     """
     if "type" in document:
         return parse(document), None
     node = document.get("query")
     if not isinstance(node, Mapping):
-        raise UnusableQuery("this is neither a query node (with a type) nor what Close's Copy Filters gives")
+        raise UnusableQuery("this is neither a query node (with a type) nor what Close's Copy Filters copies")
     limit = document.get("results_limit")
     if limit is not None and type(limit) is not int:  # one that we can't read must not become "no limit"
         raise UnusableQuery(f"its results_limit is {limit!r}; it must be a whole number or null")
@@ -60,11 +62,11 @@ def unwrap(document: Mapping[str, Any]) -> tuple[Query, int | None]:
 
 
 def check(query: Query, *, allow_unknown: bool = False) -> None:
-    """Refuse *query* where what it selects isn't certain.
+    """Raise `UnusableQuery` if it isn't certain which leads *query* selects.
 
-    Raises `UnusableQuery` for other objects than leads, what depends on who asks or on the hour, moments that can't be
-    frozen, conditions without a value, queries that can only match every lead and, unless *allow_unknown*, parts we
-    have no meaning for.
+    Refused are other objects than leads, conditions on the current user or the time of day, moments that can't be
+    frozen, conditions without a value, queries that can only match every lead and, unless *allow_unknown*, parts of
+    unknown types.
     """
     _check_objects(query)
     for part in parts(query):
@@ -80,7 +82,7 @@ def check(query: Query, *, allow_unknown: bool = False) -> None:
 
 
 def _check_objects(query: Query) -> None:
-    """The clauses that speak of the lead itself (not of something related to it) must speak of leads."""
+    """The clauses about the lead itself, not about a related object, must be about leads."""
     match query:
         case And() | Or():
             for inner in query.queries:
@@ -96,14 +98,14 @@ def _check_objects(query: Query) -> None:
 
 
 def _check_steady(part: Part) -> None:
-    """What *part* means must not depend on who asks, or when."""
+    """The meaning of *part* must not depend on the user or the time."""
     if isinstance(part, CurrentUser) or CURRENT_USER in _choices(part):
         raise UnusableQuery("it depends on the current user; name the user instead")
     if isinstance(part, LocalTime):
-        raise UnusableQuery("its local_time condition depends on the hour at which it is asked; leave it out")
+        raise UnusableQuery("its local_time condition depends on the time of day; leave it out")
     if isinstance(part, UnknownMoment):
         raise UnusableQuery(
-            f"the moment {part.type!r} is relative in a way we can't fix; write the instant that you mean as "
+            f"the moment {part.type!r} is relative in a way that we can't freeze; write the instant that you mean as "
             '{"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
         )
     if isinstance(part, FixedUtc) and not _is_instant(part):  # "now" might be one to Close
@@ -112,7 +114,7 @@ def _check_steady(part: Part) -> None:
         raise UnusableQuery("one of its nodes has no type")
     hidden = sorted(set(_texts(part.model_extra or {})).intersection(UNSTEADY))
     if hidden:
-        raise UnusableQuery(f"it has {', '.join(hidden)} inside a part that we can't read, where it can't be fixed")
+        raise UnusableQuery(f"it has {', '.join(hidden)} inside a part that we can't read, so it can't be frozen")
 
 
 def _is_instant(moment: FixedUtc) -> bool:
@@ -124,7 +126,7 @@ def _is_instant(moment: FixedUtc) -> bool:
 
 
 def _check_value(part: Part) -> None:
-    """A condition that asks for nothing may be true of everything."""
+    """A condition without a value may match everything."""
     match part:
         case Term() | Reference() | InStatus():
             missing = not _choices(part)
@@ -159,7 +161,7 @@ def _choices(part: Part) -> tuple[object, ...]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Every text inside *value*, a decoded JSON value."""
+    """Yield every text inside *value*, a decoded JSON value."""
     match value:
         case str():
             yield value

@@ -15,19 +15,19 @@ type_key = "type"
 
 
 class Part(BaseModel):
-    """Any piece of a query. Keys we don't know are kept, so that nothing is lost between reading and writing."""
+    """Any part of a query. Unknown keys are kept, so that nothing is lost between reading and writing."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
     def model_post_init(self, _context: object) -> None:
-        """Count ``type`` as set, so that it is written although nobody passes it."""
+        """Count ``type`` as set, so that it is written even if it wasn't passed."""
         field = type(self).model_fields.get(type_key)
         if field is not None and field.default:
             self.model_fields_set.add(type_key)
 
 
 def by_type(*known: type[Part]) -> Callable[[object], str]:
-    """The discriminator of a union of *known* parts that falls back to ``unknown``."""
+    """Return the discriminator of a union of *known* parts, which falls back to ``unknown``."""
     names = {model.model_fields[type_key].default for model in known}
 
     def tag(value: object) -> str:
@@ -47,7 +47,7 @@ class Now(Part):
 
 
 class FixedLocalDate(Part):
-    """The start or end of a calendar day, in the time zone of whoever asks."""
+    """The start or end of a calendar day, in the time zone of the user who asks."""
 
     type: Literal["fixed_local_date"] = "fixed_local_date"
     value: str
@@ -55,19 +55,19 @@ class FixedLocalDate(Part):
 
 
 class FixedUtc(Part):
-    """An absolute instant. The text is kept as given; Close itself writes several forms."""
+    """An absolute instant. The text is kept as it is; Close itself writes several forms."""
 
     type: Literal["fixed_utc"] = "fixed_utc"
     value: str
 
     @classmethod
     def at(cls, moment: datetime) -> FixedUtc:
-        """*moment* cut to milliseconds, with ``Z``: six-digit fractions have been reported as rejected."""
+        """Return *moment* cut to milliseconds, with ``Z``: six-digit fractions have been reported as rejected."""
         return cls(value=moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
 
 class Span(Part):
-    """A calendar distance. Close's own exports always spell out all seven units."""
+    """A calendar distance. Close's own exports always contain all seven units."""
 
     years: int = 0
     months: int = 0
@@ -79,7 +79,7 @@ class Span(Part):
 
 
 class Offset(Part):
-    """A moment some way before or after another one."""
+    """A moment at a distance before or after another one."""
 
     type: Literal["offset"] = "offset"
     direction: Literal["past", "future"]
@@ -89,7 +89,7 @@ class Offset(Part):
 
 
 class UnknownMoment(Part):
-    """A moment that we can keep, but neither read nor freeze."""
+    """A moment of an unknown type: kept, but neither read nor frozen."""
 
     type: str = ""
 
@@ -98,7 +98,7 @@ class UnknownMoment(Part):
 
 
 class RegularField(Part):
-    """A field that every organisation has, named as on the object type it belongs to."""
+    """A field that every organisation has, by its name on the object type it belongs to."""
 
     type: Literal["regular_field"] = "regular_field"
     object_type: str
@@ -113,14 +113,14 @@ class CustomFieldRef(Part):
 
 
 class UnknownField(Part):
-    """A field of a kind that we don't know."""
+    """A field of an unknown type."""
 
     type: str = ""
 
 
 # --- conditions ----------------------------------------------------------------------------------------------------
 
-Number = StrictInt | StrictFloat  # strict: "5" read as 5, or true as 1, would not be written as it came
+Number = StrictInt | StrictFloat  # strict: "5" read as 5, or true as 1, would be written differently
 
 
 class Boolean(Part):
@@ -184,7 +184,7 @@ class MomentRange(Part):
 
 
 class LocalTime(Part):
-    """It is between these times of day now, where the lead lives."""
+    """The local time of day, where the lead is, lies between these."""
 
     type: Literal["local_time"] = "local_time"
     on_or_after: str | None = None
@@ -192,7 +192,7 @@ class LocalTime(Part):
 
 
 class UnknownCondition(Part):
-    """A condition that we can keep but not read."""
+    """A condition of an unknown type: kept, but not read."""
 
     type: str = ""
 

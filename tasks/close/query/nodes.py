@@ -1,9 +1,9 @@
-"""Close's query language: what ``s_query`` says, as frozen values.
+"""Close's query language: ``s_query`` as frozen values.
 
 Close documents the grammar on its Advanced Filtering page; some of it is known only from queries that people export
-from Close or send in production. Reading is lenient: a node, field, condition or moment of an unknown type, and keys
-we have no name for, are kept as they came and can be found with `unknown_parts`. Writing is strict: a group without
-members cannot be built. `parse` and `to_json` round-trip without loss.
+from Close or send in production. Reading is lenient: nodes, fields, conditions and moments of unknown types, and
+unknown keys, are kept as they are; `unknown_parts` lists them. Writing is strict: a group without members can't be
+built. `parse` and `to_json` round-trip without loss.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tasks.close.query.conditions import (
 
 
 class Node(Part):
-    """A clause. ``negate`` turns its meaning round."""
+    """A clause. ``negate`` means "not"."""
 
     negate: StrictBool = False
 
@@ -97,7 +97,7 @@ class MatchAll(Node):
 
 
 class SavedSearch(Node):
-    """Whatever a Smart View matches at the time the query is evaluated."""
+    """The objects that a Smart View matches when the query is evaluated."""
 
     type: Literal["saved_search"] = "saved_search"
     saved_search_id: str
@@ -113,7 +113,7 @@ class InStatus(Node):
 
 
 class UnknownNode(Node):
-    """A clause of a kind that we don't know, kept as it came."""
+    """A clause of an unknown type, kept as it is."""
 
     type: str = ""
 
@@ -143,20 +143,20 @@ _query: TypeAdapter[Query] = TypeAdapter(Query)
 
 
 def parse(node: Mapping[str, Any]) -> Query:
-    """The query that *node*, a decoded JSON object, says.
+    """Return the query that *node*, a decoded JSON object, is.
 
-    Raises pydantic's ValidationError for a known node of the wrong shape; unknown ones are kept, see `unknown_parts`.
+    Raises pydantic's ValidationError for a known node of the wrong shape. Unknown ones are kept: see `unknown_parts`.
     """
     return _query.validate_python(dict(node))
 
 
 def to_json(query: Part) -> dict[str, Any]:
-    """*query* as Close reads it: only what was said, so that a query which was read comes out as it was."""
+    """Return *query* as Close's JSON. Only what was set is written, so that a parsed query comes out unchanged."""
     return query.model_dump(mode="json", exclude_unset=True)
 
 
 def parts(part: Part) -> Iterator[Part]:
-    """*part* and everything inside it, outermost first."""
+    """Yield *part* and everything inside it, outermost first."""
     yield part
     for name in type(part).model_fields:
         value = getattr(part, name)
@@ -166,7 +166,7 @@ def parts(part: Part) -> Iterator[Part]:
 
 
 def unknown_parts(query: Query) -> list[str]:
-    """What in *query* we have no meaning for: the names of types and keys, for a sentence to a person."""
+    """Return the unknown types and keys in *query*, by name, for a sentence to a person."""
     names: list[str] = []
     for part in parts(query):
         if isinstance(part, (*UNKNOWN, UnknownNode)):
@@ -176,11 +176,11 @@ def unknown_parts(query: Query) -> list[str]:
     return names
 
 
-# --- writing by hand --------------------------------------------------------------------------------------------------
+# --- building ---------------------------------------------------------------------------------------------------------
 
 
 def lead_field(name: str) -> RegularField:
-    """The lead's field *name*, for example ``last_communication_date``."""
+    """Return the lead's field *name*, for example ``last_communication_date``."""
     return RegularField(object_type="lead", field_name=name)
 
 

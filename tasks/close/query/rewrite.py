@@ -1,6 +1,6 @@
-"""Queries made from queries: with nested views put in place, frozen in time, turned round, compared.
+"""Queries from queries: Smart Views inlined, relative moments frozen, negated, compared.
 
-Everything here is a plain function of values. None of it asks Close.
+Everything here is a plain function of values, without a request to Close.
 """
 
 import json
@@ -34,7 +34,7 @@ class UnusableQuery(ValueError):
 
 
 def always(query: Query, kind: str = "lead") -> bool | None:
-    """True if *query* matches every object of this *kind*, False if none, None where it depends on the object."""
+    """Return True if *query* matches every object of this *kind*, False if none, None if it depends on the object."""
     verdict: bool | None = None
     match query:
         case MatchAll():
@@ -54,11 +54,11 @@ def always(query: Query, kind: str = "lead") -> bool | None:
     return verdict if verdict is None else verdict != query.negate
 
 
-# --- writing anew -----------------------------------------------------------------------------------------------------
+# --- rewriting --------------------------------------------------------------------------------------------------------
 
 
 def rewritten(part: Part, change: Callable[[Part], Part]) -> Part:
-    """*part* with *change* applied to everything inside it and then to itself."""
+    """Return *part* with *change* applied to everything inside it and then to itself."""
     updates: dict[str, object] = {}
     for name in type(part).model_fields:
         value = getattr(part, name)
@@ -71,10 +71,10 @@ def rewritten(part: Part, change: Callable[[Part], Part]) -> Part:
 
 
 def inline(query: Query, view: Callable[[str], Query], *, inside: tuple[str, ...] = ()) -> Query:
-    """*query* with each nested Smart View replaced by what *view* gives for its id.
+    """Return *query* with each nested Smart View replaced by its query, which *view* returns for its id.
 
-    Close would resolve the view when the bulk delete runs, which is after the plan was made. Raises `UnusableQuery` for
-    views that nest each other in a circle, and whatever *view* raises.
+    Close would resolve the Smart View when the bulk delete runs, after the plan was made. Raises `UnusableQuery` for
+    Smart Views that contain themselves, and everything that *view* raises.
     """
 
     def change(part: Part) -> Part:
@@ -85,26 +85,26 @@ def inline(query: Query, view: Callable[[str], Query], *, inside: tuple[str, ...
         if part.saved_search_id in inside:
             raise UnusableQuery(f"Smart View {part.saved_search_id} contains itself")
         found = inline(view(part.saved_search_id), view, inside=(*inside, part.saved_search_id))
-        return turned_round(found) if part.negate else found
+        return negated(found) if part.negate else found
 
     return rewritten(query, change)  # pyright: ignore[reportReturnType]
 
 
 def freeze(query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
-    """*query* with every relative moment replaced by the instant it means at *as_of*.
+    """Return *query* with every relative moment replaced by the instant it means at *as_of*.
 
-    Days begin in *zone*: that of whoever reads the query in Close. Months are calendar months (31 March less one month
-    is 28 February). Close's ``which_day_end`` moves to the start or the end of the day, except for distances that have
-    hours, minutes or seconds; Close doesn't document what it means there, and in use such distances are exact.
+    Days begin in *zone*, the time zone of the user who reads the query in Close. Months are calendar months (31 March
+    less one month is 28 February). Close's ``which_day_end`` moves to the start or the end of the day, except for
+    distances with hours, minutes or seconds; there Close doesn't document it, and in use such distances are exact.
 
-    Raises `UnusableQuery` for dates and instants that can't be read, and distances that leave the calendar.
+    Raises `UnusableQuery` for dates and instants that can't be read, and for instants outside the calendar.
     """
 
     def change(part: Part) -> Part:
         try:
             instant = _fixed(part, as_of, zone)
         except OverflowError:
-            raise UnusableQuery(f"the moment {to_json(part)} leaves the calendar") from None
+            raise UnusableQuery(f"the moment {to_json(part)} is outside the calendar") from None
         return part if instant is None else FixedUtc.at(instant)
 
     return rewritten(query, change)  # pyright: ignore[reportReturnType]
@@ -113,7 +113,9 @@ def freeze(query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
 def _fixed(part: Part, as_of: datetime, zone: ZoneInfo) -> datetime | None:
     if isinstance(part, Now | FixedLocalDate | Offset | Span) and part.model_extra:
         keys = ", ".join(part.model_extra)
-        raise UnusableQuery(f"a moment in it has {keys}, which we don't know and can't fix; write the instant instead")
+        raise UnusableQuery(
+            f"a moment in it has {keys}, unknown to us, so it can't be frozen; write the instant instead"
+        )
     match part:
         case Now():
             return as_of
@@ -127,7 +129,7 @@ def _fixed(part: Part, as_of: datetime, zone: ZoneInfo) -> datetime | None:
 
 def _instant(moment: Moment) -> datetime:
     if not isinstance(moment, FixedUtc):
-        raise UnusableQuery(f"the moment {moment.type!r} inside an offset can't be fixed; write the instant instead")
+        raise UnusableQuery(f"the moment {moment.type!r} inside an offset can't be frozen; write the instant instead")
     try:
         return instant_of(moment)
     except ValueError:
@@ -135,7 +137,7 @@ def _instant(moment: Moment) -> datetime:
 
 
 def instant_of(moment: FixedUtc) -> datetime:
-    """The instant that *moment* says; without a zone it is UTC, as its name has it. Raises ValueError."""
+    """Return the instant of *moment*; without a time zone it is UTC. Raises ValueError if it is no instant."""
     instant = isoparse(moment.value)
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
@@ -162,28 +164,28 @@ def _day(text: str) -> date:
 
 
 def _midnight(day: date, zone: ZoneInfo, which: Literal["start", "end"]) -> datetime:
-    """The instant at which *day* starts in *zone*, or at which it ends: the start of the next one."""
+    """Return the instant at which *day* starts in *zone*, or at which it ends: the start of the next one."""
     return datetime.combine(day if which == "start" else day + timedelta(days=1), time(), zone)
 
 
-# --- turning round ----------------------------------------------------------------------------------------------------
+# --- negating ---------------------------------------------------------------------------------------------------------
 
 
-def turned_round(query: Query) -> Query:
-    """*query* with ``negate`` flipped: what Close itself makes of "not", emptiness included."""
+def negated(query: Query) -> Query:
+    """Return *query* with ``negate`` flipped: what "not" means to Close itself, for empty fields too."""
     return query.model_copy(update={"negate": not query.negate})
 
 
 def asserted(query: Query) -> Query:
-    """The leads that meet *query*, counting an empty field as meeting a negated condition.
+    """Return a query for the leads that meet *query*; a negated condition counts an empty field as met.
 
-    Together with `denied` this divides all leads in two, whatever Close makes of a negated condition on an empty field.
+    With `denied` it divides all leads in two, regardless of how Close treats a negated condition on an empty field.
     """
     return _divided(query, negate=False)
 
 
 def denied(query: Query) -> Query:
-    """The leads that don't meet *query*, turned round leaf by leaf, with emptiness spelled out."""
+    """Return a query for the leads that don't meet *query*: each condition negated, with emptiness spelled out."""
     return _divided(query, negate=True)
 
 
@@ -200,7 +202,7 @@ def _divided(query: Query, *, negate: bool) -> Query:
 
 
 def conditions_only(query: Query) -> Query | None:
-    """*query* without the clauses that don't depend on the lead; None when it is true of every lead."""
+    """Return *query* without the clauses that don't depend on the lead; None if it matches every lead."""
     verdict = always(query)
     if verdict is not None:
         return None if verdict else query
@@ -215,9 +217,9 @@ def conditions_only(query: Query) -> Query | None:
 
 
 def canonical(query: Query | Mapping[str, Any]) -> str:
-    """*query* as text that is equal for equal queries.
+    """Return *query* as a text that is equal for equal queries.
 
-    Close may add ``negate: false``, write absent keys as null, reorder keys and write 0 as 0.0: none of it shows here.
+    Close may add ``negate: false``, write absent keys as null, reorder keys and write 0 as 0.0: the text ignores that.
     """
     document = to_json(query) if isinstance(query, Node) else query
     return json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
