@@ -1,12 +1,14 @@
 """How often Close is asked: a plan for many leads asks no more than one for few, and nothing asks more than it did."""
 
 import re
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.close_account import LONG_AGO, CloseAccount, lead
+from support.fake_clock import FakeClock
 
 pytestmark = pytest.mark.server
 
@@ -37,7 +39,7 @@ DRY_RUN = {
 }
 DELETE = {
     "GET /bulk_action/delete/": 1,
-    "GET /bulk_action/delete/{id}/": 1,
+    "GET /bulk_action/delete/{id}/": 2,
     "GET /event/": 1,
     "GET /export/{id}/": 2,
     "GET /me/": 1,
@@ -65,21 +67,44 @@ RESTORE = {
 }
 
 
-@pytest.fixture
-def few_leads(sandbox: CloseAccount) -> CloseAccount:
-    """Three leads to delete, one of them with at least one of everything, and three to keep.
+Asked = Callable[[], dict[str, int]]
 
-    Close is so slow to answer the start of an export or of a bulk delete that it has done it by then: each wait is one
-    look, however slow this machine is.
+
+@pytest.fixture
+def asked(sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Asked:
+    """How often each request was made to Close since the last time, with ``{id}`` for each id.
+
+    There are three leads to delete, one of them with at least one of everything, and three to keep. Who waits for Close
+    sleeps until Close has done all that it was asked to, and the first look at a bulk delete comes too early: so each
+    wait is as many looks, however fast or slow this machine is. Our own looks don't count.
     """
-    for path in ("/export/lead/", "/bulk_action/delete/"):
-        sandbox.fault("POST", path, "delay", seconds=1.5, times=10)
-    sandbox.jobs(created_seconds=0, loading_seconds=0)
+    sleep, looks = FakeClock.sleep, Counter[str]()
+
+    def until_close_is_done(self: FakeClock, seconds: float) -> None:
+        sleep(self, seconds)
+        while not all(done(path) for path in ("/export/", "/bulk_action/delete/")):
+            time.sleep(0.02)
+
+    def done(path: str) -> bool:
+        looks[f"GET {path}"] += 1
+        return {each["status"] for each in sandbox.get(path)["data"]} <= {"done"}
+
+    def asked() -> dict[str, int]:
+        made = Counter(f"{each['method']} {ID.sub('{id}', each['path'])}" for each in sandbox.requests())
+        found = dict(sorted((made - looks).items()))
+        sandbox.forget_requests()
+        looks.clear()
+        return found
+
+    monkeypatch.setattr(FakeClock, "sleep", until_close_is_done)
+    request.getfixturevalue("fake_clock")
+    sandbox.fault("GET", "/bulk_action/delete/bulkdelete_", "edit", fields={"status": "loading"})
     sandbox.add(WITH_EVERYTHING, *(lead(name, "Junk") for name in ("Bolt Works", "Crank & Sons")))
     sandbox.add(*(lead(name) for name in ("Dynamo Ltd", "Elm Furniture", "Fern Gardens")))
-    return sandbox
+    return asked
 
 
+ID = re.compile(r"(?<=/)[a-z]+_[0-9A-Za-z]{22,}")
 WITH_EVERYTHING: dict[str, Any] = lead(
     "Acme Anvils",
     "Junk",
@@ -94,27 +119,22 @@ WITH_EVERYTHING: dict[str, Any] = lead(
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "limits": {"max_share": 1.0}}
 
 
-@pytest.mark.usefixtures("fake_clock")
-def test_a_dry_run_asks_exactly_this(few_leads: CloseAccount, run_cleanup: Callable[..., Any]) -> None:
+def test_a_dry_run_asks_exactly_this(asked: Asked, run_cleanup: Callable[..., Any]) -> None:
     report = run_cleanup(**JUNK).report
 
     assert (report.outcome, report.planned) == ("dry_run", 3)
-    assert asked(few_leads) == DRY_RUN
+    assert asked() == DRY_RUN
 
 
-@pytest.mark.usefixtures("fake_clock")
-def test_a_delete_with_a_backup_and_its_restore_ask_exactly_this(
-    few_leads: CloseAccount, run_cleanup: Callable[..., Any]
-) -> None:
+def test_a_delete_with_a_backup_and_its_restore_ask_exactly_this(asked: Asked, run_cleanup: Callable[..., Any]) -> None:
     """One after the other: the restore knows already whose key it is."""
     deleted = run_cleanup(**JUNK, dry_run=False).report
-    to_delete = asked(few_leads)
-    few_leads.forget_requests()
+    to_delete = asked()
 
     restored = brought_back(deleted.backup)
-    to_restore = asked(few_leads)
+    to_restore = asked()
 
-    assert (deleted.outcome, deleted.processed, deleted.polls) == ("deleted", 3, 1)
+    assert (deleted.outcome, deleted.processed, deleted.polls) == ("deleted", 3, 2)
     assert to_delete == DELETE
     assert restored.outcome == "restored"
     assert restored.created == {"lead": 3, "contact": 2, "opportunity": 1, "task": 1, "note": 1, "call": 1}
@@ -126,12 +146,3 @@ def brought_back(backup: str) -> Any:
     from flows.restore_leads import restore_leads
 
     return restore_leads(backup, dry_run=False, return_state=True).result()  # pyright: ignore
-
-
-def asked(sandbox: CloseAccount) -> dict[str, int]:
-    """How often each request was made to Close, with ``{id}`` for each id."""
-    made = (f"{each['method']} {ID.sub('{id}', each['path'])}" for each in sandbox.requests())
-    return dict(sorted(Counter(made).items()))
-
-
-ID = re.compile(r"(?<=/)[a-z]+_[0-9A-Za-z]{22,}")
