@@ -56,8 +56,9 @@ def recall_plan(record: Record) -> Plan:
 
     Raises `Stop` (``unknown``) if it can't be found.
     """
-    for artifact in artifacts_of(record.run_id):
-        plan = _stored(artifact) if artifact.type == KIND else _stored_by_0_1(artifact, record)
+    artifacts = artifacts_of(record.run_id)
+    stored = [_stored(each) for each in artifacts if each.type == KIND]
+    for plan in stored or [_stored_by_0_1(each, record) for each in artifacts]:
         if plan and digest(record.organization_id, plan.s_query) == record.digest:
             return plan.model_copy(update=record.as_planned())
     raise Stop(

@@ -8,6 +8,7 @@ is one file, ``restore.jsonl``, to which lines are appended. Other storage can't
 import errno
 import fcntl
 import io
+import json
 import os
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
@@ -21,7 +22,9 @@ from tasks.backup.archive import Archive
 from tasks.backup.folder import OWN_FILE, said
 from tasks.close.resources import Kind
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.versions import from_newer_version
 
+VERSION = 1
 NAME = "restore.jsonl"
 FOLDER = "restore"
 
@@ -33,6 +36,8 @@ class Entry(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    version: int = VERSION
+    """Written only where it isn't 1."""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     lead: str
     """The lead's id in the backup."""
@@ -121,14 +126,26 @@ class Journal:
         try:
             for data in self._files():
                 for line in data.split(b"\n"):
-                    try:
-                        entry = Entry.model_validate_json(line)
-                    except ValidationError:
-                        continue
-                    self._entries[entry.lead].append(entry)
-                    self._learn(entry)
+                    if entry := self._entry(line):
+                        self._entries[entry.lead].append(entry)
+                        self._learn(entry)
+        except Refused:
+            raise
         except Exception as error:
             raise Refused(f"The journal of the restore in {self._archive.url} can't be read: {said(error)}") from error
+
+    def _entry(self, line: bytes) -> Entry | None:
+        """The entry on this line, or None if it was cut off. Raises `Refused` for one that a newer version wrote."""
+        try:
+            found = json.loads(line)
+        except ValueError:
+            return None
+        if newer := from_newer_version(f"The journal of the restore in {self.url}", found, VERSION):
+            raise Refused(newer)
+        try:
+            return Entry.model_validate(found)
+        except ValidationError:
+            return None
 
     def _files(self) -> Iterable[bytes]:
         fs: Any = self._archive.fs

@@ -120,7 +120,7 @@ def test_the_report_and_the_record_keep_who_approved_how_much_and_why(close: Clo
     assert report.approved
     assert record.approved == report.approved
     assert (report.approved.leads, report.approved.by, report.approved.note) == (2, "Ann", "As agreed on Monday.")
-    assert "2 leads, by Ann, who says so" in report.markdown()
+    assert "2 leads, approved by Ann" in report.markdown()
     assert report.evidence()["approved"]["by"] == "Ann"
 
 

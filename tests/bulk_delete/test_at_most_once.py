@@ -197,11 +197,11 @@ def asked(sandbox: CloseAccount) -> list[str]:
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Somebody does something in Close between the plan and the start."""
 
-    def meanwhile(*args: Any, key: str = "", **kwargs: Any) -> None:
-        if key.endswith("-plan"):
+    def meanwhile(*_: Any, key: str | None = None, **__: Any) -> None:
+        if key and key.endswith("-plan"):
             act()
 
-    monkeypatch.setattr("tasks.report.artifacts.publish", meanwhile)
+    monkeypatch.setattr("tasks.report.plan_artifact.publish", meanwhile)
 
 
 def run_cleanup_keeping_the_ledger() -> Report:

@@ -40,7 +40,7 @@ def test_a_run_leaves_its_plan_its_counts_and_its_report(sandbox: CloseAccount, 
     name = "lead-cleanup-sandbox-inc-junk-nightly"
     assert set(found) == {name, f"{name}-counts", f"{name}-plan"}
     assert [row["lead"] for row in json.loads(found[f"{name}-plan"].data)] == [planned]
-    assert json.dumps(report.s_query) in found[f"{name}-plan"].description
+    assert json.dumps(report.s_query, indent=2) in found[f"{name}-plan"].description
     counts = {row["count"]: row["leads"] for row in json.loads(found[f"{name}-counts"].data)}
     assert (counts["Matched"], counts["Planned"], counts["Deleted by Close"], counts["Still matching"]) == (1, 1, 1, 0)
     assert str(report.bulk_delete_id).removeprefix("bulkdelete_") in found[name].data

@@ -71,7 +71,7 @@ def change_record(run: str, change: Callable[[Json], Any]) -> str:
 # --- The record -------------------------------------------------------------------------------------------------------
 
 
-# fails at 0.1: the version is written, and nobody reads it; the run goes on by what it understands.
+# At 0.1: the version is written, and nobody reads it; the run goes on by what it understands.
 @pytest.mark.parametrize("words", [("resume",), ("resume", "--start-again"), ("ledger", "--give-up")])
 def test_a_record_of_a_newer_version_is_refused(
     call: Command, sandbox: CloseAccount, unknown: str, words: tuple[str, ...]
@@ -86,7 +86,7 @@ def test_a_record_of_a_newer_version_is_refused(
     assert any(is_one_sentence(each, unknown) for each in lines), lines
 
 
-# fails at 0.1: as above.
+# At 0.1: as above.
 def test_an_attempt_that_finds_a_record_of_a_newer_version_starts_nothing_and_says_so(
     call: Command, sandbox: CloseAccount, unknown: str
 ) -> None:
@@ -99,7 +99,7 @@ def test_an_attempt_that_finds_a_record_of_a_newer_version_starts_nothing_and_sa
     assert is_one_sentence(refusal(said), unknown), said["message"]
 
 
-# fails at 0.1: as above.
+# At 0.1: as above.
 def test_a_record_of_a_newer_version_stops_other_runs_in_its_organisation(
     call: Command, sandbox: CloseAccount, unknown: str
 ) -> None:
@@ -114,7 +114,7 @@ def test_a_record_of_a_newer_version_stops_other_runs_in_its_organisation(
 # --- The plan ---------------------------------------------------------------------------------------------------------
 
 
-# fails at 0.1: the plan stands in the text of its artifact, without a version.
+# At 0.1: the plan stands in the text of its artifact, without a version.
 def test_a_plan_of_a_newer_version_is_refused(call: Command, sandbox: CloseAccount, unknown: str) -> None:
     changed = 0
     for artifact in artifacts_of(unknown):
@@ -156,7 +156,7 @@ def test_a_manifest_of_a_newer_version_is_refused(call: Command, sandbox: CloseA
     assert (listed.code, is_one_sentence(listed.err, str(restored_by_half))) == (3, True)
 
 
-# fails at 0.1: a journal says no version, and an entry with more than is known is read as if it had no more.
+# At 0.1: a journal says no version, and an entry with more than is known is read as if it had no more.
 @pytest.mark.parametrize("which", ["all", "last"])
 def test_a_journal_of_a_newer_version_is_refused(
     call: Command, sandbox: CloseAccount, restored_by_half: Path, which: str
@@ -197,7 +197,7 @@ def another_record(run: str, organization_id: str, change: Callable[[Json], Any]
     return other
 
 
-# fails at 0.1: the first record that can't be read ends the list, and the newer one is taken for any other.
+# At 0.1: the first record that can't be read ends the list, and the newer one is taken for any other.
 @pytest.mark.parametrize("organization_id", [SANDBOX.id, OTHER.id], ids=["same organisation", "another"])
 @pytest.mark.parametrize("change", [edited, newer], ids=["edited", "newer"])
 def test_a_record_that_cannot_be_read_names_itself_and_others_are_listed(
@@ -246,7 +246,7 @@ def test_a_record_that_cannot_be_read_stops_no_run_of_another_organisation(
     assert (said.json["outcome"], bulk_deletes(sandbox)) == ("deleted", 1)
 
 
-# fails at 0.1: the first record that can't be read ends the pruning.
+# At 0.1: the first record that can't be read ends the pruning.
 def test_a_record_that_cannot_be_read_is_never_pruned_and_keeps_no_other_from_it(
     call: Command, sandbox: CloseAccount, unknown: str
 ) -> None:

@@ -52,7 +52,7 @@ def test_a_run_that_waits_for_approval_takes_it_and_deletes_once(
     assert said.code == 0, said.err
     assert (report["outcome"], report["processed"], state_of(run)) == ("deleted", 3, "Deleted")
     assert (bulk_deletes(sandbox), names(sandbox)) == (1, KEPT)
-    assert "3 leads, by Ann" in call("report", run).out
+    assert "3 leads, approved by Ann" in call("report", run).out
 
 
 def test_a_run_that_waits_for_approval_is_declined_by_a_wrong_number(
@@ -74,7 +74,7 @@ def test_an_answer_that_no_worker_has_taken_up_yet_counts(find: Find, call: Comm
 
     report = call("report", run, "--json").json
     assert (report["outcome"], bulk_deletes(sandbox), names(sandbox)) == ("deleted", 1, KEPT)
-    assert "3 leads, by Ann, who says so" in call("report", run).out
+    assert "3 leads, approved by Ann (name not verified)" in call("report", run).out
     assert "As agreed on Monday." in call("report", run).out
 
 
@@ -170,7 +170,7 @@ def test_a_permission_is_used_once(find: Find, call: Command, sandbox: CloseAcco
     tried_again_by_automation(run)
 
     assert (report["outcome"], report["processed"]) == ("deleted", 3)
-    assert "3 leads, by Ann" in call("report", run).out
+    assert "3 leads, approved by Ann" in call("report", run).out
     assert (bulk_deletes(sandbox), names(sandbox)) == (1, KEPT)
     assert [each for each in variables() if run in each] == [f"lead_cleanup_run_{run}", f"lead_cleanup_run_{run}_2"]
 
