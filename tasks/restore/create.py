@@ -4,6 +4,7 @@ Before each POST the journal says what is about to be made, and after it what ca
 came of it, nobody knows: then Close is looked at until it shows the object, or long enough that it isn't there.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.backup.archive import Archive
@@ -24,6 +25,8 @@ from tasks.restore.new_objects import Piece, Remade, alike, check_sends_nothing,
 from tasks.restore.plan import RestorePlan, chosen
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
+
+logger = logging.getLogger(__name__)
 
 SETTLED_AFTER = timedelta(minutes=5)
 """What Close doesn't show so long after it was asked for isn't there: Close advises to read the events of the last five
@@ -70,7 +73,7 @@ def restore(plan: RestorePlan) -> Restored:
                 maker.lead(remake(lead, fitting))
                 number += 1
                 if number % TELL_EVERY == 0 or number == total:
-                    get_run_logger().info("%s of %s leads are gone through.", f"{number:,}", f"{total:,}")
+                    logger.info("%s of %s leads are gone through.", f"{number:,}", f"{total:,}")
         except (Stop, CloseError) as error:
             maker.done.problem = outcome_of(error), str(error)
         return maker.done
@@ -163,7 +166,7 @@ class Maker:
                     if isinstance(error, BadRequest | NotFound):
                         return None
                     raise
-                get_run_logger().info("It isn't known whether Close has made a %s: looking there.", kind)
+                logger.info("It isn't known whether Close has made a %s: looking there.", kind)
                 if found := self._settled(intent.model_copy(update={"at": self.close.now()}), look):
                     return found
                 problem = error
