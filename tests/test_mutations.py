@@ -57,7 +57,7 @@ MUTATIONS = [
     Mutation(
         "a look after ambiguity",
         "bulk_delete/start.py",
-        'Looking for it.", error)\n        return find(close, record, get_run_logger().warning)',
+        'Looking for it.", error)\n        return find(close, record)',
         'Looking for it.", error)\n        raise',
     ),
     Mutation(

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.console.executing import at_server
-from flows.console.terminal import me, put, say
+from flows.console.terminal import me, put
 from tasks.runs.wording import counted
 
 NEEDS_SERVER = "The ledger is on a Prefect server."
@@ -38,7 +38,7 @@ def ledger(
         from tasks.ledger import store as ledger
 
         if give_up is not None:
-            put(f"Given up: {resume.give_up(resume.look_up(give_up), me(), say).line}.")
+            put(f"Given up: {resume.give_up(resume.look_up(give_up), me()).line}.")
         if prune:
             deleted, _ = ledger.prune(datetime.now(UTC))
             put(f"Deleted {counted(len(deleted), 'old record')}.")

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from flows.console.arguments import RunName
 from flows.console.executing import execute
-from flows.console.terminal import me, say
+from flows.console.terminal import me
 
 if TYPE_CHECKING:
     from flows.console.engine import Execution
@@ -44,7 +44,7 @@ def resume(
         from tasks.bulk_delete import resume
 
         found = resume.look_up(run)
-        here = resume.resume(found, me(), start_again=start_again, say=say)
+        here = resume.resume(found, me(), start_again=start_again)
         return execution.again(found.id) if here else None
 
     return execute(go_on, needs_server=NEEDS_SERVER, as_json=as_json)

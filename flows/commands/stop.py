@@ -34,7 +34,8 @@ def stop(
         stop.put(why.strip())
         put("Cleanups are stopped: no run starts anything until `lead-cleanup go`.")
         if running:
-            cancel.pause_running(put)
+            for line in cancel.pause_running():
+                put(line)
 
     return at_server(act, NEEDS_SERVER)
 

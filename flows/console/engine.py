@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -36,11 +35,9 @@ from tasks.bulk_delete.cancel import cancel
 from tasks.report.ending import report_of
 from tasks.report.model import RunReport
 from tasks.runs.connect import PREFECT_ERRORS
-from tasks.runs.logs import LOGGERS
+from tasks.runs.logs import LOGGERS, OURS, in_log_of
 from tasks.runs.run import cleanup_of, run_of
 
-CODE = Path(__file__).parents[2]
-OURS = tuple(str(CODE / folder) for folder in ("flows", "tasks"))
 SERVER_STARTS_WITHIN = 90  # seconds
 
 
@@ -70,7 +67,7 @@ class _Said(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say it, if it is to be said."""
-        ours = record.pathname.startswith(OURS)
+        ours = record.name.startswith(f"{OURS}.")
         chatter = record.name.startswith(LOGGERS) and not record.exc_info
         if not ours and (chatter or record.levelno < logging.WARNING):
             return
@@ -90,7 +87,7 @@ def speak_plainly() -> None:
     for handler in [each for each in root.handlers if isinstance(each, PrefectConsoleHandler)]:
         root.removeHandler(handler)
     root.addHandler(_said)
-    logging.getLogger("tasks").setLevel(logging.INFO)
+    logging.getLogger(OURS).setLevel(logging.INFO)
     logging.raiseExceptions = False  # a message that doesn't reach the server is no news to whoever reads this one
 
 
@@ -159,9 +156,9 @@ class Execution:
         """Cancel the run, which has been interrupted. Raises `Stop` where the ledger can't be read."""
         if self.run_id is None:
             raise RuntimeError("there is no run to cancel")
-        with get_client(sync_client=True) as prefect:
+        with get_client(sync_client=True) as prefect, in_log_of(self.run_id):
             found = prefect.read_flow_run(self.run_id)
-            report = cancel(run_of(found, cleanup_of(found)), say)
+            report = cancel(run_of(found, cleanup_of(found)))
             prefect.set_flow_run_state(self.run_id, Cancelled(message=report.message), force=True)
         return report
 

@@ -7,13 +7,13 @@ leads. A run without a deployment can't be suspended: whoever has started it is 
 """
 
 import getpass
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NoReturn
 from uuid import UUID, uuid4
 
-from prefect import get_run_logger
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, FlowRunInput, State, StateType
 from prefect.exceptions import PrefectHTTPStatusError
@@ -33,6 +33,8 @@ from tasks.runs.connect import PREFECT_ERRORS, PrefectAway, plain, prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, run_of
+
+logger = logging.getLogger(__name__)
 
 EXPIRES_AFTER = timedelta(hours=72)
 """Prefect takes no answer after this, and would call the run failed. Shortly before, deployments/automations.yaml puts
@@ -119,7 +121,7 @@ def approved(run: Run, plan: Plan, approval: str, expect: int | None) -> Plan:
     if plan.counts.planned <= most_without_approval(approval):
         return plan
     given = _given_here(plan, expect) if run.deployment_id is None else _given(run, plan) or _suspend(run, plan)
-    get_run_logger().info("%s leads are approved.", f"{given.leads:,}")
+    logger.info("%s leads are approved.", f"{given.leads:,}")
     return plan.model_copy(update={"approved": given})
 
 
@@ -157,7 +159,7 @@ def _given(run: Run, plan: Plan) -> Approved | None:
             )
         return None
     if not request.covers(plan):
-        get_run_logger().warning("The plan is another one than was approved: asking again.")
+        logger.warning("The plan is another one than was approved: asking again.")
         return None
     return given
 

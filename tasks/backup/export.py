@@ -1,5 +1,6 @@
 """Exporting leads from Close: start, wait, download while storing."""
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, cast
@@ -13,6 +14,8 @@ from tasks.close.polling import Pace
 from tasks.close.resources import Export, ExportStatus
 from tasks.runs.outcomes import Refused
 
+logger = logging.getLogger(__name__)
+
 PATIENCE = timedelta(hours=2)
 """How long Close may take to export. It documents nothing; nobody's run should hold a worker for longer."""
 Check = Callable[[Iterator[dict[str, Any]]], Iterator[dict[str, Any]]]
@@ -21,7 +24,7 @@ DOWNLOADS = 3
 DOWNLOAD_AGAIN_AFTER = 5.0  # seconds
 
 
-def finished_export(close: CloseClient, s_query: dict[str, Any], warn: Callable[[str], object]) -> Export:
+def finished_export(close: CloseClient, s_query: dict[str, Any]) -> Export:
     """Start an export and wait until Close has done it. Raises `Refused` when it fails, or takes too long.
 
     Close being away doesn't end the wait; the deadline does.
@@ -38,7 +41,7 @@ def finished_export(close: CloseClient, s_query: dict[str, Any], warn: Callable[
         try:
             export = close.export(export.id)
         except (CloseUnavailable, RateLimited) as error:
-            warn(f"Close can't be asked for the export just now: {error}")
+            logger.warning("Close can't be asked for the export just now: %s", error)
     if export.status != ExportStatus.DONE:
         raise Refused(f"Close reports {export.status} for export {export.id}. {TRY_AGAIN}")
     return export
@@ -47,13 +50,13 @@ def finished_export(close: CloseClient, s_query: dict[str, Any], warn: Callable[
 TRY_AGAIN = "There is no backup, so nothing was deleted: try again."
 
 
-def store(close: CloseClient, export: Export, archive: Archive, check: Check, warn: Callable[[str], object]) -> Written:
+def store(close: CloseClient, export: Export, archive: Archive, check: Check) -> Written:
     """Download an export that is done, and write its leads while they come in. Tried three times in all."""
     for _ in range(DOWNLOADS - 1):
         try:
             return _download(close, export, archive, check)
         except CloseUnavailable as error:
-            warn(str(error))
+            logger.warning("%s", error)
             close.sleep(DOWNLOAD_AGAIN_AFTER)
     return _download(close, export, archive, check)
 

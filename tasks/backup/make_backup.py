@@ -1,10 +1,11 @@
 """The task that takes a copy of the planned leads before anything is deleted, and proves that it has them all."""
 
+import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.backup.archive import Archive, Manifest, Written
@@ -26,6 +27,8 @@ from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused, Stop, outcome_of
 from tasks.runs.run import Run
 
+logger = logging.getLogger(__name__)
+
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> BackupTaken | None:
@@ -44,10 +47,10 @@ def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> Ba
         with connect(plan.organization_id, user_id=plan.user_id) as close:
             with log_if_it_fails("The deletion of old backups"):
                 _prune(known, plan.organization_id, close.now())
-            export = finished_export(close, plan.s_query, get_run_logger().warning)
+            export = finished_export(close, plan.s_query)
             check = partial(agreeing, criteria=criteria)
             with archive.held(alone=False):
-                written = store(close, export, archive, check, get_run_logger().warning)
+                written = store(close, export, archive, check)
                 return _vouched(close, run, plan, archive, written, known.backup_days)
     except (NotAllowed, WrongKey) as error:
         raise Refused(f"{NOT_ALLOWED} ({error})") from error
@@ -64,7 +67,7 @@ NOT_ALLOWED = (
 def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
     needed = {record.backup.url for record in ledger.unresolved(organization_id) if record.backup}
     for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
-        get_run_logger().info("An old backup is deleted: %s.", url)
+        logger.info("An old backup is deleted: %s.", url)
 
 
 def _vouched(
@@ -84,7 +87,7 @@ def _vouched(
         raise
     archive.vouch(manifest)
     found = archive.manifest
-    get_run_logger().info("%s leads are in the backup %s, until %s.", found.leads, archive.url, found.keep_until.date())
+    logger.info("%s leads are in the backup %s, until %s.", found.leads, archive.url, found.keep_until.date())
     return BackupTaken(url=archive.url, leads=found.leads, keep_until=found.keep_until)
 
 

@@ -4,13 +4,13 @@ Works from the ledger alone: Prefect calls the hook in a process that knows noth
 documents no way to cancel a bulk delete, and pausing in outline only, so what counts is what Close shows afterwards.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
-from prefect.logging.loggers import flow_run_logger
 
 from tasks.backup.archive import Archive
 from tasks.bulk_delete.find import find, own
@@ -22,8 +22,11 @@ from tasks.ledger.record import Record
 from tasks.report.artifacts import write_report
 from tasks.report.model import Report, of_planned
 from tasks.runs.connect import PrefectAway, connect
+from tasks.runs.logs import in_log_of
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, cleanup_of, run_of
+
+logger = logging.getLogger(__name__)
 
 OBEYS_WITHIN = 60.0  # seconds
 LOOK_SECONDS = 1.0
@@ -31,13 +34,12 @@ LOOK_SECONDS = 1.0
 
 def pause_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Prefect's hook for a run that is cancelled; Prefect names the arguments. What it can't do, it says in the log."""
-    del state
-    log = flow_run_logger(flow_run, flow)
-    run = run_of(flow_run, cleanup_of(flow_run))
-    cancel(run, log.warning)
+    del flow, state
+    with in_log_of(flow_run.id):
+        cancel(run_of(flow_run, cleanup_of(flow_run)))
 
 
-def cancel(run: Run, warn: Callable[[str], object]) -> Report:
+def cancel(run: Run) -> Report:
     """Stop what *run* has started, as far as Close lets us, and give the report on it, which is published too.
 
     May be called again: it asks again, and looks again. Notes in the ledger first that the run is cancelled, so that
@@ -47,36 +49,36 @@ def cancel(run: Run, warn: Callable[[str], object]) -> Report:
     record = ledger.read(run.id)
     if record is None or record.refused:
         report = Report(outcome=Outcome.CANCELLED, message=NOTHING_STARTED, flow_run_id=str(run.id))
+        logger.info(NOTHING_STARTED)
     else:
-        report = _cancelled(run, ledger.note(record, cancelled_at=record.cancelled_at or datetime.now(UTC)), warn)
-    warn(report.message)
+        report = _cancelled(run, ledger.note(record, cancelled_at=record.cancelled_at or datetime.now(UTC)))
     try:
         write_report(run, report, record.organization if record else "")
         if report.backup:
             Archive.at(report.backup).store_report(report)
     except (PrefectAway, Refused) as error:
-        warn(f"The report could not be published: {error}")
+        logger.warning("The report could not be published: %s", error)
     return report
 
 
-def pause_running(say: Callable[[str], object]) -> None:
+def pause_running() -> Iterator[str]:
     """Ask Close to pause what runs have started and not ended, in the organisation of the key that is set.
 
-    Says what became of each, and which are in other organisations. Raises `Stop` if one goes on.
+    Gives a sentence on what became of each, and on those in other organisations. Raises `Stop` if one goes on.
     """
     going_on: list[str] = []
     with connect() as close:
         here = close.organization_id()
         for record in ledger.unresolved():
             if record.organization_id != here:
-                say(f"Not asked, in another organisation: {record.line}.")
+                yield f"Not asked, in another organisation: {record.line}."
                 continue
             job = _bulk_delete(close, record)
             if job is None:
-                say(f"Close shows nothing of it: {record.line}.")
+                yield f"Close shows nothing of it: {record.line}."
                 continue
             job, stands = pause(close, job.id)
-            say(f"{job.id} is {job.status} at {job.progress}.")
+            yield f"{job.id} is {job.status} at {job.progress}."
             if not stands:
                 going_on.append(job.id)
     if going_on:
@@ -111,20 +113,21 @@ def _stands(job: BulkDelete) -> bool:
     return job.finished or job.status == BulkStatus.PAUSED
 
 
-def _cancelled(run: Run, record: Record, warn: Callable[[str], object]) -> Report:
-    job: BulkDelete | None = None
+def _cancelled(run: Run, record: Record) -> Report:
+    job, stands = None, False
     bulk_delete_id = record.bulk_delete_id
     try:
         with connect(record.organization_id) as close:
             if bulk_delete_id is None:
-                bulk_delete_id = find(close, record, warn).id
+                bulk_delete_id = find(close, record).id
                 ledger.note(record, bulk_delete_id=bulk_delete_id)
             job, stands = pause(close, bulk_delete_id)
         if job.finished:
             ledger.note(record, ended=str(job.status))
         message = _what_became(run, job, stands)
     except (CloseError, Stop) as error:
-        message = _could_not(record, bulk_delete_id, error)
+        message, stands = _could_not(record, bulk_delete_id, error), False
+    logger.log(logging.INFO if stands else logging.WARNING, message)
     return Report(
         outcome=Outcome.CANCELLED,
         message=message,

@@ -1,6 +1,7 @@
 """Knowing a run's own bulk delete among those that Close shows. Pure, but for the look that repeats until it finds."""
 
-from collections.abc import Callable, Collection, Sequence
+import logging
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
@@ -14,6 +15,8 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger.record import Record
 from tasks.plan.model import Planned, digest
 from tasks.runs.outcomes import Outcome, Refused, Stop
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3.0
 CLAIM_SECONDS = 30.0
@@ -43,7 +46,7 @@ def own(jobs: Sequence[BulkDelete], plan: Planned) -> BulkDelete | None:
     return job
 
 
-def find(close: CloseClient, claim: Record, warn: Callable[[str], object]) -> BulkDelete:
+def find(close: CloseClient, claim: Record) -> BulkDelete:
     """The bulk delete that *claim* may have come to. Whatever hides it from us leaves it ``unknown``.
 
     Looks for longer than a claim and its POST can take: another copy of this run may be in the middle of it.
@@ -54,7 +57,7 @@ def find(close: CloseClient, claim: Record, warn: Callable[[str], object]) -> Bu
             if job := own(close.bulk_deletes(), claim):
                 return job
         except CloseError as error:
-            warn(f"Close's bulk deletes can't be read: {error}")
+            logger.warning("Close's bulk deletes can't be read: %s", error)
         if close.clock() >= give_up:
             break
         close.sleep(LOOK_SECONDS)

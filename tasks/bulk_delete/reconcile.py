@@ -1,10 +1,11 @@
 """Comparing what was planned with what Close did: by its own count, by what still matches, and by its event log."""
 
+import logging
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.backup.archive import Archive
@@ -15,6 +16,8 @@ from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Plan
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Refused
+
+logger = logging.getLogger(__name__)
 
 SETTLING_LOOKS = 10
 SETTLING_SECONDS = 30.0
@@ -60,7 +63,7 @@ def read_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | N
             deleted = _settled(close, lambda: _deleted(close, job, since), lambda found: len(found) >= job.processed)
         copied = Archive.at(backup.url).lead_ids() if backup else deleted
     except (CloseError, Refused) as error:
-        get_run_logger().warning("What was deleted can't be held against Close's event log: %s", error)
+        logger.warning("What was deleted can't be held against Close's event log: %s", error)
         return None
     return Log(deleted=len(deleted), strangers=tuple(sorted(deleted - copied)))
 

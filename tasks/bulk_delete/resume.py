@@ -3,8 +3,9 @@
 Each is an act on the ledger, with the name of whoever says so; a run's parameters can't change when it is tried again.
 """
 
+import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -20,6 +21,8 @@ from tasks.ledger.record import GIVEN_UP, MINUTE, Act, Record
 from tasks.runs import stop
 from tasks.runs.connect import connect, plain, prefect
 from tasks.runs.outcomes import Refused
+
+logger = logging.getLogger(__name__)
 
 FLOW = "lead-cleanup"
 CRASH_IS_REPORTED_WITHIN = 5.0
@@ -47,7 +50,7 @@ def _filter(name: str) -> FlowRunFilter:
         return FlowRunFilter(name=FlowRunFilterName(any_=[name]))
 
 
-def resume(found: FlowRun, by: str, *, start_again: bool, say: Callable[[str], object]) -> bool:
+def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
     """Let the run go on, as *by* says; whether an attempt of it has to be made now, and isn't by a worker.
 
     With *start_again* it may start a bulk delete once more, which nobody but a person may say: see `permit`. A run that
@@ -62,17 +65,17 @@ def resume(found: FlowRun, by: str, *, start_again: bool, say: Callable[[str], o
     if record and record.given_up and not start_again:
         raise Refused(_given_up(record, record.given_up))
     if start_again:
-        record = permit(found, record, by, say)
+        record = permit(found, record, by)
     if not _is_over(found):
         if record is None or record.bulk_delete_id is None:
             raise Refused(f"Run {found.id} is {_state(found)}: there is nothing to resume.")
         with connect(record.organization_id) as close:
-            let_go_on(close, record.bulk_delete_id, say)
-        say(f"Run {found.id} is {_state(found)}, and waits on.")
+            let_go_on(close, record.bulk_delete_id)
+        logger.info("Run %s is %s, and waits on.", found.id, _state(found))
         return False
     _retry(found, by)
     if found.deployment_id:
-        say(f"Run {found.id} is scheduled again; a worker picks it up.")
+        logger.info("Run %s is scheduled again; a worker picks it up.", found.id)
     return found.deployment_id is None
 
 
@@ -81,7 +84,7 @@ def _given_up(record: Record, act: Act) -> str:
     return f"The claim of run {record.run_id} was given up by {act.by} on {act.at:{MINUTE}}: {way_on} the cleanup anew."
 
 
-def permit(found: FlowRun, record: Record | None, by: str, say: Callable[[str], object]) -> Record:
+def permit(found: FlowRun, record: Record | None, by: str) -> Record:
     """Let the run start again, once, though it isn't known what became of its claim. Looks a last time whether it is.
 
     Raises `Refused` wherever that isn't the way on.
@@ -92,12 +95,12 @@ def permit(found: FlowRun, record: Record | None, by: str, say: Callable[[str], 
         raise Refused(f"Run {found.id} has started nothing: resume it without --start-again.")
     if record.bulk_delete_id:
         raise Refused(f"Run {found.id} has started {record.bulk_delete_id}: resume it without --start-again.")
-    if job := _last_look(record, say):
+    if job := _last_look(record):
         raise Refused(f"Close shows bulk delete {job.id} of this run: resume it without --start-again.")
     return ledger.note(record, ended=GIVEN_UP, permission=Act(by=by))
 
 
-def give_up(found: FlowRun, by: str, say: Callable[[str], object]) -> Record:
+def give_up(found: FlowRun, by: str) -> Record:
     """Note that nothing more comes of the run's claim, as *by* says, so that it stands in no other run's way.
 
     Changes nothing in Close. Raises `Refused` if there is nothing to give up, or Close is at it.
@@ -107,20 +110,20 @@ def give_up(found: FlowRun, by: str, say: Callable[[str], object]) -> Record:
         raise Refused(f"Run {found.id} stands in nobody's way.")
     if not _is_over(found):
         raise Refused(f"Run {found.id} is {_state(found)}: cancel it first.")
-    job = _last_look(record, say)
+    job = _last_look(record)
     if job and not job.finished and job.status != BulkStatus.PAUSED:
         raise Refused(f"Bulk delete {job.id} of this run is {job.status} at {job.progress}: pause it in Close first.")
     facts = {"bulk_delete_id": job.id} if job else {}
     return ledger.note(record, ended=GIVEN_UP, given_up=Act(by=by), **facts)
 
 
-def _last_look(record: Record, say: Callable[[str], object]) -> BulkDelete | None:
+def _last_look(record: Record) -> BulkDelete | None:
     """The claim's bulk delete, if Close shows it; a young claim is looked for as long as it may take to show."""
     with connect(record.organization_id) as close:
         age = (datetime.now(UTC) - record.claimed_at).total_seconds()
         young = max(settling_seconds(close) - max(age, 0), 0)
         if young:
-            say(f"Its claim is young: looking in Close for it, for {young:.0f} seconds …")
+            logger.info("Its claim is young: looking in Close for it, for %.0f seconds …", young)
         deadline = close.clock() + young
         while True:
             if job := own(close.bulk_deletes(), record):

@@ -1,9 +1,9 @@
 """Tasks that start a bulk delete at most once, and go on with one that was started."""
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.backup.make_backup import check_in_backup
@@ -24,6 +24,8 @@ from tasks.runs.attempts import retried_by_person
 from tasks.runs.connect import connect, prefect
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run
+
+logger = logging.getLogger(__name__)
 
 
 @task(retries=0, cache_policy=NO_CACHE, persist_result=False)
@@ -61,7 +63,7 @@ def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -
     with connect(plan.organization_id) as close:
         bulk_delete_id = record.bulk_delete_id or _adopted(close, record)
         if by_person:
-            let_go_on(close, bulk_delete_id, get_run_logger().info)
+            let_go_on(close, bulk_delete_id)
             if record.cancelled_at:
                 ledger.note(record, cancelled_at=None)
         return bulk_delete_id
@@ -86,7 +88,7 @@ def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | Non
         found = sight.own or _post(close, record, plan, sight, deadline)
         ledger.note(record, bulk_delete_id=found.id)
         if found.s_query is not None and digest(plan.organization_id, found.s_query) != plan.digest:
-            get_run_logger().warning("Close repeats another query than it was sent: look at bulk delete %s.", found.id)
+            logger.warning("Close repeats another query than it was sent: look at bulk delete %s.", found.id)
         return found.id
 
 
@@ -146,8 +148,8 @@ def _post(close: CloseClient, record: Record, plan: Plan, sight: Sight, deadline
         if error.nothing_started:
             ledger.note(record, ended=REFUSED)
             raise
-        get_run_logger().warning("It isn't certain that Close started the bulk delete: %s Looking for it.", error)
-        return find(close, record, get_run_logger().warning)
+        logger.warning("It isn't certain that Close started the bulk delete: %s Looking for it.", error)
+        return find(close, record)
 
 
 def _check_claim(record: Record, jobs: list[BulkDelete]) -> None:
@@ -188,12 +190,12 @@ def _unresolved(record: Record) -> str:
 
 
 def _adopted(close: CloseClient, record: Record) -> str:
-    job = find(close, record, get_run_logger().warning)
+    job = find(close, record)
     ledger.note(record, bulk_delete_id=job.id)
     return job.id
 
 
-def let_go_on(close: CloseClient, bulk_delete_id: str, say: Callable[[str], object]) -> None:
+def let_go_on(close: CloseClient, bulk_delete_id: str) -> None:
     """Resume a bulk delete that is paused. Raises `Stop` while the stop is set, and if Close doesn't let us."""
     try:
         job = close.bulk_delete(bulk_delete_id)
@@ -209,4 +211,4 @@ def let_go_on(close: CloseClient, bulk_delete_id: str, say: Callable[[str], obje
             f"Bulk delete {bulk_delete_id} is paused, and can't be resumed from here: {error} Resume it in Close, and "
             "then retry this run.",
         ) from error
-    say(f"Bulk delete {bulk_delete_id} was paused at {job.progress}, and goes on.")
+    logger.info("Bulk delete %s was paused at %s, and goes on.", bulk_delete_id, job.progress)

@@ -1,9 +1,9 @@
 """The organisation's turn: of all runs on this Prefect server, one at a time starts."""
 
+import logging
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager, suppress
 
-from prefect import get_run_logger
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
@@ -11,6 +11,8 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPS
 
 from tasks.runs.connect import PREFECT_ERRORS, PrefectAway, prefect
 from tasks.runs.outcomes import Refused
+
+logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 60
 """How long a turn that nobody renews is kept; Prefect keeps none for less. Its holder may have been killed."""
@@ -52,7 +54,7 @@ def turn(organization_id: str) -> Generator[None]:
         try:
             held.close()
         except PREFECT_ERRORS as error:
-            get_run_logger().warning("The turn can't be given back, and runs out in a minute: %r", error)
+            logger.warning("The turn can't be given back, and runs out in a minute: %r", error)
 
 
 def _prepare(name: str) -> None:

@@ -1,10 +1,11 @@
 """The task that waits for a bulk delete, however long it takes and whatever happens on the way."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.close.client import CloseClient
@@ -18,6 +19,8 @@ from tasks.runs.connect import connect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.run import Run
+
+logger = logging.getLogger(__name__)
 
 VANISHED_AFTER = 60.0
 """Seconds for which Close may say that it doesn't know a bulk delete: it may not know a new one everywhere at once."""
@@ -41,8 +44,7 @@ def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_min
     """
     progress = Progress(run, bulk_delete_id)
     with connect(plan.organization_id) as close:
-        patience = timedelta(minutes=max_wait_minutes)
-        finished = wait(close, bulk_delete_id, patience, progress.show, get_run_logger().warning)
+        finished = wait(close, bulk_delete_id, timedelta(minutes=max_wait_minutes), progress.show)
     with log_if_it_fails("The end of the bulk delete"):
         record = ledger.read(run.id)
         if record and record.bulk_delete_id == bulk_delete_id:
@@ -50,14 +52,8 @@ def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_min
     return finished
 
 
-def wait(
-    close: CloseClient,
-    bulk_delete_id: str,
-    patience: timedelta,
-    show: Callable[[BulkDelete], None],
-    warn: Callable[[str], object],
-) -> Finished:
-    """See `wait_for_bulk_delete`. *show* gets each answer, *warn* a sentence on what a person may want to look at."""
+def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Callable[[BulkDelete], None]) -> Finished:
+    """See `wait_for_bulk_delete`. *show* gets each answer; what a person may want to look at is logged."""
     started = close.clock()
     deadline = started + patience.total_seconds()
     pace, movement = Pace(started), Movement(started)
@@ -73,14 +69,14 @@ def wait(
             if close.clock() - missing_since >= VANISHED_AFTER:
                 raise Stop(Outcome.UNKNOWN, _vanished(bulk_delete_id, job)) from None
         except (CloseUnavailable, RateLimited) as error:
-            warn(f"Close can't be asked just now, and goes on deleting meanwhile: {error}")
+            logger.warning("Close can't be asked just now, and goes on deleting meanwhile: %s", error)
         else:
             missing_since = None
             show(job)
             if job.finished:
                 return Finished(job, polls)
             if word := movement.of(job, close.clock()):
-                warn(word)
+                logger.warning(word)
         now = close.clock()
         if now >= deadline:
             raise Stop(*_at_the_deadline(bulk_delete_id, job, patience))

@@ -5,10 +5,11 @@ kinds Close documents only contacts as something to search for; opportunities an
 the rest is a guess. What Close rejects is said to be unknown, and is no reason to stop.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.close.client import CloseClient
@@ -17,6 +18,8 @@ from tasks.close.query.conditions import NumberRange, RegularField, Term
 from tasks.close.query.nodes import And, ObjectType, Query, has, lead_field, to_json, where
 from tasks.criteria.selection import Selection
 from tasks.runs.connect import connect
+
+logger = logging.getLogger(__name__)
 
 FEW = 200  # opportunities; one page
 PERIODS = {"one_time": "once", "monthly": "a month", "annual": "a year"}
@@ -77,7 +80,7 @@ def _count(close: CloseClient, query: Query) -> int | None:
     try:
         return close.count(to_json(query))
     except (BadRequest, NotAllowed) as error:
-        get_run_logger().info("Close does not count what goes with the leads: %s", error)
+        logger.info("Close does not count what goes with the leads: %s", error)
         return None
 
 

@@ -4,11 +4,12 @@ The keys are stable, so the Artifacts page is the history of a cleanup.
 """
 
 import json
+import logging
 import re
 from typing import Any
 from uuid import UUID
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
@@ -21,6 +22,8 @@ from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
 from tasks.runs.run import Run, slug
+
+logger = logging.getLogger(__name__)
 
 BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 """The JSON in an artifact's markdown: a report; and, of a run that 0.1 has planned, the query."""
@@ -66,10 +69,10 @@ class Progress:
         """Tell what has changed since the last time, if anything has."""
         if job.status != self._status:
             self._status = job.status
-            get_run_logger().info("Bulk delete %s is %s.", self._id, job.status)
+            logger.info("Bulk delete %s is %s.", self._id, job.status)
         if job.total and job.processed != self._processed:
             self._processed = job.processed
-            get_run_logger().info("%s of %s leads are deleted.", f"{job.processed:,}", f"{job.total:,}")
+            logger.info("%s of %s leads are deleted.", f"{job.processed:,}", f"{job.total:,}")
             with log_if_it_fails("The progress"):
                 self._show(min(100 * job.processed / job.total, 100.0))
 

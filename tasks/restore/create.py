@@ -4,6 +4,7 @@ The journal has an entry before each POST, and one with its result after it. Whe
 whether the object exists: it is searched for in Close until Close shows it, or long enough that it would have.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.backup.archive import Archive
@@ -31,6 +32,8 @@ from tasks.restore.new_objects import (
 from tasks.restore.plan import RestorePlan, leads_to_restore
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
+
+logger = logging.getLogger(__name__)
 
 SETTLED_AFTER = timedelta(minutes=5)
 """An object that Close doesn't show so long after its POST doesn't exist. Close advises to read the events of the last
@@ -82,7 +85,7 @@ def restore(plan: RestorePlan) -> Restored:
                 creator.restore(new_lead(lead, mapping))
                 number += 1
                 if number % TELL_EVERY == 0 or number == total:
-                    get_run_logger().info("%s of %s leads are gone through.", f"{number:,}", f"{total:,}")
+                    logger.info("%s of %s leads are processed.", f"{number:,}", f"{total:,}")
         except (Stop, CloseError) as error:
             creator.restored.problem = outcome_of(error), str(error)
         return creator.restored
@@ -173,7 +176,7 @@ class Creator:
                     if isinstance(error, BadRequest | NotFound):
                         return None
                     raise
-                get_run_logger().info("It isn't known whether Close has made a %s: looking there.", kind)
+                logger.info("It is not known whether Close created the %s: searching for it there.", kind)
                 if found := self._settled(intent.model_copy(update={"at": self.close.now()}), search):
                     return found
                 problem = error

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from close.scripted_close import KEY, Answer, Clock, ScriptedClose
-from prefect.logging import disable_run_logger
 from pydantic import SecretStr
 
 from tasks.bulk_delete.find import check_idle, has_mark, own
@@ -41,20 +40,17 @@ def clauses(*instants: str) -> dict[str, Any]:
 
 @pytest.fixture
 def server() -> Iterator[ScriptedClose]:
-    with ScriptedClose() as running, disable_run_logger():
+    with ScriptedClose() as running:
         yield running
 
 
-def waited(
-    server: ScriptedClose, clock: Clock, minutes: float = 60, warnings: list[str] | None = None
-) -> tuple[Finished, list[str | None]]:
-    """What `wait` gives, and the statuses that it showed; what it warned of goes into *warnings*."""
+def waited(server: ScriptedClose, clock: Clock, minutes: float = 60) -> tuple[Finished, list[str | None]]:
+    """What `wait` gives, and the statuses that it showed."""
     shown: list[str | None] = []
     settings = CloseSettings(api_url=server.url, api_key=SecretStr(KEY))
     with CloseClient(settings, sleep=clock.sleep, clock=clock, random=lambda: 0.0) as close:
         patience = timedelta(minutes=minutes)
-        warn = [] if warnings is None else warnings
-        found = wait(close, "bulkdelete_1", patience, lambda each: shown.append(each.status), warn.append)
+        found = wait(close, "bulkdelete_1", patience, lambda each: shown.append(each.status))
     return found, shown
 
 
@@ -135,38 +131,42 @@ def test_a_job_that_is_not_known_everywhere_at_once_is_waited_for(server: Script
     assert found.job.status == "done"
 
 
-def test_a_bulk_delete_that_stands_still_is_called_stalled_again_and_again(server: ScriptedClose):
+def test_a_bulk_delete_that_stands_still_is_called_stalled_again_and_again(
+    server: ScriptedClose, caplog: pytest.LogCaptureFixture
+):
     """Every ten minutes, so that it is seen and doesn't fill the log; and not while it moves, however slowly."""
-    still, clock, warnings = [Answer(answer("processing", 5, 10))] * 61, Clock(), list[str]()
+    still, clock = [Answer(answer("processing", 5, 10))] * 61, Clock()
     server.will_answer(*still, Answer(answer("processing", 6, 10)), *still[:10], Answer(answer("done", 10, 10)))
 
-    waited(server, clock, minutes=120, warnings=warnings)
+    waited(server, clock, minutes=120)
 
-    assert warnings == ["Bulk delete bulkdelete_1 has stalled: 5 of 10 leads for 10 minutes."] * 2
+    assert caplog.messages == ["Bulk delete bulkdelete_1 has stalled: 5 of 10 leads for 10 minutes."] * 2
 
 
-def test_a_pause_is_said_once_and_ends_with_how_to_go_on(server: ScriptedClose):
-    warnings: list[str] = []
+def test_a_pause_is_said_once_and_ends_with_how_to_go_on(server: ScriptedClose, caplog: pytest.LogCaptureFixture):
     server.will_answer(*[Answer(answer("paused", 5, 10))] * 200)
 
     with pytest.raises(Stop, match=r"5 of 10 leads, paused\)\. Somebody can resume it") as caught:
-        waited(server, Clock(), minutes=60, warnings=warnings)
+        waited(server, Clock(), minutes=60)
 
     assert caught.value.outcome is Outcome.STILL_RUNNING
-    assert len(warnings) == 1
-    assert "paused at 5 of 10 leads" in warnings[0]
+    [warning] = caplog.messages
+    assert "paused at 5 of 10 leads" in warning
 
 
 @pytest.mark.parametrize("status", ["archived", None])
-def test_a_status_that_nobody_knows_is_said_once_and_ends_unknown(server: ScriptedClose, status: str | None):
-    warnings: list[str] = []
+def test_a_status_that_nobody_knows_is_said_once_and_ends_unknown(
+    server: ScriptedClose, status: str | None, caplog: pytest.LogCaptureFixture
+):
     server.will_answer(*[Answer(answer(status, 10, 10))] * 100)
 
     with pytest.raises(Stop, match="isn't known here: look at it in Close") as caught:
-        waited(server, Clock(), minutes=5, warnings=warnings)
+        waited(server, Clock(), minutes=5)
 
     assert caught.value.outcome is Outcome.UNKNOWN
-    assert warnings == [f"Bulk delete bulkdelete_1 has the status {status!r}, which isn't known here. Waiting on."]
+    assert caplog.messages == [
+        f"Bulk delete bulkdelete_1 has the status {status!r}, which isn't known here. Waiting on."
+    ]
 
 
 def test_more_leads_than_were_planned_are_not_deleted():

@@ -95,7 +95,8 @@ def test_ctrl_c_cancels_the_run_and_pauses_its_bulk_delete(
 
     report = json.loads(out)
     assert (process.returncode, report["outcome"], report["bulk_delete_id"]) == (6, "cancelled", job)
-    assert f"Close has paused bulk delete {job} at" in report["message"]
+    assert report["message"].startswith(f"Cancelled: Close has paused bulk delete {job} at")
+    assert report["message"] in err.splitlines()
     assert "Traceback" not in err
     assert bulk_delete(sandbox_slow, job)["status"] == "paused"
 

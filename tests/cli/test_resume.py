@@ -42,6 +42,7 @@ def test_after_unknown_only_a_person_starts_again_and_only_once(
 
     assert (plain.code, plain.json["outcome"]) == (5, "unknown")
     assert (again.code, again.json["outcome"]) == (0, "deleted")
+    assert again.err.startswith("Its claim is young: looking in Close for it, for ")
     once_more.is_one_line("is Deleted", code=3)
     assert len(sandbox.posts(BULK_DELETE)) == 2
     [first] = ledger.given_up(plain.json["organization_id"]) or [None]

@@ -18,6 +18,7 @@ from deployed_runs import PREFECT, PrefectServer, StartWorker, await_state, wait
 from faults.happening import AFTER, PARAMETERS, POINTS, PROCESS_FAULTS, Stage, rows
 from faults.table import Row, check
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Cancelling, Crashed
 from support.close_account import CloseAccount, lead
@@ -74,6 +75,22 @@ def test_a_run_that_is_killed_three_times_on_its_way_deletes_once(
 
     assert len(close.posts(BULK_DELETES)) == 1
     assert len(close.leads()) == 2
+
+
+def test_what_became_of_a_run_that_is_cancelled_stands_in_its_log(
+    prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
+) -> None:
+    """Once: by the process in which Prefect calls our hook, and which knows nothing of the run."""
+    close.jobs(leads_per_second=0.01)
+    with start_worker():
+        wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
+        prefect.set_flow_run_state(run_id, Cancelling())
+        await_state(prefect, run_id, "Cancelled")
+        logs = prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])), limit=200)
+
+    [job] = close.get(BULK_DELETES)["data"]
+    [said] = [each.message for each in logs if each.name == "tasks.bulk_delete.cancel"]
+    assert said.startswith(f"Cancelled: Close has paused bulk delete {job['id']} at 0 of 3 leads.")
 
 
 @pytest.mark.exhaustive  # a row of the matrix shows it too
@@ -171,7 +188,7 @@ def test_what_happens_to_processes(
         again = tried_again(prefect, run_id)
         third = None
         if outcome_of(again) == "unknown":
-            permit(again, ledger.read(run_id), "a test", print)
+            permit(again, ledger.read(run_id), "a test")
             third = tried_again(prefect, run_id)
 
     assert len(started) <= 1

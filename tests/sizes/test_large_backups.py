@@ -35,7 +35,7 @@ def back_up(name):
     archive = Archive.at(f"{sys.argv[2]}/orga_1/{name}")
     with CloseClient(CloseSettings(api_url=sys.argv[1], api_key="api_a.b")) as close:
         check = partial(agreeing, match=Match(status=["Junk"]), keep=Keep(), as_of=datetime.now(UTC))
-        written = store(close, close.export(name), archive, check, print)
+        written = store(close, close.export(name), archive, check)
     times = {"made_at": "2026-01-01T00:00:00Z", "keep_until": "2026-02-01T00:00:00Z"}
     facts = {"organization_id": "orga_1", "flow_run_id": name, "as_of": "", "digest": "", "s_query": {}}
     archive.verify(Manifest(**facts, **times, leads=written.leads, file=written.file, sha256=written.sha256))

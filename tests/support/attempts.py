@@ -44,7 +44,7 @@ def tried_again(run_id: UUID | str, message: str | None = None) -> Report:
 def start_again(run_id: UUID | str) -> Report:
     """What ``lead-cleanup resume RUN --start-again`` does, and the report of what comes of it."""
     with get_client(sync_client=True) as prefect:
-        permit(prefect.read_flow_run(UUID(str(run_id))), ledger.read(UUID(str(run_id))), "a test", lambda _: None)
+        permit(prefect.read_flow_run(UUID(str(run_id))), ledger.read(UUID(str(run_id))), "a test")
     return tried_again(run_id)
 
 
@@ -53,7 +53,7 @@ def cancelled(run_id: UUID | str) -> Report:
     with get_client(sync_client=True) as prefect:
         prefect.set_flow_run_state(UUID(str(run_id)), Cancelling(), force=True)
         run = prefect.read_flow_run(UUID(str(run_id)))
-    return cancel(run_of(run, cleanup_of(run)), lambda _: None)
+    return cancel(run_of(run, cleanup_of(run)))
 
 
 def wait_until(true: Callable[[], bool]) -> None:
