@@ -81,9 +81,9 @@ MUTATIONS = [
     ),
     Mutation(
         "the start is not retried",
-        "bulk_delete/start.py",
-        "@task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # a second POST",
-        "@task(retries=1, cache_policy=NO_CACHE, persist_result=False)  # a second POST",
+        "runs/retries.py",
+        "once = task(retries=0,",
+        "once = task(retries=1,",
     ),
     Mutation(
         "the transport sends a start once",

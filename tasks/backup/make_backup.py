@@ -5,9 +5,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.backup.archive import Archive, Manifest, Written
 from tasks.backup.export import TRY_AGAIN, finished_export, store
 from tasks.backup.place import check_place
@@ -25,12 +22,13 @@ from tasks.runs.connect import connect, settings
 from tasks.runs.host import ephemeral_host
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused, Stop, outcome_of
+from tasks.runs.retries import once
 from tasks.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@once
 def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> BackupTaken | None:
     """Export the planned leads, store them, read them back, and say where they are; None if that isn't *wanted*.
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
 from tasks.criteria.policy import Limits
@@ -13,13 +11,14 @@ from tasks.ledger.record import Record
 from tasks.runs import stop
 from tasks.runs.attempts import ended_before, last_asked, states_of, tries_by_automation
 from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.retries import reads
 from tasks.runs.run import Run
 
 MOST_TRIES = 5
 """How often in a row an automation may have a run tried again before a person must look."""
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has written down."""
     claimed = None if record is None or record.may_plan_again else record
@@ -31,7 +30,7 @@ def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
         check_lateness(late, limits.max_late_hours)
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def check_attempt(run: Run) -> None:
     """Raise `Stop` if an automation tries a restore again that hadn't crashed, or tries for ever."""
     _check_attempt(states_of(run), None)

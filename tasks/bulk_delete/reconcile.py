@@ -5,9 +5,6 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.backup.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
@@ -16,6 +13,7 @@ from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Plan
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Refused
+from tasks.runs.retries import reads
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +34,7 @@ class Log(NamedTuple):
     """Ids of leads that are not in the run's backup."""
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def count_remaining(plan: Plan, job: BulkDelete) -> int:
     """How many of the planned leads still match after the bulk delete *job* has ended.
 
@@ -48,7 +46,7 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
         return _settled(close, lambda: close.count(plan.s_query), lambda remaining: remaining == 0)
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def read_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | None:
     """What Close's event log says that the bulk delete *job* has deleted, held against the *backup*.
 

@@ -3,9 +3,6 @@
 import logging
 from dataclasses import dataclass
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.backup.make_backup import check_in_backup
 from tasks.bulk_delete.find import CLAIM_SECONDS, check_idle, find, has_mark, over, own
 from tasks.bulk_delete.turn import turn
@@ -23,18 +20,19 @@ from tasks.runs import stop
 from tasks.runs.attempts import retried_by_person
 from tasks.runs.connect import connect, prefect
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
 
 logger = logging.getLogger(__name__)
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def read_record(run: Run) -> Record | None:
     """What an earlier attempt of this run has claimed or started. Read before anything else."""
     return ledger.read(run.id)
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # a second POST would start a second bulk delete
+@once
 def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: BackupTaken | None = None) -> str:
     """Start what *plan* says, at most once, and give the id of the bulk delete.
 
@@ -45,7 +43,7 @@ def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: Backu
     return _start(run, plan, record, backup)
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)  # for the same reason: a person may have let it start
+@once
 def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -> str:
     """Go on with what *record* says an earlier attempt of this run has claimed, and give the id of the bulk delete.
 

@@ -5,9 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, NotFound, RateLimited
 from tasks.close.polling import Pace
@@ -18,6 +15,7 @@ from tasks.report.artifacts import Progress
 from tasks.runs.connect import connect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.retries import reads
 from tasks.runs.run import Run
 
 logger = logging.getLogger(__name__)
@@ -36,7 +34,7 @@ class Finished:
     polls: int
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_minutes: int) -> Finished:
     """Ask until Close says that the bulk delete is done or in error, and note in the ledger that it is over.
 

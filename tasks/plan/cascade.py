@@ -9,15 +9,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, NotAllowed
 from tasks.close.query.conditions import NumberRange, RegularField, Term
 from tasks.close.query.nodes import And, ObjectType, Query, has, lead_field, to_json, where
 from tasks.criteria.selection import Selection
 from tasks.runs.connect import connect
+from tasks.runs.retries import reads
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +51,7 @@ KINDS: dict[str, Callable[[Query], Query]] = {
 }
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def count_what_goes_along(selection: Selection) -> str:
     """A sentence on what belongs to the planned leads. Raises a CloseError when Close is away."""
     leads = selection.planned()

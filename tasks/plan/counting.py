@@ -7,9 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.errors import BadRequest
 from tasks.close.query.conditions import FixedUtc
@@ -21,13 +18,14 @@ from tasks.criteria.selection import LEADS, Criteria, Selection
 from tasks.plan.model import Counts, SampleLead
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Refused
+from tasks.runs.retries import reads
 
 OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
 COUNTS = 3
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def count_leads(selection: Selection) -> Counts:
     """Count what matches, what each rule protects, what is left, and all leads there are in the organisation.
 
@@ -80,7 +78,7 @@ def _at(document: object, steps: list[str]) -> object:
     return document
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def oldest(selection: Selection, number: int, remedy: str) -> Selection:
     """The same, with at most the *number* oldest leads planned, by a creation instant that is part of the query.
 
@@ -105,7 +103,7 @@ def _instant(row: dict[str, Any]) -> datetime:
     return created.replace(microsecond=created.microsecond // 1000 * 1000)
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def sample_leads(selection: Selection, number: int) -> tuple[SampleLead, ...]:
     """The oldest *number* of the planned leads."""
     with connect(selection.organization_id) as close:
@@ -123,7 +121,7 @@ def _sample(row: dict[str, Any]) -> SampleLead:
     )
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def read_leads(selection: Selection, criteria: Criteria) -> None:
     """Read every planned lead, and check it by our own reading of the *criteria*; see `tasks.criteria.reading`."""
     with connect(selection.organization_id) as close:
@@ -149,7 +147,7 @@ def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[
         window = And(queries=(query, on_or_after(CREATED, _instant(rows[-1]))))
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def recount(selection: Selection) -> int:
     """How many leads are planned now."""
     with connect(selection.organization_id) as close:

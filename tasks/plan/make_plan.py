@@ -1,8 +1,5 @@
 """The way from criteria to a plan."""
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.close.query.nodes import to_json
 from tasks.criteria import reading
 from tasks.criteria.policy import Limits
@@ -17,6 +14,7 @@ from tasks.plan.ramp import criteria_digest
 from tasks.plan.ramp import read as read_ramp
 from tasks.runs.connect import Identity, client, remember, settings
 from tasks.runs.outcomes import Refused
+from tasks.runs.retries import reads
 from tasks.runs.run import Run, deployed_parameters
 
 RAMPED = (
@@ -25,7 +23,7 @@ RAMPED = (
 )
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def read_account(criteria: Criteria) -> Account:
     """Prove the key and the clocks, and read the organisation and the names that the criteria use."""
     found = settings()

@@ -9,8 +9,6 @@ import re
 from typing import Any
 from uuid import UUID
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 from prefect.client.schemas.objects import Artifact
@@ -21,6 +19,7 @@ from tasks.report.model import RunReport
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
+from tasks.runs.retries import once
 from tasks.runs.run import Run, slug
 
 logger = logging.getLogger(__name__)
@@ -29,7 +28,7 @@ BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 """The JSON in an artifact's markdown: a report; and, of a run that 0.1 has planned, the query."""
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@once
 def publish_report(run: Run, report: RunReport, organization: str) -> None:
     """Record how the run ended. A failure to publish is logged; it changes nothing about what was done."""
     with log_if_it_fails("The report"):

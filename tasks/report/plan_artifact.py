@@ -7,8 +7,6 @@ reads that finds a claim, since an attempt never builds its query a second time.
 import json
 import re
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import Artifact
 from pydantic import ValidationError
 
@@ -17,6 +15,7 @@ from tasks.plan.model import VERSION, Plan, digest
 from tasks.report.artifacts import BLOCK, artifact_key, artifacts_of, publish
 from tasks.report.markdown import escape, kept_by, sample_rows, unescape
 from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
 from tasks.runs.versions import from_newer_version
 
@@ -26,7 +25,7 @@ NOTE_0_1 = re.compile(r"^> (.+)$", re.MULTILINE)
 """A note on a plan, in the table that 0.1 published: it had no JSON besides."""
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@once
 def publish_plan(run: Run, plan: Plan) -> None:
     """Show what would be deleted, before anything is. Raises when the Prefect API can't be written: no plan, no run."""
     counts = plan.counts
@@ -50,7 +49,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
     )
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def recall_plan(record: Record) -> Plan:
     """The plan that an earlier attempt of the run claimed, as it was shown: labels get renamed, Smart Views edited.
 

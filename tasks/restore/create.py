@@ -12,9 +12,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.backup.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, NotFound
@@ -32,6 +29,7 @@ from tasks.restore.new_objects import (
 from tasks.restore.plan import RestorePlan, leads_to_restore
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
+from tasks.runs.retries import once
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +66,7 @@ class Restored:
     """What stopped the restore before its end: the outcome, and a sentence."""
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@once
 def restore(plan: RestorePlan) -> Restored:
     """Create what *plan* shows. Safe to repeat: it continues where the last run stopped, and creates nothing twice."""
     archive = Archive.at(plan.url)

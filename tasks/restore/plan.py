@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from pydantic import AfterValidator, Field
 
 from tasks.backup.archive import Archive, archives
@@ -20,6 +18,7 @@ from tasks.restore.journal import Journal
 from tasks.restore.new_objects import new_lead
 from tasks.runs.connect import connect, settings
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.retries import reads
 from tasks.runs.wording import counted
 
 DELETED_AGAIN = "To bring these back, restore the backup of the run that deleted them."
@@ -116,7 +115,7 @@ def _gap(missing: Missing, number: int) -> str:
     return f"No {missing.kind} {name}, which {counted(number, 'object')} of the backup would need"
 
 
-@task(retries=0, cache_policy=NO_CACHE, persist_result=False)
+@reads
 def plan_restore(backup: str, leads: Sequence[str], instead: Mapping[str, str]) -> RestorePlan:
     """Check the backup, and compare it with Close.
 
