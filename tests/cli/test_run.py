@@ -6,7 +6,7 @@ import pytest
 from support.close_account import CloseAccount, lead
 from support.terminal_session import Command
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger")]
 
 JUNK = ("run", "--match.status", "Junk")
 
