@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, literal, update
 
 from deployments.sandbox.database import schema
-from deployments.sandbox.database.moment import Moment
 from deployments.sandbox.objects.serialize_children import ACTIVITY_TYPES
 from deployments.sandbox.objects.write_leads import add, common_columns, extra_fields
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES
@@ -163,7 +162,7 @@ def add_activity(connection: Connection, body: Body, kind: str, lead_pk: int, us
 
 
 def _follow(connection: Connection, lead_pk: int, kind: str, at: datetime, user_id: str | None) -> None:
-    lead, moment = schema.leads, literal(at, Moment())
+    lead, moment = schema.leads, literal(at, schema.Moment())
     mine = lead.c.pk == lead_pk
     if at > now():
         return
