@@ -151,7 +151,8 @@ journal = _table("journal", *_of(Text, "method", "path"), *_of(Integer, "status?
 removals = Table("removals", metadata, Column("lead_pk", Integer, primary_key=True), *_of(Moment, "due_at"))
 
 CHILDREN = (contacts, opportunities, tasks, activities, subscriptions, custom_objects)
-REACHABLE = (contact_emails, contact_phones, contact_urls)
+# Ways to reach contacts: the table, its name in a contact, and the column with the address.
+REACHABLE = ((contact_emails, "emails", "email"), (contact_phones, "phones", "phone"), (contact_urls, "urls", "url"))
 
 INDEXES = (
     "CREATE UNIQUE INDEX leads_id ON leads (id)",
@@ -160,7 +161,7 @@ INDEXES = (
     "CREATE INDEX leads_updated ON leads (date_updated)",
     "CREATE INDEX leads_communication ON leads (last_communication_date, date_created, date_updated)",
     *(f"CREATE UNIQUE INDEX {table.name}_id ON {table.name} (id)" for table in CHILDREN),
-    *(f"CREATE INDEX {table.name}_contact ON {table.name} (contact_pk)" for table in REACHABLE),
+    *(f"CREATE INDEX {table.name}_contact ON {table.name} (contact_pk)" for table, _, _ in REACHABLE),
     "CREATE INDEX addresses_lead ON addresses (lead_pk)",
     "CREATE INDEX contacts_lead ON contacts (lead_pk)",
     "CREATE INDEX opportunities_lead ON opportunities (lead_pk, status_type)",
