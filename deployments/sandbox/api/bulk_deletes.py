@@ -35,7 +35,7 @@ def start(request: ApiRequest) -> JsonObject:
         "sort": sent,
         "results_limit": request.body.integer("results_limit", minimum=0),
         "send_done_email": request.body.boolean("send_done_email", True),
-        "offset": request.offset,
+        "tz_offset_seconds": request.offset.total_seconds(),
     }
     with request.store.writing() as connection:
         found = prepare_search(connection, query, sort, request.query_context())

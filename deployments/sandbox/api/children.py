@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
@@ -28,28 +27,19 @@ from deployments.sandbox.objects.write_children import (
     task_values,
 )
 from deployments.sandbox.objects.write_leads import (
-    DERIVED,
-    STAMPS,
     add_contact,
     add_lead,
     check_custom_values,
+    extra_fields,
     required_lead,
     set_reachable,
 )
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, Invalid
-from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import now, parse_moment
+from deployments.sandbox.wire.json_types import JsonObject
+from deployments.sandbox.wire.moments import now
 
-EXACT_FILTERS = ("id", "user_id", "contact_id", "assigned_to", "status_id", "status_type", "value_period")
-DATE_FILTERS = ("date_created", "date_updated", "activity_at", "date_won", "date")
-COMPARISONS: dict[str, Callable[[Any, datetime], ColumnElement[bool]]] = {
-    "gt": lambda column, moment: column > moment,
-    "gte": lambda column, moment: column >= moment,
-    "lt": lambda column, moment: column < moment,
-    "lte": lambda column, moment: column <= moment,
-}
-BOOLEANS = {"true": True, "false": False}
+PAGING = ("_skip", "_limit", "_fields")
 
 
 @dataclass(frozen=True)
@@ -98,33 +88,16 @@ ACTIVITIES = {kind: _activity(kind) for kind in ("note", "call", "sms", "email",
 ANY_ACTIVITY = replace(ACTIVITIES["note"], name="Activity", activity=None)
 
 
-def _filters(request: ApiRequest, kind: Kind) -> list[ColumnElement[bool]]:
-    """Conditions for the query parameters; the sandbox ignores those it doesn't know."""
-    table, clauses = kind.table, kind.where()
-    if kind is TASK and (wanted := request.query.get("_type", "lead")) != "all" and "_type__in" not in request.query:
-        clauses.append(table.c.type == wanted)
-    for name, value in request.query.items():
-        column, _, comparison = name.partition("__")
-        if column == "lead_id" and not comparison:
-            clauses.append(table.c.lead_pk.in_(select(schema.leads.c.pk).where(schema.leads.c.id == value)))
-        elif column == "is_complete" and column in table.c:
-            clauses.append(table.c.is_complete.is_(BOOLEANS.get(value.lower(), False)))
-        elif column in EXACT_FILTERS and column in table.c and comparison in ("", "in"):
-            clauses.append(table.c[column].in_(value.split(",") if comparison else [value]))
-        elif column in DATE_FILTERS and column in table.c and comparison in COMPARISONS:
-            clauses.append(COMPARISONS[comparison](table.c[column], _moment(name, value)))
-    return clauses
-
-
-def _moment(name: str, value: str) -> datetime:
-    try:
-        return parse_moment(value)
-    except ValueError:
-        raise Invalid("Could not parse datetime", (name,)) from None
-
-
 def _listing(request: ApiRequest, kind: Kind) -> JsonObject:
-    table, clauses = kind.table, _filters(request, kind)
+    """A page of objects. Close has more filters; those that the sandbox doesn't know are refused."""
+    table, clauses, known = kind.table, kind.where(), ("lead_id", "_type") if kind is TASK else ("lead_id",)
+    for name, value in request.query.items():
+        if name == "lead_id":
+            clauses.append(table.c.lead_pk.in_(select(schema.leads.c.pk).where(schema.leads.c.id == value)))
+        elif name not in (*known, *PAGING):
+            raise Invalid(f"The sandbox doesn't know this filter, only {', '.join(known)}.", (name,))
+    if kind is TASK and (wanted := request.query.get("_type", "lead")) != "all":
+        clauses.append(table.c.type == wanted)
     with request.store.reading() as connection:
         query = select(table).where(*clauses).order_by(table.c.date_created.desc(), table.c.pk)
         labels = read_labels(connection, request.organization)
@@ -156,7 +129,7 @@ def _add(request: ApiRequest, kind: Kind) -> JsonObject:
         lead = _lead_for(request, connection, kind, own)
         row = kind.add(connection, own, lead.pk, request.user.id)
         found = kind.show(connection, [row], read_labels(connection, request.organization))[0]
-        event = event_type(kind.table.name, row)
+        event = event_type(kind.table, row)
         record(connection, request.cause, [Change("created", event, row.id, lead.id, found)])
     return select_fields(found, request.fields())
 
@@ -180,19 +153,17 @@ def _lead_for(request: ApiRequest, connection: Connection, kind: Kind, body: Bod
 
 
 def _change(request: ApiRequest, kind: Kind) -> JsonObject:
-    known = {*(column.name for column in kind.table.c), *DERIVED, *STAMPS, "emails", "phones", "urls"}
     with request.store.writing() as connection:
         before = _find(request, connection, kind)
         labels = read_labels(connection, request.organization)
         shown = kind.show(connection, [before], labels)[0]
         values = {**kind.values(request.body), "date_updated": now(), "updated_by": request.user.id}
-        extra: dict[str, Json] = {**(before.extra or {}), **request.body.without(known)}
-        values["extra"] = extra or None
+        values["extra"] = {**(before.extra or {}), **extra_fields(kind.table, request.body)} or None
         if kind is CONTACT:
             set_reachable(connection, before.pk, request.body)
         changed = update(kind.table).where(kind.table.c.pk == before.pk).values(values).returning(kind.table)
         after = kind.show(connection, [connection.execute(changed).one()], labels)[0]
-        event = event_type(kind.table.name, before)
+        event = event_type(kind.table, before)
         record(connection, request.cause, changes_between(event, str(after["lead_id"]), shown, after))
     return select_fields(after, request.fields())
 
@@ -202,10 +173,10 @@ def _remove(request: ApiRequest, kind: Kind) -> JsonObject:
         row = _find(request, connection, kind)
         shown = kind.show(connection, [row], read_labels(connection, request.organization))[0]
         if kind is CONTACT:
-            for table in schema.REACHABLE:
+            for table, _, _ in schema.REACHABLE:
                 connection.execute(delete(table).where(table.c.contact_pk == row.pk))
         connection.execute(delete(kind.table).where(kind.table.c.pk == row.pk))
-        event = event_type(kind.table.name, row)
+        event = event_type(kind.table, row)
         change = Change("deleted", event, row.id, str(shown["lead_id"]), previous=shown)
         record(connection, request.cause, [change])
     return {}

@@ -11,10 +11,12 @@ from deployments.sandbox.api.rows import page_of
 from deployments.sandbox.database import schema
 from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects.labels import row_json
+from deployments.sandbox.objects.write_leads import stamps
 from deployments.sandbox.wire.errors import REQUIRED, NotFound
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import JsonObject
-from deployments.sandbox.wire.moments import format_moment, now
+from deployments.sandbox.wire.moments import now
 
 fields = schema.custom_fields
 FIELD_TYPES = (
@@ -24,21 +26,8 @@ MULTIPLE = ("choices", "user", "contact", "custom_object")
 
 
 def _field_json(row: Row[Any], organization_id: str) -> JsonObject:
-    return {
-        "id": row.id,
-        "organization_id": organization_id,
-        "name": row.name,
-        "type": row.type,
-        "choices": row.choices,
-        "accepts_multiple_values": row.accepts_multiple_values,
-        "is_shared": False,
-        "editable_with_roles": [],
-        "description": None,
-        "created_by": row.created_by,
-        "updated_by": row.updated_by,
-        "date_created": format_moment(row.date_created),
-        "date_updated": format_moment(row.date_updated),
-    }
+    beside: JsonObject = {"is_shared": False, "editable_with_roles": [], "description": None}
+    return row_json(fields, row, organization_id, without=("object_type",)) | beside
 
 
 def list_fields(request: ApiRequest, object_type: str) -> JsonObject:
@@ -59,7 +48,6 @@ def add_field(request: ApiRequest, object_type: str) -> JsonObject:
     many = body.boolean("accepts_multiple_values", False)
     if many and kind not in MULTIPLE:
         raise body.invalid("accepts_multiple_values", "This type can't have multiple values.")
-    at = now()
     values = {
         "id": new_id("cf"),
         "object_type": object_type,
@@ -67,10 +55,7 @@ def add_field(request: ApiRequest, object_type: str) -> JsonObject:
         "type": kind,
         "choices": body.texts("choices") or None,
         "accepts_multiple_values": many,
-        "created_by": request.user.id,
-        "updated_by": request.user.id,
-        "date_created": at,
-        "date_updated": at,
+        **stamps(request.user.id, now()),
     }
     with request.store.writing() as connection:
         row = connection.execute(insert(fields).values(values).returning(fields)).one()

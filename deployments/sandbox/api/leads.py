@@ -15,8 +15,7 @@ from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.delete_leads import delete_leads, not_deleted
 from deployments.sandbox.objects.events import Change, changes_between, record
 from deployments.sandbox.objects.labels import read_labels
-from deployments.sandbox.objects.serialize_leads import contacts_by_lead, lead_json, leads_json, select_fields
-from deployments.sandbox.objects.smart_fields import ALL, smart_names, smart_values
+from deployments.sandbox.objects.serialize_leads import ALL, children_by_lead, lead_json, leads_json, select_fields
 from deployments.sandbox.objects.write_leads import (
     CUSTOM,
     add_lead,
@@ -39,10 +38,8 @@ def _find(connection: Connection, lead_id: str) -> Row[Any]:
 
 def _shown(request: ApiRequest, connection: Connection, rows: list[Row[Any]]) -> list[JsonObject]:
     fields = request.fields()
-    found = leads_json(connection, rows, read_labels(connection, request.organization))
-    smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
-    wanted = None if fields is None or ALL in fields else fields
-    return [select_fields({**lead, **smart.get(row.pk, {})}, wanted) for row, lead in zip(rows, found, strict=True)]
+    found = leads_json(connection, rows, read_labels(connection, request.organization), fields)
+    return [select_fields(each, None if fields and ALL in fields else fields) for each in found]
 
 
 def listing(request: ApiRequest) -> JsonObject:
@@ -76,7 +73,7 @@ def add(request: ApiRequest) -> JsonObject:
         lead = add_lead(connection, body, request.user.id, request.index_lag)
         labels = read_labels(connection, request.organization)
         changes = [Change("created", "lead", lead.id, lead.id, lead_json(lead, labels))]
-        contacts = contacts_by_lead(connection, [lead.pk], {lead.pk: lead.id}, labels)[lead.pk]
+        contacts = children_by_lead(connection, schema.contacts, {lead.pk: lead}, labels)[lead.pk]
         changes += [Change("created", "contact", str(contact["id"]), lead.id, contact) for contact in contacts]
         record(connection, request.cause, changes)
         return _shown(request, connection, [lead])[0]

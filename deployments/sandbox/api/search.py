@@ -14,8 +14,7 @@ from sqlalchemy import Connection, Row
 from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.labels import read_labels
-from deployments.sandbox.objects.serialize_leads import children_json, leads_json, select_fields
-from deployments.sandbox.objects.smart_fields import ALL, smart_names, smart_values
+from deployments.sandbox.objects.serialize_leads import ALL, children_json, leads_json, select_fields
 from deployments.sandbox.query.compiler import TABLES
 from deployments.sandbox.query.search import Search, prepare_search, required_query
 from deployments.sandbox.wire.body import Body
@@ -90,9 +89,7 @@ def _objects(
 ) -> list[JsonObject]:
     labels = read_labels(connection, request.organization)
     if object_type == "lead":
-        leads = leads_json(connection, rows, labels)
-        smart = smart_values(connection, [row.pk for row in rows], smart_names(fields))
-        return [{**lead, **smart.get(row.pk, {})} for row, lead in zip(rows, leads, strict=True)]
+        return leads_json(connection, rows, labels, fields)
     return children_json(connection, TABLES[object_type], rows, labels)
 
 

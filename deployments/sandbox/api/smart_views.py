@@ -10,12 +10,14 @@ from deployments.sandbox.api.rows import find, page_of
 from deployments.sandbox.database import schema
 from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.http.routes import route
+from deployments.sandbox.objects.labels import row_json
 from deployments.sandbox.objects.serialize_leads import select_fields
+from deployments.sandbox.objects.write_leads import stamps
 from deployments.sandbox.query.search import prepare_search
 from deployments.sandbox.wire.errors import Invalid
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import format_moment, now
+from deployments.sandbox.wire.moments import now
 
 views = schema.saved_searches
 VIEW_TYPES = (
@@ -25,23 +27,8 @@ VIEW_TYPES = (
 
 
 def _view_json(row: Row[Any], organization_id: str) -> JsonObject:
-    return {
-        "id": row.id,
-        "organization_id": organization_id,
-        "name": row.name,
-        "description": row.description,
-        "type": row.type,
-        "query": row.query,
-        "s_query": row.s_query,
-        "is_shared": row.is_shared,
-        "is_user_dependent": row.is_user_dependent,
-        "user_id": row.user_id,
-        "selected_fields": [],
-        "shared_with": [],
-        "sharing_settings": None,
-        "date_created": format_moment(row.date_created),
-        "date_updated": format_moment(row.date_updated),
-    }
+    beside: JsonObject = {"selected_fields": [], "shared_with": [], "sharing_settings": None}
+    return row_json(views, row, organization_id, without=("created_by", "updated_by")) | beside
 
 
 def list_views(request: ApiRequest) -> JsonObject:
@@ -89,7 +76,6 @@ def _has_object_type(node: Json) -> bool:
 
 def add_view(request: ApiRequest) -> JsonObject:
     """Save a search. Its query must name the object type."""
-    at = now()
     with request.store.writing() as connection:
         s_query = _wrapper(request, connection)
         if not _has_object_type(s_query.get("query")):
@@ -103,10 +89,7 @@ def add_view(request: ApiRequest) -> JsonObject:
             "is_shared": request.body.boolean("is_shared", False),
             "is_user_dependent": _depends_on_user(s_query),
             "user_id": request.user.id,
-            "created_by": request.user.id,
-            "updated_by": request.user.id,
-            "date_created": at,
-            "date_updated": at,
+            **stamps(request.user.id, now()),
         }
         row = connection.execute(insert(views).values(values).returning(views)).one()
     return _view_json(row, request.organization.id)

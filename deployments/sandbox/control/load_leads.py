@@ -15,7 +15,7 @@ from deployments.sandbox.objects.write_children import (
     add_subscription,
     add_task,
 )
-from deployments.sandbox.objects.write_leads import LEAD_KEYS, add_lead
+from deployments.sandbox.objects.write_leads import LEAD_DATES, add_lead
 from deployments.sandbox.organization import ADMIN
 from deployments.sandbox.state import State
 from deployments.sandbox.wire.body import Body
@@ -41,9 +41,7 @@ def _load(connection: Connection, body: Body, lag: timedelta) -> str:
         add_activity(connection, each, activity_kind(each), lead.pk, ADMIN.id)
     for each in body.objects("sequence_subscriptions"):
         add_subscription(connection, each, lead.pk, ADMIN.id)
-    given = {
-        name: body.moment(name) for name in LEAD_KEYS if name.endswith("_date") and name in body
-    }  # a given smart field overrides what follows from the activities
-    if given:
+    given = {name: body.moment(name) for name in LEAD_DATES if name in body}
+    if given:  # it overrides what follows from the activities
         connection.execute(update(schema.leads).where(schema.leads.c.pk == lead.pk).values(given))
     return lead.id

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from sqlalchemy import delete, select
@@ -19,6 +18,7 @@ from deployments.sandbox.state import State
 from deployments.sandbox.switches.behaviour import Behaviour
 from deployments.sandbox.switches.faults import Fault
 from deployments.sandbox.switches.jobs import JobSettings
+from deployments.sandbox.switches.rate_limits import RateLimitSettings
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import ApiError
 from deployments.sandbox.wire.json_types import Json, JsonObject
@@ -41,13 +41,11 @@ def _route(path: str, method: str, work: Callable[[State, bytes], Json]) -> Rout
         body = await request.body()
         state: State = request.app.state.sandbox
         try:
-            return JSONResponse(await run_in_threadpool(work, state, body))
-        except ValidationError as error:
-            return JSONResponse({"error": str(error)}, 400)
+            return JSONResponse(await run_in_threadpool(work, state, body or b"{}"))
         except ApiError as error:
             return JSONResponse(error.body, error.status)
-        except json.JSONDecodeError as error:
-            return JSONResponse({"error": f"The request contains invalid JSON: {error}"}, 400)
+        except ValidationError as error:
+            return JSONResponse({"error": str(error)}, 400)
 
     return Route(path, endpoint, methods=[method])
 
@@ -66,8 +64,7 @@ def _forget_requests(state: State, _: bytes) -> Json:
 
 
 def _add_faults(state: State, body: bytes) -> Json:
-    found: Json = json.loads(body)
-    state.faults.add(TypeAdapter(list[Fault]).validate_python(found if isinstance(found, list) else [found]))
+    state.faults.add(TypeAdapter(list[Fault]).validate_json(body))
     return {}
 
 
@@ -77,46 +74,33 @@ def _clear_faults(state: State, _: bytes) -> Json:
 
 
 def _add_leads(state: State, body: bytes) -> Json:
-    found: Json = json.loads(body)
+    found = TypeAdapter(list[Any]).validate_json(body)
     leads = Body({"leads": found}).objects("leads")
     with state.main.store.writing() as connection:
         return [*load_leads(connection, state, leads)]
 
 
 def _reset(state: State, body: bytes) -> Json:
-    wanted = Reset.model_validate_json(body or b"{}")
+    wanted = Reset.model_validate_json(body)
     state.reset(wanted.leads, wanted.seed)
     return {}
 
 
-def _set_jobs(state: State, body: bytes) -> Json:
-    state.jobs = JobSettings.model_validate_json(body or b"{}")
-    return _shown(state.jobs)
-
-
-def _default_jobs(state: State, _: bytes) -> Json:
-    state.jobs = JobSettings()
-    return _shown(state.jobs)
-
-
-def _set_limits(state: State, body: bytes) -> Json:
-    state.limits.reset(_changed(state.limits.settings, body))
-    return _shown(state.limits.settings)
-
-
-def _set_behaviour(state: State, body: bytes) -> Json:
-    state.behaviour = _changed(state.behaviour, body)
-    return _shown(state.behaviour)
-
-
-def _default_behaviour(state: State, _: bytes) -> Json:
-    state.behaviour = Behaviour()
-    return _shown(state.behaviour)
+def _store(state: State, settings: Behaviour | JobSettings | RateLimitSettings) -> JsonObject:
+    """Use the *settings* from now on, and show them."""
+    match settings:
+        case Behaviour():
+            state.behaviour = settings
+        case JobSettings():
+            state.jobs = settings
+        case RateLimitSettings():
+            state.limits.reset(settings)
+    return _shown(settings)
 
 
 def _changed(settings: Settings, body: bytes) -> Settings:
     """Returns *settings* updated with the *body*, validated as a whole."""
-    changes = TypeAdapter(dict[str, object]).validate_json(body or b"{}")
+    changes = TypeAdapter(dict[str, object]).validate_json(body)
     return type(settings).model_validate({**settings.model_dump(), **changes})
 
 
@@ -139,11 +123,11 @@ def routes() -> list[Route]:
         _route("/sandbox/leads", "POST", _add_leads),
         _route("/sandbox/reset", "POST", _reset),
         _route("/sandbox/jobs", "GET", lambda state, _: _shown(state.jobs)),
-        _route("/sandbox/jobs", "POST", _set_jobs),
-        _route("/sandbox/jobs", "DELETE", _default_jobs),
+        _route("/sandbox/jobs", "POST", lambda state, body: _store(state, JobSettings.model_validate_json(body))),
+        _route("/sandbox/jobs", "DELETE", lambda state, _: _store(state, JobSettings())),
         _route("/sandbox/limits", "GET", lambda state, _: _shown(state.limits.settings)),
-        _route("/sandbox/limits", "POST", _set_limits),
+        _route("/sandbox/limits", "POST", lambda state, body: _store(state, _changed(state.limits.settings, body))),
         _route("/sandbox/behaviour", "GET", lambda state, _: _shown(state.behaviour)),
-        _route("/sandbox/behaviour", "POST", _set_behaviour),
-        _route("/sandbox/behaviour", "DELETE", _default_behaviour),
+        _route("/sandbox/behaviour", "POST", lambda state, body: _store(state, _changed(state.behaviour, body))),
+        _route("/sandbox/behaviour", "DELETE", lambda state, _: _store(state, Behaviour())),
     ]

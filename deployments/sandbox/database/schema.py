@@ -6,246 +6,153 @@ search uses are stored unchanged in `extra`. Indexes are created after the seed,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Float, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from deployments.sandbox.database.moment import Moment
+from deployments.sandbox.wire.moments import from_microseconds, microseconds
 
 VERSION = 4
 
+
+class Moment(TypeDecorator[datetime]):
+    """A column of instants, stored as integer microseconds so that ranges compare and index exactly."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:  # noqa: ARG002, D102
+        return None if value is None else microseconds(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002, D102
+        return None if value is None else from_microseconds(value)
+
+
 metadata = MetaData()
-_json = JSON(none_as_null=True)
+_Json = JSON(none_as_null=True)
 
 
-def _amount(name: str, *, nullable: bool = True) -> Column[Any]:
-    return Column(name, Float, nullable=nullable)
+def _of(kind: type[TypeEngine[Any]] | TypeEngine[Any], *names: str) -> Iterator[Column[Any]]:
+    """Columns of one type; those with a question mark may be empty."""
+    for name in names:
+        yield Column(name.removesuffix("?"), kind, nullable=name.endswith("?"))
 
 
-def _stamps() -> tuple[Column[Any], ...]:
-    return (
-        Column("created_by", Text),
-        Column("updated_by", Text),
-        Column("date_created", Moment, nullable=False),
-        Column("date_updated", Moment, nullable=False),
-        Column("extra", _json),
-    )
+def _table(name: str, *columns: Column[Any]) -> Table:
+    return Table(name, metadata, Column("pk", Integer, primary_key=True), *columns)
+
+
+def _object(name: str, *columns: Column[Any]) -> Table:
+    """A table of objects with an id, authors and dates."""
+    stamps = (*_of(Text, "created_by?", "updated_by?"), *_of(Moment, "date_created", "date_updated"))
+    return _table(name, *_of(Text, "id"), *columns, *stamps, *_of(_Json, "extra?"))
 
 
 def _owned(name: str, *columns: Column[Any]) -> Table:
-    """A table of objects that belong to a lead and have an id of their own."""
-    return Table(
-        name,
-        metadata,
-        Column("pk", Integer, primary_key=True),
-        Column("id", Text, nullable=False),
-        Column("lead_pk", Integer, nullable=False),
-        *columns,
-        *_stamps(),
-    )
-
-
-leads = Table(
-    "leads",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("words", Text, nullable=False),  # the name's words, so that a whole-word search is a plain scan
-    Column("description", Text, nullable=False),
-    Column("url", Text),
-    Column("status_id", Text, nullable=False),
-    Column("custom", _json),
-    Column("timezone_id", Text),
-    Column("first_communication_date", Moment),
-    Column("last_communication_date", Moment),
-    Column("last_communication_type", Text),
-    Column("last_communication_user_id", Text),
-    Column("last_activity_date", Moment),
-    Column("last_lead_status_change_date", Moment),
-    Column("findable_at", Moment, nullable=False),  # when the search finds it: see Behaviour.index_lag_seconds
-    *_stamps(),
-)
-addresses = Table(
-    "addresses",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("lead_pk", Integer, nullable=False),
-    *(Column(name, Text) for name in ("label", "address_1", "address_2", "city", "state", "zipcode", "country")),
-)
-contacts = _owned("contacts", Column("name", Text), Column("title", Text))
+    """A table of objects that belong to a lead."""
+    return _object(name, *_of(Integer, "lead_pk"), *columns)
 
 
 def _reachable(name: str, value: str) -> Table:
     """A table of e-mail addresses, phone numbers or web pages of contacts."""
-    return Table(
-        name,
-        metadata,
-        Column("pk", Integer, primary_key=True),
-        Column("contact_pk", Integer, nullable=False),
-        Column(value, Text, nullable=False),
-        Column("type", Text, nullable=False),
-    )
+    return _table(name, *_of(Integer, "contact_pk"), *_of(Text, value, "type"))
 
 
+# `words` are the name's, so that a whole-word search is a plain scan; `findable_at` is when the search finds the lead:
+# see Behaviour.index_lag_seconds.
+leads = _object(
+    "leads",
+    *_of(Text, "name", "words", "description", "url?", "status_id", "timezone_id?"),
+    *_of(_Json, "custom?"),
+    *_of(Moment, "first_communication_date?", "last_communication_date?", "last_activity_date?"),
+    *_of(Moment, "last_lead_status_change_date?", "findable_at"),
+    *_of(Text, "last_communication_type?", "last_communication_user_id?"),
+)
+ADDRESS = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
+addresses = _table("addresses", *_of(Integer, "lead_pk"), *_of(Text, *(f"{name}?" for name in ADDRESS)))
+contacts = _owned("contacts", *_of(Text, "name?", "title?"))
 contact_emails = _reachable("contact_emails", "email")
 contact_phones = _reachable("contact_phones", "phone")
 contact_urls = _reachable("contact_urls", "url")
-
 opportunities = _owned(
     "opportunities",
-    Column("contact_id", Text),
-    Column("user_id", Text),
-    Column("status_id", Text, nullable=False),
-    Column("status_type", Text, nullable=False),
-    Column("value", Integer),
-    Column("value_period", Text, nullable=False),
-    Column("confidence", Integer, nullable=False),
-    Column("date_won", Moment),
-    Column("date_lost", Moment),
-    Column("note", Text),
+    *_of(Text, "contact_id?", "user_id?", "status_id", "status_type", "value_period", "note?"),
+    *_of(Integer, "value?", "confidence"),
+    *_of(Moment, "date_won?", "date_lost?"),
 )
 tasks = _owned(
-    "tasks",
-    Column("type", Text, nullable=False),
-    Column("assigned_to", Text),
-    Column("text", Text),
-    Column("date", Moment),
-    Column("is_complete", Boolean, nullable=False),
+    "tasks", *_of(Text, "type", "assigned_to?", "text?"), *_of(Moment, "date?"), *_of(Boolean, "is_complete")
 )
+# type: call, email, sms, meeting, note, custom_activity; direction: incoming or outgoing.
 activities = _owned(
     "activities",
-    Column("type", Text, nullable=False),  # call, email, sms, meeting, note, custom_activity
-    Column("contact_id", Text),
-    Column("user_id", Text),
-    Column("activity_at", Moment),
-    Column("direction", Text),  # incoming or outgoing
-    Column("status", Text),
-    Column("starts_at", Moment),
-    Column("ends_at", Moment),
+    *_of(Text, "type", "contact_id?", "user_id?", "direction?", "status?"),
+    *_of(Moment, "activity_at?", "starts_at?", "ends_at?"),
 )
-subscriptions = _owned(
-    "subscriptions",
-    Column("contact_id", Text),
-    Column("sequence_id", Text),
-    Column("status", Text, nullable=False),  # active, paused, finished, goal, error
-)
-custom_objects = _owned("custom_objects", Column("custom_object_type_id", Text))
+subscriptions = _owned("subscriptions", *_of(Text, "contact_id?", "sequence_id?", "status"))
+custom_objects = _owned("custom_objects", *_of(Text, "custom_object_type_id?"))
 
-statuses = Table(
-    "statuses",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("label", Text, nullable=False),
-)
-custom_fields = Table(
+statuses = _table("statuses", *_of(Text, "id", "label"))
+custom_fields = _object(
     "custom_fields",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("object_type", Text, nullable=False),  # lead, contact, opportunity
-    Column("name", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("choices", _json),
-    Column("accepts_multiple_values", Boolean, nullable=False),
-    *_stamps(),
+    *_of(Text, "object_type", "name", "type"),
+    *_of(_Json, "choices?"),
+    *_of(Boolean, "accepts_multiple_values"),
 )
-saved_searches = Table(
+saved_searches = _object(
     "saved_searches",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("description", Text),
-    Column("type", Text, nullable=False),
-    Column("query", Text),
-    Column("s_query", _json),
-    Column("is_shared", Boolean, nullable=False),
-    Column("is_user_dependent", Boolean),
-    Column("user_id", Text),
-    *_stamps(),
+    *_of(Text, "name", "description?", "type", "query?", "user_id?"),
+    *_of(_Json, "s_query?"),
+    *_of(Boolean, "is_shared", "is_user_dependent?"),
 )
 
-bulk_deletes = Table(
+# phase: created, loading, processing, done, error; phase_at: when it started or was resumed; phase_processed: how many
+# leads were processed by then. shown_status: the status to show instead, from processing on, in a list. echo: the query
+# to show, as text, to keep the order of its keys.
+bulk_deletes = _object(
     "bulk_deletes",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("phase", Text, nullable=False),  # created, loading, processing, done, error
-    Column("shown_status", _json),  # the status to show instead, from processing on, in a list
-    Column("paused_at", Moment),
-    Column("phase_at", Moment, nullable=False),  # when the phase started or was resumed
-    Column("phase_processed", Integer, nullable=False),  # how many leads were processed by then
-    Column("s_query", _json, nullable=False),
-    Column("echo", Text, nullable=False),  # as text, to keep the order of keys
-    Column("sort", _json, nullable=False),
-    Column("results_limit", Integer),
-    Column("send_done_email", Boolean, nullable=False),
-    Column("n_leads", Integer),
-    Column("n_leads_processed", Integer, nullable=False),
-    Column("n_gone_through", Integer, nullable=False),
-    _amount("tz_offset_seconds", nullable=False),
-    _amount("leads_per_second", nullable=False),
-    Column("fail_after", Integer),
-    Column("stall_after", Integer),
-    *_stamps(),
+    *_of(Text, "phase", "echo"),
+    *_of(_Json, "shown_status?", "s_query", "sort"),
+    *_of(Moment, "paused_at?", "phase_at"),
+    *_of(Integer, "phase_processed", "results_limit?", "n_leads?", "n_leads_processed", "n_gone_through"),
+    *_of(Integer, "fail_after?", "stall_after?"),
+    *_of(Boolean, "send_done_email"),
+    *_of(Float, "tz_offset_seconds", "leads_per_second"),
 )
 bulk_delete_leads = Table(
     "bulk_delete_leads",
     metadata,
     Column("job_pk", Integer, primary_key=True),
     Column("position", Integer, primary_key=True),
-    Column("lead_pk", Integer, nullable=False),
+    *_of(Integer, "lead_pk"),
     sqlite_with_rowid=False,
 )
-exports = Table(
+exports = _object(
     "exports",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("options", _json, nullable=False),
-    Column("n_docs", Integer),
-    Column("n_docs_processed", Integer, nullable=False),
-    _amount("tz_offset_seconds", nullable=False),
-    Column("file", LargeBinary),
-    *_stamps(),
+    *_of(Text, "status"),
+    *_of(_Json, "options"),
+    *_of(Integer, "n_docs?", "n_docs_processed"),
+    *_of(Float, "tz_offset_seconds"),
+    *_of(LargeBinary, "file?"),
 )
-events = Table(
+events = _table(
     "events",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("id", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("object_type", Text, nullable=False),
-    Column("object_id", Text, nullable=False),
-    Column("lead_id", Text),
-    Column("user_id", Text),
-    Column("request_id", Text),
-    Column("date_created", Moment, nullable=False),
-    Column("date_updated", Moment, nullable=False),
-    Column("changed_fields", _json, nullable=False),
-    Column("data", _json),
-    Column("previous_data", _json),
-    Column("meta", _json, nullable=False),
+    *_of(Text, "id", "action", "object_type", "object_id", "lead_id?", "user_id?", "request_id?"),
+    *_of(Moment, "date_created", "date_updated"),
+    *_of(_Json, "changed_fields", "data?", "previous_data?", "meta"),
 )
-journal = Table(
-    "journal",
-    metadata,
-    Column("pk", Integer, primary_key=True),
-    Column("method", Text, nullable=False),
-    Column("path", Text, nullable=False),
-    Column("status", Integer),  # null when no answer was sent
-    Column("at", Moment, nullable=False),
-)
+# status is empty when no answer was sent.
+journal = _table("journal", *_of(Text, "method", "path"), *_of(Integer, "status?"), *_of(Moment, "at"))
 # Deleted leads that the search still finds: see Behaviour.index_lag_seconds.
-removals = Table(
-    "removals", metadata, Column("lead_pk", Integer, primary_key=True), Column("due_at", Moment, nullable=False)
-)
+removals = Table("removals", metadata, Column("lead_pk", Integer, primary_key=True), *_of(Moment, "due_at"))
 
 CHILDREN = (contacts, opportunities, tasks, activities, subscriptions, custom_objects)
-REACHABLE = (contact_emails, contact_phones, contact_urls)
+# Ways to reach contacts: the table, its name in a contact, and the column with the address.
+REACHABLE = ((contact_emails, "emails", "email"), (contact_phones, "phones", "phone"), (contact_urls, "urls", "url"))
 
 INDEXES = (
     "CREATE UNIQUE INDEX leads_id ON leads (id)",
@@ -254,7 +161,7 @@ INDEXES = (
     "CREATE INDEX leads_updated ON leads (date_updated)",
     "CREATE INDEX leads_communication ON leads (last_communication_date, date_created, date_updated)",
     *(f"CREATE UNIQUE INDEX {table.name}_id ON {table.name} (id)" for table in CHILDREN),
-    *(f"CREATE INDEX {table.name}_contact ON {table.name} (contact_pk)" for table in REACHABLE),
+    *(f"CREATE INDEX {table.name}_contact ON {table.name} (contact_pk)" for table, _, _ in REACHABLE),
     "CREATE INDEX addresses_lead ON addresses (lead_pk)",
     "CREATE INDEX contacts_lead ON contacts (lead_pk)",
     "CREATE INDEX opportunities_lead ON opportunities (lead_pk, status_type)",

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import insert
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from deployments.sandbox.database import schema
@@ -21,29 +22,6 @@ from deployments.sandbox.switches.faults import Fault
 from deployments.sandbox.switches.rate_limits import RateLimit, RateLimited
 
 GARBAGE = b"<!doctype html><html><body><h1>Something is between you and Close</h1></body></html>"
-
-
-class BufferedResponse:
-    """A response that is held back until the journal has it."""
-
-    def __init__(self, status: int = 500, headers: list[tuple[bytes, bytes]] | None = None, body: bytes = b"") -> None:
-        self.status = status
-        self.headers = headers or []
-        self.body = body
-
-    async def capture(self, message: Message) -> None:
-        """Collect a message: the `send` of the wrapped application."""
-        if message["type"] == "http.response.start":
-            self.status, self.headers = message["status"], list(message.get("headers", ()))
-        else:
-            self.body += message.get("body", b"")
-
-    async def send(self, send: Send) -> None:
-        """Send the response to the client."""
-        headers = [(name, value) for name, value in self.headers if name != b"content-length"]
-        headers += [(b"content-length", str(len(self.body)).encode()), (b"trace-id", uuid.uuid4().hex.encode())]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body})
 
 
 class FaultMiddleware:
@@ -62,7 +40,8 @@ class FaultMiddleware:
         method, path, at = scope["method"], path.removeprefix(PREFIX), datetime.now(UTC)
         fault = self._state.faults.next(method, path)
         response = await self._respond(fault, scope, receive)
-        await run_in_threadpool(self._write_to_journal, method, path, response.status if response else None, at)
+        status = response.status_code if response else None
+        await run_in_threadpool(self._write_to_journal, method, path, status, at)
         await asyncio.sleep(fault.delay_seconds if fault else 0)
         if response is None:
             abort: Callable[[], None] = scope["extensions"][ABORT]
@@ -70,37 +49,52 @@ class FaultMiddleware:
             while (await receive())["type"] != "http.disconnect":
                 pass
             return
-        await response.send(send)
+        response.headers["content-length"] = str(len(response.body))
+        response.headers["trace-id"] = uuid.uuid4().hex
+        await response(scope, receive, send)
 
-    async def _respond(self, fault: Fault | None, scope: Scope, receive: Receive) -> BufferedResponse | None:
+    async def _respond(self, fault: Fault | None, scope: Scope, receive: Receive) -> Response | None:
         """Returns the response after *fault*, or None to send none."""
-        kind = fault.fault if fault else None
-        if fault is None or kind in ("drop_after", "delay", "garbage", "truncate", "edit"):
-            if fault and fault.before:
-                receive = await _buffered(receive)
-                await asyncio.sleep(fault.seconds_or(1))
-            response = BufferedResponse()
-            await self._app(scope, receive, response.capture)
-        else:
-            response = BufferedResponse(fault.status or 500, *_json({"error": "A planned fault of the sandbox."}))
+        if fault and fault.fault in ("status", "drop_before", "rate_limit"):
+            return _without_effect(fault, self._state.limits.settings.separator)
+        if fault and fault.before:
+            receive = await _buffered(receive)
+            await asyncio.sleep(fault.seconds_or(1))
+        response = await _captured(self._app, scope, receive)
         if fault is None:
             return response
-        if kind in ("drop_before", "drop_after"):
-            return None
-        if kind == "edit":
-            response.body = _edited(response.body, fault)
-        elif kind == "garbage":
-            return BufferedResponse(fault.status or 200, [(b"content-type", b"text/html")], GARBAGE)
-        elif kind == "truncate":
-            response.body = response.body[: len(response.body) // 2]
-        elif kind == "rate_limit":
-            return _rate_limited(fault, self._state.limits.settings.separator)
+        match fault.fault:
+            case "drop_after":
+                return None
+            case "garbage":
+                return Response(GARBAGE, fault.status or 200, {"content-type": "text/html"})
+            case "edit":
+                response.body = _edited(bytes(response.body), fault)
+            case "truncate":
+                response.body = response.body[: len(response.body) // 2]
+            case _:
+                pass
         return response
 
     def _write_to_journal(self, method: str, path: str, status: int | None, at: datetime) -> None:
         with self._state.main.store.writing() as connection:
             entry = {"method": method, "path": path, "status": status, "at": at}
             connection.execute(insert(schema.journal).values(entry))
+
+
+async def _captured(app: ASGIApp, scope: Scope, receive: Receive) -> Response:
+    """The response of *app*, held back until the journal has it."""
+    response, parts = Response(), list[bytes]()
+
+    async def capture(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            response.status_code, response.raw_headers = message["status"], list(message.get("headers", ()))
+        else:
+            parts.append(message.get("body", b""))
+
+    await app(scope, receive, capture)
+    response.body = b"".join(parts)
+    return response
 
 
 def _edited(body: bytes, fault: Fault) -> bytes:
@@ -128,13 +122,11 @@ async def _buffered(receive: Receive) -> Receive:
     return replay
 
 
-def _json(body: object) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    return [(b"content-type", b"application/json")], json.dumps(body).encode()
-
-
-def _rate_limited(fault: Fault, separator: str) -> BufferedResponse:
+def _without_effect(fault: Fault, separator: str) -> Response | None:
+    if fault.fault == "drop_before":
+        return None
+    if fault.fault == "status":
+        return JSONResponse({"error": "A planned fault of the sandbox."}, fault.status or 500)
     error = RateLimited(RateLimit(1, 0, fault.seconds_or(0.2)))
-    headers, body = _json(error.body)
-    headers.append((b"ratelimit", error.rate_limit.header(separator).encode()))
-    headers.append((b"retry-after", str(error.retry_after).encode()))
-    return BufferedResponse(error.status, headers, body)
+    headers = {**(error.headers or {}), "ratelimit": error.rate_limit.header(separator)}
+    return JSONResponse(error.body, error.status, headers)

@@ -62,11 +62,10 @@ def _answer(request: Request, raw: bytes, handlers: Mapping[str, Handler]) -> Re
         request_id = new_id("req", SHORT)
         api_request = ApiRequest(state, worker, member, method, path, ids, query, body, offset, request_id)
         response = JSONResponse(handler(api_request))
-    except RateLimited as error:
-        rate_limit = error.rate_limit
-        response = JSONResponse(error.body, error.status, {"retry-after": str(error.retry_after)})
     except ApiError as error:
-        response = JSONResponse(error.body, error.status)
+        if isinstance(error, RateLimited):
+            rate_limit = error.rate_limit
+        response = JSONResponse(error.body, error.status, error.headers)
     if rate_limit is not None:
         response.headers["RateLimit"] = rate_limit.header(state.limits.settings.separator)
     return response

@@ -7,7 +7,7 @@ at the end of loading, by the clock of that moment and the caller's time zone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,14 +16,16 @@ from sqlalchemy import Connection, Row, insert, select, update
 from deployments.sandbox.database import schema
 from deployments.sandbox.objects.delete_leads import delete_leads
 from deployments.sandbox.objects.events import Cause, Change, record
-from deployments.sandbox.objects.labels import read_labels
+from deployments.sandbox.objects.labels import read_labels, row_json
+from deployments.sandbox.objects.write_leads import stamps
 from deployments.sandbox.query.conditions import QueryContext
-from deployments.sandbox.query.search import Search, prepare_search, stored_query
+from deployments.sandbox.query.search import Search, prepare_search
 from deployments.sandbox.state import State, Tenant
+from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import Invalid
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import format_moment, now
+from deployments.sandbox.wire.moments import now
 
 PREFIX = "bulkdelete"
 OBJECT_TYPE = "bulk_action.delete"
@@ -32,6 +34,10 @@ CHUNK = 200  # leads per transaction, so that requests can write in between
 PAUSES = ["paused"]  # the only shown status that takes effect
 RESUMING = timedelta(seconds=0.2)
 LONGEST_PAUSE = timedelta(days=7)
+HIDDEN = (
+    *("phase", "echo", "shown_status", "paused_at", "phase_at", "phase_processed", "n_gone_through"),
+    *("fail_after", "stall_after", "tz_offset_seconds", "leads_per_second"),
+)
 
 
 def status(job: Row[Any]) -> Json:
@@ -46,54 +52,36 @@ def status(job: Row[Any]) -> Json:
 
 def job_json(job: Row[Any], organization_id: str) -> JsonObject:
     """A bulk delete as Close shows it, with all its keys in every status."""
-    return {
-        "id": job.id,
-        "organization_id": organization_id,
+    found = row_json(schema.bulk_deletes, job, organization_id, without=HIDDEN)
+    return found | {
         "bulk_object_type": "lead",
         "status": status(job),
         "s_query": json.loads(job.echo),
         "query": None,
-        "sort": job.sort,
-        "results_limit": job.results_limit,
-        "send_done_email": job.send_done_email,
-        "n_leads": job.n_leads,
-        "n_leads_processed": job.n_leads_processed,
         "n_objects": job.n_leads,
         "n_objects_processed": job.n_leads_processed,
-        "date_created": format_moment(job.date_created),
-        "date_updated": format_moment(job.date_updated),
-        "created_by": job.created_by,
-        "updated_by": job.updated_by,
     }
 
 
 def start(
     connection: Connection, state: State, cause: Cause, organization_id: str, request: Mapping[str, Any]
 ) -> Row[Any]:
-    """Insert a new bulk delete; *request* has s_query, sort, results_limit, send_done_email, offset."""
-    at = now()
-    jobs = state.jobs
+    """Insert a new bulk delete; *request* has s_query, sort, results_limit, send_done_email, tz_offset_seconds."""
+    at, jobs = now(), state.jobs
     values: dict[str, Any] = {
         "id": new_id(PREFIX),
         "phase": "created",
         "shown_status": [jobs.status] if "status" in jobs.model_fields_set else None,
         "phase_at": at,
         "phase_processed": 0,
-        "s_query": request["s_query"],
         "echo": json.dumps(_echo(request["s_query"], state.behaviour.echo == "normalised")),
-        "sort": request["sort"],
-        "results_limit": request["results_limit"],
-        "send_done_email": request["send_done_email"],
         "n_leads_processed": 0,
         "n_gone_through": 0,
-        "tz_offset_seconds": request["offset"].total_seconds(),
         "leads_per_second": jobs.leads_per_second or state.leads_per_second,
         "fail_after": jobs.fail_after,
         "stall_after": jobs.stall_after,
-        "created_by": cause.user_id,
-        "updated_by": cause.user_id,
-        "date_created": at,
-        "date_updated": at,
+        **request,
+        **stamps(cause.user_id, at),
     }
     table = schema.bulk_deletes
     job = connection.execute(insert(table).values(values).returning(table)).one()
@@ -149,7 +137,7 @@ def advance(connection: Connection, tenant: Tenant, state: State, job: Row[Any])
 
 def _load(connection: Connection, state: State, job: Row[Any], at: datetime) -> Row[Any]:
     try:
-        found = _prepare(connection, state, job, at)
+        found = _search(connection, state, job, at)
     except Invalid:  # valid when the job was created; a Smart View or field was deleted since
         return _update(connection, job, phase="error", phase_at=at)
     rows = schema.bulk_delete_leads
@@ -162,12 +150,17 @@ def _load(connection: Connection, state: State, job: Row[Any], at: datetime) -> 
     return _update(connection, job, phase="processing", phase_at=at, n_leads=0 if total is None else total + 1)
 
 
-def _prepare(connection: Connection, state: State, job: Row[Any], at: datetime) -> Search:
-    context = QueryContext(
-        now=at, offset=timedelta(seconds=job.tz_offset_seconds), user_id=job.created_by, behaviour=state.behaviour
-    )
-    sort = [stored_query(each, "sort") for each in job.sort]
-    return prepare_search(connection, stored_query(job.s_query, "s_query"), sort, context)
+def _search(connection: Connection, state: State, job: Row[Any], at: datetime) -> Search:
+    return stored_search(connection, state, job, job.s_query, job.sort, at)
+
+
+def stored_search(
+    connection: Connection, state: State, job: Row[Any], query: JsonObject, sort: Sequence[JsonObject], at: datetime
+) -> Search:
+    """The search of a bulk delete or export, for whoever started it and their time zone. Raises Invalid."""
+    offset = timedelta(seconds=job.tz_offset_seconds)
+    context = QueryContext(now=at, offset=offset, user_id=job.created_by, behaviour=state.behaviour)
+    return prepare_search(connection, Body(query, ("s_query",)), [Body(each, ("sort",)) for each in sort], context)
 
 
 def _process(connection: Connection, tenant: Tenant, state: State, job: Row[Any], waited: float) -> Row[Any]:
@@ -199,7 +192,7 @@ def _delete(connection: Connection, tenant: Tenant, state: State, job: Row[Any],
     pks = list(connection.scalars(select(rows.c.lead_pk).where(mine)))
     spared = 0
     if state.behaviour.matching == "at_processing":
-        found = _prepare(connection, state, job, now())
+        found = _search(connection, state, job, now())
         lead = found.query.rows
         still = set(connection.scalars(select(lead.c.pk).where(found.where, lead.c.pk.in_(pks))))
         spared = len(pks) - len(still)

@@ -8,21 +8,20 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, insert, update
 
 from deployments.sandbox.database import schema
+from deployments.sandbox.jobs.bulk_deletes import stored_search
 from deployments.sandbox.objects.events import Cause, Change, record
-from deployments.sandbox.objects.labels import read_labels
-from deployments.sandbox.objects.serialize_children import activity_json
-from deployments.sandbox.objects.serialize_leads import leads_json, rows_by_owner, select_fields
-from deployments.sandbox.objects.smart_fields import smart_names, smart_values
-from deployments.sandbox.query.conditions import QueryContext
-from deployments.sandbox.query.search import EVERY_LEAD, prepare_search, stored_query
+from deployments.sandbox.objects.labels import read_labels, row_json
+from deployments.sandbox.objects.serialize_leads import ALL, children_by_lead, leads_json, select_fields
+from deployments.sandbox.objects.write_leads import stamps
+from deployments.sandbox.query.search import EVERY_LEAD
 from deployments.sandbox.state import State, Tenant
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import format_moment, now
+from deployments.sandbox.wire.moments import now
 
 PREFIX = "expo"
 OBJECT_TYPE = "export.lead"
@@ -34,20 +33,9 @@ CHUNK = 500
 
 def export_json(export: Row[Any], organization_id: str, base: str) -> JsonObject:
     """An export as Close shows it; with a download address once it is done."""
-    options: JsonObject = export.options
-    return {
-        **options,
-        "id": export.id,
-        "organization_id": organization_id,
-        "status": export.status,
-        "n_docs": export.n_docs,
-        "n_docs_processed": export.n_docs_processed,
-        "download_url": f"{base}/download/{export.id}.json" if export.status == "done" else None,
-        "created_by": export.created_by,
-        "updated_by": export.updated_by,
-        "date_created": format_moment(export.date_created),
-        "date_updated": format_moment(export.date_updated),
-    }
+    found = row_json(schema.exports, export, organization_id, without=("options", "file", "tz_offset_seconds"))
+    url = f"{base}/download/{export.id}.json" if export.status == "done" else None
+    return {**export.options, **found, "download_url": url}
 
 
 def read_options(body: Body) -> JsonObject:
@@ -79,7 +67,6 @@ def start(
     connection: Connection, cause: Cause, organization_id: str, options: JsonObject, offset: timedelta
 ) -> Row[Any]:
     """Insert a new export."""
-    at = now()
     table = schema.exports
     values = {
         "id": new_id(PREFIX),
@@ -87,10 +74,7 @@ def start(
         "options": options,
         "n_docs_processed": 0,
         "tz_offset_seconds": offset.total_seconds(),
-        "created_by": cause.user_id,
-        "updated_by": cause.user_id,
-        "date_created": at,
-        "date_updated": at,
+        **stamps(cause.user_id, now()),
     }
     export = connection.execute(insert(table).values(values).returning(table)).one()
     record(
@@ -120,30 +104,16 @@ def advance(tenant: Tenant, state: State, export: Row[Any]) -> None:
 
 def _documents(connection: Connection, tenant: Tenant, state: State, export: Row[Any]) -> Iterator[JsonObject]:
     options = export.options
-    context = QueryContext(
-        now=now(),
-        offset=timedelta(seconds=export.tz_offset_seconds),
-        user_id=export.created_by,
-        behaviour=state.behaviour,
-    )
-    query = stored_query(options["s_query"] or EVERY_LEAD, "s_query")
-    found = prepare_search(connection, query, [stored_query(each, "sort") for each in options["sort"]], context)
+    found = stored_search(connection, state, export, options["s_query"] or EVERY_LEAD, options["sort"], now())
     labels = read_labels(connection, tenant.organization)
-    pks = [pk for _, pk in connection.execute(found.pks(limit=options["results_limit"]))]
-    names = smart_names(["_all"]) if options["include_smart_fields"] else []
-    for begin in range(0, len(pks), CHUNK):
-        chunk = pks[begin : begin + CHUNK]
-        rows = {row.pk: row for row in connection.execute(select(schema.leads).where(schema.leads.c.pk.in_(chunk)))}
-        leads = [rows[pk] for pk in chunk]
-        smart = smart_values(connection, chunk, names)
-        activities = rows_by_owner(
-            connection, schema.activities, "lead_pk", chunk if options["include_activities"] else []
-        )
-        for row, lead in zip(leads, leads_json(connection, leads, labels), strict=True):
-            lead.update(smart.get(row.pk, {}))
-            if options["include_activities"]:
-                lead["activities"] = [activity_json(each, row, labels) for each in activities[row.pk]]
-            yield lead
+    smart = [ALL] if options["include_smart_fields"] else None
+    for rows in connection.execute(found.rows(limit=options["results_limit"])).partitions(CHUNK):
+        leads = leads_json(connection, rows, labels, smart)
+        if options["include_activities"]:
+            activities = children_by_lead(connection, schema.activities, {row.pk: row for row in rows}, labels)
+            for row, lead in zip(rows, leads, strict=True):
+                lead["activities"] = [*activities[row.pk]]
+        yield from leads
 
 
 def _file(leads: list[JsonObject], options: JsonObject) -> bytes:

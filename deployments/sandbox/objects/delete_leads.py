@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select
 from deployments.sandbox.database import schema
 from deployments.sandbox.objects.events import Cause, Change, record
 from deployments.sandbox.objects.labels import Labels
-from deployments.sandbox.objects.serialize_children import CHILDREN_JSON, event_type
-from deployments.sandbox.objects.serialize_leads import contacts_by_lead, lead_json, rows_by_owner
+from deployments.sandbox.objects.serialize_children import event_type
+from deployments.sandbox.objects.serialize_leads import children_json, lead_json, rows_of
 from deployments.sandbox.wire.moments import now
 
 
@@ -28,16 +28,11 @@ def delete_leads(
         return 0
     by_pk = {lead.pk: lead for lead in leads}
     changes: list[Change] = []
-    contacts = contacts_by_lead(connection, pks, {lead.pk: lead.id for lead in leads}, labels)
-    for pk, found in contacts.items():
-        changes += [Change("deleted", "contact", str(each["id"]), by_pk[pk].id, previous=each) for each in found]
-    for table in schema.CHILDREN[1:]:
-        show = CHILDREN_JSON[table.name]
-        for pk, rows in rows_by_owner(connection, table, "lead_pk", pks).items():
-            for row in rows:
-                previous = show(row, by_pk[pk], labels)
-                kind = event_type(table.name, row)
-                changes.append(Change("deleted", kind, row.id, by_pk[pk].id, previous=previous))
+    for table in schema.CHILDREN:
+        rows = rows_of(connection, table, "lead_pk", pks)
+        for row, previous in zip(rows, children_json(connection, table, rows, labels, by_pk), strict=True):
+            kind, lead_id = event_type(table, row), by_pk[row.lead_pk].id
+            changes.append(Change("deleted", kind, row.id, lead_id, previous=previous))
     changes += [Change("deleted", "lead", lead.id, lead.id, previous=lead_json(lead, labels)) for lead in leads]
     record(connection, cause, changes)
     if lag:
@@ -56,7 +51,7 @@ def not_deleted(column: ColumnElement[int] = schema.leads.c.pk) -> ColumnElement
 def delete_rows(connection: Connection, lead_pks: Sequence[int]) -> None:
     """Delete the rows of leads and of everything that belongs to them."""
     mine = select(schema.contacts.c.pk).where(schema.contacts.c.lead_pk.in_(lead_pks))
-    for table in schema.REACHABLE:
+    for table, _, _ in schema.REACHABLE:
         connection.execute(delete(table).where(table.c.contact_pk.in_(mine)))
     for table in (*schema.CHILDREN, schema.addresses):
         connection.execute(delete(table).where(table.c.lead_pk.in_(lead_pks)))

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert
 
 from deployments.sandbox.database import schema
+from deployments.sandbox.objects.labels import row_json
 from deployments.sandbox.wire.ids import SHORT, new_id
 from deployments.sandbox.wire.json_types import JsonObject
 from deployments.sandbox.wire.moments import format_event_moment, now
@@ -87,21 +88,8 @@ def changes_between(object_type: str, lead_id: str | None, before: JsonObject, a
 
 def event_json(row: Row[Any], organization_id: str, *, details_since: datetime) -> JsonObject:
     """An event, without data if it is older than *details_since*: Close shows it to non-admins for an hour."""
-    hidden = row.date_created < details_since
-    return {
-        "id": row.id,
-        "action": row.action,
-        "object_type": row.object_type,
-        "object_id": row.object_id,
-        "lead_id": row.lead_id,
-        "organization_id": organization_id,
-        "user_id": row.user_id,
-        "api_key_id": None,
-        "request_id": row.request_id,
-        "date_created": format_event_moment(row.date_created),
-        "date_updated": format_event_moment(row.date_updated),
-        "changed_fields": row.changed_fields,
-        "data": None if hidden else row.data,
-        "previous_data": None if hidden else row.previous_data,
-        "meta": row.meta,
-    }
+    found = row_json(schema.events, row, organization_id)
+    found |= {key: format_event_moment(getattr(row, key)) for key in ("date_created", "date_updated")}
+    if row.date_created < details_since:
+        found |= {"data": None, "previous_data": None}
+    return {**found, "api_key_id": None}

@@ -1,17 +1,20 @@
-"""Names to show beside ids, and the fields that every object has."""
+"""Names to show beside ids, and the columns of a row as Close shows them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Table, select
 
 from deployments.sandbox.database import schema
 from deployments.sandbox.organization import Organization
 from deployments.sandbox.wire.json_types import JsonObject
 from deployments.sandbox.wire.moments import format_moment
+
+INTERNAL = frozenset(("pk", "lead_pk", "extra"))
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,11 @@ def read_labels(connection: Connection, organization: Organization) -> Labels:
     return Labels(organization, {r.id: r.label for r in statuses}, {r.id: r.name for r in fields})
 
 
-def common_fields(row: Row[Any], labels: Labels) -> JsonObject:
-    """The fields of every object: its organisation, authors and dates."""
-    return {
-        "organization_id": labels.organization.id,
-        "created_by": row.created_by,
-        "updated_by": row.updated_by,
-        "date_created": format_moment(row.date_created),
-        "date_updated": format_moment(row.date_updated),
-    }
+def row_json(table: Table, row: Row[Any], organization_id: str, *, without: Collection[str] = ()) -> JsonObject:
+    """What `extra` has, the organisation, and the columns of a *row* of *table* but the internal ones."""
+    values = dict(zip(table.c.keys(), row, strict=True))
+    found: JsonObject = {**(values.get("extra") or {}), "organization_id": organization_id}
+    for name, value in values.items():
+        if name not in INTERNAL and name not in without:
+            found[name] = format_moment(value) if isinstance(value, datetime) else value
+    return found

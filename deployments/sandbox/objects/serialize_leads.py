@@ -1,79 +1,94 @@
-"""Turns rows of leads and contacts into objects as Close shows them."""
+"""Turns rows of leads, and of what belongs to them, into objects as Close shows them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, select
 
 from deployments.sandbox.database import schema
-from deployments.sandbox.objects.labels import Labels, common_fields
-from deployments.sandbox.objects.serialize_children import CHILDREN_JSON, opportunity_json, task_json
+from deployments.sandbox.objects.labels import Labels, row_json
+from deployments.sandbox.objects.serialize_children import child_json
+from deployments.sandbox.query.fields import LEAD_SMART
 from deployments.sandbox.wire.json_types import Json, JsonObject
+from deployments.sandbox.wire.moments import format_moment, now
 
-ADDRESS = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
+ALL = "_all"  # every smart field
+NOT_SHOWN = frozenset(("words", "findable_at", "timezone_id", "custom", *LEAD_SMART))
 
 
-def rows_by_owner(connection: Connection, table: Table, key: str, owners: Sequence[int]) -> dict[int, list[Row[Any]]]:
+def rows_of(connection: Connection, table: Table, key: str, owners: Iterable[int]) -> Sequence[Row[Any]]:
     """The rows of *table* that belong to the *owners*, in the order of their creation."""
-    rows: dict[int, list[Row[Any]]] = defaultdict(list)
-    if owners:
-        for row in connection.execute(select(table).where(table.c[key].in_(owners)).order_by(table.c.pk)):
-            rows[getattr(row, key)].append(row)
-    return rows
+    return connection.execute(select(table).where(table.c[key].in_(list(owners))).order_by(table.c.pk)).all()
 
 
-def leads_json(connection: Connection, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
-    """Leads with their contacts, addresses, opportunities and open tasks."""
-    pks = [row.pk for row in rows]
-    contacts = contacts_by_lead(connection, pks, {row.pk: row.id for row in rows}, labels)
-    addresses = rows_by_owner(connection, schema.addresses, "lead_pk", pks)
-    opportunities = rows_by_owner(connection, schema.opportunities, "lead_pk", pks)
-    tasks = rows_by_owner(connection, schema.tasks, "lead_pk", pks)
-    leads: list[JsonObject] = []
-    for row in rows:
-        lead = lead_json(row, labels)
-        lead["addresses"] = [{name: getattr(each, name) for name in ADDRESS} for each in addresses[row.pk]]
-        lead["opportunities"] = [opportunity_json(each, row, labels) for each in opportunities[row.pk]]
-        lead["tasks"] = [task_json(each, row, labels) for each in tasks[row.pk] if not each.is_complete]
-        lead.update(_contact_summary(contacts[row.pk]))
-        leads.append(lead)
-    return leads
+def leads_json(
+    connection: Connection, rows: Sequence[Row[Any]], labels: Labels, fields: Iterable[str] | None = None
+) -> list[JsonObject]:
+    """Leads with their contacts, addresses, opportunities, open tasks, and the smart fields among *fields*."""
+    by_pk = {row.pk: row for row in rows}
+    contacts, opportunities, tasks = (
+        children_by_lead(connection, table, by_pk, labels)
+        for table in (schema.contacts, schema.opportunities, schema.tasks)
+    )
+    addresses: dict[int, list[Json]] = defaultdict(list)
+    for each in rows_of(connection, schema.addresses, "lead_pk", by_pk):
+        addresses[each.lead_pk].append({name: getattr(each, name) for name in schema.ADDRESS})
+    smart = _smart_values(connection, list(by_pk), fields or ())
+    return [
+        {
+            **lead_json(row, labels),
+            "addresses": addresses[row.pk],
+            "opportunities": [*opportunities[row.pk]],
+            "tasks": [each for each in tasks[row.pk] if not each["is_complete"]],
+            **_contact_summary(contacts[row.pk]),
+            **smart.get(row.pk, {}),
+        }
+        for row in rows
+    ]
+
+
+def _smart_values(connection: Connection, pks: Sequence[int], fields: Iterable[str]) -> dict[int, JsonObject]:
+    wanted = set(fields)
+    names = [name for name in LEAD_SMART if ALL in wanted or name in wanted]
+    if not names or not pks:
+        return {}
+    lead, at = schema.leads.alias("lead"), now()
+    columns = [LEAD_SMART[name].read(lead, at).label(name) for name in names]
+    rows = connection.execute(select(lead.c.pk, *columns).where(lead.c.pk.in_(pks)))
+    return {pk: {name: _plain(value) for name, value in zip(names, values, strict=True)} for pk, *values in rows}
+
+
+def _plain(value: Any) -> Json:
+    return format_moment(value) if isinstance(value, datetime) else value
 
 
 def _contact_summary(contacts: Sequence[JsonObject]) -> JsonObject:
-    emails = [email for contact in contacts for email in _list(contact["emails"])]
-    phones = [phone for contact in contacts for phone in _list(contact["phones"])]
+    def first(name: str) -> Json:
+        lists = (contact[name] for contact in contacts)
+        return next((each[0] for each in lists if isinstance(each, list) and each), None)
+
     return {
         "contacts": [*contacts],
         "contact_ids": [contact["id"] for contact in contacts],
         "contacts_summary": ", ".join(str(contact["display_name"]) for contact in contacts),
-        "primary_email": emails[0] if emails else None,
-        "primary_phone": phones[0] if phones else None,
+        "primary_email": first("emails"),
+        "primary_phone": first("phones"),
     }
-
-
-def _list(value: Json) -> list[Json]:
-    return value if isinstance(value, list) else []
 
 
 def lead_json(row: Row[Any], labels: Labels) -> JsonObject:
     """A lead without what belongs to it, as the event log has it."""
     custom: JsonObject = row.custom or {}
     return {
-        **(row.extra or {}),
-        "id": row.id,
-        **common_fields(row, labels),
+        **row_json(schema.leads, row, labels.organization.id, without=NOT_SHOWN),
         "created_by_name": labels.user(row.created_by),
         "updated_by_name": labels.user(row.updated_by),
-        "name": row.name,
         "display_name": row.name or "Untitled",
-        "description": row.description,
-        "url": row.url,
         "html_url": f"https://app.close.com/lead/{row.id}/",
-        "status_id": row.status_id,
         "status_label": labels.statuses.get(row.status_id, ""),
         "integration_links": [],
         "custom": {labels.custom_fields.get(key, key): value for key, value in custom.items()},
@@ -81,59 +96,43 @@ def lead_json(row: Row[Any], labels: Labels) -> JsonObject:
     }
 
 
-def contacts_by_lead(
-    connection: Connection, lead_pks: Sequence[int], lead_ids: Mapping[int, str], labels: Labels
+def children_by_lead(
+    connection: Connection, table: Table, leads: Mapping[int, Row[Any]], labels: Labels
 ) -> dict[int, list[JsonObject]]:
-    """The contacts of some leads, by lead."""
-    rows = rows_by_owner(connection, schema.contacts, "lead_pk", lead_pks)
-    contacts = contacts_json(connection, [each for found in rows.values() for each in found], lead_ids, labels)
-    result: dict[int, list[JsonObject]] = defaultdict(list)
-    for row, contact in contacts:
-        result[row.lead_pk].append(contact)
-    return result
+    """The objects in *table* that belong to the *leads*, by lead."""
+    rows = rows_of(connection, table, "lead_pk", leads)
+    found: dict[int, list[JsonObject]] = defaultdict(list)
+    for row, each in zip(rows, children_json(connection, table, rows, labels, leads), strict=True):
+        found[row.lead_pk].append(each)
+    return found
 
 
-def contacts_json(
-    connection: Connection, rows: Sequence[Row[Any]], lead_ids: Mapping[int, str], labels: Labels
-) -> list[tuple[Row[Any], JsonObject]]:
-    """Contacts with their e-mail addresses, phone numbers and web pages, each with its row."""
-    pks = [row.pk for row in rows]
-    emails = rows_by_owner(connection, schema.contact_emails, "contact_pk", pks)
-    phones = rows_by_owner(connection, schema.contact_phones, "contact_pk", pks)
-    urls = rows_by_owner(connection, schema.contact_urls, "contact_pk", pks)
-    return [
-        (
-            row,
-            {
-                **(row.extra or {}),
-                "id": row.id,
-                **common_fields(row, labels),
-                "lead_id": lead_ids[row.lead_pk],
-                "name": row.name,
-                "display_name": row.name or "",
-                "title": row.title,
-                "emails": [{"email": e.email, "type": e.type, "is_unsubscribed": False} for e in emails[row.pk]],
-                "phones": [
-                    {"phone": p.phone, "phone_formatted": p.phone, "type": p.type, "country": None}
-                    for p in phones[row.pk]
-                ],
-                "urls": [{"url": u.url, "type": u.type} for u in urls[row.pk]],
-                "integration_links": [],
-            },
-        )
-        for row in rows
-    ]
-
-
-def children_json(connection: Connection, table: Table, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
-    """Objects from rows of *table*, which belong to leads."""
-    query = select(schema.leads).where(schema.leads.c.pk.in_([row.lead_pk for row in rows]))
-    leads = {lead.pk: lead for lead in connection.execute(query)}
+def children_json(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Row[Any]],
+    labels: Labels,
+    leads: Mapping[int, Row[Any]] | None = None,
+) -> list[JsonObject]:
+    """Objects from rows of *table*, which belong to *leads*; without them, to whatever leads the rows name."""
+    if leads is None:
+        leads = {lead.pk: lead for lead in rows_of(connection, schema.leads, "pk", {row.lead_pk for row in rows})}
+    found = [child_json(table, row, leads[row.lead_pk], labels) for row in rows]
     if table is schema.contacts:
-        ids = {pk: lead.id for pk, lead in leads.items()}
-        return [contact for _, contact in contacts_json(connection, rows, ids, labels)]
-    show = CHILDREN_JSON[table.name]
-    return [show(row, leads[row.lead_pk], labels) for row in rows]
+        _add_reachable(connection, {row.pk: contact for row, contact in zip(rows, found, strict=True)})
+    return found
+
+
+def _add_reachable(connection: Connection, contacts: Mapping[int, JsonObject]) -> None:
+    """Add their e-mail addresses, phone numbers and web pages to *contacts*, by pk."""
+    for table, many, one in schema.REACHABLE:
+        listed: dict[int, list[Json]] = {pk: [] for pk in contacts}
+        for row in rows_of(connection, table, "contact_pk", contacts):
+            value = getattr(row, one)
+            beside = {"email": {"is_unsubscribed": False}, "phone": {"phone_formatted": value, "country": None}}
+            listed[row.contact_pk].append({one: value, "type": row.type, **beside.get(one, {})})
+        for pk, contact in contacts.items():
+            contact[many] = listed[pk]
 
 
 def select_fields(found: JsonObject, fields: Iterable[str] | None) -> JsonObject:

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, literal, update
 
 from deployments.sandbox.database import schema
-from deployments.sandbox.database.moment import Moment
 from deployments.sandbox.objects.serialize_children import ACTIVITY_TYPES
-from deployments.sandbox.objects.write_leads import add, common_columns, extra_fields
+from deployments.sandbox.objects.write_leads import add
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import NO_SUCH_OBJECT
@@ -59,24 +58,16 @@ def _opportunity_status(body: Body) -> str:
 
 def add_opportunity(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
     """Insert an opportunity: active, one-time, at 50 % by default."""
-    status = DEFAULT_OPPORTUNITY_STATUS
-    defaults = {
-        "status_id": status,
-        "status_type": OPPORTUNITY_STATUSES[status][1],
+    values = {
+        "lead_pk": lead_pk,
+        "status_id": DEFAULT_OPPORTUNITY_STATUS,
+        "status_type": OPPORTUNITY_STATUSES[DEFAULT_OPPORTUNITY_STATUS][1],
         "value_period": "one_time",
         "confidence": 50,
         "user_id": user_id,
+        **opportunity_values(body),
     }
-    values = opportunity_values(body)
-    columns = ("contact_id", "user_id", "status_id", "note", "value", "confidence", "value_period", *DATES)
-    row = {
-        **common_columns(body, "oppo", user_id),
-        "lead_pk": lead_pk,
-        **defaults,
-        **values,
-        "extra": extra_fields(body, columns),
-    }
-    return add(connection, schema.opportunities, row)
+    return add(connection, schema.opportunities, body, user_id, **values)
 
 
 def task_values(body: Body) -> dict[str, Any]:
@@ -91,13 +82,8 @@ def task_values(body: Body) -> dict[str, Any]:
 
 def add_task(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
     """Insert a task, open by default."""
-    defaults = {"type": body.text("_type") or "lead", "is_complete": False, "assigned_to": user_id}
-    extra = extra_fields(body, ("assigned_to", "text", "date", "is_complete"))
-    return add(
-        connection,
-        schema.tasks,
-        {**common_columns(body, "task", user_id), "lead_pk": lead_pk, **defaults, **task_values(body), "extra": extra},
-    )
+    values = {"type": body.text("_type") or "lead", "is_complete": False, "assigned_to": user_id, **task_values(body)}
+    return add(connection, schema.tasks, body, user_id, lead_pk=lead_pk, **values)
 
 
 def activity_values(body: Body, kind: str) -> dict[str, Any]:
@@ -139,31 +125,26 @@ def activity_kind(body: Body) -> str:
 def add_activity(connection: Connection, body: Body, kind: str, lead_pk: int, user_id: str | None) -> Row[Any]:
     """Insert an activity, and update the lead's communication dates unless it is in the future."""
     values = activity_values(body, kind)
-    common = common_columns(body, "acti", user_id)
-    at: datetime = values.get("activity_at") or values.get("starts_at") or body.moment("date") or common["date_created"]
-    status = "upcoming" if kind == "meeting" and at > now() else DEFAULT_STATUS.get(kind)
+    given = (values.get("activity_at"), values.get("starts_at"), body.moment("date"), body.moment("date_created"))
+    at: datetime = next((each for each in given if each), None) or now()
     row: dict[str, Any] = {
-        **common,
         "lead_pk": lead_pk,
         "type": kind,
         "user_id": user_id,
-        "status": status,
+        "status": "upcoming" if kind == "meeting" and at > now() else DEFAULT_STATUS.get(kind),
         "direction": None if kind == "note" else "outgoing",
         **values,
         "activity_at": at,
-        "extra": extra_fields(
-            body, ("contact_id", "user_id", "status", "direction", "activity_at", "starts_at", "ends_at", "date")
-        ),
     }
     if kind == "meeting":
         row["starts_at"] = row.get("starts_at") or at
         row["ends_at"] = row.get("ends_at") or row["starts_at"] + timedelta(minutes=30)
     _follow(connection, lead_pk, kind, at, row["user_id"])
-    return add(connection, schema.activities, row)
+    return add(connection, schema.activities, body, user_id, **row)
 
 
 def _follow(connection: Connection, lead_pk: int, kind: str, at: datetime, user_id: str | None) -> None:
-    lead, moment = schema.leads, literal(at, Moment())
+    lead, moment = schema.leads, literal(at, schema.Moment())
     mine = lead.c.pk == lead_pk
     if at > now():
         return
@@ -188,6 +169,5 @@ def add_subscription(connection: Connection, body: Body, lead_pk: int, user_id: 
         "contact_id": body.text("contact_id"),
         "sequence_id": body.text("sequence_id"),
         "status": body.choice("status", ("active", "paused", "finished", "goal", "error"), "active"),
-        "extra": extra_fields(body, ("contact_id", "sequence_id", "status")),
     }
-    return add(connection, schema.subscriptions, {**common_columns(body, "sub", user_id), "lead_pk": lead_pk, **values})
+    return add(connection, schema.subscriptions, body, user_id, lead_pk=lead_pk, **values)

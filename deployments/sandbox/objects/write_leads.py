@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select
@@ -17,37 +16,47 @@ from deployments.sandbox.wire.json_types import Json, JsonObject
 from deployments.sandbox.wire.moments import now
 
 CUSTOM = "custom."
-STAMPS = ("id", "organization_id", "created_by", "updated_by", "date_created", "date_updated")
-# Worked out by the sandbox: what a client sends back of them is not kept.
-DERIVED = (
-    *("created_by_name", "updated_by_name", "display_name", "html_url", "contact_ids", "contacts_summary"),
-    *("primary_email", "primary_phone", "integration_links", "lead_name", "user_name", "users", "_type", "type"),
-    *("status_label", "status_type", "status_display_name", "pipeline_id", "pipeline_name", "attachments"),
-    *("expected_value", "annualized_value", "annualized_expected_value", "assigned_to_name", "due_date", "lead_id"),
+PREFIXES = {
+    "leads": "lead",
+    "contacts": "cont",
+    "opportunities": "oppo",
+    "tasks": "task",
+    "activities": "acti",
+    "subscriptions": "sub",
+}
+# Stored elsewhere or worked out by the sandbox: `extra` doesn't keep what a client sends of them.
+NOT_EXTRA = (
+    *("organization_id", "created_by_name", "updated_by_name", "display_name", "html_url", "contact_ids", "lead_id"),
+    *("contacts_summary", "primary_email", "primary_phone", "integration_links", "lead_name", "user_name", "users"),
+    *("_type", "type", "status", "status_label", "status_type", "status_display_name", "pipeline_id", "pipeline_name"),
+    *("attachments", "expected_value", "annualized_value", "annualized_expected_value", "assigned_to_name", "date"),
+    *("due_date", "contacts", "addresses", "opportunities", "tasks", "activities", "sequence_subscriptions"),
+    *("emails", "phones", "urls"),
 )
 
 
-def common_columns(body: Body, prefix: str, user_id: str | None) -> dict[str, Any]:
-    """Id, authors and dates, from *body* or by default."""
-    at = now()
-    created = body.moment("date_created") or at
-    return {
-        "id": body.text("id") or new_id(prefix),
-        "created_by": body.text("created_by") or user_id,
-        "updated_by": body.text("updated_by") or user_id,
-        "date_created": created,
-        "date_updated": body.moment("date_updated") or max(created, at if "date_created" not in body else created),
-    }
+def stamps(user_id: str | None, at: datetime) -> dict[str, Any]:
+    """The columns for the author and date of something new."""
+    return {"created_by": user_id, "updated_by": user_id, "date_created": at, "date_updated": at}
 
 
-def extra_fields(body: Body, columns: tuple[str, ...]) -> JsonObject | None:
+def extra_fields(table: Table, body: Body) -> JsonObject:
     """The fields of *body* without columns of their own, for `extra`."""
-    return body.without((*STAMPS, *DERIVED, *columns)) or None
+    return body.without((*table.c.keys(), *NOT_EXTRA))
 
 
-def add(connection: Connection, table: Table, values: Mapping[str, Any]) -> Row[Any]:
-    """Insert one row and return it."""
-    return connection.execute(insert(table).values(values).returning(table)).one()
+def add(connection: Connection, table: Table, body: Body, author: str | None, /, **values: Any) -> Row[Any]:
+    """Insert one row with *values*. Its id, authors and dates are those of *body*, or made up."""
+    created = body.moment("date_created") or now()
+    row = {
+        "id": body.text("id") or new_id(PREFIXES[table.name]),
+        "created_by": body.text("created_by") or author,
+        "updated_by": body.text("updated_by") or author,
+        "date_created": created,
+        "date_updated": body.moment("date_updated") or created,
+        "extra": extra_fields(table, body) or None,
+    }
+    return connection.execute(insert(table).values(row | values).returning(table)).one()
 
 
 def find_status_id(connection: Connection, body: Body) -> str | None:
@@ -98,37 +107,30 @@ def check_custom_values(connection: Connection, body: Body, object_type: str) ->
             raise body.invalid(key, NO_SUCH_OBJECT)
 
 
-LEAD_KEYS = (
-    *("name", "description", "url", "status", "status_id", "custom", "timezone_id", "contacts", "addresses"),
-    *("opportunities", "tasks", "activities", "sequence_subscriptions", "first_communication_date"),
-    *("last_communication_date", "last_communication_type", "last_communication_user_id", "last_activity_date"),
-    "last_lead_status_change_date",
-)
+LEAD_DATES = tuple(column.name for column in schema.leads.c if column.name.endswith("_date"))  # smart fields
 
 
 def add_lead(connection: Connection, body: Body, user_id: str | None, lag: timedelta) -> Row[Any]:
     """Insert a lead with its contacts and addresses. Raises Invalid."""
     name = body.text("name") or ""
-    at = now()
-    extra = {key: value for key, value in (extra_fields(body, LEAD_KEYS) or {}).items() if not key.startswith(CUSTOM)}
     default = select(schema.statuses.c.id).order_by(schema.statuses.c.pk).limit(1)
+    extra = {key: each for key, each in extra_fields(schema.leads, body).items() if not key.startswith(CUSTOM)}
     lead = add(
         connection,
         schema.leads,
-        {
-            **common_columns(body, "lead", user_id),
-            "name": name,
-            "words": spaced(name),
-            "description": body.text("description") or "",
-            "url": body.text("url"),
-            "status_id": find_status_id(connection, body) or connection.scalars(default).one(),
-            "custom": custom_values(connection, body, {}) or None,
-            "timezone_id": body.text("timezone_id"),
-            "last_communication_type": body.text("last_communication_type"),
-            "last_communication_user_id": body.text("last_communication_user_id"),
-            **{key: body.moment(key) for key in LEAD_KEYS if key.endswith("_date")},
-            "findable_at": at + lag,
-            "extra": extra or None,
+        body,
+        user_id,
+        name=name,
+        words=spaced(name),
+        description=body.text("description") or "",
+        status_id=find_status_id(connection, body) or connection.scalars(default).one(),
+        custom=custom_values(connection, body, {}) or None,
+        findable_at=now() + lag,
+        extra=extra or None,
+        **{key: body.moment(key) for key in LEAD_DATES},
+        **{
+            key: body.text(key)
+            for key in ("url", "timezone_id", "last_communication_type", "last_communication_user_id")
         },
     )
     for contact in body.objects("contacts"):
@@ -139,32 +141,22 @@ def add_lead(connection: Connection, body: Body, user_id: str | None, lag: timed
 
 def set_addresses(connection: Connection, lead_pk: int, body: Body) -> None:
     """Insert the addresses in *body*."""
-    names = ("label", "address_1", "address_2", "city", "state", "zipcode", "country")
     for address in body.objects("addresses"):
-        values = {name: address.text(name) for name in names}
+        values = {name: address.text(name) for name in schema.ADDRESS}
         connection.execute(insert(schema.addresses).values(lead_pk=lead_pk, **values))
 
 
 def add_contact(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
     """Insert a contact with its e-mail addresses, phone numbers and web pages."""
-    contact = add(
-        connection,
-        schema.contacts,
-        {
-            **common_columns(body, "cont", user_id),
-            "lead_pk": lead_pk,
-            "name": body.text("name"),
-            "title": body.text("title"),
-            "extra": extra_fields(body, ("name", "title", "emails", "phones", "urls")),
-        },
-    )
+    values = {"lead_pk": lead_pk, "name": body.text("name"), "title": body.text("title")}
+    contact = add(connection, schema.contacts, body, user_id, **values)
     set_reachable(connection, contact.pk, body)
     return contact
 
 
 def set_reachable(connection: Connection, contact_pk: int, body: Body) -> None:
     """Replace the emails, phones and urls, each only if *body* has it."""
-    for table, many, one in zip(schema.REACHABLE, ("emails", "phones", "urls"), ("email", "phone", "url"), strict=True):
+    for table, many, one in schema.REACHABLE:
         if many not in body:
             continue
         connection.execute(table.delete().where(table.c.contact_pk == contact_pk))

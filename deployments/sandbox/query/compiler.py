@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, exists, false, func, not_, or_, true
 
 from deployments.sandbox.database import schema
-from deployments.sandbox.database.moment import Moment
 from deployments.sandbox.query.conditions import FieldValue, QueryContext, condition, has_words
 from deployments.sandbox.query.fields import FIELDS, Expression, Kind
 from deployments.sandbox.wire.body import Body
@@ -279,5 +278,5 @@ def custom_value(lead: FromClause, custom_id: str, custom_type: str) -> FieldVal
         return and_(value.is_not(None), exists().where(each.c.value.in_(wanted)).correlate(lead))
 
     if CUSTOM_KINDS.get(custom_type) == "moment":
-        value = func.parse_moment(value, type_=Moment())
+        value = func.parse_moment(value, type_=schema.Moment())
     return FieldValue(CUSTOM_KINDS.get(custom_type, "term"), value, is_one_of=is_one_of)

@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeAlias
 from sqlalchemy import ColumnElement, FromClause, Table, func, literal, select
 
 from deployments.sandbox.database import schema
-from deployments.sandbox.database.moment import Moment
 
 Kind: TypeAlias = Literal["text", "term", "number", "moment", "boolean", "status.lead", "status.opportunity", "user"]
 Expression: TypeAlias = ColumnElement[Any]
@@ -126,7 +125,7 @@ def _communication_dates() -> dict[str, Field]:
                 prefix = f"{direction}_" if direction else ""
 
                 def value(rows: FromClause, pick: Callable[..., Expression] = pick) -> Expression:
-                    return pick(rows.c.activity_at, type_=Moment())
+                    return pick(rows.c.activity_at, type_=schema.Moment())
 
                 fields[f"{which}_{prefix}{kind}_date"] = _aggregate("moment", value, schema.activities, where)
     return fields
@@ -188,13 +187,13 @@ LEAD_SMART: dict[str, Field] = {
     "num_received_sms": _number_of(schema.activities, _activity("sms", direction="incoming")),
     "num_notes": _number_of(schema.activities, _activity("note")),
     "last_note_date": _aggregate(
-        "moment", lambda rows: func.max(rows.c.activity_at, type_=Moment()), schema.activities, _activity("note")
+        "moment", lambda rows: func.max(rows.c.activity_at, type_=schema.Moment()), schema.activities, _activity("note")
     ),
     "num_tasks": _number_of(schema.tasks),
     "num_completed_tasks": _number_of(schema.tasks, _done(True)),
     "num_incomplete_tasks": _number_of(schema.tasks, _done(False)),
     "next_task_date": _aggregate(
-        "moment", lambda rows: func.min(rows.c.date, type_=Moment()), schema.tasks, _done(False)
+        "moment", lambda rows: func.min(rows.c.date, type_=schema.Moment()), schema.tasks, _done(False)
     ),
     "num_meetings": _number_of(schema.activities, _activity("meeting")),
     "num_upcoming_meetings": _number_of(schema.activities, _meeting("ahead")),

@@ -96,8 +96,3 @@ def required_query(body: Body, key: str) -> Body:
     if not query.data:
         raise body.invalid(key, REQUIRED)
     return query
-
-
-def stored_query(data: JsonObject, key: str) -> Body:
-    """A stored query as a Body, with errors reported under *key*."""
-    return Body(data, (key,))

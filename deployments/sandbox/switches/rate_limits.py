@@ -73,13 +73,8 @@ class RateLimited(ApiError):
 
     def __init__(self, rate_limit: RateLimit) -> None:
         body: JsonObject = {"error": {"rate_limit": rate_limit.limit, "rate_reset": rate_limit.reset}}
-        super().__init__(429, body)
+        super().__init__(429, body, {"retry-after": str(math.ceil(rate_limit.reset))})
         self.rate_limit = rate_limit
-
-    @property
-    def retry_after(self) -> int:
-        """Seconds, rounded up."""
-        return math.ceil(self.rate_limit.reset)
 
 
 class RateLimits:

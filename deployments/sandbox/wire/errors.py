@@ -9,6 +9,7 @@ ApiError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from deployments.sandbox.wire.json_types import Json, JsonObject
@@ -24,12 +25,13 @@ NO_SUCH_OBJECT = "Object does not exist."
 
 
 class ApiError(Exception):
-    """An error response: its status and JSON body."""
+    """An error response: its status, JSON body and headers."""
 
-    def __init__(self, status: int, body: JsonObject) -> None:
+    def __init__(self, status: int, body: JsonObject, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(status, body)
         self.status = status
         self.body = body
+        self.headers = headers
 
 
 class Invalid(ApiError):
