@@ -1,4 +1,4 @@
-"""Whether an attempt of a run may go on: nothing is stopped, it is not too late, and it isn't retried for ever."""
+"""Whether an attempt of a run may continue: nothing is stopped, it isn't too late, and it isn't retried for ever."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,12 +15,12 @@ from tasks.runs.retries import reads
 from tasks.runs.run import Run
 
 MOST_TRIES = 5
-"""How often in a row an automation may have a run tried again before a person must look."""
+"""How often in a row an automation may retry a run before a person must look."""
 
 
 @reads
 def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
-    """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has written down."""
+    """Raise `Stop` if this attempt of *run* must not continue. *record* is what an earlier attempt has claimed."""
     claimed = None if record is None or record.may_plan_again else record
     states = states_of(run)
     _check_attempt(states, claimed)
@@ -32,7 +32,7 @@ def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
 
 @reads
 def check_attempt(run: Run) -> None:
-    """Raise `Stop` if an automation tries a restore again that hadn't crashed, or tries for ever."""
+    """Raise `Stop` if an automation retries a restore that hadn't crashed, or retries it for ever."""
     _check_attempt(states_of(run), None)
 
 
@@ -42,30 +42,30 @@ def _check_attempt(states: Sequence[State[Any]], record: Record | None) -> None:
 
 
 def check_crashed(ended: State[Any] | None, record: Record | None) -> None:
-    """Raise `Stop` if an automation has tried again what had *ended* otherwise than by a crash: it ends so once more.
+    """Raise `Stop`, with the outcome it had, if an automation retries a run that had *ended* other than by a crash.
 
     What was started is waited for all the same, unless a person has cancelled the run.
     """
     if ended is None or (record and not ended.is_cancelled()):
         return
     outcome = next((each for each in Outcome if each.state_name == ended.name), Outcome.FAILED)
-    raise Stop(outcome, ended.message or "This run had ended, and was tried again without anybody asking.")
+    raise Stop(outcome, ended.message or "An automation retried this run although it had finished.")
 
 
 def check_tries(tries: int, record: Record | None) -> None:
-    """Raise `Stop` if an automation has tried again, *tries* times in a row, without getting anywhere."""
+    """Raise `Stop` if an automation has retried, *tries* times in a row, to no effect."""
     if tries <= MOST_TRIES:
         return
     outcome = Outcome.FAILED if record is None else Outcome.STILL_RUNNING if record.bulk_delete_id else Outcome.UNKNOWN
     raise Stop(
         outcome,
-        f"This run has crashed and was tried again {MOST_TRIES} times in a row: see its log for why. Retry it when "
-        "that is mended: it starts nothing twice.",
+        f"This run has crashed and was retried {MOST_TRIES} times in a row: its log says why. Fix that, then retry it: "
+        "it starts nothing twice.",
     )
 
 
 def lateness(run: Run, tries: int, now: datetime, asked: datetime | None = None) -> timedelta:
-    """How late *run* is: by its first start; or *now*, if an automation tries it again, maybe after days of outage.
+    """How late *run* is: by its first start; or *now*, if an automation retries it, maybe after days of outage.
 
     Then it was due when a person last *asked* for it: an approval may come days after the plan.
     """
@@ -78,6 +78,6 @@ def check_lateness(late: timedelta, max_late_hours: int) -> None:
         hours = late.total_seconds() / 3600
         raise Stop(
             Outcome.SKIPPED,
-            f"This run begins {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
-            f"({max_late_hours}). The next one will do.",
+            f"This run starts {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
+            f"({max_late_hours}). The next scheduled run will cover it.",
         )

@@ -17,7 +17,7 @@ from tasks.runs.run import Run
 
 
 class CleanupEnding(Ending):
-    """Collects the evidence while a cleanup goes on, and says how it ends."""
+    """Collects the evidence while a cleanup runs, and says how it ends."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -31,12 +31,12 @@ class CleanupEnding(Ending):
 
     def _verdict(self) -> tuple[Outcome, str]:
         if self.plan is None or self.finished is None or self.remaining is None:
-            raise RuntimeError("the run came to its end without a result")
+            raise RuntimeError("the run ended without a result")
         return verdict(self.plan, self.finished.job, self.remaining, self.log)
 
     def _concluded(self, outcome: Outcome, message: str) -> Report:
-        if outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
-            outcome = self._given_what_was_started(outcome)
+        if self._started and outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
+            outcome = Outcome.FAILED if self.bulk_delete_id else Outcome.UNKNOWN  # refused means: nothing was deleted
         if outcome is Outcome.DELETED and self.plan:
             with log_if_it_fails("How far the ramp has come"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
@@ -48,12 +48,6 @@ class CleanupEnding(Ending):
                 Archive.at(self.backup_taken.url).store_report(report)
         return report
 
-    def _given_what_was_started(self, outcome: Outcome) -> Outcome:
-        """Refused means that nothing was deleted: not so once this run has started a bulk delete, or may have."""
-        if self.bulk_delete_id:
-            return Outcome.FAILED
-        return Outcome.UNKNOWN if self._started else outcome
-
     @property
     def _started(self) -> bool:
         """Whether this run has started a bulk delete, or may have."""
@@ -61,7 +55,7 @@ class CleanupEnding(Ending):
 
     @property
     def backup_taken(self) -> BackupTaken | None:
-        """The run's backup, whichever attempt has taken it."""
+        """The run's backup, taken by this attempt or an earlier one."""
         return self.backup or (self.record.backup if self.record else None)
 
     def _evidence(self) -> dict[str, Any]:
