@@ -39,8 +39,7 @@ MUTATIONS = [
     Mutation(
         "a claim is written down",
         "ledger/store.py",
-        "            server.create_variable(VariableCreate(name=record.name, value=_value(record), "
-        "tags=_tags(record)))\n"
+        "            server.create_variable(VariableCreate(**_variable(record)))\n"
         "        return _reread(server, record)",
         "            return record",
     ),

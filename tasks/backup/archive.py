@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
-from typing import IO, Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, Self, cast
 from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -138,10 +138,7 @@ class Archive(Folder):
         name = f"leads-{uuid4().hex[:8]}.jsonl.gz"
         number = 0
         try:
-            with (
-                self.create(name) as file,
-                gzip.GzipFile("", "wb", COMPRESSION, cast("IO[bytes]", file), mtime=0) as lines,
-            ):
+            with self.create(name) as file, gzip.GzipFile("", "wb", COMPRESSION, cast("Any", file), mtime=0) as lines:
                 for lead in leads:
                     lines.write(json.dumps(lead, separators=(",", ":"), default=float).encode() + b"\n")
                     number += 1

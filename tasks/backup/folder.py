@@ -39,7 +39,9 @@ class Folder:
         try:
             fs, path = cast("tuple[Any, str]", fsspec.url_to_fs(url))  # pyright: ignore[reportUnknownMemberType]
         except Exception as error:  # some drivers connect, or check what they were given, when they are made
-            raise Refused(f"The storage of {url} can't be used here ({_kind_and_text(error)}).") from error
+            raise Refused(
+                f"The storage of {url} can't be used here ({type(error).__name__}: {in_one_line(error)})."
+            ) from error
         return cls(fs, path, url.rstrip("/"))
 
     @property
@@ -82,18 +84,15 @@ class Folder:
 
     def sha256(self, name: str) -> str:
         """Of one of its files."""
-        digest = hashlib.sha256()
         with self.reading(name) as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def open(self, name: str) -> IO[bytes]:
         """Open one of its files to read. Raises what its driver raises."""
         return cast("IO[bytes]", self.fs.open(f"{self.path}/{name}", "rb", block_size=BLOCK))
 
     @contextmanager
-    def reading(self, name: str) -> Generator[IO[bytes]]:
+    def reading(self, name: str) -> Generator[io.BufferedReader]:
         """A file to read. Raises `Refused` where it ends early, also if the block finds that when it decompresses."""
         try:
             with self.open(name) as file:
@@ -125,16 +124,12 @@ class Folder:
 
     def put(self, name: str, text: str) -> None:
         """Write a small file atomically: it is there as a whole, or as it was before."""
-        if not self.is_local:  # a bucket's files appear when they are complete
-            with self.create(name) as file:
-                file.write(text.encode())
-            return
-        with self.create(f"{name}.new") as file:
+        with self.create(f"{name}.new" if self.is_local else name) as file:
             file.write(text.encode())
-        with _raising_refused(self.url):
-            Path(f"{self.path}/{name}.new").replace(f"{self.path}/{name}")
-            with self._handle() as folder:  # so that its name survives a loss of power
-                os.fsync(folder)
+        if self.is_local:  # in a bucket a file appears when it is complete
+            with _raising_refused(self.url), self._handle() as folder:
+                Path(f"{self.path}/{name}.new").replace(f"{self.path}/{name}")
+                os.fsync(folder)  # so that its name survives a loss of power
 
     def drop(self, name: str) -> None:
         """Delete one of its files, if it is there."""
@@ -219,10 +214,6 @@ def in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split())
 
 
-def _kind_and_text(error: BaseException) -> str:
-    return f"{type(error).__name__}: {in_one_line(error)}"
-
-
 @contextmanager
 def _raising_refused(url: str) -> Generator[None]:
     """Raise `Refused` for any error of a block that only uses storage: each driver has its own."""
@@ -230,5 +221,6 @@ def _raising_refused(url: str) -> Generator[None]:
         yield
     except Exception as error:
         raise Refused(
-            f"The storage at {url} fails ({_kind_and_text(error)}): check CLOSE_BACKUP_URL, its rights and its space."
+            f"The storage at {url} fails ({type(error).__name__}: {in_one_line(error)}): check CLOSE_BACKUP_URL, its "
+            "rights and its space."
         ) from error

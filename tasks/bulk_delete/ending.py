@@ -1,7 +1,5 @@
 """How a cleanup ends."""
 
-from typing import Any
-
 from tasks.backup.archive import Archive
 from tasks.bulk_delete.reconcile import Log, verdict
 from tasks.bulk_delete.wait import Finished
@@ -40,7 +38,18 @@ class CleanupEnding(Ending):
         if outcome is Outcome.DELETED and self.plan:
             with log_if_it_fails("How far the ramp has come"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
-        report = Report(outcome=outcome, message=message, **self._evidence())
+        job = self.finished.job if self.finished else None
+        report = Report(
+            outcome=outcome,
+            message=message,
+            **(of_plan(self.plan) if self.plan else {}),
+            bulk_delete_id=self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None),
+            processed=job.processed if job else None,
+            remaining=self.remaining,
+            logged=self.log.deleted if self.log else None,
+            polls=self.finished.polls if self.finished else None,
+            flow_run_id=str(self.run.id),
+        )
         report = with_backup(report, self.backup_taken, started=self._started)
         publish_report(self.run, report, self.plan.organization if self.plan else "")
         if self.backup_taken:
@@ -57,15 +66,3 @@ class CleanupEnding(Ending):
     def backup_taken(self) -> BackupTaken | None:
         """The run's backup, taken by this attempt or an earlier one."""
         return self.backup or (self.record.backup if self.record else None)
-
-    def _evidence(self) -> dict[str, Any]:
-        job = self.finished.job if self.finished else None
-        return {
-            **(of_plan(self.plan) if self.plan else {}),
-            "bulk_delete_id": self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None),
-            "processed": job.processed if job else None,
-            "remaining": self.remaining,
-            "logged": self.log.deleted if self.log else None,
-            "polls": self.finished.polls if self.finished else None,
-            "flow_run_id": str(self.run.id),
-        }

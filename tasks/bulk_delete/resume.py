@@ -31,23 +31,18 @@ CRASH_IS_REPORTED_WITHIN = 5.0
 
 def look_up(name: str, flows: Collection[str] = (FLOW,)) -> FlowRun:
     """The run with this id or name. Raises `Refused` if there is none, or several, or it isn't of one of *flows*."""
+    try:
+        wanted = FlowRunFilter.model_validate({"id": {"any_": [UUID(name)]}})
+    except ValueError:
+        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
     with prefect() as server:
-        found = server.read_flow_runs(flow_run_filter=_filter(name), limit=2)
+        found = server.read_flow_runs(flow_run_filter=wanted, limit=2)
         if len(found) != 1:
-            raise Refused(
-                f"There is no run {name!r}." if not found else f"Several runs are called {name!r}: use the id."
-            )
+            raise Refused(f"Several runs are called {name!r}: use the id." if found else f"There is no run {name!r}.")
         flow = server.read_flow(found[0].flow_id)
     if flow.name not in flows:
         raise Refused(f"Run {name} is not a run of {' or '.join(flows)}, but of {flow.name!r}.")
     return found[0]
-
-
-def _filter(name: str) -> FlowRunFilter:
-    try:
-        return FlowRunFilter.model_validate({"id": {"any_": [UUID(name)]}})
-    except ValueError:
-        return FlowRunFilter(name=FlowRunFilterName(any_=[name]))
 
 
 def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
@@ -62,8 +57,11 @@ def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
     record = ledger.read(found.id)
     if found.state and found.state.is_completed():
         raise Refused(f"Run {found.id} is {_state(found)}: `lead-cleanup report {found.id}` says how it ended.")
-    if record and record.given_up and not start_again:
-        raise Refused(_given_up(record, record.given_up))
+    if record and (act := record.given_up) and not start_again:
+        job = f"resume bulk delete {record.bulk_delete_id} in Close, or " if record.bulk_delete_id else ""
+        raise Refused(
+            f"The claim of run {found.id} was given up by {act.by} on {act.at:{MINUTE}}: {job}run the cleanup again."
+        )
     if start_again:
         record = permit(found, record, by)
     if not _is_over(found):
@@ -77,13 +75,6 @@ def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
     if found.deployment_id:
         logger.info("Run %s is scheduled again; a worker picks it up.", found.id)
     return found.deployment_id is None
-
-
-def _given_up(record: Record, act: Act) -> str:
-    way_on = f"resume bulk delete {record.bulk_delete_id} in Close, or run" if record.bulk_delete_id else "run"
-    return (
-        f"The claim of run {record.run_id} was given up by {act.by} on {act.at:{MINUTE}}: {way_on} the cleanup again."
-    )
 
 
 def permit(found: FlowRun, record: Record | None, by: str) -> Record:

@@ -4,14 +4,7 @@ import logging
 from typing import NamedTuple
 
 from tasks.backup.make_backup import check_in_backup
-from tasks.bulk_delete.find import (
-    CLAIM_SECONDS,
-    bulk_delete_of,
-    check_idle,
-    has_mark,
-    is_settled,
-    search_until_settled,
-)
+from tasks.bulk_delete.find import CLAIM_SECONDS, bulk_delete_of, check_idle, has_mark, is_settled, search_until_settled
 from tasks.bulk_delete.turn import turn
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotFound

@@ -30,7 +30,7 @@ def turn(organization_id: str) -> Generator[None]:
     """
     name = f"lead-cleanup-{organization_id}"
     _prepare(name)
-    turn = concurrency(
+    slot = concurrency(
         name,
         strict=True,
         timeout_seconds=PATIENCE_SECONDS,
@@ -39,7 +39,7 @@ def turn(organization_id: str) -> Generator[None]:
     )
     held = ExitStack()
     try:
-        held.enter_context(turn)
+        held.enter_context(slot)
     except TimeoutError:
         raise Refused(
             f"Another run has held the concurrency limit {name} for {PATIENCE_SECONDS / 60:.0f} minutes. If none is "

@@ -7,6 +7,7 @@ People find the records in the Prefect UI under Variables, as ``lead_cleanup_run
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -63,7 +64,7 @@ def claim(record: Record) -> Record:
     """
     with prefect() as server:
         with suppress(ObjectAlreadyExists):
-            server.create_variable(VariableCreate(name=record.name, value=_value(record), tags=_tags(record)))
+            server.create_variable(VariableCreate(**_variable(record)))
         return _reread(server, record)
 
 
@@ -78,7 +79,7 @@ def update(record: Record, **fields: object) -> Record:
         if latest.nonce != record.nonce:
             raise Stop(Outcome.UNKNOWN, f"The claim {record.name} is gone: somebody changed the ledger.")
         updated = latest.model_copy(update=fields)
-        server.update_variable(VariableUpdate(name=updated.name, value=_value(updated), tags=_tags(updated)))
+        server.update_variable(VariableUpdate(**_variable(updated)))
         if updated.bulk_delete_id:
             server.update_flow_run_labels(updated.run_id, {"close.bulk_delete_id": updated.bulk_delete_id})
     return updated
@@ -110,11 +111,14 @@ def prune(now: datetime) -> tuple[list[Record], list[str]]:
     """
     records, unreadable = _tagged(TAG)
     with prefect() as server:
-        old = [each for each in records if each.ended and now - each.claimed_at > KEPT_FOR]
-        gone = [each for each in old if not _exists(server, each.run_id)]
-        for each in gone:
-            server.delete_variable_by_name(each.name)
-    return gone, unreadable
+        deleted: list[Record] = []
+        for each in records:
+            of_run = FlowRunFilter(id=FlowRunFilterId(any_=[each.run_id]))
+            old = each.ended and now - each.claimed_at > KEPT_FOR
+            if old and not server.read_flow_runs(flow_run_filter=of_run):
+                server.delete_variable_by_name(each.name)
+                deleted.append(each)
+    return deleted, unreadable
 
 
 def _reread(server: SyncPrefectClient, record: Record) -> Record:
@@ -140,22 +144,20 @@ def _tagged(*tags: str) -> tuple[list[Record], list[str]]:
     """The records with all these tags; and a sentence for each that can't be read."""
     records: list[Record] = []
     unreadable: list[str] = []
-    offset = 0
-    while True:
+    for offset in count(step=PAGE):
         wanted = {"variables": {"tags": {"all_": list(tags)}}, "offset": offset, "limit": PAGE}
         with prefect() as server:
             answer = server.request("POST", "/variables/filter", json=wanted).raise_for_status()
         page: list[dict[str, Any]] = answer.json()
         for each in page:
-            if not str(each["name"]).startswith(PREFIX):
-                continue
-            try:
-                records.append(_parse(str(each["name"]), each["value"]))
-            except Stop as error:
-                unreadable.append(str(error))
-        offset += len(page)
+            if str(each["name"]).startswith(PREFIX):
+                try:
+                    records.append(_parse(str(each["name"]), each["value"]))
+                except Stop as error:
+                    unreadable.append(str(error))
         if len(page) < PAGE:
-            return records, unreadable
+            break
+    return records, unreadable
 
 
 def _readable(records: list[Record], unreadable: list[str]) -> list[Record]:
@@ -164,14 +166,7 @@ def _readable(records: list[Record], unreadable: list[str]) -> list[Record]:
     return records
 
 
-def _exists(server: SyncPrefectClient, run_id: UUID) -> bool:
-    return bool(server.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))))
-
-
-def _value(record: Record) -> dict[str, Any]:
-    return record.model_dump(mode="json")
-
-
-def _tags(record: Record) -> list[str]:
+def _variable(record: Record) -> dict[str, Any]:
     state = [GIVEN_UP] if record.given_up else [] if record.ended else [UNRESOLVED]
-    return [TAG, record.organization_id, record.cleanup, *state]
+    tags = [TAG, record.organization_id, record.cleanup, *state]
+    return {"name": record.name, "value": record.model_dump(mode="json"), "tags": tags}

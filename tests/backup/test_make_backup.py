@@ -248,7 +248,7 @@ def test_a_full_disk_stops_the_run(
         ("/proc/backups", "The storage at /proc/backups"),
         ("nonsense://bucket/backups", "The storage of nonsense://bucket/backups can't be used here"),
         pytest.param("gs://bucket/backups", "Please install gcsfs", marks=MORE),
-        ("memory://backups", "is gone when the run ends"),
+        ("memory://backups", "is lost when the run ends"),
     ],
 )
 def test_storage_that_can_not_be_used_stops_the_run(
@@ -515,7 +515,7 @@ def test_storage_that_is_away_by_the_end_changes_nothing(
         raise RuntimeError("SlowDown")
 
     def count_and_lose(*args: Any) -> int:
-        monkeypatch.setattr(Archive, "_opened", away)
+        monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.open", away)
         return count_remaining(*args)
 
     monkeypatch.setattr("flows.lead_cleanup.count_remaining", count_and_lose)
