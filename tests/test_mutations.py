@@ -39,9 +39,8 @@ MUTATIONS = [
     Mutation(
         "a claim is written down",
         "ledger/store.py",
-        "            server.create_variable(VariableCreate(name=record.name, value=_value(record), "
-        "tags=_tags(record)))\n"
-        "        return _standing(server, record)",
+        "            server.create_variable(VariableCreate(**_variable(record)))\n"
+        "        return _reread(server, record)",
         "            return record",
     ),
     Mutation("a claim is known by its nonce", "bulk_delete/start.py", "if record.nonce != mine.nonce:", "if False:"),
@@ -57,13 +56,13 @@ MUTATIONS = [
     Mutation(
         "a look after ambiguity",
         "bulk_delete/start.py",
-        'Looking for it.", error)\n        return find(close, record)',
+        'Looking for it.", error)\n        return search_until_settled(close, record)',
         'Looking for it.", error)\n        raise',
     ),
     Mutation(
         "the mark is compared",
         "bulk_delete/find.py",
-        "return any(_says(moment, as_of) for moment in found)",
+        "return any(_is_at(moment, as_of) for moment in found)",
         "return True",
     ),
     Mutation("the author is compared", "bulk_delete/find.py", " or job.created_by not in {None, plan.user_id}", ""),
@@ -92,12 +91,15 @@ MUTATIONS = [
         "_is_transient, START",
     ),
     Mutation(
-        "another's claim stands in the way", "bulk_delete/start.py", "if job is None or not over(job):", "if False:"
+        "another's claim stands in the way",
+        "bulk_delete/start.py",
+        "if job is None or not is_settled(job):",
+        "if False:",
     ),
     Mutation(
         "an unfinished bulk delete stands in the way",
         "bulk_delete/find.py",
-        "if not over(job) and not",
+        "if not is_settled(job) and not",
         "if False and not",
     ),
     Mutation(
@@ -106,7 +108,7 @@ MUTATIONS = [
     Mutation(
         "the stop is read right before the claim",
         "bulk_delete/start.py",
-        "        if sight.own is None:\n            stop.check()\n",
+        "        if seen.started is None:\n            stop.check()\n",
         "",
     ),
     Mutation(
@@ -120,8 +122,8 @@ MUTATIONS = [
     Mutation(
         "a copy that comes late throws its backup away",
         "backup/make_backup.py",
-        "if standing := _claim_of_another_copy(run):",
-        "if standing := None:",
+        "if other and not other.may_plan_again:",
+        "if False:",
         BACKUP,
     ),
     Mutation(

@@ -1,1 +1,1 @@
-"""The copy of the planned leads: exported, stored, verified, pruned, forgotten."""
+"""A copy of the planned leads: exported, stored, verified, pruned, forgotten."""

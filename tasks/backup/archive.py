@@ -1,4 +1,4 @@
-"""A backup as it lies in storage: a folder with the leads, and a manifest that vouches for them.
+"""A backup in storage: a folder with the leads, and a manifest that describes them.
 
 ::
 
@@ -6,11 +6,10 @@
         manifest.json         what this is, how many leads, and the name and digest of the file that has them
         leads-<…>.jsonl.gz    one lead a line, as Close exported it
         report.json           how the run ended: counts and ids, no names
-        restore.jsonl         what was made anew from it; off this machine restore/<lead>.jsonl
+        restore.jsonl         what was restored from it; off this machine restore/<lead>.jsonl
 
-Leads are never written over: each time they are written they get a file of their own, and the manifest, written last
-and in one piece, is what turns to it. So a folder is a backup from the moment it has a manifest, and stays one whatever
-happens.
+Leads are never overwritten: they are always written into a new file, and the manifest, replaced last and in one piece,
+names it. So a folder is a backup from the moment it has a manifest, and stays one through any crash.
 """
 
 import gzip
@@ -18,28 +17,28 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import IO, Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 from uuid import UUID, uuid4
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from tasks.backup.folder import Folder, NewFile, said
+from tasks.backup.folder import Folder, in_one_line
 from tasks.report.model import Report
 from tasks.runs.outcomes import Refused
 from tasks.runs.versions import from_newer_version
+from tasks.runs.wording import counted
 
 VERSION = 1
 MANIFEST, LEADS, REPORT = "manifest.json", "leads.jsonl.gz", "report.json"
 RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 LEAD_FILE = re.compile(r"leads(-[0-9a-f]{8})?\.jsonl\.gz")
-PACKED = 6  # of 9: what lies beyond takes twice as long for a hundredth less
+COMPRESSION = 6  # of 9; more takes twice as long for a hundredth less
 
 
 class Manifest(BaseModel):
-    """What vouches for a backup. The field names are a contract."""
+    """What a backup must hold. The field names are a contract."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -56,17 +55,16 @@ class Manifest(BaseModel):
     file: str = LEADS
     """The name of the file of leads."""
     sha256: str
-    """Of the file of leads as it lies in storage."""
+    """Of the file of leads, compressed as it is."""
     made_at: AwareDatetime
     keep_until: AwareDatetime
     """When the next run may delete it."""
     forgotten: tuple[str, ...] = ()
-    """Ids of leads that were taken out since, at somebody's request."""
+    """Ids of leads that were removed since, at somebody's request."""
 
 
-@dataclass(frozen=True)
-class Written:
-    """A file of leads that was written, and what a manifest says of it."""
+class Written(NamedTuple):
+    """A file of leads, in the fields of the manifest."""
 
     file: str
     leads: int
@@ -83,19 +81,19 @@ class Archive(Folder):
 
     @property
     def is_there(self) -> bool:
-        """Whether it has a manifest: what has none is no backup."""
+        """Whether it has a manifest: without one it isn't a backup."""
         return self.has(MANIFEST)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """Raises `Refused` when there is none, or when it can't be used."""
+        """Raises `Refused` if there is none, or if it can't be used."""
         try:
             with self.open(MANIFEST) as file:
                 found = json.load(file)
         except FileNotFoundError:
             raise Refused(f"{self.url} is no backup: it has no {MANIFEST}.") from None
         except Exception as error:
-            raise Refused(f"The manifest of {self.url} can't be read: {said(error)}") from error
+            raise Refused(f"The manifest of {self.url} can't be read: {in_one_line(error)}") from error
         if newer := from_newer_version(f"The manifest of {self.url}", found, VERSION):
             raise Refused(newer)
         try:
@@ -104,43 +102,43 @@ class Archive(Folder):
             raise Refused(f"The manifest of {self.url} is damaged.") from None
 
     def verify(self, manifest: Manifest | None = None) -> None:
-        """Raise `Refused` unless the leads are those that the manifest vouches for, all of them readable.
+        """Raise `Refused` unless the file of leads is the one of the *manifest*, and all of it can be read.
 
         The manifest is the folder's, or one that is yet to be written.
         """
-        vouched = manifest or self.manifest
-        where = f"{self.url}/{vouched.file}"
-        if (found := self.sha256(vouched.file)) != vouched.sha256:
+        expected = manifest or self.manifest
+        where = f"{self.url}/{expected.file}"
+        if (found := self.sha256(expected.file)) != expected.sha256:
             raise Refused(
-                f"{where} is not the file that its manifest vouches for: it was cut off or changed "
-                f"(sha256 {found}, not {vouched.sha256})."
+                f"{where} is not the file of its manifest: it was cut off or changed "
+                f"(sha256 {found}, not {expected.sha256})."
             )
-        if (number := sum(1 for _ in self._leads(vouched.file))) != vouched.leads:
-            raise Refused(f"{where} has {number} leads, not the {vouched.leads} of its manifest.")
+        if (number := sum(1 for _ in self.leads(expected.file))) != expected.leads:
+            raise Refused(f"{where} has {counted(number, 'lead')}, not the {expected.leads:,} of its manifest.")
 
-    def leads(self) -> Iterator[dict[str, Any]]:
-        """Every lead, one at a time: the file is never in memory as a whole. Raises `Refused` where it ends early."""
-        return self._leads(self.manifest.file)
+    def leads(self, name: str | None = None) -> Iterator[dict[str, Any]]:
+        """Yield the leads of the manifest's file, or of the one of this *name*, without reading it into memory whole.
 
-    def lead_ids(self) -> set[str]:
-        """The id of every lead it was made of, also of those that were forgotten since. Raises `Refused`."""
-        return {*self.manifest.forgotten, *(str(lead["id"]) for lead in self.leads())}
-
-    def _leads(self, name: str) -> Iterator[dict[str, Any]]:
-        with self.reading(name) as file, gzip.open(file, "rt", encoding="utf-8") as lines:
+        Raises `Refused` where it ends early.
+        """
+        with self.reading(name or self.manifest.file) as file, gzip.open(file, "rt", encoding="utf-8") as lines:
             for line in lines:
                 yield json.loads(line)
 
-    def write_leads(self, leads: Iterable[Mapping[str, Any]]) -> Written:
-        """Write *leads* into a file of their own. Until `vouch` names it, it is no part of a backup.
+    def lead_ids(self) -> set[str]:
+        """The id of every lead it was made of, forgotten ones included. Raises `Refused`."""
+        return {*self.manifest.forgotten, *(str(lead["id"]) for lead in self.leads())}
 
-        Fractions may be Decimals. Nothing of the file stays if that fails. Raises `Refused` if the storage does, and
+    def write_leads(self, leads: Iterable[Mapping[str, Any]]) -> Written:
+        """Write *leads* into a new file, which is no part of the backup until `seal` names it.
+
+        Fractions may be Decimals. Nothing of the file stays if that fails. Raises `Refused` if the storage fails, and
         whatever *leads* raises.
         """
         name = f"leads-{uuid4().hex[:8]}.jsonl.gz"
         number = 0
         try:
-            with self.create(name) as file, _packed(file) as lines:
+            with self.create(name) as file, gzip.GzipFile("", "wb", COMPRESSION, cast("Any", file), mtime=0) as lines:
                 for lead in leads:
                     lines.write(json.dumps(lead, separators=(",", ":"), default=float).encode() + b"\n")
                     number += 1
@@ -150,45 +148,44 @@ class Archive(Folder):
             raise
         return Written(name, number, file.sha256)
 
-    def vouch(self, manifest: Manifest) -> None:
-        """Write the manifest, in one piece: from here on this is that backup. Raises `Refused`."""
-        vars(self).pop("manifest", None)  # what was read before
+    def seal(self, manifest: Manifest) -> None:
+        """Write the manifest, in one piece: from now on the folder is this backup. Raises `Refused`."""
+        vars(self).pop("manifest", None)  # the one that was read before
         self.put(MANIFEST, manifest.model_dump_json(indent=2))
 
     def lead_files(self) -> list[str]:
-        """The files of leads, whether or not a manifest vouches for them."""
+        """The files of leads, whether or not a manifest names them."""
         return [name for name in self.files() if LEAD_FILE.fullmatch(name)]
 
     def leftovers(self) -> list[str]:
-        """The files of leads that the manifest doesn't name: what earlier attempts have left, or others are writing."""
+        """The files of leads that the manifest doesn't name: earlier attempts left them, or others are writing them."""
         return [name for name in self.lead_files() if name != self.manifest.file]
 
     def holds_leads(self, since: datetime | None = None) -> bool:
-        """Whether files of leads lie there that were written after *since*, with or without a manifest."""
+        """Whether it has files of leads written after *since*, with or without a manifest."""
         return any(since is None or self.written_at(name) > since for name in self.lead_files())
 
     def store_report(self, report: Report) -> None:
         """Write *report*, without any name, beside the leads, so that it outlives Prefect's history.
 
-        On this machine, also deletes what earlier attempts of the run have left there. Raises `Refused` when the
-        storage fails.
+        On this machine, also deletes what earlier attempts of the run left there. Raises `Refused`.
         """
         if not self.is_there:  # it may be so old that it was pruned
             return
         self.put(REPORT, json.dumps(report.evidence(), indent=2))
         if self.is_local:
-            with suppress(Refused), self.held(alone=True):  # not while another copy of the run writes
+            with suppress(Refused), self.lock(exclusive=True):  # not while another copy of the run writes
                 for name in self.leftovers():
                     self.drop(name)
 
     def delete(self) -> None:
-        """Delete the folder, its manifest first: what is left half-way is no backup. Raises `Refused`."""
+        """Delete the folder, its manifest first: half deleted, it isn't a backup. Raises `Refused`."""
         self.drop(MANIFEST)
         super().delete()
 
 
 def archives(url: str, organization_id: str | None = None) -> list[Archive]:
-    """The folders of runs at *url*: of the organisation, or of all; also what is no backup. Raises `Refused`."""
+    """The runs' folders at *url*: of the organisation, or of all; also those without a manifest. Raises `Refused`."""
     root = Folder.at(url)
     organizations = [organization_id] if organization_id else root.files()
     if not organizations:
@@ -200,7 +197,3 @@ def archives(url: str, organization_id: str | None = None) -> list[Archive]:
         for run in Folder.at(f"{root.url}/{each}").files()
         if RUN.fullmatch(run)
     ]
-
-
-def _packed(file: NewFile) -> gzip.GzipFile:
-    return gzip.GzipFile(filename="", mode="wb", compresslevel=PACKED, fileobj=cast("IO[bytes]", file), mtime=0)

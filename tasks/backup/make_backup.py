@@ -1,4 +1,4 @@
-"""The task that takes a copy of the planned leads before anything is deleted, and proves that it has them all."""
+"""The task that copies the planned leads before anything is deleted, and proves that it has them all."""
 
 import logging
 from contextlib import suppress
@@ -16,7 +16,7 @@ from tasks.close.settings import CloseSettings
 from tasks.criteria.reading import EXAMPLES, agreeing
 from tasks.criteria.selection import Criteria
 from tasks.ledger import store as ledger
-from tasks.ledger.record import BackupTaken, Record
+from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Plan
 from tasks.runs.connect import connect, settings
 from tasks.runs.host import ephemeral_host
@@ -24,17 +24,18 @@ from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused, Stop, outcome_of
 from tasks.runs.retries import once
 from tasks.runs.run import Run
+from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
 
 
 @once
 def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> BackupTaken | None:
-    """Export the planned leads, store them, read them back, and say where they are; None if that isn't *wanted*.
+    """Export the planned leads, store them and read them back. None if no backup is *wanted*.
 
     Raises `Stop`, and nothing may be deleted, unless every planned lead that still matches is in it, and no other, and
-    each agrees with the *criteria*, as we read it ourselves: see `tasks.criteria.reading`.
-    May be done again: another attempt writes leads of its own, and turns the manifest to them.
+    each agrees with the *criteria* in our own reading: see `tasks.criteria.reading`.
+    Safe to repeat: each attempt writes a new file of leads, and a manifest that names it.
     """
     if not wanted:
         return None
@@ -46,10 +47,9 @@ def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> Ba
             with log_if_it_fails("The deletion of old backups"):
                 _prune(known, plan.organization_id, close.now())
             export = finished_export(close, plan.s_query)
-            check = partial(agreeing, criteria=criteria)
-            with archive.held(alone=False):
-                written = store(close, export, archive, check)
-                return _vouched(close, run, plan, archive, written, known.backup_days)
+            with archive.lock(exclusive=False):
+                written = store(close, export, archive, partial(agreeing, criteria=criteria))
+                return _checked_and_sealed(close, run, plan, archive, written, known.backup_days)
     except (NotAllowed, WrongKey) as error:
         raise Refused(f"{NOT_ALLOWED} ({error})") from error
     except CloseError as error:
@@ -65,63 +65,68 @@ NOT_ALLOWED = (
 def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
     needed = {record.backup.url for record in ledger.unresolved(organization_id) if record.backup}
     for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
-        logger.info("An old backup is deleted: %s.", url)
+        logger.info("Deleted an old backup: %s.", url)
 
 
-def _vouched(
+def _checked_and_sealed(
     close: CloseClient, run: Run, plan: Plan, archive: Archive, written: Written, days: int
 ) -> BackupTaken | None:
-    """Check what was *written* and make it the backup of *run*, or throw it away."""
-    manifest = _manifest(run, plan, written, close.now(), days)
+    """Check what was *written* and make it the backup of *run*, or delete it."""
+    made_at = close.now()
+    manifest = Manifest(
+        organization_id=plan.organization_id,
+        flow_run_id=str(run.id),
+        as_of=FixedUtc.at(plan.as_of).value,
+        digest=plan.digest,
+        s_query=plan.s_query,
+        **written._asdict(),
+        made_at=made_at,
+        keep_until=made_at + timedelta(days=days),
+    )
     try:
-        if standing := _claim_of_another_copy(run):
+        # Another copy of the run may have claimed meanwhile, and Close be deleting what our export then lacks. Asked
+        # after the export and before the manifest: what was exported before any claim lacks nothing.
+        other = ledger.read(run.id)
+        if other and not other.may_plan_again:
             archive.drop(written.file)
-            return standing.backup
+            return other.backup
         check_complete(close, plan, written.leads)
         archive.verify(manifest)
     except BaseException:
         with suppress(Refused):
             archive.drop(written.file)
         raise
-    archive.vouch(manifest)
+    archive.seal(manifest)
     found = archive.manifest
-    logger.info("%s leads are in the backup %s, until %s.", found.leads, archive.url, found.keep_until.date())
+    leads = counted(found.leads, "lead is", "leads are")
+    logger.info("%s in the backup %s, until %s.", leads, archive.url, found.keep_until.date())
     return BackupTaken(url=archive.url, leads=found.leads, keep_until=found.keep_until)
 
 
-def _claim_of_another_copy(run: Run) -> Record | None:
-    """The claim that another copy of *run* has made meanwhile: by now Close may be deleting what our export then lacks.
-
-    To be asked after the export and before the manifest: what was exported before any claim lacks nothing.
-    """
-    standing = ledger.read(run.id)
-    return standing if standing and not standing.may_plan_again else None
-
-
 def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
-    """Raise `Refused` unless a backup of so many *leads* has all that may be deleted, and nothing else.
+    """Raise `Refused` unless a backup of this many *leads* has all that may be deleted, and nothing else.
 
-    Fewer than planned will do if no more match by now: those that were edited meanwhile are spared by the query.
+    Fewer than planned are enough if no more match by now: the query spares leads that were edited meanwhile.
     """
     planned = plan.counts.planned
     if leads > planned:
-        raise Refused(f"The backup has {leads:,} leads, more than the {planned:,} planned: make a new plan.")
+        raise Refused(f"The backup has {counted(leads, 'lead')}, more than the {planned:,} planned: make a new plan.")
     if leads < planned and (matching := close.count(plan.s_query)) > leads:
         raise Refused(
-            f"The backup has only {leads:,} of the {planned:,} planned leads, of which {matching:,} still match. "
-            f"{TRY_AGAIN}"
+            f"The backup has only {leads:,} of the {counted(planned, 'planned lead')}, of which {matching:,} still "
+            f"match. {TRY_AGAIN}"
         )
 
 
 def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: BackupTaken, *, whole: bool) -> None:
-    """Raise `Refused` if one of the *matching* leads isn't in the *backup*, however many are.
+    """Raise `Refused` if one of the *matching* leads isn't in the *backup*, even if the numbers agree.
 
-    One may be edited, and so be spared, while another loses its protection. Close lists no more than 10,000 leads of a
-    search; of more than these only the number is known. Where *whole*, the backup is read back once more before that.
+    One may be edited, and so be spared, while another loses its protection. Close lists at most 10,000 leads of a
+    search; of more, only the number is known. With *whole*, reads all of the backup again first.
     """
     archive = Archive.at(backup.url)
     if archive.manifest.digest != plan.digest:
-        raise Refused(f"{backup.url} is the backup of another plan: run the cleanup anew.")
+        raise Refused(f"{backup.url} is the backup of another plan: run the cleanup again.")
     if whole:
         archive.verify()
     if matching > LONGEST_SEARCH:
@@ -129,21 +134,6 @@ def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: Backu
     found = {str(row["id"]) for row in close.search(plan.s_query, limit=LONGEST_SEARCH)}
     if strangers := sorted(found - archive.lead_ids()):
         raise Refused(
-            f"{len(strangers)} leads match now that are not in the backup ({', '.join(strangers[:EXAMPLES])}): "
-            "make a new plan."
+            f"{counted(len(strangers), 'lead matches', 'leads match')} now without being in the backup "
+            f"({', '.join(strangers[:EXAMPLES])}): make a new plan."
         )
-
-
-def _manifest(run: Run, plan: Plan, written: Written, made_at: datetime, days: int) -> Manifest:
-    return Manifest(
-        organization_id=plan.organization_id,
-        flow_run_id=str(run.id),
-        as_of=FixedUtc.at(plan.as_of).value,
-        digest=plan.digest,
-        s_query=plan.s_query,
-        leads=written.leads,
-        file=written.file,
-        sha256=written.sha256,
-        made_at=made_at,
-        keep_until=made_at + timedelta(days=days),
-    )

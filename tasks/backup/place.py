@@ -14,7 +14,7 @@ def check_place(url: str, host: str | None) -> None:
     """Raise `Refused`, with the setting to change, where a backup at *url* would be lost or found by others."""
     root = Folder.at(url)
     if "memory" in root.fs.protocol:
-        raise Refused(f"Backups would go to {url}, which is gone when the run ends. {ELSEWHERE}")
+        raise Refused(f"Backups would go to {url}, which is lost when the run ends. {ELSEWHERE}")
     if not root.is_local:
         return
     path = Path(root.path).resolve()
@@ -24,11 +24,11 @@ def check_place(url: str, host: str | None) -> None:
             "Set CLOSE_BACKUP_URL to another folder, or leave it out."
         )
     if host:
-        raise Refused(f"Backups would go to the folder {path}, which {host} takes away with it. {ELSEWHERE}")
+        raise Refused(f"Backups would go to the folder {path}, which {host} deletes after the run. {ELSEWHERE}")
 
 
 def try_place(url: str) -> None:
-    """Write something at *url* and delete it again. Raises `Refused` where that won't do, or a backup there."""
+    """Write a file at *url* and delete it. Raises `Refused` if that fails, or if backups may not go there."""
     check_place(url, host=None)
     trial = Folder.at(f"{url.rstrip('/')}/trial-{uuid4().hex[:8]}")
     trial.put("trial", "")

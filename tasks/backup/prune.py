@@ -1,4 +1,4 @@
-"""Deleting the backups whose time is over."""
+"""Deleting expired backups."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -10,21 +10,20 @@ from tasks.runs.outcomes import Refused
 def prune(
     url: str, organization_id: str | None, now: datetime, kept: timedelta, needed: Collection[str] = ()
 ) -> list[str]:
-    """Delete the backups whose time is over at *now*: of the organisation, or of all. Gives the addresses of those.
+    """Delete the backups that have expired at *now*, of the organisation or of all, and return their addresses.
 
-    Those that are still *needed*, by their addresses, stay.
-    Leads that no manifest vouches for, left by a run that died, go when they are older than what is *kept*. What can't
-    be read is left alone. Raises `Refused` when the storage fails.
+    The addresses that are still *needed* stay, and what can't be read. Leads without a manifest, left by a run that
+    died, are deleted when they are older than backups are *kept*. Raises `Refused` if the storage fails.
     """
-    gone: list[str] = []
+    deleted: list[str] = []
     for archive in archives(url, organization_id):
-        if archive.url not in needed and _is_over(archive, now, kept):
+        if archive.url not in needed and _has_expired(archive, now, kept):
             archive.delete()
-            gone.append(archive.url)
-    return gone
+            deleted.append(archive.url)
+    return deleted
 
 
-def _is_over(archive: Archive, now: datetime, kept: timedelta) -> bool:
+def _has_expired(archive: Archive, now: datetime, kept: timedelta) -> bool:
     if not archive.is_there:
         return archive.holds_leads() and not archive.holds_leads(now - kept)
     try:

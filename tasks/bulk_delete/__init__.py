@@ -1,1 +1,1 @@
-"""One bulk delete: started at most once, found again, waited for, reconciled, cancelled, resumed."""
+"""One bulk delete: start it at most once, find it again, wait for it, reconcile it, cancel it, resume it."""

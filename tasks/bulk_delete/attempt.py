@@ -1,4 +1,4 @@
-"""Whether an attempt of a run may go on: nothing is stopped, it is not too late, and it isn't retried for ever."""
+"""Whether an attempt of a run may continue: nothing is stopped, it isn't too late, and it isn't retried for ever."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,69 +15,57 @@ from tasks.runs.retries import reads
 from tasks.runs.run import Run
 
 MOST_TRIES = 5
-"""How often in a row an automation may have a run tried again before a person must look."""
+"""How often in a row an automation may retry a run before a person must look."""
 
 
 @reads
 def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
-    """Raise `Stop` if this attempt of *run* is not to go on. *record* is what an earlier attempt has written down."""
+    """Raise `Stop` if this attempt of *run* must not continue. *record* is what an earlier attempt has claimed."""
     claimed = None if record is None or record.may_plan_again else record
     states = states_of(run)
-    _check_attempt(states, claimed)
+    _check_states(states, claimed)
     if claimed is None:
         stop.check()
         late = lateness(run, tries_by_automation(states), datetime.now(UTC), last_asked(states))
-        check_lateness(late, limits.max_late_hours)
+        if late > timedelta(hours=limits.max_late_hours):  # so that no burst of runs follows an outage
+            raise Stop(
+                Outcome.SKIPPED,
+                f"This run starts {late / timedelta(hours=1):.1f} hours after it was due, later than "
+                f"limits.max_late_hours allows ({limits.max_late_hours}). The next scheduled run will cover it.",
+            )
 
 
 @reads
 def check_attempt(run: Run) -> None:
-    """Raise `Stop` if an automation tries a restore again that hadn't crashed, or tries for ever."""
-    _check_attempt(states_of(run), None)
+    """Raise `Stop` if an automation retries a restore that hadn't crashed, or retries it for ever."""
+    _check_states(states_of(run), None)
 
 
-def _check_attempt(states: Sequence[State[Any]], record: Record | None) -> None:
+def _check_states(states: Sequence[State[Any]], record: Record | None) -> None:
     check_crashed(ended_before(states), record)
-    check_tries(tries_by_automation(states), record)
+    if tries_by_automation(states) > MOST_TRIES:
+        started = record and record.bulk_delete_id
+        raise Stop(
+            Outcome.STILL_RUNNING if started else Outcome.UNKNOWN if record else Outcome.FAILED,
+            f"This run has crashed and was retried {MOST_TRIES} times in a row: its log says why. Fix that, then retry "
+            "it: it starts nothing twice.",
+        )
 
 
 def check_crashed(ended: State[Any] | None, record: Record | None) -> None:
-    """Raise `Stop` if an automation has tried again what had *ended* otherwise than by a crash: it ends so once more.
+    """Raise `Stop`, with the outcome it had, if an automation retries a run that had *ended* other than by a crash.
 
     What was started is waited for all the same, unless a person has cancelled the run.
     """
     if ended is None or (record and not ended.is_cancelled()):
         return
     outcome = next((each for each in Outcome if each.state_name == ended.name), Outcome.FAILED)
-    raise Stop(outcome, ended.message or "This run had ended, and was tried again without anybody asking.")
-
-
-def check_tries(tries: int, record: Record | None) -> None:
-    """Raise `Stop` if an automation has tried again, *tries* times in a row, without getting anywhere."""
-    if tries <= MOST_TRIES:
-        return
-    outcome = Outcome.FAILED if record is None else Outcome.STILL_RUNNING if record.bulk_delete_id else Outcome.UNKNOWN
-    raise Stop(
-        outcome,
-        f"This run has crashed and was tried again {MOST_TRIES} times in a row: see its log for why. Retry it when "
-        "that is mended: it starts nothing twice.",
-    )
+    raise Stop(outcome, ended.message or "An automation retried this run although it had finished.")
 
 
 def lateness(run: Run, tries: int, now: datetime, asked: datetime | None = None) -> timedelta:
-    """How late *run* is: by its first start; or *now*, if an automation tries it again, maybe after days of outage.
+    """How late *run* is: by its first start; or *now*, if an automation retries it, maybe after days of outage.
 
     Then it was due when a person last *asked* for it: an approval may come days after the plan.
     """
     return now - (asked or run.as_of) if tries else run.late
-
-
-def check_lateness(late: timedelta, max_late_hours: int) -> None:
-    """Raise `Stop` (``skipped``) for a run that starts long after it was due, so that no burst follows an outage."""
-    if late > timedelta(hours=max_late_hours):
-        hours = late.total_seconds() / 3600
-        raise Stop(
-            Outcome.SKIPPED,
-            f"This run begins {hours:.1f} hours after it was due, later than limits.max_late_hours allows "
-            f"({max_late_hours}). The next one will do.",
-        )

@@ -1,7 +1,7 @@
-"""Cancelling a run: ask Close to pause its bulk delete, see whether it obeys, and say so.
+"""Cancelling a run: ask Close to pause its bulk delete, look whether it did, and say so.
 
-Works from the ledger alone: Prefect calls the hook in a process that knows nothing of the run but its id. Close
-documents no way to cancel a bulk delete, and pausing in outline only, so what counts is what Close shows afterwards.
+Works from the ledger alone: Prefect calls the hook in a process that knows only the run's id. Close documents no way to
+cancel a bulk delete, and pausing only in outline, so what counts is what Close shows afterwards.
 """
 
 import logging
@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 
 from tasks.backup.archive import Archive
-from tasks.bulk_delete.find import find, own
+from tasks.bulk_delete.find import bulk_delete_of, search_until_settled
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
@@ -33,25 +33,25 @@ LOOK_SECONDS = 1.0
 
 
 def pause_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
-    """Prefect's hook for a run that is cancelled; Prefect names the arguments. What it can't do, it says in the log."""
+    """Prefect's hook for a run that is cancelled; Prefect names the arguments. Failures are logged."""
     del flow, state
     with in_log_of(flow_run.id):
         cancel(run_of(flow_run, cleanup_of(flow_run)))
 
 
 def cancel(run: Run) -> Report:
-    """Stop what *run* has started, as far as Close lets us, and give the report on it, which is published too.
+    """Pause the bulk delete of *run*, if Close does so; publish the report on it and return it.
 
-    May be called again: it asks again, and looks again. Notes in the ledger first that the run is cancelled, so that
-    another copy of it starts nothing and no automation lets it go on. Looks for a bulk delete that was claimed for as
-    long as it may take to show. Raises `PrefectAway` when the ledger can't be read or written.
+    Safe to call repeatedly. First records in the ledger that the run is cancelled, so that another copy of it starts
+    nothing and no automation resumes it. Searches for a bulk delete that was claimed for as long as it may take to
+    show. Raises `PrefectAway` when the ledger can't be read or written.
     """
     record = ledger.read(run.id)
     if record is None or record.refused:
         report = Report(outcome=Outcome.CANCELLED, message=NOTHING_STARTED, flow_run_id=str(run.id))
         logger.info(NOTHING_STARTED)
     else:
-        report = _cancelled(run, ledger.note(record, cancelled_at=record.cancelled_at or datetime.now(UTC)))
+        report = _cancelled(run, ledger.update(record, cancelled_at=record.cancelled_at or datetime.now(UTC)))
     try:
         write_report(run, report, record.organization if record else "")
         if report.backup:
@@ -62,72 +62,69 @@ def cancel(run: Run) -> Report:
 
 
 def pause_running() -> Iterator[str]:
-    """Ask Close to pause what runs have started and not ended, in the organisation of the key that is set.
+    """Ask Close to pause the unfinished bulk deletes of all runs, in the organisation of the API key.
 
-    Gives a sentence on what became of each, and on those in other organisations. Raises `Stop` if one goes on.
+    Yields a sentence on what became of each, and on those in other organisations. Raises `Stop` if one isn't paused.
     """
-    going_on: list[str] = []
+    deleting: list[str] = []
     with connect() as close:
         here = close.organization_id()
         for record in ledger.unresolved():
             if record.organization_id != here:
                 yield f"Not asked, in another organisation: {record.line}."
                 continue
-            job = _bulk_delete(close, record)
-            if job is None:
-                yield f"Close shows nothing of it: {record.line}."
+            jobs = close.bulk_deletes()
+            job = next((each for each in jobs if each.id == record.bulk_delete_id), None)
+            if job is None and (job := bulk_delete_of(record, jobs)) is None:
+                yield f"Close shows no bulk delete of it: {record.line}."
                 continue
-            job, stands = pause(close, job.id)
+            job = pause(close, job.id)
             yield f"{job.id} is {job.status} at {job.progress}."
-            if not stands:
-                going_on.append(job.id)
-    if going_on:
-        raise Stop(Outcome.FAILED, f"Close does not obey: {', '.join(going_on)} still delete. Pause them in Close.")
+            if not has_stopped(job):
+                deleting.append(job.id)
+    if deleting:
+        raise Stop(
+            Outcome.FAILED, f"Close did not pause these, which still delete: {', '.join(deleting)}. Pause them there."
+        )
 
 
-def _bulk_delete(close: CloseClient, record: Record) -> BulkDelete | None:
-    jobs = close.bulk_deletes()
-    return next((each for each in jobs if each.id == record.bulk_delete_id), None) or own(jobs, record)
+def pause(close: CloseClient, bulk_delete_id: str) -> BulkDelete:
+    """Ask Close to pause the bulk delete, and return it as Close shows it then.
 
-
-def pause(close: CloseClient, bulk_delete_id: str) -> tuple[BulkDelete, bool]:
-    """Ask Close to pause the bulk delete, and look: as it then stands, and whether nothing more will be deleted.
-
-    Close may refuse the request, or take it and not obey; it is given a minute. Raises a CloseError when nothing can be
-    seen.
+    Close may refuse the request, or accept it without effect; it is given a minute. Raises a CloseError when the bulk
+    delete can't be read.
     """
     try:
         close.pause_bulk_delete(bulk_delete_id)
     except CloseError:
-        job = close.bulk_delete(bulk_delete_id)
-        return job, _stands(job)
-    give_up = close.clock() + OBEYS_WITHIN
-    while True:
-        job = close.bulk_delete(bulk_delete_id)
-        if _stands(job) or close.clock() >= give_up:
-            return job, _stands(job)
+        return close.bulk_delete(bulk_delete_id)
+    deadline = close.clock() + OBEYS_WITHIN
+    while not has_stopped(job := close.bulk_delete(bulk_delete_id)) and close.clock() < deadline:
         close.sleep(LOOK_SECONDS)
+    return job
 
 
-def _stands(job: BulkDelete) -> bool:
+def has_stopped(job: BulkDelete) -> bool:
+    """Whether Close deletes nothing more of it, unless somebody resumes it."""
     return job.finished or job.status == BulkStatus.PAUSED
 
 
 def _cancelled(run: Run, record: Record) -> Report:
-    job, stands = None, False
+    job, level = None, logging.WARNING
     bulk_delete_id = record.bulk_delete_id
     try:
         with connect(record.organization_id) as close:
             if bulk_delete_id is None:
-                bulk_delete_id = find(close, record).id
-                ledger.note(record, bulk_delete_id=bulk_delete_id)
-            job, stands = pause(close, bulk_delete_id)
+                bulk_delete_id = search_until_settled(close, record).id
+                ledger.update(record, bulk_delete_id=bulk_delete_id)
+            job = pause(close, bulk_delete_id)
         if job.finished:
-            ledger.note(record, ended=str(job.status))
-        message = _what_became(run, job, stands)
+            ledger.update(record, ended=str(job.status))
+        message = _what_became(run, job)
+        level = logging.INFO if has_stopped(job) else logging.WARNING
     except (CloseError, Stop) as error:
-        message, stands = _could_not(record, bulk_delete_id, error), False
-    logger.log(logging.INFO if stands else logging.WARNING, message)
+        message = _could_not(record, bulk_delete_id, error)
+    logger.log(level, message)
     return Report(
         outcome=Outcome.CANCELLED,
         message=message,
@@ -140,8 +137,8 @@ def _cancelled(run: Run, record: Record) -> Report:
 
 
 def _could_not(record: Record, bulk_delete_id: str | None, error: Exception) -> str:
-    standing = ledger.read(record.run_id)
-    if standing and standing.refused:  # another copy of the run has seen in time that it is cancelled
+    latest = ledger.read(record.run_id)
+    if latest and latest.refused:  # another copy of the run saw in time that it is cancelled
         return NOTHING_STARTED
     about = f"bulk delete {bulk_delete_id}" if bulk_delete_id else "what it may have started"
     return f"Cancelled, but Close could not be asked to pause {about}: {error}"
@@ -150,15 +147,15 @@ def _could_not(record: Record, bulk_delete_id: str | None, error: Exception) -> 
 NOTHING_STARTED = "Cancelled before anything was started: nothing was deleted."
 
 
-def _what_became(run: Run, job: BulkDelete, stands: bool) -> str:
+def _what_became(run: Run, job: BulkDelete) -> str:
     if job.finished:
         return f"Cancelled too late: bulk delete {job.id} is {job.status}, after {job.progress}."
-    if stands:
+    if has_stopped(job):
         return (
             f"Cancelled: Close has paused bulk delete {job.id} at {job.progress}. `lead-cleanup resume {run.id}`, "
-            "or a retry of the run in Prefect, goes on with it; after seven days Close refuses."
+            "or a retry of the run in Prefect, resumes it; after seven days Close refuses."
         )
     return (
-        f"Cancelled, but Close does not obey: bulk delete {job.id} is {job.status} at {job.progress}, and goes on. "
-        "Pause it in Close."
+        f"Cancelled, but Close did not pause bulk delete {job.id}: it is {job.status} at {job.progress}, and still "
+        "deletes. Pause it in Close."
     )

@@ -1,7 +1,5 @@
 """How a cleanup ends."""
 
-from typing import Any
-
 from tasks.backup.archive import Archive
 from tasks.bulk_delete.reconcile import Log, verdict
 from tasks.bulk_delete.wait import Finished
@@ -17,7 +15,7 @@ from tasks.runs.run import Run
 
 
 class CleanupEnding(Ending):
-    """Collects the evidence while a cleanup goes on, and says how it ends."""
+    """Collects the evidence while a cleanup runs, and says how it ends."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -31,28 +29,33 @@ class CleanupEnding(Ending):
 
     def _verdict(self) -> tuple[Outcome, str]:
         if self.plan is None or self.finished is None or self.remaining is None:
-            raise RuntimeError("the run came to its end without a result")
+            raise RuntimeError("the run ended without a result")
         return verdict(self.plan, self.finished.job, self.remaining, self.log)
 
     def _concluded(self, outcome: Outcome, message: str) -> Report:
-        if outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
-            outcome = self._given_what_was_started(outcome)
+        if self._started and outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
+            outcome = Outcome.FAILED if self.bulk_delete_id else Outcome.UNKNOWN  # refused means: nothing was deleted
         if outcome is Outcome.DELETED and self.plan:
             with log_if_it_fails("How far the ramp has come"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
-        report = Report(outcome=outcome, message=message, **self._evidence())
+        job = self.finished.job if self.finished else None
+        report = Report(
+            outcome=outcome,
+            message=message,
+            **(of_plan(self.plan) if self.plan else {}),
+            bulk_delete_id=self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None),
+            processed=job.processed if job else None,
+            remaining=self.remaining,
+            logged=self.log.deleted if self.log else None,
+            polls=self.finished.polls if self.finished else None,
+            flow_run_id=str(self.run.id),
+        )
         report = with_backup(report, self.backup_taken, started=self._started)
         publish_report(self.run, report, self.plan.organization if self.plan else "")
         if self.backup_taken:
             with log_if_it_fails("The report beside the backup"):
                 Archive.at(self.backup_taken.url).store_report(report)
         return report
-
-    def _given_what_was_started(self, outcome: Outcome) -> Outcome:
-        """Refused means that nothing was deleted: not so once this run has started a bulk delete, or may have."""
-        if self.bulk_delete_id:
-            return Outcome.FAILED
-        return Outcome.UNKNOWN if self._started else outcome
 
     @property
     def _started(self) -> bool:
@@ -61,17 +64,5 @@ class CleanupEnding(Ending):
 
     @property
     def backup_taken(self) -> BackupTaken | None:
-        """The run's backup, whichever attempt has taken it."""
+        """The run's backup, taken by this attempt or an earlier one."""
         return self.backup or (self.record.backup if self.record else None)
-
-    def _evidence(self) -> dict[str, Any]:
-        job = self.finished.job if self.finished else None
-        return {
-            **(of_plan(self.plan) if self.plan else {}),
-            "bulk_delete_id": self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None),
-            "processed": job.processed if job else None,
-            "remaining": self.remaining,
-            "logged": self.log.deleted if self.log else None,
-            "polls": self.finished.polls if self.finished else None,
-            "flow_run_id": str(self.run.id),
-        }

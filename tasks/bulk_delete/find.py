@@ -1,4 +1,4 @@
-"""Knowing a run's own bulk delete among those that Close shows. Pure, but for the look that repeats until it finds."""
+"""Finding a run's bulk delete among those that Close lists. Pure, except for the search that repeats."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -20,25 +20,26 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3.0
 CLAIM_SECONDS = 30.0
-"""How long after its claim a run may still post. Whoever finds a claim looks for longer than that and a POST."""
+"""How long after its claim a run may still post. Whoever finds a claim searches for longer than that plus a POST."""
 LAG_SECONDS = 30.0
 """How long Close's list may take to show what it has accepted. It documents nothing; its search takes seconds."""
 RESUMABLE = timedelta(days=7)
 """Close refuses to resume a bulk delete that has been paused for longer."""
 
 
-def own(jobs: Sequence[BulkDelete], plan: Planned) -> BulkDelete | None:
-    """The bulk delete that *plan*, or its claim, came to, among *jobs*: same organisation, author, mark and query.
+def bulk_delete_of(plan: Planned, jobs: Sequence[BulkDelete]) -> BulkDelete | None:
+    """The bulk delete among *jobs* that was started for *plan*: same organisation, author, mark and query.
 
-    Close may have added ``negate: false`` or put keys in another order. Raises ``unknown`` for one that has our mark
-    but isn't what we send, and for several.
+    Close may have added ``negate: false`` or reordered keys. Raises `Stop` (``unknown``) if one has our mark but isn't
+    what we send, or if several have it.
     """
     ours = [job for job in jobs if has_mark(job, plan.as_of)]
     if not ours:
         return None
     job = ours[0]
     if len(ours) > 1:
-        raise Stop(Outcome.UNKNOWN, f"{len(ours)} bulk deletes carry this run's mark: {_ids(ours)}. Look at them.")
+        ids = ", ".join(each.id for each in ours)
+        raise Stop(Outcome.UNKNOWN, f"{len(ours)} bulk deletes carry this run's mark: {ids}. Look at them.")
     if job.organization_id not in {None, plan.organization_id} or job.created_by not in {None, plan.user_id}:
         raise Stop(Outcome.UNKNOWN, f"Bulk delete {job.id} carries this run's mark, but somebody else started it.")
     if digest(plan.organization_id, job.s_query or {}) != plan.digest:
@@ -46,72 +47,66 @@ def own(jobs: Sequence[BulkDelete], plan: Planned) -> BulkDelete | None:
     return job
 
 
-def find(close: CloseClient, claim: Record) -> BulkDelete:
-    """The bulk delete that *claim* may have come to. Whatever hides it from us leaves it ``unknown``.
+def search_until_settled(close: CloseClient, record: Record) -> BulkDelete:
+    """The bulk delete that was started for *record*. Raises `Stop` (``unknown``) if Close doesn't show one in time.
 
-    Looks for longer than a claim and its POST can take: another copy of this run may be in the middle of it.
+    Searches for longer than a claim and its POST can take: another copy of this run may be about to post.
     """
-    give_up = close.clock() + settling_seconds(close)
+    deadline = close.clock() + settling_seconds(close)
     while True:
         try:
-            if job := own(close.bulk_deletes(), claim):
+            if job := bulk_delete_of(record, close.bulk_deletes()):
                 return job
         except CloseError as error:
-            logger.warning("Close's bulk deletes can't be read: %s", error)
-        if close.clock() >= give_up:
+            logger.warning("Could not read Close's bulk deletes: %s", error)
+        if close.clock() >= deadline:
             break
         close.sleep(LOOK_SECONDS)
     raise Stop(
         Outcome.UNKNOWN,
         "This run may have started a bulk delete, but Close shows none that is its own. Look at the bulk deletes in "
-        f"Close: if it is there after all, retry this run; if not, `lead-cleanup resume {claim.run_id} --start-again`.",
+        "Close: if it is there after all, retry this run; if not, "
+        f"`lead-cleanup resume {record.run_id} --start-again`.",
     )
 
 
 def settling_seconds(close: CloseClient) -> float:
-    """How long a bulk delete that was claimed may take to show."""
+    """How long after a claim its bulk delete may take to show."""
     return CLAIM_SECONDS + close.start_takes_at_most + LAG_SECONDS
 
 
 def has_mark(job: BulkDelete, as_of: datetime) -> bool:
-    """Whether the query that Close repeats holds the run's cut-off, to the millisecond."""
+    """Whether the query that Close returns holds the run's cut-off, to the millisecond."""
     try:
         found = [part for part in parts(parse(job.s_query or {})) if isinstance(part, FixedUtc)]
     except ValidationError:
         return False
-    return any(_says(moment, as_of) for moment in found)
+    return any(_is_at(moment, as_of) for moment in found)
 
 
-def _says(moment: FixedUtc, instant: datetime) -> bool:
+def _is_at(moment: FixedUtc, instant: datetime) -> bool:
     try:
         return instant_of(moment) == instant
     except ValueError:  # somebody else's query, with a moment that we can't read
         return False
 
 
-def check_idle(jobs: Sequence[BulkDelete], set_aside: Collection[str] = ()) -> None:
-    """Raise `Refused` if one of *jobs* is unfinished: two bulk deletes at once can't be told apart by their effect.
+def check_idle(jobs: Sequence[BulkDelete], given_up: Collection[str] = ()) -> None:
+    """Raise `Refused` if one of *jobs* is unfinished: the effects of two bulk deletes at once can't be told apart.
 
-    Those whose ids are *set_aside* count only while they aren't paused.
+    Those whose ids are *given_up* count only while they aren't paused.
     """
     for job in jobs:
-        if not over(job) and not (job.status == BulkStatus.PAUSED and job.id in set_aside):
-            raise Refused(_busy(job))
+        paused = job.status == BulkStatus.PAUSED
+        if not is_settled(job) and not (paused and job.id in given_up):
+            resume = "Resume it, in Close or with `lead-cleanup resume RUN` if a run has started it."
+            raise Refused(
+                f"Bulk delete {job.id} of {job.created_by or 'somebody'} is {job.status or 'in an unknown status'} "
+                f"({job.progress}). {resume if paused else 'Wait until it has finished.'}"
+            )
 
 
-def over(job: BulkDelete) -> bool:
-    """Whether nothing more will come of it: it has ended, or was paused so long ago that Close won't resume it."""
+def is_settled(job: BulkDelete) -> bool:
+    """Whether it deletes nothing more: it has ended, or was paused so long ago that Close won't resume it."""
     idle = datetime.now(UTC) - (job.date_updated or datetime.now(UTC))
     return job.finished or (job.status == BulkStatus.PAUSED and idle > RESUMABLE)
-
-
-def _busy(job: BulkDelete) -> str:
-    whose = job.created_by or "somebody"
-    status = job.status or "in an unknown status"
-    paused = "Resume it, in Close or with `lead-cleanup resume RUN` if a run has started it."
-    way_on = paused if job.status == BulkStatus.PAUSED else "Wait until it has finished."
-    return f"Bulk delete {job.id} of {whose} is {status} ({job.progress}). {way_on}"
-
-
-def _ids(jobs: Sequence[BulkDelete]) -> str:
-    return ", ".join(job.id for job in jobs)

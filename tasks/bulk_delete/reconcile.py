@@ -9,21 +9,22 @@ from tasks.backup.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.criteria.reading import EXAMPLES
 from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Plan
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Refused
 from tasks.runs.retries import reads
+from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
 
 SETTLING_LOOKS = 10
 SETTLING_SECONDS = 30.0
 """How long Close's search, and its event log, may take to show what was deleted."""
-MOST_LOGGED = 10_000  # leads; the log comes fifty a page
+MOST_LOGGED = 10_000  # leads; the log has fifty a page
 CLOCKS = timedelta(minutes=5)  # Close says that events may become visible out of order for as long
 Seen = TypeVar("Seen")
-EXAMPLES = 5
 
 
 class Log(NamedTuple):
@@ -38,7 +39,7 @@ class Log(NamedTuple):
 def count_remaining(plan: Plan, job: BulkDelete) -> int:
     """How many of the planned leads still match after the bulk delete *job* has ended.
 
-    If it is done, asks again until there are none or half a minute is over.
+    If it is done, counts again until there are none, for half a minute at most.
     """
     with connect(plan.organization_id) as close:
         if job.status != BulkStatus.DONE:
@@ -48,10 +49,10 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
 
 @reads
 def read_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | None:
-    """What Close's event log says that the bulk delete *job* has deleted, held against the *backup*.
+    """What Close's event log says that the bulk delete *job* has deleted, compared with the *backup*.
 
-    None where that can't be told: the key may not read the log, the bulk delete isn't done or is too large, Close or
-    the backup's storage is away. Of what is over already this is one more witness, and its silence changes nothing.
+    None where that can't be known: the key may not read the log, the bulk delete isn't done or is too large, Close or
+    the backup's storage is away. The log is one more witness: without it the outcome is the same.
     """
     if job.status != BulkStatus.DONE or job.date_created is None or job.processed > MOST_LOGGED:
         return None
@@ -61,13 +62,13 @@ def read_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | N
             deleted = _settled(close, lambda: _deleted(close, job, since), lambda found: len(found) >= job.processed)
         copied = Archive.at(backup.url).lead_ids() if backup else deleted
     except (CloseError, Refused) as error:
-        logger.warning("What was deleted can't be held against Close's event log: %s", error)
+        logger.warning("Could not compare with Close's event log what was deleted: %s", error)
         return None
     return Log(deleted=len(deleted), strangers=tuple(sorted(deleted - copied)))
 
 
 def _settled(close: CloseClient, look: Callable[[], Seen], enough: Callable[[Seen], bool]) -> Seen:
-    """What a *look* shows once it is *enough*, or after half a minute: Close may show a deletion later."""
+    """What *look* returns once that is *enough*, or after half a minute: Close may show a deletion later."""
     for _ in range(SETTLING_LOOKS):
         if enough(seen := look()):
             return seen
@@ -88,26 +89,27 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None)
     if wrong := next(_wrongs(plan.counts.planned, job, remaining, log), None):
         return Outcome.FAILED, wrong
     changed = plan.counts.planned - job.processed
-    spared = f" {changed} more had changed since the plan, or were gone." if changed else ""
+    spared = f" {changed:,} more had changed since the plan, or were gone." if changed else ""
     missing = job.processed - log.deleted if log else 0
-    unlogged = f" Close's event log does not show {missing} of them yet." if missing else ""
-    return Outcome.DELETED, f"{job.processed:,} leads are deleted.{spared}{unlogged}"
+    unlogged = f" Close's event log does not show {missing:,} of them yet." if missing else ""
+    return Outcome.DELETED, f"{counted(job.processed, 'lead is', 'leads are')} deleted.{spared}{unlogged}"
 
 
 def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> Iterator[str]:
-    """Whatever speaks against a success, in the order of its weight."""
+    """Everything that speaks against a success, the gravest first."""
     processed, total = job.processed, job.total
+    leads = counted(processed, "lead")
     if job.status != BulkStatus.DONE:
-        yield f"Close reports {job.status} after {processed} of {total} leads."
+        yield f"Close reports {job.status} after {job.progress}."
     if total is None:
-        yield f"Close says done, but not how many leads it had to delete; it deleted {processed}."
+        yield f"Close says done, but not how many leads it had to delete; it deleted {processed:,}."
     elif processed < total:
-        yield f"Close says done, but deleted only {processed} of the {total} leads that it had counted."
+        yield f"Close says done, but deleted only {processed:,} of the {counted(total, 'lead')} that it had counted."
     if processed > planned:
-        yield f"Close deleted {processed} leads, {processed - planned} more than the {planned} planned."
+        yield f"Close deleted {leads}, {processed - planned:,} more than the {planned:,} planned."
     if remaining:
-        yield f"Close says done with {processed} leads, but {remaining} still match."
+        yield f"Close says done with {leads}, but {counted(remaining, 'still matches', 'still match')}."
     if log and log.strangers:
         yield f"Close's event log shows deleted leads that are in no backup: {', '.join(log.strangers[:EXAMPLES])}."
     if log and log.deleted > processed:
-        yield f"Close says that it deleted {processed} leads, but its event log shows that it was {log.deleted}."
+        yield f"Close says that it deleted {leads}, but its event log shows that it was {log.deleted:,}."

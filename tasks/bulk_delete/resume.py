@@ -1,6 +1,6 @@
-"""What a person does about a run that hasn't come to its end: let it go on, let it start again, or give it up.
+"""What a person does about a run that hasn't ended: resume it, let it start again, or give it up.
 
-Each is an act on the ledger, with the name of whoever says so; a run's parameters can't change when it is tried again.
+Each is an act on the ledger, with the person's name; a run's parameters can't change when it is retried.
 """
 
 import logging
@@ -13,8 +13,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry
 
-from tasks.bulk_delete.find import LOOK_SECONDS, own, settling_seconds
-from tasks.bulk_delete.start import let_go_on
+from tasks.bulk_delete.find import LOOK_SECONDS, bulk_delete_of, settling_seconds
+from tasks.bulk_delete.start import resume_if_paused
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
 from tasks.ledger.record import GIVEN_UP, MINUTE, Act, Record
@@ -26,35 +26,30 @@ logger = logging.getLogger(__name__)
 
 FLOW = "lead-cleanup"
 CRASH_IS_REPORTED_WITHIN = 5.0
-"""Seconds: first by the flow's runner, and some three seconds later by the worker, over whatever was set meanwhile."""
+"""Seconds: first by the flow's runner, and some three seconds later by the worker, over any state set meanwhile."""
 
 
 def look_up(name: str, flows: Collection[str] = (FLOW,)) -> FlowRun:
-    """The run with this id or name. Raises `Refused` if there is none, or several, or it isn't one of these *flows*."""
+    """The run with this id or name. Raises `Refused` if there is none, or several, or it isn't of one of *flows*."""
+    try:
+        wanted = FlowRunFilter.model_validate({"id": {"any_": [UUID(name)]}})
+    except ValueError:
+        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
     with prefect() as server:
-        found = server.read_flow_runs(flow_run_filter=_filter(name), limit=2)
+        found = server.read_flow_runs(flow_run_filter=wanted, limit=2)
         if len(found) != 1:
-            raise Refused(
-                f"There is no run {name!r}." if not found else f"Several runs are called {name!r}: use the id."
-            )
+            raise Refused(f"Several runs are called {name!r}: use the id." if found else f"There is no run {name!r}.")
         flow = server.read_flow(found[0].flow_id)
     if flow.name not in flows:
         raise Refused(f"Run {name} is not a run of {' or '.join(flows)}, but of {flow.name!r}.")
     return found[0]
 
 
-def _filter(name: str) -> FlowRunFilter:
-    try:
-        return FlowRunFilter.model_validate({"id": {"any_": [UUID(name)]}})
-    except ValueError:
-        return FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-
-
 def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
-    """Let the run go on, as *by* says; whether an attempt of it has to be made now, and isn't by a worker.
+    """Resume the run in the name of *by*. Returns whether the caller has to make the new attempt, not a worker.
 
-    With *start_again* it may start a bulk delete once more, which nobody but a person may say: see `permit`. A run that
-    is alive needs no new attempt, only its bulk delete to be resumed. Raises `Stop`, and a CloseError.
+    With *start_again* it may start a bulk delete once more, which only a person may say: see `permit`. A run that is
+    alive needs no new attempt: only its bulk delete is resumed. Raises `Stop`, and a CloseError.
     """
     if found.state and found.state.is_paused():
         raise Refused(f"Run {found.id} waits for an approval: `lead-cleanup approve {found.id}`.")
@@ -62,16 +57,19 @@ def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
     record = ledger.read(found.id)
     if found.state and found.state.is_completed():
         raise Refused(f"Run {found.id} is {_state(found)}: `lead-cleanup report {found.id}` says how it ended.")
-    if record and record.given_up and not start_again:
-        raise Refused(_given_up(record, record.given_up))
+    if record and (act := record.given_up) and not start_again:
+        job = f"resume bulk delete {record.bulk_delete_id} in Close, or " if record.bulk_delete_id else ""
+        raise Refused(
+            f"The claim of run {found.id} was given up by {act.by} on {act.at:{MINUTE}}: {job}run the cleanup again."
+        )
     if start_again:
         record = permit(found, record, by)
     if not _is_over(found):
         if record is None or record.bulk_delete_id is None:
             raise Refused(f"Run {found.id} is {_state(found)}: there is nothing to resume.")
         with connect(record.organization_id) as close:
-            let_go_on(close, record.bulk_delete_id)
-        logger.info("Run %s is %s, and waits on.", found.id, _state(found))
+            resume_if_paused(close, record.bulk_delete_id)
+        logger.info("Run %s is %s, and keeps waiting.", found.id, _state(found))
         return False
     _retry(found, by)
     if found.deployment_id:
@@ -79,15 +77,10 @@ def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
     return found.deployment_id is None
 
 
-def _given_up(record: Record, act: Act) -> str:
-    way_on = f"resume bulk delete {record.bulk_delete_id} in Close, or run" if record.bulk_delete_id else "run"
-    return f"The claim of run {record.run_id} was given up by {act.by} on {act.at:{MINUTE}}: {way_on} the cleanup anew."
-
-
 def permit(found: FlowRun, record: Record | None, by: str) -> Record:
-    """Let the run start again, once, though it isn't known what became of its claim. Looks a last time whether it is.
+    """Permit the run to start again, once, although it isn't known what became of its claim. Looks a last time first.
 
-    Raises `Refused` wherever that isn't the way on.
+    Raises `Refused` unless a permission is needed.
     """
     if not _is_over(found):
         raise Refused(f"Run {found.id} is {_state(found)}: wait until it has ended.")
@@ -97,36 +90,36 @@ def permit(found: FlowRun, record: Record | None, by: str) -> Record:
         raise Refused(f"Run {found.id} has started {record.bulk_delete_id}: resume it without --start-again.")
     if job := _last_look(record):
         raise Refused(f"Close shows bulk delete {job.id} of this run: resume it without --start-again.")
-    return ledger.note(record, ended=GIVEN_UP, permission=Act(by=by))
+    return ledger.update(record, ended=GIVEN_UP, permission=Act(by=by))
 
 
 def give_up(found: FlowRun, by: str) -> Record:
-    """Note that nothing more comes of the run's claim, as *by* says, so that it stands in no other run's way.
+    """Record, in the name of *by*, that the run's claim has ended, so that other runs may start.
 
-    Changes nothing in Close. Raises `Refused` if there is nothing to give up, or Close is at it.
+    Changes nothing in Close. Raises `Refused` if there is nothing to give up, or Close is still deleting.
     """
     record = ledger.read(found.id)
     if record is None or record.ended:
-        raise Refused(f"Run {found.id} stands in nobody's way.")
+        raise Refused(f"Run {found.id} has no open claim.")
     if not _is_over(found):
         raise Refused(f"Run {found.id} is {_state(found)}: cancel it first.")
     job = _last_look(record)
     if job and not job.finished and job.status != BulkStatus.PAUSED:
         raise Refused(f"Bulk delete {job.id} of this run is {job.status} at {job.progress}: pause it in Close first.")
     facts = {"bulk_delete_id": job.id} if job else {}
-    return ledger.note(record, ended=GIVEN_UP, given_up=Act(by=by), **facts)
+    return ledger.update(record, ended=GIVEN_UP, given_up=Act(by=by), **facts)
 
 
 def _last_look(record: Record) -> BulkDelete | None:
-    """The claim's bulk delete, if Close shows it; a young claim is looked for as long as it may take to show."""
+    """The claim's bulk delete, if Close shows it. For a young claim, waits as long as it may take to show."""
     with connect(record.organization_id) as close:
         age = (datetime.now(UTC) - record.claimed_at).total_seconds()
         young = max(settling_seconds(close) - max(age, 0), 0)
         if young:
-            logger.info("Its claim is young: looking in Close for it, for %.0f seconds …", young)
+            logger.info("The claim is young: looking for its bulk delete in Close, for %.0f seconds …", young)
         deadline = close.clock() + young
         while True:
-            if job := own(close.bulk_deletes(), record):
+            if job := bulk_delete_of(record, close.bulk_deletes()):
                 return job
             if close.clock() >= deadline:
                 return None

@@ -15,22 +15,22 @@ from tasks.runs.outcomes import Refused
 logger = logging.getLogger(__name__)
 
 TURN_SECONDS = 60
-"""How long a turn that nobody renews is kept; Prefect keeps none for less. Its holder may have been killed."""
+"""The lease of a turn, the shortest that Prefect allows: whoever holds it may be killed."""
 PATIENCE_SECONDS = 240.0
-"""How long to wait for a turn: longer than one that was left behind, and than a start that has to look for long."""
+"""How long to wait for a turn: longer than a lease, and than a start that has to search for its bulk delete."""
 
 
 @contextmanager
 def turn(organization_id: str) -> Generator[None]:
-    """The organisation's turn: of all runs on this Prefect server, one at a time looks, claims and starts.
+    """Hold the organisation's turn: of all runs on this Prefect server, one at a time looks, claims and starts.
 
-    Made on first use, as a global concurrency limit of 1. Never held while a bulk delete goes on. Losing it on the way
-    doesn't end the block: the turn keeps runs from getting in each other's way, the ledger is what keeps them from
-    starting twice. Raises `Refused` when it doesn't come, or is switched off.
+    A global concurrency limit of 1, created on first use. Never held during a bulk delete. Losing the lease doesn't end
+    the block: the turn only spares runs each other's refusals, the ledger is what keeps them from starting twice.
+    Raises `Refused` if the turn doesn't come, or is switched off.
     """
     name = f"lead-cleanup-{organization_id}"
     _prepare(name)
-    turn = concurrency(
+    slot = concurrency(
         name,
         strict=True,
         timeout_seconds=PATIENCE_SECONDS,
@@ -39,7 +39,7 @@ def turn(organization_id: str) -> Generator[None]:
     )
     held = ExitStack()
     try:
-        held.enter_context(turn)
+        held.enter_context(slot)
     except TimeoutError:
         raise Refused(
             f"Another run has held the concurrency limit {name} for {PATIENCE_SECONDS / 60:.0f} minutes. If none is "
@@ -54,7 +54,7 @@ def turn(organization_id: str) -> Generator[None]:
         try:
             held.close()
         except PREFECT_ERRORS as error:
-            logger.warning("The turn can't be given back, and runs out in a minute: %r", error)
+            logger.warning("Could not release the concurrency slot; its lease expires in a minute: %r", error)
 
 
 def _prepare(name: str) -> None:
@@ -68,5 +68,5 @@ def _prepare(name: str) -> None:
     if not found.active or found.limit != 1:
         raise Refused(
             f"The concurrency limit {name} must be active and 1; it is {found.limit}"
-            f"{'' if found.active else ' and inactive'}. `prefect gcl update {name} --limit 1 --enable` mends it."
+            f"{'' if found.active else ' and inactive'}. `prefect gcl update {name} --limit 1 --enable` sets it right."
         )

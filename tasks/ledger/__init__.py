@@ -15,5 +15,5 @@ claim is open, and no other live run of the organisation starts::
                                                    └─► GIVEN UP     by ``ledger --give-up``: ``given_up``, with a name
 
 A run never deletes its record. Of several copies of a run one creates it; the others see by its ``nonce`` that it isn't
-theirs. `record` is the value, `store` keeps it.
+theirs. `record` is the value, `store` reads and writes it.
 """

@@ -1,4 +1,4 @@
-"""What the ledger holds: the record of a claim, as one frozen value. Pure; `tasks.ledger.store` keeps it."""
+"""The record of a claim, as one frozen value. Pure; `tasks.ledger.store` reads and writes it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tasks.plan.model import Planned
 
 VERSION = 2
-"""Of a record. 0.1 wrote version 1, which is still read; one that a newer version has written is refused."""
+"""Of a record. Version 1, written by 0.1, is still read; one that a newer version wrote is refused."""
 PREFIX = "lead_cleanup_run_"
 REFUSED = "refused"
 GIVEN_UP = "given up"
@@ -18,7 +18,7 @@ MINUTE = "%Y-%m-%d %H:%M UTC"
 
 
 class Act(BaseModel):
-    """What a person did, who says so, and when."""
+    """What a person did: who, by their own account, and when."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -27,7 +27,7 @@ class Act(BaseModel):
 
 
 class BackupTaken(BaseModel):
-    """The backup that a run has taken, as it reports it."""
+    """The backup that a run has taken."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,29 +37,29 @@ class BackupTaken(BaseModel):
 
 
 class Record(Planned):
-    """What a run has claimed, and the bulk delete that came of it. The query itself is in the run's plan artifact."""
+    """A run's claim, and the bulk delete that it started. The query itself is in the run's plan artifact."""
 
     version: int = VERSION
     run_id: UUID
     cleanup: str
     nonce: str = Field(default_factory=lambda: uuid4().hex)
-    """What this copy of the run wrote, to tell its own claim from another copy's."""
+    """Random: tells the claim of this copy of the run from another copy's."""
     claimed_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     bulk_delete_id: str | None = None
     backup: BackupTaken | None = None
-    """What was taken before the claim; None if the run was told to take none."""
+    """Taken before the claim; None if the run takes none."""
     claim: int = 1
-    """Which claim of the run this is. There is a second one only if the first may not be used any more."""
+    """The number of this claim of the run. There is a second only after the first was refused or given up."""
     ended: str | None = None
-    """Why nothing more comes of this claim: it was refused or given up, or the bulk delete has come to this status."""
+    """Why this claim is closed: `REFUSED`, `GIVEN_UP`, or the final status of its bulk delete."""
     given_up: Act | None = None
-    """Who said that nothing more comes of this claim, whatever became of it."""
+    """Who closed this claim without knowing what became of it."""
     cancelled_at: datetime | None = None
-    """Since when the run is cancelled. Only a person lets it go on."""
+    """Since when the run is cancelled. Only a person resumes it."""
     permission: Act | None = None
     """A person's permission to start again after a claim that was given up. The next claim uses it up."""
     restarted_by: Act | None = None
-    """The permission by which this claim was made. If this claim is refused, it can be used again."""
+    """The permission that this claim has used up. If the claim is refused, it can be used again."""
 
     @model_validator(mode="before")
     @classmethod
@@ -72,17 +72,17 @@ class Record(Planned):
 
     @property
     def refused(self) -> bool:
-        """Whether it is certain that this claim has started nothing."""
+        """Whether this claim certainly started nothing."""
         return self.ended == REFUSED
 
     @property
     def may_plan_again(self) -> bool:
-        """Whether the run is as free as if it had never claimed anything."""
+        """Whether the run may plan as if it had never claimed anything."""
         return self.refused and self.restarted_by is None
 
     @property
     def unused_permission(self) -> Act | None:
-        """A person's permission, not used up yet, to start once more what was planned then."""
+        """A person's permission, not used up yet, to start the same plan once more."""
         if self.bulk_delete_id:
             return None
         return self.permission or (self.restarted_by if self.refused else None)

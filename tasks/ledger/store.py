@@ -1,13 +1,13 @@
-"""Which run claimed and started which bulk delete: one record a claim, in a Prefect Variable.
+"""Reads and writes the ledger: one record a claim, in a Prefect Variable, which needs no disk that workers share.
 
-The record is created before the POST and never deleted by a run. Creating a Variable has one winner, so of several
-copies of a run only one may start anything. Where it is certain that nothing was started, or a person has said so, the
-run may claim once more: under the next number, again with one winner. Records need no disk that workers share, and
-people find them in the Prefect UI under Variables, as ``lead_cleanup_run_…``.
+Creating a Variable has one winner, so of several copies of a run only one may start anything. Where it is certain that
+nothing was started, or a person has said so, the run may claim once more: under the next number, again with one winner.
+People find the records in the Prefect UI under Variables, as ``lead_cleanup_run_…``.
 """
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -26,22 +26,25 @@ from tasks.runs.versions import from_newer_version
 
 TAG = "lead-cleanup"
 UNRESOLVED = "unresolved"
-SET_ASIDE = "given-up"
+GIVEN_UP = "given-up"
 KEPT_FOR = timedelta(days=90)
-PAGE = 200  # Variables; Prefect returns no more at once
+PAGE = 200  # Variables; Prefect returns no more at a time
 
 
 def read(run_id: UUID) -> Record | None:
     """The run's latest record, or None if it has claimed nothing. Raises `PrefectAway` when it can't be read."""
+    found: Record | None = None
     with prefect() as server:
-        return _latest(server, run_id)
+        while variable := server.read_variable_by_name(name_of(run_id, found.claim + 1 if found else 1)):
+            found = _parse(variable.name, variable.value)
+    return found
 
 
 def next_claim(run: Run, plan: Plan, backup: BackupTaken | None, after: Record | None) -> Record:
-    """What *run* claims for *plan*, of whose leads it has a *backup*.
+    """The record by which *run* is to claim *plan*, with its *backup*, if it has one.
 
-    *after* is the record that this attempt has read first, if there was one. Of copies that have read the same, one
-    writes it; and a copy that has read an older one comes too late.
+    *after* is the record that this attempt read first, if there was one. Of copies that read the same, one wins; a copy
+    that read an older one comes too late.
     """
     return Record(
         **plan.as_planned(),
@@ -54,75 +57,71 @@ def next_claim(run: Run, plan: Plan, backup: BackupTaken | None, after: Record |
 
 
 def claim(record: Record) -> Record:
-    """Write *record* unless the run has one, and give what then stands there.
+    """Create *record* unless it exists; return the one that does.
 
     It is ours if its nonce is ours, also after "already exists": Prefect's client repeats a request whose answer was
     lost, and then meets its own record.
     """
     with prefect() as server:
         with suppress(ObjectAlreadyExists):
-            server.create_variable(VariableCreate(name=record.name, value=_value(record), tags=_tags(record)))
-        return _standing(server, record)
+            server.create_variable(VariableCreate(**_variable(record)))
+        return _reread(server, record)
 
 
-def note(record: Record, **facts: object) -> Record:
-    """Add *facts* to what stands in the ledger of *record*; gives what stands there then.
+def update(record: Record, **fields: object) -> Record:
+    """Set *fields* of the record, and return it as it is then in the ledger.
 
-    Read again first: another process may have noted something else meanwhile. Raises `PrefectAway`, and `Stop` where
-    another claim stands there now.
+    Reads it again first: another process may have updated it meanwhile. Raises `PrefectAway`, and `Stop` if another
+    claim has taken its place.
     """
     with prefect() as server:
-        standing = _standing(server, record)
-        if standing.nonce != record.nonce:
-            raise Stop(Outcome.UNKNOWN, f"The claim {record.name} no longer stands: somebody changed the ledger.")
-        noted = standing.model_copy(update=facts)
-        server.update_variable(VariableUpdate(name=noted.name, value=_value(noted), tags=_tags(noted)))
-        if noted.bulk_delete_id:
-            server.update_flow_run_labels(noted.run_id, {"close.bulk_delete_id": noted.bulk_delete_id})
-    return noted
+        latest = _reread(server, record)
+        if latest.nonce != record.nonce:
+            raise Stop(Outcome.UNKNOWN, f"The claim {record.name} is gone: somebody changed the ledger.")
+        updated = latest.model_copy(update=fields)
+        server.update_variable(VariableUpdate(**_variable(updated)))
+        if updated.bulk_delete_id:
+            server.update_flow_run_labels(updated.run_id, {"close.bulk_delete_id": updated.bulk_delete_id})
+    return updated
 
 
 def unresolved(organization_id: str | None = None) -> list[Record]:
-    """The claims that are not known to have ended: in the organisation, or in all.
+    """The open claims: in the organisation, or in all.
 
-    Raises `Stop` (``unknown``) where one of them can't be read: what it claims may be under way.
+    Raises `Stop` (``unknown``) if one of them can't be read: its bulk delete may be running.
     """
     return _readable(*_tagged(TAG, UNRESOLVED, *([organization_id] if organization_id else [])))
 
 
 def given_up(organization_id: str) -> list[Record]:
     """The claims in the organisation that a person has given up."""
-    return _readable(*_tagged(TAG, SET_ASIDE, organization_id))
+    return _readable(*_tagged(TAG, GIVEN_UP, organization_id))
 
 
 def list_unresolved() -> tuple[list[Record], list[str]]:
-    """The claims that are not known to have ended, for a list: those that can't be read are named, a sentence each."""
+    """The open claims, and a sentence for each that can't be read."""
     return _tagged(TAG, UNRESOLVED)
 
 
 def prune(now: datetime) -> tuple[list[Record], list[str]]:
-    """Delete records that are older than 90 days, have ended, and whose flow run is gone; return them.
+    """Delete closed records that are older than 90 days and whose flow run is gone; return them.
 
     While a run exists it can be retried, and would find no record of what it has started. Records that can't be read
-    stay, and are named, a sentence each.
+    stay; returns a sentence for each.
     """
     records, unreadable = _tagged(TAG)
     with prefect() as server:
-        old = [each for each in records if each.ended and now - each.claimed_at > KEPT_FOR]
-        gone = [each for each in old if not _exists(server, each.run_id)]
-        for each in gone:
-            server.delete_variable_by_name(each.name)
-    return gone, unreadable
+        deleted: list[Record] = []
+        for each in records:
+            of_run = FlowRunFilter(id=FlowRunFilterId(any_=[each.run_id]))
+            old = each.ended and now - each.claimed_at > KEPT_FOR
+            if old and not server.read_flow_runs(flow_run_filter=of_run):
+                server.delete_variable_by_name(each.name)
+                deleted.append(each)
+    return deleted, unreadable
 
 
-def _latest(server: SyncPrefectClient, run_id: UUID) -> Record | None:
-    found: Record | None = None
-    while variable := server.read_variable_by_name(name_of(run_id, found.claim + 1 if found else 1)):
-        found = _parse(variable.name, variable.value)
-    return found
-
-
-def _standing(server: SyncPrefectClient, record: Record) -> Record:
+def _reread(server: SyncPrefectClient, record: Record) -> Record:
     variable = server.read_variable_by_name(record.name)
     if variable is None:
         raise Stop(Outcome.UNKNOWN, f"The record {record.name} was written and is gone: somebody deleted the Variable.")
@@ -145,22 +144,20 @@ def _tagged(*tags: str) -> tuple[list[Record], list[str]]:
     """The records with all these tags; and a sentence for each that can't be read."""
     records: list[Record] = []
     unreadable: list[str] = []
-    offset = 0
-    while True:
+    for offset in count(step=PAGE):
         wanted = {"variables": {"tags": {"all_": list(tags)}}, "offset": offset, "limit": PAGE}
         with prefect() as server:
             answer = server.request("POST", "/variables/filter", json=wanted).raise_for_status()
         page: list[dict[str, Any]] = answer.json()
         for each in page:
-            if not str(each["name"]).startswith(PREFIX):
-                continue
-            try:
-                records.append(_parse(str(each["name"]), each["value"]))
-            except Stop as error:
-                unreadable.append(str(error))
-        offset += len(page)
+            if str(each["name"]).startswith(PREFIX):
+                try:
+                    records.append(_parse(str(each["name"]), each["value"]))
+                except Stop as error:
+                    unreadable.append(str(error))
         if len(page) < PAGE:
-            return records, unreadable
+            break
+    return records, unreadable
 
 
 def _readable(records: list[Record], unreadable: list[str]) -> list[Record]:
@@ -169,14 +166,7 @@ def _readable(records: list[Record], unreadable: list[str]) -> list[Record]:
     return records
 
 
-def _exists(server: SyncPrefectClient, run_id: UUID) -> bool:
-    return bool(server.read_flow_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run_id]))))
-
-
-def _value(record: Record) -> dict[str, Any]:
-    return record.model_dump(mode="json")
-
-
-def _tags(record: Record) -> list[str]:
-    standing = [SET_ASIDE] if record.given_up else [] if record.ended else [UNRESOLVED]
-    return [TAG, record.organization_id, record.cleanup, *standing]
+def _variable(record: Record) -> dict[str, Any]:
+    state = [GIVEN_UP] if record.given_up else [] if record.ended else [UNRESOLVED]
+    tags = [TAG, record.organization_id, record.cleanup, *state]
+    return {"name": record.name, "value": record.model_dump(mode="json"), "tags": tags}

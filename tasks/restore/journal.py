@@ -19,7 +19,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.backup.archive import Archive
-from tasks.backup.folder import OWN_FILE, said
+from tasks.backup.folder import OWN_FILE, in_one_line
 from tasks.close.resources import Kind
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.versions import from_newer_version
@@ -110,7 +110,7 @@ class Journal:
                     file.write(b"".join(map(_line, self._entries[entry.lead])))
         except (OSError, Refused) as error:
             cause = error.__cause__ or error
-            why = getattr(cause, "strerror", None) or said(cause)
+            why = getattr(cause, "strerror", None) or in_one_line(cause)
             raise Stop(
                 Outcome.FAILED,
                 f"The journal of the restore in {self._archive.url} can't be written ({why}), so nothing more is "
@@ -132,7 +132,9 @@ class Journal:
         except Refused:
             raise
         except Exception as error:
-            raise Refused(f"The journal of the restore in {self._archive.url} can't be read: {said(error)}") from error
+            raise Refused(
+                f"The journal of the restore in {self._archive.url} can't be read: {in_one_line(error)}"
+            ) from error
 
     def _entry(self, line: bytes) -> Entry | None:
         """The entry on this line, or None if it was cut off. Raises `Refused` for one that a newer version wrote."""

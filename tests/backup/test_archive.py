@@ -1,4 +1,4 @@
-"""A backup as it lies in storage: what vouches for what, and what damage looks like."""
+"""A backup in storage: what its manifest promises, and what damage looks like."""
 
 import gzip
 import json
@@ -43,7 +43,7 @@ def stored(root: Path | str, leads: list[dict[str, Any]] = LEADS, **more: Any) -
     """A backup in the folder *root*."""
     run = more.get("flow_run_id", RUN_1)
     archive = Archive.at(f"{root}/{more.get('organization_id', 'orga_1')}/{run}")
-    archive.vouch(manifest(archive.write_leads(leads), **more))
+    archive.seal(manifest(archive.write_leads(leads), **more))
     return Archive.at(archive.url)
 
 
@@ -84,7 +84,7 @@ def test_leads_are_never_written_over(tmp_path: Path):
     archive.verify()
     assert len(list(archive.leads())) == 3
 
-    archive.vouch(manifest(written))
+    archive.seal(manifest(written))
     archive = Archive.at(archive.url)
     archive.verify()
     assert archive.leftovers() == [old]
@@ -134,7 +134,7 @@ def test_damage_is_one_sentence(tmp_path: Path, damage: Callable[[Path], object]
         Archive.at(archive.url).verify()
 
 
-def test_a_manifest_that_counts_another_number_does_not_vouch(tmp_path: Path):
+def test_a_manifest_that_counts_another_number_is_refused(tmp_path: Path):
     with pytest.raises(Refused, match="has 3 leads, not the 4 of its manifest"):
         stored(tmp_path, leads=LEADS).verify(manifest(stored(tmp_path).write_leads(LEADS), leads=4))
 
@@ -149,7 +149,7 @@ def test_what_is_cut_off_where_it_is_packed_is_seen_while_reading(tmp_path: Path
 
 def test_any_storage_of_fsspec_will_do():
     archive = Archive.at(f"memory://bucket/orga_1/{RUN_1}")
-    archive.vouch(manifest(archive.write_leads(LEADS)))
+    archive.seal(manifest(archive.write_leads(LEADS)))
     archive = Archive.at(archive.url)
 
     archive.verify()
@@ -162,7 +162,7 @@ def test_leads_are_read_in_large_pieces(monkeypatch: pytest.MonkeyPatch):
     """Gzip reads eight kilobytes at a time, and to the driver of gs:// each of them is a request."""
     leads = [{"id": f"lead_{number}", "note": token_hex(50_000)} for number in range(20)]
     archive = Archive.at("memory://large/orga_1/run-1")
-    archive.vouch(manifest(archive.write_leads(leads)))
+    archive.seal(manifest(archive.write_leads(leads)))
     pieces: list[str] = []
     for name in ("read", "readinto"):
 
@@ -239,7 +239,7 @@ def test_a_lead_is_taken_out_and_the_manifest_stays_honest(tmp_path: Path, whom:
 def test_forgetting_that_dies_on_its_way_leaves_a_whole_backup_and_is_finished_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    for run, step in ((RUN_1, "vouch"), (RUN_2, "leftovers")):
+    for run, step in ((RUN_1, "seal"), (RUN_2, "leftovers")):
         archive = stored(tmp_path, flow_run_id=run)
 
         def die(*_: object) -> None:
@@ -260,14 +260,14 @@ def test_forgetting_that_dies_on_its_way_leaves_a_whole_backup_and_is_finished_b
 
 def test_of_two_who_forget_at_once_the_second_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     archive = stored(tmp_path)
-    vouch = Archive.vouch
+    seal = Archive.seal
 
     def meanwhile(this: Archive, manifest: Manifest) -> None:
         with pytest.raises(Refused, match="Somebody else is writing"):
             forget(Archive.at(archive.url), "lead_2", NOW)
-        vouch(this, manifest)
+        seal(this, manifest)
 
-    monkeypatch.setattr(Archive, "vouch", meanwhile)
+    monkeypatch.setattr(Archive, "seal", meanwhile)
     assert forget(archive, "lead_1", NOW) == 1
     Archive.at(archive.url).verify()
 
@@ -298,7 +298,11 @@ def test_nobody_forgets_while_a_run_writes(tmp_path: Path):
     bucket = stored("memory://writing")
     bucket.write_leads(LEADS)
 
-    with archive.held(alone=False), archive.held(alone=False), pytest.raises(Refused, match="Somebody else is writing"):
+    with (
+        archive.lock(exclusive=False),
+        archive.lock(exclusive=False),
+        pytest.raises(Refused, match="Somebody else is writing"),
+    ):
         forget(archive, "nobody@example.com", NOW)
     with pytest.raises(Refused, match="which a run may be writing"):
         forget(bucket, "nobody@example.com", datetime.now(UTC))
@@ -358,7 +362,7 @@ class Bucket(MemoryFileSystem):  # pyright: ignore[reportUntypedBaseClass]
 
 
 def test_where_the_machine_goes_away_a_folder_is_refused_and_storage_is_not(tmp_path: Path):
-    with pytest.raises(Refused, match=r"which Kubernetes takes away with it\. Set CLOSE_BACKUP_URL"):
+    with pytest.raises(Refused, match=r"which Kubernetes deletes after the run\. Set CLOSE_BACKUP_URL"):
         check_place(str(tmp_path), "Kubernetes")
     fsspec.register_implementation("bucket", Bucket, clobber=True)  # pyright: ignore[reportUnknownMemberType]
     check_place("bucket://backups", "Kubernetes")

@@ -63,7 +63,7 @@ def whole(backups: Path) -> list[Archive]:
 
 
 def test_what_is_deleted_is_in_the_backup_first(sandbox: CloseAccount, run_cleanup: Run, backups: Path) -> None:
-    """Whole leads, with what hangs on them; a manifest that vouches for them; and the report says until when."""
+    """Whole leads, with what hangs on them; a manifest that describes them; and the report says until when."""
     gone, also, _ = sandbox.add(
         lead("A", "Junk", contacts=[{"name": "Ann"}], activities=[{"_type": "Note", "note": "hm"}]),
         lead("B", "Junk"),
@@ -142,7 +142,7 @@ MORE = pytest.mark.exhaustive
         ),
         pytest.param(
             Answer([{"id": "lead_a"}, {"name": "b"}, {"id": "lead_c"}]),
-            "something that is no lead with an id",
+            "an item that is not a lead with an id",
             marks=MORE,
         ),
         (Answer(b'[{"id": "lead_a"}, {"id": "le'), "is not whole."),
@@ -202,10 +202,10 @@ def test_an_exported_lead_that_is_protected_as_we_read_it_stops_the_run(
         pytest.param(
             "GET",
             {"fault": "edit", "fields": {"status": "stuck"}},
-            "After 2:00:00 Close has not finished export expo_",
+            "After 2 hours Close has not finished export expo_",
             marks=MORE,
         ),
-        ("GET", {"fault": "status", "status": 503}, "After 2:00:00 Close has not finished export expo_"),
+        ("GET", {"fault": "status", "status": 503}, "After 2 hours Close has not finished export expo_"),
         pytest.param(
             "GET", {"fault": "edit", "omit": ["download_url"]}, "it has no address to download from", marks=MORE
         ),
@@ -248,7 +248,7 @@ def test_a_full_disk_stops_the_run(
         ("/proc/backups", "The storage at /proc/backups"),
         ("nonsense://bucket/backups", "The storage of nonsense://bucket/backups can't be used here"),
         pytest.param("gs://bucket/backups", "Please install gcsfs", marks=MORE),
-        ("memory://backups", "is gone when the run ends"),
+        ("memory://backups", "is lost when the run ends"),
     ],
 )
 def test_storage_that_can_not_be_used_stops_the_run(
@@ -338,7 +338,10 @@ def test_leads_edited_before_the_backup_are_spared_and_missing_in_it(
 
 @pytest.mark.parametrize(
     ("edited_at", "said"),
-    [("planned", "2 leads match now, more than the 1"), ("backed up", "1 leads match now that are not in the backup")],
+    [
+        ("planned", "2 leads match now, more than the 1"),
+        ("backed up", "1 lead matches now without being in the backup"),
+    ],
 )
 def test_what_is_not_in_the_backup_is_not_deleted(
     sandbox: CloseAccount,
@@ -354,19 +357,19 @@ def test_what_is_not_in_the_backup_is_not_deleted(
     )
     [opportunity] = sandbox.leads()[protected]["opportunities"]
     lost = next(each["id"] for each in sandbox.get("/status/opportunity/")["data"] if each["type"] == "lost")
-    vouch = Archive.vouch
+    seal = Archive.seal
 
     def edit(when: str) -> None:
         if when == edited_at:
             sandbox.put(f"/lead/{edited}/", description="call her")
 
-    def vouch_and_then(archive: Archive, manifest: Manifest) -> None:
-        vouch(archive, manifest)
+    def seal_and_then(archive: Archive, manifest: Manifest) -> None:
+        seal(archive, manifest)
         sandbox.put(f"/opportunity/{opportunity['id']}/", status_id=lost)
         edit("backed up")
 
     once_planned(monkeypatch, lambda: edit("planned"))
-    monkeypatch.setattr(Archive, "vouch", vouch_and_then)
+    monkeypatch.setattr(Archive, "seal", seal_and_then)
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "refused"
@@ -466,7 +469,7 @@ def test_being_killed_while_writing_leaves_no_backup_and_the_next_attempt_makes_
         raise SystemExit
 
     with monkeypatch.context() as dying:
-        dying.setattr(Archive, "vouch", die)
+        dying.setattr(Archive, "seal", die)
         with pytest.raises(SystemExit):
             attempt(run)
     assert whole(backups) == []
@@ -512,7 +515,7 @@ def test_storage_that_is_away_by_the_end_changes_nothing(
         raise RuntimeError("SlowDown")
 
     def count_and_lose(*args: Any) -> int:
-        monkeypatch.setattr(Archive, "_opened", away)
+        monkeypatch.setattr("fsspec.implementations.local.LocalFileSystem.open", away)
         return count_remaining(*args)
 
     monkeypatch.setattr("flows.lead_cleanup.count_remaining", count_and_lose)
@@ -525,13 +528,13 @@ def test_a_report_that_can_not_be_written_there_changes_nothing(
     sandbox: CloseAccount, run_cleanup: Run, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox.add(lead("A", "Junk"), lead("B"))
-    vouch = Archive.vouch
+    seal = Archive.seal
 
-    def vouch_and_lock(archive: Archive, manifest: Manifest) -> None:
-        vouch(archive, manifest)
+    def seal_and_lock(archive: Archive, manifest: Manifest) -> None:
+        seal(archive, manifest)
         (Path(archive.path) / "report.json").mkdir()
 
-    monkeypatch.setattr(Archive, "vouch", vouch_and_lock)
+    monkeypatch.setattr(Archive, "seal", seal_and_lock)
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "deleted"
@@ -590,7 +593,7 @@ def test_the_backup_of_what_close_may_still_be_deleting_is_kept(
     first = run_cleanup(**JUNK).report
     manifest = Archive.at(first.backup).manifest
     over = manifest.model_copy(update={"keep_until": datetime.now(UTC) - timedelta(days=1)})
-    Archive.at(first.backup).vouch(over)
+    Archive.at(first.backup).seal(over)
 
     another = attempt(created(JUNK))
 

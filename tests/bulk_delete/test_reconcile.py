@@ -40,5 +40,5 @@ def test_a_log_that_lags_is_read_again_and_then_said_to_lag(sandbox: CloseAccoun
 
     report = run_cleanup(**JUNK).report
 
-    assert report.message == "1 leads are deleted. Close's event log does not show 1 of them yet."
+    assert report.message == "1 lead is deleted. Close's event log does not show 1 of them yet."
     assert sum(each["path"] == EVENTS for each in sandbox.requests()) > 5

@@ -8,7 +8,7 @@ import pytest
 from close.scripted_close import KEY, Answer, Clock, ScriptedClose
 from pydantic import SecretStr
 
-from tasks.bulk_delete.find import check_idle, has_mark, own
+from tasks.bulk_delete.find import bulk_delete_of, check_idle, has_mark
 from tasks.bulk_delete.start import check_drift
 from tasks.bulk_delete.wait import Finished, wait
 from tasks.close.client import CloseClient
@@ -45,7 +45,7 @@ def server() -> Iterator[ScriptedClose]:
 
 
 def waited(server: ScriptedClose, clock: Clock, minutes: float = 60) -> tuple[Finished, list[str | None]]:
-    """What `wait` gives, and the statuses that it showed."""
+    """What `wait` returns, and the statuses that it showed."""
     shown: list[str | None] = []
     settings = CloseSettings(api_url=server.url, api_key=SecretStr(KEY))
     with CloseClient(settings, sleep=clock.sleep, clock=clock, random=lambda: 0.0) as close:
@@ -85,7 +85,7 @@ def test_at_the_deadline_it_says_that_close_goes_on(server: ScriptedClose):
     clock = Clock()
     server.will_answer(*[Answer(answer("processing", 1, 1000))] * 100)
 
-    with pytest.raises(Stop, match=r"(?s)1 of 1,000 leads.*goes on deleting.*will not start another") as caught:
+    with pytest.raises(Stop, match=r"(?s)1 of 1,000 leads.*is still deleting.*will not start another") as caught:
         waited(server, clock, minutes=1)
 
     assert caught.value.outcome is Outcome.STILL_RUNNING
@@ -165,7 +165,7 @@ def test_a_status_that_nobody_knows_is_said_once_and_ends_unknown(
 
     assert caught.value.outcome is Outcome.UNKNOWN
     assert caplog.messages == [
-        f"Bulk delete bulkdelete_1 has the status {status!r}, which isn't known here. Waiting on."
+        f"Bulk delete bulkdelete_1 has the status {status!r}, which isn't known here. Still waiting."
     ]
 
 
@@ -273,10 +273,10 @@ def ours(**more: Any) -> BulkDelete:
 def test_our_own_bulk_delete_is_found_among_others():
     other = job(s_query=clauses("2026-03-31T10:20:30.999Z"))
 
-    assert own([other, ours()], PLAN) == ours()
-    assert own([ours(created_by=None, organization_id=None)], PLAN) is not None
-    assert own([other], PLAN) is None
-    assert own([], PLAN) is None
+    assert bulk_delete_of(PLAN, [other, ours()]) == ours()
+    assert bulk_delete_of(PLAN, [ours(created_by=None, organization_id=None)]) is not None
+    assert bulk_delete_of(PLAN, [other]) is None
+    assert bulk_delete_of(PLAN, []) is None
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_our_own_bulk_delete_is_found_among_others():
 )
 def test_our_mark_on_something_else_is_unknown(jobs: list[BulkDelete]):
     with pytest.raises(Stop) as caught:
-        own(jobs, PLAN)
+        bulk_delete_of(PLAN, jobs)
 
     assert caught.value.outcome is Outcome.UNKNOWN
 

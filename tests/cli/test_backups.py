@@ -27,7 +27,7 @@ def store(folder: Path, run: str, leads: list[dict[str, Any]], days: int = 30) -
     archive = Archive.at(f"{folder}/orga_1/{run}")
     written = archive.write_leads(leads)
     now = datetime.now(UTC)
-    archive.vouch(
+    archive.seal(
         Manifest(
             organization_id="orga_1",
             flow_run_id=run,

@@ -42,7 +42,7 @@ def test_after_unknown_only_a_person_starts_again_and_only_once(
 
     assert (plain.code, plain.json["outcome"]) == (5, "unknown")
     assert (again.code, again.json["outcome"]) == (0, "deleted")
-    assert again.err.startswith("Its claim is young: looking in Close for it, for ")
+    assert again.err.startswith("The claim is young: looking for its bulk delete in Close, for ")
     once_more.is_one_line("is Deleted", code=3)
     assert len(sandbox.posts(BULK_DELETE)) == 2
     [first] = ledger.given_up(plain.json["organization_id"]) or [None]
@@ -80,7 +80,7 @@ def test_a_claim_that_is_given_up_makes_room_for_other_runs(
 
     assert run_id in listed.out
     assert (in_the_way.code, in_the_way.json["outcome"]) == (3, "refused")
-    assert f"`lead-cleanup ledger --give-up {run_id}` makes room" in in_the_way.json["message"]
+    assert f"`lead-cleanup ledger --give-up {run_id}` gives it up" in in_the_way.json["message"]
     assert "No open claims." in given_up.out
     assert (another.code, another.json["outcome"]) == (0, "deleted")
     assert f"The claim of run {run_id} was given up by" in itself.err

@@ -124,7 +124,7 @@ def test_a_run_that_crashes_again_and_again_is_left_to_a_person(
 
     assert run.run_count == 1 + MOST_TRIES + 1
     assert run.state
-    assert str(run.state.message).startswith(f"This run has crashed and was tried again {MOST_TRIES} times in a row")
+    assert str(run.state.message).startswith(f"This run has crashed and was retried {MOST_TRIES} times in a row")
 
 
 @pytest.mark.exhaustive

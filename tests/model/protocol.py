@@ -59,9 +59,12 @@ def reads_record(world: World, me: Process) -> Iterator[Move]:
     elif record.ended == GIVEN_UP:
         yield f"{reads} that its claim is given up", ends(world, me, "unknown")
     elif record.job:
-        yield f"{reads} of bulk delete {record.job}", goes_on(world, me, step=lets_go_on if me.by_person else waits)
+        yield (
+            f"{reads} of bulk delete {record.job}",
+            goes_on(world, me, step=resumes_if_paused if me.by_person else waits),
+        )
     else:
-        yield f"{reads} claim {record.nonce}", goes_on(world, me, step=finds)
+        yield f"{reads} claim {record.nonce}", goes_on(world, me, step=searches)
 
 
 def plans(world: World, me: Process) -> Iterator[Move]:
@@ -69,8 +72,8 @@ def plans(world: World, me: Process) -> Iterator[Move]:
     yield f"{me.name} plans", goes_on(world, me, step=looks, query=world.labels)
 
 
-def own(world: World, run: int, query: int) -> Job | str | None:
-    """`own`: the run's bulk delete among those that Close's list shows, or what is wrong with it."""
+def bulk_delete_of(world: World, run: int, query: int) -> Job | str | None:
+    """`bulk_delete_of`: the run's bulk delete among those that Close's list shows, or what is wrong with it."""
     ours = [job for job in world.jobs if job.shown and (job.run == run or not world.scenario.has(Guard.MARK))]
     if not ours:
         return None
@@ -82,9 +85,9 @@ def own(world: World, run: int, query: int) -> Job | str | None:
 
 
 def looks(world: World, me: Process) -> Iterator[Move]:
-    """`_start`, up to the claim: `own` or `check_idle`."""
+    """`preflight`: `bulk_delete_of` or `check_idle`."""
     skipped = not world.scenario.has(Guard.LOOK_BEFORE)
-    found = None if skipped else own(world, me.run, me.query)
+    found = None if skipped else bulk_delete_of(world, me.run, me.query)
     shown = [] if skipped else [job for job in world.jobs if job.shown]
     if isinstance(found, Job):
         yield f"{me.name} looks, and finds bulk delete {found.id}", goes_on(world, me, step=numbers, job=found.id)
@@ -107,7 +110,7 @@ def numbers(world: World, me: Process) -> Iterator[Move]:
 
 
 def claims(world: World, me: Process) -> Iterator[Move]:
-    """`claim`: write it unless there is one, and read what stands there; taken as one step."""
+    """`claim`: create it unless it exists, and read the one that does; taken as one step."""
     assert me.claim
     standing = world.standing(me.run, me.claim.number)
     said = f"{me.name} meets claim {standing.nonce}" if standing else f"{me.name} writes claim {me.claim.nonce}"
@@ -120,9 +123,9 @@ def claims(world: World, me: Process) -> Iterator[Move]:
     elif record.job:
         yield said, goes_on(after, me, step=waits, job=record.job)
     elif not mine:
-        yield said, goes_on(after, me, step=finds, claim=record, job=None, seen=NOTHING_SEEN)
+        yield said, goes_on(after, me, step=searches, claim=record, job=None, seen=NOTHING_SEEN)
     elif me.job:
-        yield said, notes(after, me._replace(then=waits), record, job=me.job)
+        yield said, updates(after, me._replace(then=waits), record, job=me.job)
     else:
         yield said, goes_on(after, me, step=checks_claim, claim=record)
 
@@ -148,12 +151,12 @@ def checks_state(world: World, me: Process) -> Iterator[Move]:
 
 
 def checks_others(world: World, me: Process) -> Iterator[Move]:
-    """`_in_the_way`: no other run may have a claim of which more may come, by the list that was read before."""
+    """`_check_settled`: no other run may have a claim of which more may come, by the list that was read before."""
     for other in world.ledger if world.scenario.has(Guard.OTHER_RUNS) else ():
         if other.run == me.run or other.ended:
             continue
         if any(job.run == other.run for job in world.jobs if job.id in me.seen):
-            after = notes(world, me._replace(then=posts, seen=NOTHING_SEEN), other, ended=DONE)
+            after = updates(world, me._replace(then=posts, seen=NOTHING_SEEN), other, ended=DONE)
             yield f"{me.name} has seen that claim {other.nonce} of another run came to its end", after
         else:
             yield f"{me.name} sees claim {other.nonce} of another run", is_refused(world, me, "refused")
@@ -184,19 +187,19 @@ def hears(world: World, me: Process, job: int) -> World:
     assert me.claim
     if not world.scenario.has(Guard.CLAIM):
         return goes_on(world.write(me.claim._replace(job=job)), me, step=waits, job=job)
-    return notes(world, me._replace(job=job, then=waits), me.claim, job=job)
+    return updates(world, me._replace(job=job, then=waits), me.claim, job=job)
 
 
 def hears_nothing(world: World, me: Process) -> World:
     """No answer, or one after which nobody knows whether anything was started."""
-    return goes_on(world, me, step=finds if world.scenario.has(Guard.ONE_POST) else posts)
+    return goes_on(world, me, step=searches if world.scenario.has(Guard.ONE_POST) else posts)
 
 
 def is_refused(world: World, me: Process, outcome: str) -> World:
     """It is certain that this claim has started nothing, and the record is to say so."""
     assert me.claim
     if world.scenario.has(Guard.KEPT_RECORD):
-        return notes(world, me._replace(outcome=outcome), me.claim, ended=REFUSED)
+        return updates(world, me._replace(outcome=outcome), me.claim, ended=REFUSED)
     return goes_on(world, me, step=deletes_record, outcome=outcome)
 
 
@@ -210,14 +213,14 @@ def deletes_record(world: World, me: Process) -> Iterator[Move]:
         yield said, goes_on(after, me, then=deletes_record)
 
 
-def finds(world: World, me: Process) -> Iterator[Move]:
-    """`find`: look until there is something, or the settling time is over."""
+def searches(world: World, me: Process) -> Iterator[Move]:
+    """`search_until_settled`: look until there is something, or the settling time is over."""
     assert me.claim
-    found = own(world, me.run, me.claim.query) if world.scenario.has(Guard.LOOK_AFTER) else None
+    found = bulk_delete_of(world, me.run, me.claim.query) if world.scenario.has(Guard.LOOK_AFTER) else None
     aged = world.aged(me.claim.nonce)
     if isinstance(found, Job):
-        then = me.then or (lets_go_on if me.by_person else waits)
-        after = notes(world, me._replace(job=found.id, then=then), me.claim, job=found.id)
+        then = me.then or (resumes_if_paused if me.by_person else waits)
+        after = updates(world, me._replace(job=found.id, then=then), me.claim, job=found.id)
         yield f"{me.name} looks, and finds bulk delete {found.id}", after
     elif found:
         yield f"{me.name} looks, and sees {found}", ends(world, me, "unknown")
@@ -225,13 +228,13 @@ def finds(world: World, me: Process) -> Iterator[Move]:
         yield f"{me.name} has looked for the settling time, and found nothing", ends(aged, me, "unknown")
 
 
-def lets_go_on(world: World, me: Process) -> Iterator[Move]:
-    """`let_go_on`, for a person; then the run is no longer cancelled."""
+def resumes_if_paused(world: World, me: Process) -> Iterator[Move]:
+    """`resume_if_paused`, for a person; then the run is no longer cancelled."""
     assert me.claim
     assert me.job
     after = goes_on(world, me, step=waits)
     if me.claim.cancelled:
-        after = notes(world, me._replace(then=waits), me.claim, cancelled=False)
+        after = updates(world, me._replace(then=waits), me.claim, cancelled=False)
     if world.job(me.job).status == PAUSED:
         yield f"{me.name} lets bulk delete {me.job} go on", after.change(me.job, status=RUNNING)
     else:
@@ -239,7 +242,7 @@ def lets_go_on(world: World, me: Process) -> Iterator[Move]:
 
 
 def waits(world: World, me: Process) -> Iterator[Move]:
-    """`wait_for_bulk_delete`, which notes the end in the run's latest record."""
+    """`wait_for_bulk_delete`, which records the end in the run's latest record."""
     assert me.job
     status = world.job(me.job).status
     if status == PAUSED:
@@ -248,42 +251,42 @@ def waits(world: World, me: Process) -> Iterator[Move]:
         record = world.latest(me.run)
         me = me._replace(outcome="deleted")
         mine = record is not None and record.job == me.job
-        after = notes(world, me, record, ended=DONE) if record and mine else ends(world, me, "deleted")
+        after = updates(world, me, record, ended=DONE) if record and mine else ends(world, me, "deleted")
         yield f"{me.name} sees that bulk delete {me.job} is done", after
 
 
 # Adding to a record: tasks/ledger/store.py
 
 
-def notes(world: World, me: Process, record: Claim, **facts: object) -> World:
-    """On the way to `note` *facts* on *record*: it is read again, and written as it then stood, with the facts in it.
+def updates(world: World, me: Process, record: Claim, **facts: object) -> World:
+    """On the way to `update` *record* with *facts*: it is read again, and written as it is then, with the facts in it.
 
     After that *me* does what it is to do `then`, or is over.
     """
-    return goes_on(world, me, step=reads_to_note, noted=record, facts=tuple(facts.items()))
+    return goes_on(world, me, step=reads_to_update, updated=record, facts=tuple(facts.items()))
 
 
-def reads_to_note(world: World, me: Process) -> Iterator[Move]:
-    """`note`, the first half."""
-    assert me.noted
-    standing = world.standing(me.noted.run, me.noted.number)
-    if standing is None or (standing.nonce != me.noted.nonce and world.scenario.has(Guard.NONCE)):
-        yield f"{me.name} finds claim {me.noted.nonce} gone", ends(world, me, me.outcome or "unknown")
+def reads_to_update(world: World, me: Process) -> Iterator[Move]:
+    """`update`, the first half."""
+    assert me.updated
+    standing = world.standing(me.updated.run, me.updated.number)
+    if standing is None or (standing.nonce != me.updated.nonce and world.scenario.has(Guard.NONCE)):
+        yield f"{me.name} finds claim {me.updated.nonce} gone", ends(world, me, me.outcome or "unknown")
     else:
-        noted = standing._replace(**dict(me.facts))
-        yield f"{me.name} reads claim {standing.nonce}, to add to it", goes_on(world, me, step=writes, noted=noted)
+        updated = standing._replace(**dict(me.facts))
+        yield f"{me.name} reads claim {standing.nonce}, to add to it", goes_on(world, me, step=writes, updated=updated)
 
 
 def writes(world: World, me: Process) -> Iterator[Move]:
-    """`note`, the second half."""
-    assert me.noted
-    if world.standing(me.noted.run, me.noted.number) is None:
-        yield f"{me.name} finds claim {me.noted.nonce} gone", ends(world, me, me.outcome or "unknown")
+    """`update`, the second half."""
+    assert me.updated
+    if world.standing(me.updated.run, me.updated.number) is None:
+        yield f"{me.name} finds claim {me.updated.nonce} gone", ends(world, me, me.outcome or "unknown")
         return
-    said = f"{me.name} notes {' and '.join(f'{name} = {value}' for name, value in me.facts)}"
-    after = world.write(me.noted)
+    said = f"{me.name} records {' and '.join(f'{name} = {value}' for name, value in me.facts)}"
+    after = world.write(me.updated)
     if me.then is None:
         yield said, ends(after, me, me.outcome)
     else:
-        claim = me.noted if me.noted.run == me.run else me.claim
-        yield said, goes_on(after, me, step=me.then, claim=claim, noted=None, facts=(), then=None)
+        claim = me.updated if me.updated.run == me.run else me.claim
+        yield said, goes_on(after, me, step=me.then, claim=claim, updated=None, facts=(), then=None)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from model import protocol
-from model.protocol import ends, finds, goes_on, notes, own
+from model.protocol import bulk_delete_of, ends, goes_on, searches, updates
 from model.world import (
     ANOTHER_RUN,
     ANOTHER_USER,
@@ -96,12 +96,12 @@ def acts(world: World) -> Iterator[Move]:
 
 
 def hook_reads(world: World, me: Process) -> Iterator[Move]:
-    """`cancel`: what the run has claimed is first of all noted as cancelled."""
+    """`cancel`: what the run has claimed is first of all recorded as cancelled."""
     record = world.latest(me.run)
     if record is None or record.ended == REFUSED:
         yield f"{me.name} reports that nothing was started", ends(world, me, "nothing started")
     else:
-        after = notes(world, me._replace(then=hook_pauses), record, cancelled=True)
+        after = updates(world, me._replace(then=hook_pauses), record, cancelled=True)
         yield f"{me.name} reads claim {record.nonce}", after
 
 
@@ -109,7 +109,7 @@ def hook_pauses(world: World, me: Process) -> Iterator[Move]:
     """`_cancelled`: find it, if it isn't on record, and pause it. Close obeys."""
     assert me.claim
     if me.claim.job is None:
-        yield from finds(world, me._replace(then=hook_pauses))
+        yield from searches(world, me._replace(then=hook_pauses))
     elif world.job(me.claim.job).status == DONE:
         yield f"{me.name} sees that bulk delete {me.claim.job} is done", ends(world, me, "too late")
     else:
@@ -130,10 +130,10 @@ def looks_a_last_time(world: World, me: Process) -> Iterator[Move]:
     """`permit`: until the claim is old, and then it is permitted."""
     assert me.claim
     aged = world.aged(me.claim.nonce) if world.scenario.has(Guard.PATIENCE) else world
-    if own(world, me.run, me.claim.query):
+    if bulk_delete_of(world, me.run, me.claim.query):
         yield f"{me.name} is shown what Close has of the run", ends(world, me, "told to resume")
     elif aged:
-        after = notes(aged, me._replace(outcome="permitted"), me.claim, ended=GIVEN_UP, permission=True)
+        after = updates(aged, me._replace(outcome="permitted"), me.claim, ended=GIVEN_UP, permission=True)
         yield f"{me.name} lets the run start again", after
 
 
@@ -145,9 +145,9 @@ def gives_up(world: World, me: Process) -> Iterator[Move]:
         return
     careful = world.scenario.has(Guard.CARE)
     aged = world.aged(record.nonce) if careful else world
-    found = own(world, me.run, record.query) if careful else None
+    found = bulk_delete_of(world, me.run, record.query) if careful else None
     if aged and not (isinstance(found, Job) and found.status != DONE):
-        after = notes(aged, me._replace(outcome="given up"), record, ended=GIVEN_UP)
+        after = updates(aged, me._replace(outcome="given up"), record, ended=GIVEN_UP)
         yield f"{me.name} says that nothing more comes of claim {record.nonce}", after
 
 

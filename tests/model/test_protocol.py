@@ -135,7 +135,7 @@ NEEDS = {
     Guard.AUTHOR: Need(
         deleted_is_true,
         COPIED_BY_HAND,
-        ("A writes claim A1", "another user starts the query by hand, as bulk delete 1", "B notes job = 1"),
+        ("A writes claim A1", "another user starts the query by hand, as bulk delete 1", "B records job = 1"),
     ),
     Guard.ONE_POST: Need(
         one_bulk_delete_a_run,
@@ -171,7 +171,7 @@ NEEDS = {
     Guard.CLAIMED_PLAN: Need(
         the_report_shows_what_was_done,
         RENAMED,
-        ("A writes claim A1", "the labels are renamed", "B plans", "B meets claim A1", "B notes ended = done"),
+        ("A writes claim A1", "the labels are renamed", "B plans", "B meets claim A1", "B records ended = done"),
     ),
     Guard.CARE: Need(
         one_run_at_a_time,
@@ -230,7 +230,7 @@ def test_a_copy_of_its_query_that_its_own_user_starts_is_taken_for_the_runs_own(
     trace = explore(World(Scenario(events=frozenset({Event.OUR_COPY}))), deleted_is_true).trace
 
     tell(*trace)
-    gist = "A writes claim A1", "our user starts the query by hand, as bulk delete 1", "B notes job = 1"
+    gist = "A writes claim A1", "our user starts the query by hand, as bulk delete 1", "B records job = 1"
     assert in_order(gist, trace)
 
 

@@ -139,12 +139,12 @@ class Process(NamedTuple):
     job: int | None = None
     seen: frozenset[int] = NOTHING_SEEN
     """The bulk deletes that were done when it looked."""
-    noted: Claim | None = None
+    updated: Claim | None = None
     """The record that it is adding to."""
     facts: tuple[tuple[str, object], ...] = ()
     """What it adds."""
     then: "Step | None" = None
-    """What it does when that is noted."""
+    """What it does when that is recorded."""
     outcome: str = ""
 
     @property

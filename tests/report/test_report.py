@@ -44,7 +44,7 @@ def job(status: str | None, processed: int, total: int | None, **more: Any) -> B
         ("done", 10, 10, 0, Outcome.DELETED, r"10 leads are deleted\.$"),
         ("done", 7, 7, 0, Outcome.DELETED, "7 leads are deleted. 3 more had changed since the plan, or were gone"),
         ("done", 0, 0, 0, Outcome.DELETED, "0 leads are deleted. 10 more had changed"),
-        ("done", 10, 10, 1, Outcome.FAILED, "1 still match"),
+        ("done", 10, 10, 1, Outcome.FAILED, "1 still matches"),
         ("done", 9, 10, 0, Outcome.FAILED, "deleted only 9 of the 10"),
         ("done", 11, 11, 0, Outcome.FAILED, "1 more than the 10 planned"),
         ("done", 10, None, 0, Outcome.FAILED, "not how many"),

@@ -80,7 +80,7 @@ def _manifest(**changes: Any) -> Callable[[Path], None]:
         pytest.param(_edit, "cut off or changed", id="edited", marks=MORE),
         pytest.param(_lose, "can't be read", id="lost", marks=MORE),
         pytest.param(_manifest(version=99), "newer version", id="newer"),
-        pytest.param(_manifest(leads=2), "has 1 leads, not the 2", id="fewer leads than it says", marks=MORE),
+        pytest.param(_manifest(leads=2), "has 1 lead, not the 2", id="fewer leads than it says", marks=MORE),
         pytest.param(_manifest(organization_id="orga_else"), "is a backup of orga_else", id="of another organisation"),
     ],
 )

@@ -36,7 +36,7 @@ def stored(*leads: dict[str, Any]) -> Archive:
     facts: dict[str, Any] = {"organization_id": "orga_1", "flow_run_id": RUN, "digest": "d", "s_query": {}}
     times = {"as_of": "2026-03-31T10:20:30.456Z", "made_at": NOW, "keep_until": NOW + KEPT}
     found = {"leads": written.leads, "file": written.file, "sha256": written.sha256}
-    archive.vouch(Manifest.model_validate({**facts, **times, **found}))
+    archive.seal(Manifest.model_validate({**facts, **times, **found}))
     return Archive.at(URL)
 
 
@@ -69,7 +69,7 @@ def peak():
 def there_and_back(leads):
     archive = Archive.at(sys.argv[1])
     written = archive.write_leads({"id": str(each), "note": os.urandom(500_000).hex()} for each in range(leads))
-    assert sum(1 for _ in archive._leads(written.file)) == leads
+    assert sum(1 for _ in archive.leads(written.file)) == leads
 
 there_and_back(1)
 before = peak()
@@ -150,7 +150,7 @@ def test_what_may_not_be_deleted_is_said(s3: LocalS3):
     refusal = f"<Key>{FOLDER}/leads</Key><Code>AccessDenied</Code><Message>Access Denied</Message>"
     s3.refuse(r"POST /backups\?delete", status=200, body=f"<DeleteResult><Error>{refusal}</Error></DeleteResult>")
 
-    with pytest.raises(Refused, match=f"1 files of {URL} can't be deleted"):
+    with pytest.raises(Refused, match=f"1 file of {URL} can't be deleted"):
         prune("s3://backups/close", None, NOW + 2 * KEPT, KEPT)
 
 
