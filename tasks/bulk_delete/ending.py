@@ -38,13 +38,13 @@ class CleanupEnding(Ending):
         if outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
             outcome = self._given_what_was_started(outcome)
         if outcome is Outcome.DELETED and self.plan:
-            with log_if_it_fails("How far the ramp has come"):
+            with log_if_it_fails("Advancing the ramp"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
         report = Report(outcome=outcome, message=message, **self._evidence())
         report = with_backup(report, self.backup_taken, started=self._started)
         publish_report(self.run, report, self.plan.organization if self.plan else "")
         if self.backup_taken:
-            with log_if_it_fails("The report beside the backup"):
+            with log_if_it_fails("Storing the report with the backup"):
                 Archive.at(self.backup_taken.url).store_report(report)
         return report
 

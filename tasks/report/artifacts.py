@@ -32,7 +32,7 @@ BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 @once
 def publish_report(run: Run, report: RunReport, organization: str) -> None:
     """Publish how the run ended. A failure to publish is logged, and doesn't change the outcome."""
-    with log_if_it_fails("The report"):
+    with log_if_it_fails("Publishing the report"):
         write_report(run, report, organization)
 
 
@@ -72,7 +72,7 @@ class Progress:
         if job.total and job.processed != self._processed:
             self._processed = job.processed
             logger.info("%s of %s deleted.", f"{job.processed:,}", counted(job.total, "lead"))
-            with log_if_it_fails("The progress"):
+            with log_if_it_fails("Publishing the progress"):
                 self._show(min(100 * job.processed / job.total, 100.0))
 
     def _show(self, percent: float) -> None:
