@@ -16,7 +16,6 @@ from tasks.backup.place import try_place
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, MissingKey, WrongKey
 from tasks.close.query.nodes import Query, to_json
-from tasks.close.resources import CustomField
 from tasks.close.settings import CloseSettings
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
@@ -178,20 +177,12 @@ def _match(names: Names, now: datetime) -> dict[str, Query]:
 
 def _custom_field(names: Names) -> dict[str, list[str | int | float | bool]] | None:
     """The first custom field that can be tried, with a value for it."""
-    values = ((field.id, _some_value(field)) for field in names.custom_fields)
-    return next(({field: [value]} for field, value in values if value is not None), None)
-
-
-def _some_value(field: CustomField) -> str | int | None:
-    match field.type:
-        case "choices":
-            return field.choices[0] if field.choices else None
-        case "text" | "textarea" | "hidden":
-            return "x"
-        case "number":
-            return 0
-        case _:
-            return None
+    values = {"text": "x", "textarea": "x", "hidden": "x", "number": 0}
+    for field in names.custom_fields:
+        value = next(iter(field.choices or ()), None) if field.type == "choices" else values.get(field.type)
+        if value is not None:
+            return {field.id: [value]}
+    return None
 
 
 def _tried(close: CloseClient, rule: str, selection: Selection, total: int, example: str = "") -> Finding:

@@ -85,11 +85,6 @@ class Request:
     """Makes the key unique: Prefect accepts a key once in a run, and the same request may be repeated."""
 
     @classmethod
-    def of(cls, plan: Plan) -> "Request":
-        """The request to approve *plan*."""
-        return cls(plan.counts.planned, plan.digest, uuid4().hex)
-
-    @classmethod
     def read(cls, state: State[Any]) -> "Request | None":
         """The request in the key of *state*; None if it isn't a suspended state, or not one of ours."""
         match (state.state_details.pause_key or "").split("-"):
@@ -192,7 +187,8 @@ def input_of(run_id: UUID, key: str) -> FlowRunInput | None:
 
 def _suspend(run: Run, plan: Plan) -> NoReturn:
     _retire_older(run, plan)
-    request, form = Request.of(plan), Answer.with_initial_data(description=_describe(run, plan))
+    request = Request(plan.counts.planned, plan.digest, uuid4().hex)
+    form = Answer.with_initial_data(description=_describe(run, plan))
     try:
         form.save(request.inputs, run.id)  # Prefect stores it after suspending: a crash in between would lose the form
         suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=request.key)

@@ -33,8 +33,7 @@ def tries_by_automation(states: Iterable[State[Any]]) -> int:
 
 def last_asked(states: Iterable[State[Any]]) -> datetime | None:
     """When a person last resumed or retried the run with these *states*, as by an approval; None if nobody has."""
-    times = (plain(new.timestamp) for _, new in _restarts(states) if new.message != BY_AUTOMATION)
-    return next(times, None)
+    return next((plain(new.timestamp) for _, new in _restarts(states) if new.message != BY_AUTOMATION), None)
 
 
 def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:

@@ -177,7 +177,7 @@ def test_an_exported_lead_that_is_protected_as_we_read_it_stops_the_run(
 
     report = run_cleanup(**JUNK).report
 
-    assert f"1 contradict keep.open_opportunities ({other})" in report.message
+    assert f"1 lead contradicts keep.open_opportunities ({other})" in report.message
     nothing_was_deleted(sandbox, report, backups, leads=3)
 
 
