@@ -1,13 +1,13 @@
 """What works with this organisation's Close: a look that changes nothing there, one finding at a time.
 
 Close's documentation leaves open which fields, conditions and permissions an organisation accepts. Each rule of `Match`
-and `Keep` is tried by counting, and the numbers are checked: all leads are those that a rule selects and those that it
-doesn't. Everything sent is a read; counts are ``POST /data/search/`` without rows.
+and `Keep` is tried by counting the leads that it selects and those that it doesn't: together they must be all leads.
+Everything sent is a read; counts are ``POST /data/search/`` without rows.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
@@ -16,7 +16,6 @@ from tasks.backup.place import try_place
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, MissingKey, WrongKey
 from tasks.close.query.nodes import Query, to_json
-from tasks.close.resources import CustomField
 from tasks.close.settings import CloseSettings
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
@@ -24,22 +23,24 @@ from tasks.criteria.rules import keep_rules, match_clauses
 from tasks.criteria.selection import Selection
 from tasks.plan.account import Account, Needed, survey
 from tasks.runs.outcomes import Refused
+from tasks.runs.wording import counted
 
 ZONE = ZoneInfo("UTC")
 NO_LEAD = "lead_" + "0" * 43
 
 
 class Mark(StrEnum):
-    """How a finding turned out."""
+    """Whether a finding is good, must be fixed, should be looked at, or only informs."""
 
     GOOD = "✓"
     BAD = "✗"
-    NOTE = "!"
+    LOOK = "!"
+    INFO = "·"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. Cleanups with the default rules need what is *essential*."""
+    """One thing that was checked. Cleanups with the default rules need what is *essential*."""
 
     mark: Mark
     about: str
@@ -53,15 +54,15 @@ def works(findings: list[Finding]) -> bool:
 
 
 def examine(settings: CloseSettings) -> Iterator[Finding]:
-    """Look at everything, from the key on; ends early where nothing more can be found out. *settings* hold a key.
+    """Check everything, beginning with the key, without which nothing else can be checked. *settings* hold one.
 
-    Raises nothing for what Close or the network does: that is a finding.
+    Errors of Close or the network are findings, and are not raised.
     """
     kind = "API key" if settings.api_key else "access token"
-    pinned = settings.organization_id or "not pinned (CLOSE_ORGANIZATION_ID would refuse the key of another one)"
+    pinned = settings.organization_id or "not pinned (set CLOSE_ORGANIZATION_ID to refuse keys of any other)"
     yield Finding(Mark.GOOD, "settings", f"{kind}; {settings.api_url}; organisation {pinned}")
     if settings.api_key_block:
-        yield Finding(Mark.NOTE, "settings", f"runs use the key in the block {settings.api_key_block!r} instead")
+        yield Finding(Mark.INFO, "settings", f"runs use the key in the block {settings.api_key_block!r} instead")
     yield _backups(settings.backup_url)
     with CloseClient(settings) as close:
         try:
@@ -76,7 +77,7 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
         yield from _bulk_deletes(close)
         yield _events(close)
         limits = ", ".join(f"{bucket} {seen.limit}" for bucket, seen in close.rate_limits.items())
-        yield Finding(Mark.NOTE, "rate limits", limits or "Close tells none")
+        yield Finding(Mark.INFO, "rate limits", limits or "Close sent none")
 
 
 def _backups(url: str) -> Finding:
@@ -93,49 +94,48 @@ def _backups(url: str) -> Finding:
 def _permissions(here: Account) -> Iterator[Finding]:
     user = here.user
     yield Finding(Mark.GOOD, "key", f"works: {user.email or user.id}, role {here.role}, in {here.organization.name}")
-    for note in here.notes:
-        yield Finding(Mark.NOTE, "permissions", note)
+    for warning in here.warnings:
+        yield Finding(Mark.LOOK, "permissions", warning)
     if here.may_delete:
-        text = "nothing is known against it; for certain Close says it only when asked"
-        yield Finding(Mark.NOTE, "bulk delete", text)
+        yield Finding(Mark.INFO, "bulk delete", "no obstacle known; only a real bulk delete shows that Close allows it")
     else:
-        text = (
-            f"not with this key (role {here.role}), but dry runs work; use the key of a user who may, such as an admin"
-        )
+        text = f"not with this key (role {here.role}), but dry runs work; use the key of a user who may, like an admin"
         yield Finding(Mark.BAD, "bulk delete", text, essential=True)
     granted = here.membership.permissions_granted
     if granted is None:
-        yield Finding(Mark.NOTE, "export", "Close doesn't tell this user's permissions")
+        yield Finding(Mark.INFO, "export", "Close doesn't list this user's permissions")
     elif "export" in granted:
         yield Finding(Mark.GOOD, "export", "allowed")
     else:
         text = "not among this user's permissions; a run that can't take its backup deletes nothing"
-        yield Finding(Mark.NOTE, "export", text)
+        yield Finding(Mark.LOOK, "export", text)
 
 
 def _names(names: Names) -> Iterator[Finding]:
-    labels = ", ".join(status.label for status in names.statuses)
-    yield Finding(Mark.GOOD, "lead statuses", f"{len(names.statuses)}: {labels}")
-    fields = ", ".join(f"{field.name} ({field.type})" for field in names.custom_fields)
-    yield Finding(Mark.GOOD, "custom fields", f"{len(names.custom_fields)}{': ' if fields else ''}{fields}")
     views = names.smart_views
-    yield Finding(Mark.GOOD, "Smart Views", f"{len(views)} for leads")
-    counted = Counter(view.name for view in views)
-    troubles = {
+    number = Counter(view.name for view in views)
+    yield _listed("lead statuses", [status.label for status in names.statuses])
+    yield _listed("custom fields", [f"{field.name} ({field.type})" for field in names.custom_fields])
+    yield Finding(Mark.GOOD, "Smart Views", f"{len(views):,} for leads")
+    problems = {
         "legacy text views, which can't be used": [view.name for view in views if view.s_query is None],
         "views that depend on the user, which can't be used": [view.name for view in views if view.is_user_dependent],
-        "names that several views bear; use their ids": [name for name, number in counted.items() if number > 1],
+        "names of more than one view; use their ids": [name for name in number if number[name] > 1],
     }
-    for trouble, found in troubles.items():
-        if found:
-            yield Finding(Mark.NOTE, "Smart Views", f"{trouble}: {', '.join(found)}")
+    for problem, affected in problems.items():
+        if affected:
+            yield Finding(Mark.LOOK, "Smart Views", f"{problem}: {', '.join(affected)}")
+
+
+def _listed(about: str, names: list[str]) -> Finding:
+    return Finding(Mark.GOOD, about, f"{len(names):,}{': ' if names else ''}{', '.join(names)}")
 
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 
 
 def _rules(close: CloseClient, names: Names) -> Iterator[Finding]:
-    """Each rule with what it selects, and whether the rest is what is left."""
+    """Each rule, with how many leads it selects and how many it doesn't."""
     now = datetime.now(UTC)
     try:
         total = close.count(to_json(Selection(keep={}, as_of=now).matched()))
@@ -143,14 +143,14 @@ def _rules(close: CloseClient, names: Names) -> Iterator[Finding]:
         yield Finding(Mark.BAD, "counting", str(error), essential=True)
         return
     yield Finding(Mark.GOOD, "leads", f"{total:,}")
+    examples = {"keep.status": names.statuses[0].label if names.statuses else ""}
     for rule, query in (*_keep(names, now).items(), *_match(names, now).items()):
-        yield _tried(close, rule, Selection(keep={rule: query}, as_of=now), total)
+        yield _tried(close, rule, Selection(keep={rule: query}, as_of=now), total, examples.get(rule, ""))
     if names.keep_view:
         yield _never_delete(close, names, now, total)
 
 
 def _keep(names: Names, now: datetime) -> dict[str, Query]:
-    plain = Names(statuses=names.statuses, custom_fields=names.custom_fields)
     every = Keep(
         open_tasks=True,
         status=[each.id for each in names.statuses[:1]] or None,
@@ -158,11 +158,12 @@ def _keep(names: Names, now: datetime) -> dict[str, Query]:
         email_domains=["example.com"],
         custom_fields=_custom_field(names),
     )
-    return {f"keep.{rule}": query for rule, query in keep_rules(every, plain, now, ZONE).items()}
+    rules = keep_rules(every, replace(names, keep_view=None), now, ZONE)
+    return {f"keep.{rule}": query for rule, query in rules.items()}
 
 
 def _match(names: Names, now: datetime) -> dict[str, Query]:
-    """Those of `Match` that no rule of `Keep` asks in the same way."""
+    """The rules of `Match` that send a query which no rule of `Keep` sends."""
     tried = {
         "inactive_months": Match(inactive_months=12),
         "never_communicated": Match(never_communicated=True),
@@ -175,26 +176,18 @@ def _match(names: Names, now: datetime) -> dict[str, Query]:
 
 
 def _custom_field(names: Names) -> dict[str, list[str | int | float | bool]] | None:
-    """A custom field that can be tried without knowing its values, with one."""
-    values = {field.id: value for field in names.custom_fields if (value := _some_value(field)) is not None}
-    return {field: [value] for field, value in list(values.items())[:1]} or None
+    """The first custom field that can be tried, with a value for it."""
+    values = {"text": "x", "textarea": "x", "hidden": "x", "number": 0}
+    for field in names.custom_fields:
+        value = next(iter(field.choices or ()), None) if field.type == "choices" else values.get(field.type)
+        if value is not None:
+            return {field.id: [value]}
+    return None
 
 
-def _some_value(field: CustomField) -> str | int | None:
-    match field.type:
-        case "choices":
-            return field.choices[0] if field.choices else None
-        case "text" | "textarea" | "hidden":
-            return "x"
-        case "number":
-            return 0
-        case _:
-            return None
-
-
-def _tried(close: CloseClient, rule: str, selection: Selection, total: int) -> Finding:
+def _tried(close: CloseClient, rule: str, selection: Selection, total: int, example: str = "") -> Finding:
     essential = _on_by_default(rule)
-    bad = Mark.BAD if essential else Mark.NOTE
+    bad = Mark.BAD if essential else Mark.LOOK
     try:
         kept = close.count(to_json(selection.kept(rule)))
         others = close.count(to_json(selection.planned()))
@@ -204,10 +197,11 @@ def _tried(close: CloseClient, rule: str, selection: Selection, total: int) -> F
         return Finding(bad, rule, f"rejected: {error} {_remedy(rule)}", essential)
     except CloseError as error:
         return Finding(bad, rule, str(error), essential)
+    selects = f"{example and f'{example}: '}{counted(kept, 'lead')}, {counted(others, 'other')}"
     if kept + others != total:
-        text = f"doesn't divide the leads: {kept:,} and the {others:,} others are not {total:,}. {_remedy(rule)}"
+        text = f"doesn't divide the leads: {selects}, but {total:,} in all. {_remedy(rule)}"
         return Finding(bad, rule, text, essential)
-    return Finding(Mark.GOOD, rule, f"{kept:,} leads, {others:,} others", essential)
+    return Finding(Mark.GOOD, rule, selects, essential)
 
 
 def _on_by_default(rule: str) -> bool:
@@ -216,11 +210,9 @@ def _on_by_default(rule: str) -> bool:
 
 
 def _remedy(rule: str) -> str:
-    if _on_by_default(rule):
-        return (
-            f"Turn it off (--no-{rule.replace('_', '-')}, or in prefect.yaml), and protect these leads in another way."
-        )
-    return "Don't use it."
+    if not _on_by_default(rule):
+        return "Don't use it."
+    return f"Turn it off (--no-{rule.replace('_', '-')}, or in prefect.yaml), and protect these leads in another way."
 
 
 def _never_delete(close: CloseClient, names: Names, now: datetime, total: int) -> Finding:
@@ -229,10 +221,10 @@ def _never_delete(close: CloseClient, names: Names, now: datetime, total: int) -
         rule = keep_rules(Keep(), names, now, ZONE)["never_delete"]
     except Refused as error:
         problem = error.message.removeprefix(f"{name}: ")
-        return Finding(Mark.BAD, name, f"{problem} Nothing runs until this is right.", essential=True)
+        return Finding(Mark.BAD, name, f"{problem} No cleanup runs until this is fixed.", essential=True)
     kept = Selection(keep={"never_delete": rule}, as_of=now).kept()
     try:
-        return Finding(Mark.GOOD, name, f"{close.count(to_json(kept)):,} of {total:,} leads are never deleted")
+        return Finding(Mark.GOOD, name, f"{close.count(to_json(kept)):,} of {counted(total, 'lead')} are never deleted")
     except CloseError as error:
         return Finding(Mark.BAD, name, str(error), essential=True)
 
@@ -244,19 +236,18 @@ def _bulk_deletes(close: CloseClient) -> Iterator[Finding]:
     try:
         jobs = close.bulk_deletes()
     except CloseError as error:
-        yield Finding(
-            Mark.BAD, "bulk deletes", f"the list can't be read, so nothing is started: {error}", essential=True
-        )
+        text = f"the list can't be read, so no cleanup can start: {error}"
+        yield Finding(Mark.BAD, "bulk deletes", text, essential=True)
         return
-    yield Finding(Mark.GOOD, "bulk deletes", f"{len(jobs)} in the list")
+    yield Finding(Mark.GOOD, "bulk deletes", f"{len(jobs):,} in the list")
     for job in jobs:
         if not job.finished:
-            yield Finding(Mark.NOTE, "bulk deletes", f"{job.id} is {job.status}; no run starts another one meanwhile")
+            yield Finding(Mark.LOOK, "bulk deletes", f"{job.id} is {job.status}; no cleanup starts until it is over")
 
 
 def _events(close: CloseClient) -> Finding:
     try:
         close.newest_event()
     except CloseError as error:
-        return Finding(Mark.NOTE, "event log", f"can't be read: {error}")
+        return Finding(Mark.LOOK, "event log", f"can't be read: {error}")
     return Finding(Mark.GOOD, "event log", "readable; Close keeps what was deleted there for 30 days")

@@ -53,7 +53,7 @@ MORE = pytest.mark.exhaustive
     ("parameters", "sentence"),
     [
         ({"limits": {"max_leads": 2}}, "more than limits.max_leads allows (2)"),
-        ({"expect": 4}, "3 leads are planned, but 4 were expected"),
+        ({"expect": 4}, "The plan has 3 leads, not 4 as expected"),
         ({"match": {"status": ["Jnuk"]}}, "There is no lead status 'Jnuk'; did you mean 'Junk'"),
         ({"match": {"smart_view": "All Leads"}}, "it matches every lead"),
         pytest.param({"match": {"s_query": MISSPELT}}, "Close has no field 'num_calles'", marks=MORE),
@@ -65,7 +65,7 @@ MORE = pytest.mark.exhaustive
             "There is no lead status 'Customers'; did you mean 'Customer'",
             marks=MORE,
         ),
-        ({"match": {"created_before_months": 1}, "keep": {"open_opportunities": False}}, "All 4 leads"),
+        ({"match": {"created_before_months": 1}, "keep": {"open_opportunities": False}}, "The plan has every lead"),
     ],
 )
 def test_a_guard_refuses_before_anything_is_written(

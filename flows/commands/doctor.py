@@ -27,5 +27,5 @@ def doctor(
     if as_json:
         put(json.dumps({"works": well, "findings": [asdict(finding) for finding in findings]}))
     else:
-        put(f"\n{'Cleanups with the default rules work here.' if well else 'Mend what is marked ✗ first.'}")
+        put(f"\n{'Cleanups with the default rules work here.' if well else 'Fix the lines marked ✗ first.'}")
     return 0 if well else 1

@@ -1,1 +1,1 @@
-"""A person's approval: asking for it, and answering."""
+"""A person's approval: requesting it, and answering."""

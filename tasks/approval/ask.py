@@ -1,9 +1,9 @@
-"""A person's approval, asked between the plan and the start.
+"""A person's approval, requested between the plan and the start.
 
 A run of a deployment suspends itself: its process ends, and once somebody has answered, in the Prefect UI or with
-``lead-cleanup approve``, it runs again from the beginning and plans anew. What was asked stands in the key of the
-suspended state, the answer among the run's inputs; an approval counts for the query that was shown, and for no more
-leads. A run without a deployment can't be suspended: whoever has started it is asked there and then.
+``lead-cleanup approve``, it runs again from the beginning and makes a new plan. The request is in the key of the
+suspended state, the answer among the run's inputs; an approval is for the query that was shown and for no more leads.
+A run without a deployment can't be suspended: it asks at the terminal that started it.
 """
 
 import getpass
@@ -33,20 +33,21 @@ from tasks.runs.connect import PREFECT_ERRORS, PrefectAway, plain, prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, run_of
+from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
 
 EXPIRES_AFTER = timedelta(hours=72)
-"""Prefect takes no answer after this, and would call the run failed. Shortly before, deployments/automations.yaml puts
-it back, so that it says itself that its request has expired."""
+"""After this, Prefect accepts no answer and fails the run. Shortly before, deployments/automations.yaml restarts it,
+so that it ends itself as expired."""
 BY_EXPIRY = "Nobody has approved this run in time."
-"""The message of the state into which that automation puts it; a test holds the two together."""
+"""The message of the state into which that automation puts it, kept the same by a test."""
 
 LINK = "\n\nA sample of them, and the query, are in "
 CONFLICT = 409  # HTTP
 
 ask_here: Callable[[Plan], int | None] | None = None
-"""Asks whoever has started the run in this process for the number of leads; the command line sets it, at a terminal."""
+"""Asks at the terminal for the number of leads; set by the command line, if there is a terminal."""
 
 
 class Answer(RunInput):
@@ -66,7 +67,7 @@ class Answer(RunInput):
 
     @classmethod
     def save(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
-        """Store the form, unless it is stored already: Prefect's client repeats a request whose answer was lost."""
+        """Store the form, unless it is stored already: Prefect's client repeats requests that got no answer."""
         try:
             super().save(keyset, flow_run_id)
         except PrefectHTTPStatusError as error:
@@ -76,21 +77,16 @@ class Answer(RunInput):
 
 @dataclass(frozen=True)
 class Request:
-    """What a person is asked to approve: a number of leads, and the digest of their query."""
+    """What a person is to approve: a number of leads, and the digest of their query."""
 
     planned: int
     digest: str
     nonce: str
-    """Prefect takes each key once in a run, and the same may have to be asked again."""
-
-    @classmethod
-    def of(cls, plan: Plan) -> "Request":
-        """The request to approve *plan*."""
-        return cls(plan.counts.planned, plan.digest, uuid4().hex)
+    """Makes the key unique: Prefect accepts a key once in a run, and the same request may be repeated."""
 
     @classmethod
     def read(cls, state: State[Any]) -> "Request | None":
-        """The request with which a run was suspended in *state*; None if it wasn't, or by somebody else."""
+        """The request in the key of *state*; None if it isn't a suspended state, or not one of ours."""
         match (state.state_details.pause_key or "").split("-"):
             case [planned, digest, nonce] if state.type == StateType.PAUSED and planned.isdigit():
                 return cls(int(planned), digest, nonce)
@@ -108,64 +104,63 @@ class Request:
         return keyset_from_base_key(f"suspended-{self.key}")
 
     def covers(self, plan: Plan) -> bool:
-        """Whether *plan* is what was shown: the same query, and no more leads."""
+        """Whether *plan* has the query that was shown, and no more leads."""
         return plan.digest == self.digest and plan.counts.planned <= self.planned
 
 
 def approved(run: Run, plan: Plan, approval: str, expect: int | None) -> Plan:
-    """*plan* with the approval that it needs by the setting *approval*, if it needs one.
+    """*plan* with its approval, if the setting *approval* requires one.
 
-    Where it isn't approved yet, a run of a deployment ends here for now, by an exception of Prefect's. *expect*, which
-    is the number planned, counts as an approval only where there is no form. Raises `Stop`: declined, expired, refused.
+    Until it is approved, a run of a deployment suspends itself here, by raising an exception of Prefect's. For other
+    runs *expect*, which equals the number planned, is an approval. Raises `Stop`: declined, expired, refused.
     """
     if plan.counts.planned <= most_without_approval(approval):
         return plan
     given = _given_here(plan, expect) if run.deployment_id is None else _given(run, plan) or _suspend(run, plan)
-    logger.info("%s leads are approved.", f"{given.leads:,}")
+    logger.info("Approved: %s.", counted(given.leads, "lead"))
     return plan.model_copy(update={"approved": given})
 
 
 def _given_here(plan: Plan, expect: int | None) -> Approved:
     planned = plan.counts.planned
+    plan_has = f"The plan has {counted(planned, 'lead')}"
     if expect is None and ask_here is None:
         raise Refused(
-            f"{planned:,} leads are planned, and somebody must approve that: run it at a terminal, or with --expect "
-            f"{planned} if that is the number you want."
+            f"{plan_has}, which somebody must approve: run it at a terminal, or with --expect {planned} if that is the "
+            "number you want."
         )
     typed = ask_here(plan) if expect is None and ask_here else expect
     if typed != planned:
-        answer = "nobody has typed that number" if typed is None else f"{typed:,} was typed"
-        raise Stop(Outcome.DECLINED, f"{planned:,} leads are planned, and {answer}.")
+        raise Stop(Outcome.DECLINED, f"{plan_has}, but {'no number' if typed is None else f'{typed:,}'} was typed.")
     return Approved(leads=planned, by=getpass.getuser(), at=datetime.now(UTC))
 
 
 def _given(run: Run, plan: Plan) -> Approved | None:
-    """What somebody has answered to the last request of the run, if it approves *plan*. Raises `Stop`."""
+    """The answer to the run's latest request, if it approves *plan*. Raises `Stop`."""
     request, since = last_request(states_of(run))
     if request is None:
         return None
     given = _answered(run.id, request)
-    # Once the run has ended, by a wrong number or by expiry, whoever lets it go on has it ask again.
+    # A retry of a run that a wrong number or expiry has ended makes a new request.
     open_still = not any(state.is_final() and not state.is_crashed() for state in since)
+    leads = counted(request.planned, "lead")
     if given is None:
         if open_still and any(state.message == BY_EXPIRY for state in since):
-            hours = EXPIRES_AFTER.total_seconds() / 3600
-            raise Stop(Outcome.EXPIRED, f"Nobody has approved the {request.planned:,} leads within {hours:.0f} hours.")
+            hours = EXPIRES_AFTER // timedelta(hours=1)
+            raise Stop(Outcome.EXPIRED, f"Nobody approved the plan to delete {leads} within {hours} hours.")
         return None
     if given.leads != request.planned:
         if open_still:
-            raise Stop(
-                Outcome.DECLINED, f"{given.by} answered {given.leads:,}, but {request.planned:,} leads were planned."
-            )
+            raise Stop(Outcome.DECLINED, f"{given.by} answered {given.leads:,}, but the plan had {leads}.")
         return None
     if not request.covers(plan):
-        logger.warning("The plan is another one than was approved: asking again.")
+        logger.warning("The plan has changed since it was approved: requesting another approval.")
         return None
     return given
 
 
 def last_request(states: Iterable[State[Any]]) -> tuple[Request | None, Sequence[State[Any]]]:
-    """The last request in the history of a run, if there was one, and the states since."""
+    """The latest request in the history of a run, if there was one, and the states since."""
     since: list[State[Any]] = []
     for state in sorted(states, key=lambda each: each.timestamp, reverse=True):
         if request := Request.read(state):
@@ -184,7 +179,7 @@ def _answered(run_id: UUID, request: Request) -> Approved | None:
 
 
 def input_of(run_id: UUID, key: str) -> FlowRunInput | None:
-    """What the run has under this key among its inputs."""
+    """The run's input with this key."""
     with prefect() as server:
         found = server.filter_flow_run_input(run_id, key_prefix=key, limit=1, exclude_keys=set())
     return found[0] if found else None
@@ -192,55 +187,50 @@ def input_of(run_id: UUID, key: str) -> FlowRunInput | None:
 
 def _suspend(run: Run, plan: Plan) -> NoReturn:
     _retire_older(run, plan)
-    request, form = Request.of(plan), Answer.with_initial_data(description=_describe(run, plan))
+    request = Request(plan.counts.planned, plan.digest, uuid4().hex)
+    form = Answer.with_initial_data(description=_describe(run, plan))
     try:
-        form.save(request.inputs, run.id)  # Prefect stores it only afterwards: whoever dies then waits without a form
+        form.save(request.inputs, run.id)  # Prefect stores it after suspending: a crash in between would lose the form
         suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=request.key)
     except PREFECT_ERRORS as error:
         raise PrefectAway(error) from error
-    except RuntimeError as error:  # it was called crashed, for example, though it is alive
+    except RuntimeError as error:  # for example, Prefect has marked it crashed though it is alive
         raise Stop(Outcome.FAILED, f"This run can't wait for its approval, and nothing was deleted: {error}") from error
-    raise Stop(Outcome.FAILED, "This run was to wait for its approval, and Prefect didn't let it. Nothing was deleted.")
+    raise Stop(Outcome.FAILED, "Prefect didn't suspend this run for its approval. Nothing was deleted.")
 
 
 def _describe(run: Run, plan: Plan) -> str:
-    """What the form says above its fields, in markdown: numbers and a link, and no names of leads."""
-    counts = plan.counts
-    head = (
-        f"{counts.planned:,} of {counts.total:,} leads would be deleted. {counts.matched:,} match, "
-        f"{counts.kept['total']:,} of them are kept."
-    )
-    asked = f"In {escape(plan.organization)}, asked for: {escape(plan.criteria)}"
-    text = "\n\n".join(filter(None, [head, asked, kept_by(counts), *map(escape, plan.notes)]))
+    """The text above the form's fields, in markdown: numbers and a link, and no names of leads."""
+    criteria = f"Criteria, in {escape(plan.organization)}: {escape(plan.criteria)}"
+    text = "\n\n".join(filter(None, [str(plan.counts), criteria, kept_by(plan.counts), *map(escape, plan.notes)]))
     return f"{text}{LINK}[the plan]({page_of_plan(run.id)})."
 
 
 def _retire_older(run: Run, plan: Plan) -> None:
-    """Let older requests of the same cleanup expire. Raises `Stop` if it is this run's that is the older one."""
+    """Expire older requests of the same cleanup. Raises `Stop` if another run's is newer than this one's."""
     for other, is_newer in _waiting_too(run):
         if is_newer:
-            raise Stop(Outcome.EXPIRED, f"Run {other.id} has a newer plan of this cleanup, which waits for approval.")
+            raise Stop(Outcome.EXPIRED, f"Run {other.id} waits for approval with a newer plan of this cleanup.")
         report = Report(
             outcome=Outcome.EXPIRED,
-            message=f"Nobody has approved this run, and run {run.id} has a newer plan of this cleanup.",
+            message=f"Nobody approved this run, and run {run.id} has a newer plan of this cleanup.",
             organization_id=plan.organization_id,
             flow_run_id=str(other.id),
         )
         with prefect() as server:
-            ended = Failed(name=report.outcome.state_name, message=report.message)
-            server.set_flow_run_state(other.id, ended)
-        with log_if_it_fails("The report of an older run"):
+            server.set_flow_run_state(other.id, Failed(name=report.outcome.state_name, message=report.message))
+        with log_if_it_fails("Publishing the report of an older run"):
             write_report(run_of(other, run.cleanup), report, plan.organization)
 
 
 def _waiting_too(run: Run) -> list[tuple[FlowRun, bool]]:
-    """Other runs of the deployment, with the same criteria, that wait for an approval; and whether they are newer."""
+    """Other runs of the deployment that wait for approval of the same criteria, each with whether it is newer."""
     waiting = {"deployment_id": {"any_": [run.deployment_id]}, "state": {"type": {"any_": [StateType.PAUSED]}}}
     with prefect() as server:
-        mine = server.read_flow_run(run.id)
+        this = server.read_flow_run(run.id)
         found = server.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(waiting))
-    alike = [each for each in found if each.id != run.id and _criteria(each) == _criteria(mine)]
-    return [(each, _due(each) > _due(mine)) for each in alike]
+    same = [other for other in found if other.id != run.id and _criteria(other) == _criteria(this)]
+    return [(each, _due(each) > _due(this)) for each in same]
 
 
 def _criteria(found: FlowRun) -> tuple[object, object]:
@@ -248,6 +238,6 @@ def _criteria(found: FlowRun) -> tuple[object, object]:
 
 
 def _due(found: FlowRun) -> datetime:
-    """When its plan is as of, to the microsecond: a run may have been scheduled for later, and started at once."""
+    """The instant of its cut-off, to the microsecond: a run scheduled for later may have started at once."""
     known = (plain(each) for each in (found.expected_start_time, found.start_time) if each)
     return min(known, default=datetime.now(UTC))

@@ -44,7 +44,7 @@ def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> Ba
     archive = Archive.of_run(known.backup_url, plan.organization_id, run.id)
     try:
         with connect(plan.organization_id, user_id=plan.user_id) as close:
-            with log_if_it_fails("The deletion of old backups"):
+            with log_if_it_fails("Deleting old backups"):
                 _prune(known, plan.organization_id, close.now())
             export = finished_export(close, plan.s_query)
             with archive.lock(exclusive=False):

@@ -36,7 +36,7 @@ class CleanupEnding(Ending):
         if self._started and outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
             outcome = Outcome.FAILED if self.bulk_delete_id else Outcome.UNKNOWN  # refused means: nothing was deleted
         if outcome is Outcome.DELETED and self.plan:
-            with log_if_it_fails("How far the ramp has come"):
+            with log_if_it_fails("Advancing the ramp"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
         job = self.finished.job if self.finished else None
         report = Report(
@@ -53,7 +53,7 @@ class CleanupEnding(Ending):
         report = with_backup(report, self.backup_taken, started=self._started)
         publish_report(self.run, report, self.plan.organization if self.plan else "")
         if self.backup_taken:
-            with log_if_it_fails("The report beside the backup"):
+            with log_if_it_fails("Storing the report with the backup"):
                 Archive.at(self.backup_taken.url).store_report(report)
         return report
 

@@ -44,7 +44,7 @@ def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_min
     progress = Progress(run, bulk_delete_id)
     with connect(plan.organization_id) as close:
         finished = wait(close, bulk_delete_id, timedelta(minutes=max_wait_minutes), progress.show)
-    with log_if_it_fails("The end of the bulk delete"):
+    with log_if_it_fails("Recording the end of the bulk delete"):
         record = ledger.read(run.id)
         if record and record.bulk_delete_id == bulk_delete_id:
             ledger.update(record, ended=str(finished.job.status))

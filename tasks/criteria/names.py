@@ -1,8 +1,8 @@
-"""From what people write to what Close stores: labels and names to ids."""
+"""From the labels and names that people write to the ids of Close."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -13,18 +13,12 @@ from tasks.close.resources import CustomField, LeadStatus, SmartView
 from tasks.criteria.wording import did_you_mean, problems
 from tasks.runs.outcomes import Refused
 
-
-class _Identified(Protocol):
-    @property
-    def id(self) -> str: ...
-
-
-_Object = TypeVar("_Object", bound=_Identified)
+_Object = TypeVar("_Object", LeadStatus, CustomField, SmartView)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
-    """What the names in the criteria stand for. Unknown and ambiguous ones are refused."""
+    """The objects behind the names in the criteria. Raises `Refused` for unknown and ambiguous names."""
 
     statuses: Sequence[LeadStatus] = ()
     custom_fields: Sequence[CustomField] = ()
@@ -41,7 +35,7 @@ class Names:
         return _find("lead custom field", name, self.custom_fields, lambda field: field.name)
 
     def smart_view(self, name: str, *, allow_unknown: bool = False, may_limit: bool = False) -> Query:
-        """What the Smart View with this name or id selects, with the views nested in it put in place.
+        """The query of the Smart View with this name or id, including the views nested in it.
 
         Unless *may_limit*, a view that shows only its first leads is refused: "the 50 oldest" must not become all.
         """
@@ -52,15 +46,11 @@ class Names:
         )
 
     def pasted(self, setting: str, document: dict[str, object], *, allow_unknown: bool = False) -> Query:
-        """What a query pasted into the parameter *setting* selects, with the views nested in it put in place."""
-        return _usable(
-            setting,
-            lambda: inline(unwrap(document)[0], self._nested),
-            allow_unknown=allow_unknown,
-        )
+        """The query pasted into the parameter *setting*, including the views nested in it."""
+        return _usable(setting, lambda: inline(unwrap(document)[0], self._nested), allow_unknown=allow_unknown)
 
     def _nested(self, view_id: str) -> Query:
-        """A view inside a query. Never a limited one: "not among the first 50" would become "not among any"."""
+        """A view nested in a query. It may not be limited: "not among the first 50" would become "not among any"."""
         return self._stored(view_id, may_limit=False)
 
     def _stored(self, name: str, *, may_limit: bool) -> Query:
@@ -94,5 +84,5 @@ def _find(kind: str, name: str, objects: Sequence[_Object], label: Callable[[_Ob
         raise Refused(f"There is no {kind} {name!r}{did_you_mean(name, map(label, objects))}")
     if len(found) > 1:
         ids = ", ".join(each.id for each in found)
-        raise Refused(f"There are {len(found)} called {name!r}, each a {kind}; give the id of the one you mean: {ids}.")
+        raise Refused(f"More than one {kind} is called {name!r}; use an id instead: {ids}.")
     return found[0]

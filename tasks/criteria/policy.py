@@ -1,8 +1,8 @@
 """What a cleanup may delete: `Match`, `Keep` and `Limits`.
 
 These models are the form in the Prefect UI, the parameters in ``prefect.yaml``, the flags of the command line and the
-record of a run, all at once. They are flat on purpose, and refuse what they don't know: a misspelt rule that is
-silently ignored deletes leads that it should have protected.
+record of a run. They are flat on purpose, and reject unknown names: a misspelt rule that is silently ignored deletes
+leads that it should have protected.
 """
 
 import math
@@ -30,17 +30,13 @@ from tasks.close.query.rewrite import UnusableQuery
 from tasks.close.resources import LeadId
 from tasks.criteria.wording import did_you_mean, problems
 
-MAX_MONTHS = 600
-MAX_DAYS = 20_000
-MAX_WAIT_MINUTES = 30 * 24 * 60
-MAX_LATE_HOURS = 30 * 24
 APPROVAL = r"^(never|always|above \d{1,9})$"
-LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch says where it ends
+LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch marks its end
 
 
 def _one_word(text: str) -> str:
     if re.fullmatch(r"\w+", text) is None:
-        raise ValueError(f"{text!r} is not one word: give each word on its own, letters and digits only")
+        raise ValueError(f"{text!r} is not one word: list each word separately, with letters and digits only")
     return text.lower()
 
 
@@ -68,7 +64,7 @@ def _approval(setting: object) -> object:
 
 
 def _values(value: object) -> object:
-    """One value is as good as a list of one."""
+    """One value means a list of one."""
     return cast("object", value) if isinstance(value, list) else [value]
 
 
@@ -79,21 +75,23 @@ Domains = Annotated[list[Annotated[Name, AfterValidator(_domain)]], Field(min_le
 LeadIds = Annotated[list[LeadId], Field(min_length=1)]
 CustomValues = Annotated[list[Name | int | float | bool], BeforeValidator(_values), Field(min_length=1)]
 CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
-Months = Annotated[int, Field(ge=1, le=MAX_MONTHS)]
-# Where there is a default the form can't be left empty, so a number there turns it off.
-Days = Annotated[int, Field(ge=0, le=MAX_DAYS), AfterValidator(lambda days: days or None)]
+Months = Annotated[int, Field(ge=1, le=600)]
+# The form restores an emptied default, so 0 turns it off.
+Days = Annotated[int, Field(ge=0, le=20_000), AfterValidator(lambda days: days or None)]
 
-# The flow's own parameters that aren't models; here, so that the flow and the command line agree. Prefect puts their
-# defaults into the form, so a null must be allowed by the schema: the form would submit what its server then refuses.
+# The flow's parameters that aren't models; here, so that the flow and the command line agree. Prefect's form submits
+# their defaults, so the schema must allow null, or the server would reject it.
 Expected = Annotated[StrictInt, Field(ge=0)] | None
 Sample = Annotated[int, Field(ge=0, le=100)]
 Approval = Annotated[str, BeforeValidator(_approval), Field(pattern=APPROVAL)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 CleanupName = Name | None
+Unset = SkipJsonSchema[None]
+"""None, absent from the schema."""
 
 
 def most_without_approval(approval: str) -> float:
-    """How many leads a run may delete without asking anybody, where *approval* is the setting."""
+    """How many leads a run may delete without an approval, by the setting *approval*."""
     match approval.split():
         case ["never"]:
             return math.inf
@@ -108,19 +106,23 @@ def _drop_default(schema: dict[str, Any]) -> None:
 
 
 def _optional(title: str, description: str) -> Any:
-    """An unset field, absent from the form's schema, so that the form shows a plain empty input."""
+    """A field without a default in the schema, so that the form shows an empty input."""
     return Field(default=None, title=title, description=description, json_schema_extra=_drop_default)
 
 
+def _switch(title: str, description: str, *, on: bool = False) -> Any:
+    return Field(default=on, title=title, description=description)
+
+
 class Policy(BaseModel):
-    """What `Match`, `Keep` and `Limits` have in common: frozen, and strict about names."""
+    """The base of `Match`, `Keep` and `Limits`: frozen, and strict about names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_validator(mode="before")
     @classmethod
     def _known_and_set(cls, data: object) -> object:
-        """Refuse unknown names. False and null mean not set; true is no number: it would count as 1."""
+        """Reject unknown names, and true where a number is expected, as it would count as 1. False means not set."""
         if not isinstance(data, dict):
             return data
         given: dict[str, object] = {}
@@ -131,15 +133,15 @@ class Policy(BaseModel):
             if field.annotation is bool and value is None:
                 continue
             if field.annotation is not bool and value is True:
-                raise ValueError(f"{name}: true is no value for it; write the value that you mean")
+                raise ValueError(f"{name}: true is not a value for it; write the value you mean")
             given[name] = None if field.annotation is not bool and value is False else value
         return given
 
     @model_serializer(mode="wrap")
     def _set_only(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is not set, so that the form's defaults and the stored parameters hold no nulls.
+        """Leave out unset fields, so that the form's defaults and the stored parameters have no nulls.
 
-        A default that was turned off stays as null: left out, it would come back.
+        A default that was turned off stays as null: without it, the default would return.
         """
         fields = type(self).model_fields
         return {
@@ -150,42 +152,36 @@ class Policy(BaseModel):
 class Match(Policy):
     """The criteria that a lead must meet to be deleted. All that are set must hold."""
 
-    smart_view: Name | SkipJsonSchema[None] = _optional(
+    smart_view: Name | Unset = _optional(
         "Smart View", "Name or id of a Smart View for leads. Close's legacy text views can't be used."
     )
-    s_query: dict[str, Any] | SkipJsonSchema[None] = _optional(
+    s_query: dict[str, Any] | Unset = _optional(
         "Query", "Advanced Filtering JSON, as copied from Close with Copy Filters, or a bare query node."
     )
-    status: Statuses | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")
-    inactive_months: Months | SkipJsonSchema[None] = _optional(
+    status: Statuses | Unset = _optional("Lead status", "Any of these lead statuses: labels or ids.")
+    inactive_months: Months | Unset = _optional(
         "Months without communication",
         "The last communication is at least this many months ago; or there was none, and the lead is at least as old.",
     )
-    never_communicated: bool = Field(
-        default=False, title="Never communicated", description="There has never been any communication."
-    )
-    created_before_months: Months | SkipJsonSchema[None] = _optional(
+    never_communicated: bool = _switch("Never communicated", "There has never been any communication.")
+    created_before_months: Months | Unset = _optional(
         "Months since creation", "The lead was created at least this many months ago."
     )
-    without_contacts: bool = Field(default=False, title="Without contacts", description="The lead has no contact.")
-    unreachable: bool = Field(
-        default=False,
-        title="Unreachable",
-        description="No contact has an e-mail address or a phone number, or there is no contact.",
+    without_contacts: bool = _switch("Without contacts", "The lead has no contact.")
+    unreachable: bool = _switch(
+        "Unreachable", "No contact has an e-mail address or a phone number, or there is no contact."
     )
-    name_words: Words | SkipJsonSchema[None] = _optional(
+    name_words: Words | Unset = _optional(
         "Words in the name", "Any of these words occurs in the lead's name, as a whole word: test never means Testudo."
     )
-    email_domains: Domains | SkipJsonSchema[None] = _optional(
+    email_domains: Domains | Unset = _optional(
         "E-mail domains", "Any contact has an e-mail address at one of these domains, such as example.com."
     )
-    custom_fields: CustomFields | SkipJsonSchema[None] = _optional(
+    custom_fields: CustomFields | Unset = _optional(
         "Custom fields", 'Each of these custom fields has one of its values: {"Source": ["Import 2021"]}.'
     )
-    allow_unknown_nodes: bool = Field(
-        default=False,
-        title="Allow unknown query nodes",
-        description="Send parts of a query that this project doesn't know, as they are.",
+    allow_unknown_nodes: bool = _switch(
+        "Allow unknown query nodes", "Send parts of a query that this project doesn't know, as they are."
     )
 
     @model_validator(mode="after")
@@ -205,35 +201,27 @@ class Match(Policy):
 class Keep(Policy):
     """What protects a lead. Any one is enough."""
 
-    open_opportunities: bool = Field(
-        default=True, title="Open opportunities", description="The lead has an active opportunity."
-    )
-    won_opportunities: bool = Field(
-        default=True, title="Won opportunities", description="The lead has a won opportunity."
-    )
-    upcoming_meetings: bool = Field(
-        default=True, title="Upcoming meetings", description="The lead has a meeting ahead."
-    )
-    running_workflows: bool = Field(
-        default=True, title="Running workflows", description="The lead is in a running workflow (sequence)."
-    )
-    created_within_days: Days | SkipJsonSchema[None] = Field(
+    open_opportunities: bool = _switch("Open opportunities", "The lead has an active opportunity.", on=True)
+    won_opportunities: bool = _switch("Won opportunities", "The lead has a won opportunity.", on=True)
+    upcoming_meetings: bool = _switch("Upcoming meetings", "The lead has a meeting ahead.", on=True)
+    running_workflows: bool = _switch("Running workflows", "The lead is in a running workflow (sequence).", on=True)
+    created_within_days: Days | Unset = Field(
         default=30, title="Days since creation", description="The lead was created within this many days; 0 for off."
     )
-    communication_within_days: Days | SkipJsonSchema[None] = Field(
+    communication_within_days: Days | Unset = Field(
         default=30,
         title="Days since communication",
         description="There was communication within this many days; 0 for off.",
     )
-    open_tasks: bool = Field(default=False, title="Open tasks", description="The lead has an incomplete task.")
-    status: Statuses | SkipJsonSchema[None] = _optional("Lead status", "Any of these lead statuses: labels or ids.")
-    smart_view: Name | SkipJsonSchema[None] = _optional("Smart View", "Name or id of a Smart View for leads.")
-    s_query: dict[str, Any] | SkipJsonSchema[None] = _optional("Query", "Advanced Filtering JSON.")
-    lead_ids: LeadIds | SkipJsonSchema[None] = _optional("Lead ids", "Exactly these leads.")
-    email_domains: Domains | SkipJsonSchema[None] = _optional(
+    open_tasks: bool = _switch("Open tasks", "The lead has an incomplete task.")
+    status: Statuses | Unset = _optional("Lead status", "Any of these lead statuses: labels or ids.")
+    smart_view: Name | Unset = _optional("Smart View", "Name or id of a Smart View for leads.")
+    s_query: dict[str, Any] | Unset = _optional("Query", "Advanced Filtering JSON.")
+    lead_ids: LeadIds | Unset = _optional("Lead ids", "Exactly these leads.")
+    email_domains: Domains | Unset = _optional(
         "E-mail domains", "Any contact has an e-mail address at one of these domains."
     )
-    custom_fields: CustomFields | SkipJsonSchema[None] = _optional(
+    custom_fields: CustomFields | Unset = _optional(
         "Custom fields", "Any of these custom fields has one of its values."
     )
 
@@ -255,8 +243,8 @@ class Limits(Policy):
         title="Largest share",
         description="Stop if more than this share of all leads is planned. Not applied to plans of 20 leads or fewer.",
     )
-    batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] | SkipJsonSchema[None] = _optional(
-        "Batch", "Plan only the oldest leads, at most this many; the next run goes on."
+    batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] | Unset = _optional(
+        "Batch", "Plan only the oldest leads, at most this many; the next run continues."
     )
     ramp: bool = Field(
         default=True,
@@ -266,21 +254,21 @@ class Limits(Policy):
     max_wait_minutes: int = Field(
         default=360,
         ge=1,
-        le=MAX_WAIT_MINUTES,
+        le=30 * 24 * 60,
         title="Longest wait",
-        description="Minutes to wait for Close to finish; after that the run says that Close is still deleting.",
+        description="Minutes to wait for Close to finish; after that the run ends as still running.",
     )
     max_late_hours: int = Field(
         default=4,
         ge=1,
-        le=MAX_LATE_HOURS,
+        le=30 * 24,
         title="Latest start",
         description="Skip a run that starts more than this many hours after it was due, as after an outage.",
     )
 
 
 def _check_pasted(document: dict[str, Any], *, allow_unknown: bool = False) -> int | None:
-    """Refuse a pasted query that can't be used, in one sentence; give its ``results_limit``."""
+    """Return the ``results_limit`` of a pasted query. Raises ValueError, in one sentence, if it can't be used."""
     try:
         query, limit = unwrap(document)
         check(query, allow_unknown=allow_unknown)

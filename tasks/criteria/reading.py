@@ -1,9 +1,9 @@
-"""Our own reading of a lead: what a person would see who looked at it and at the criteria.
+"""Our own reading of a lead, as a check of Close's: what a person would conclude from the lead and the criteria.
 
-The query is what Close goes by. Each exported lead is read once more before anything is deleted; and before that, where
-Close's tokenizer may promise less than the criteria do, each planned one: ``name_words`` means whole words and
-``email_domains`` whole domains, and how Close cuts text into words isn't documented. One disagreement stops the run.
-What a lead doesn't show isn't checked: workflows, Smart Views, pasted queries, custom fields.
+Close decides by the query. Every exported lead is checked here before anything is deleted. Where Close's tokenizer may
+be less strict than the criteria, every planned lead is checked before the export as well: ``name_words`` means whole
+words and ``email_domains`` whole domains, and Close doesn't document how it splits text. One contradiction stops the
+run. What a lead doesn't show isn't checked: workflows, Smart Views, pasted queries, custom fields.
 """
 
 import re
@@ -17,62 +17,65 @@ from dateutil.relativedelta import relativedelta
 from tasks.criteria.policy import Keep, Match
 from tasks.criteria.selection import Criteria
 from tasks.runs.outcomes import Refused
+from tasks.runs.wording import counted
 
 Lead = Mapping[str, Any]
-"""A lead object as Close answers with, or the part of it that was asked for."""
+"""A lead as Close returns it, with all or some of its fields."""
 Contradicts = Callable[[Lead], bool]
-"""Whether a lead, as far as it shows, isn't what a rule is about."""
+"""Whether the fields of a lead contradict a rule."""
 
 FIELDS = ("id", "name", "display_name", "contacts")
 TOKENIZED = {"match.name_words", "match.email_domains", "keep.email_domains"}
-"""The rules whose planned leads are read before they are exported. *FIELDS* are what they need."""
+"""The rules that are checked before the export. They need *FIELDS*."""
 EXAMPLES = 5
 
 L = TypeVar("L", bound=Lead)
 
 
 def needed(criteria: Criteria) -> bool:
-    """Whether the planned leads have to be read."""
+    """Whether the planned leads have to be checked before the export."""
     return not TOKENIZED.isdisjoint(contradictions(criteria))
 
 
 def check_leads(leads: Sequence[Lead], criteria: Criteria) -> None:
-    """Raise `Refused`, with ids and never names, if one of the planned *leads* can't be read or contradicts a rule."""
+    """Raise `Refused`, with ids and without names, if a planned lead contradicts a rule or can't be checked."""
     rules = {rule: each for rule, each in contradictions(criteria).items() if rule in TOKENIZED}
     shown = [_shows_name if rule == "match.name_words" else _shows_contacts for rule in rules]
     if unreadable := [str(lead["id"]) for lead in leads if not all(each(lead) for each in shown)]:
         raise Refused(
-            f"{len(unreadable):,} planned leads came without their name or contacts, so that they can't be checked: "
-            f"{', '.join(unreadable[:EXAMPLES])}. Try again."
+            f"Close returned {counted(len(unreadable), 'planned lead')} without name or contacts, so they can't be "
+            f"checked: {', '.join(unreadable[:EXAMPLES])}. Try again."
         )
     for _ in _checked(leads, rules, "planned"):
         pass
 
 
 def agreeing(leads: Iterable[dict[str, Any]], criteria: Criteria) -> Iterator[dict[str, Any]]:
-    """Yield the exported *leads*. Raises `Refused` after the last, with ids, if some contradict a rule."""
+    """Yields the leads it is given. Raises `Refused` after the last, with ids, if any of them contradict a rule."""
     return _checked(leads, contradictions(criteria), "exported")
 
 
 def _checked(leads: Iterable[L], rules: Mapping[str, Contradicts], which: str) -> Iterator[L]:
-    number = dict.fromkeys(rules, 0)
-    examples: dict[str, list[str]] = {rule: [] for rule in rules}
+    ids: dict[str, list[str]] = {rule: [] for rule in rules}
     for lead in leads:
         for rule, contradicts in rules.items():
             if contradicts(lead):
-                number[rule] += 1
-                examples[rule] += [str(lead["id"])] if number[rule] <= EXAMPLES else []
+                ids[rule].append(str(lead["id"]))
         yield lead
-    found = [f"{number[rule]:,} contradict {rule} ({', '.join(ids)})" for rule, ids in examples.items() if ids]
-    if found:
+    problems = [
+        f"{counted(len(wrong), 'lead contradicts', 'leads contradict')} {rule} ({', '.join(wrong[:EXAMPLES])})"
+        for rule, wrong in ids.items()
+        if wrong
+    ]
+    if problems:
         raise Refused(
-            f"Of the {which} leads, as we read them, {'; '.join(found)}. Nothing was deleted: look at them, and put "
-            "the ones to spare into keep.lead_ids."
+            f"By our own reading of the {which} leads, {'; '.join(problems)}. Nothing was deleted: check them, and add "
+            "those to keep to keep.lead_ids."
         )
 
 
 def contradictions(criteria: Criteria) -> dict[str, Contradicts]:
-    """What a lead must not show, by the setting that says so."""
+    """How a lead can contradict the criteria, by the name of the rule."""
     return dict([*_of_match(criteria.match, criteria.as_of), *_of_keep(criteria.keep, criteria.as_of)])
 
 
@@ -136,7 +139,7 @@ def _spoken_to_or_created(lead: Lead, instant: datetime) -> bool:
 
 
 def _is_since(lead: Lead, name: str, instant: datetime) -> bool:
-    """Whether the lead shows an instant there that is *instant* or later. A mere date is the beginning of that day."""
+    """Whether the lead's field *name* is *instant* or later. A date without a time is the beginning of that day."""
     try:
         shown = datetime.fromisoformat(str(lead.get(name) or ""))
     except ValueError:
@@ -172,11 +175,11 @@ def _shows_contacts(lead: Lead) -> bool:
 def has_word(lead: Lead, words: Sequence[str]) -> bool:
     """Whether one of *words* (lower case) is a whole word of the lead's name."""
     name = lead["name"] if "name" in lead else lead.get("display_name")
-    composed = unicodedata.normalize("NFC", str(name or ""))  # or an accent of its own would end a word
+    composed = unicodedata.normalize("NFC", str(name or ""))  # a combining accent would end a word
     return not set(words).isdisjoint(re.findall(r"\w+", composed.lower()))
 
 
 def has_domain(lead: Lead, domains: Sequence[str]) -> bool:
-    """Whether a contact has an e-mail address at one of *domains* (lower case) itself, not below it."""
+    """Whether a contact has an e-mail address at one of *domains* (lower case), not at a subdomain."""
     emails = [email for contact in _rows(lead, "contacts") for email in _rows(contact, "emails")]
     return not set(domains).isdisjoint(str(each.get("email", "")).rpartition("@")[2].strip().lower() for each in emails)

@@ -1,8 +1,8 @@
-"""From criteria to queries: what each rule of `Match` and `Keep` asks of Close.
+"""From criteria to queries: the query of each rule of `Match` and `Keep`.
 
-Relative times become instants, computed from the cut-off. "Missing" is spelled out. Names have been resolved before.
-Rules that are on by default use only fields seen in working queries; the others are in Close's documentation or its
-exports, and ``lead-cleanup doctor`` tells which of them an organisation accepts.
+Relative times become instants, computed from the cut-off. "Missing" is spelled out. Rules that are on by default use
+only fields seen in working queries; the others are in Close's documentation or its exports, and ``lead-cleanup doctor``
+shows which of them an organisation accepts.
 """
 
 import math
@@ -15,7 +15,6 @@ from dateutil.relativedelta import relativedelta
 from tasks.close.query.conditions import (
     CustomFieldRef,
     Exists,
-    FieldRef,
     NumberRange,
     Reference,
     RegularField,
@@ -33,7 +32,7 @@ from tasks.runs.outcomes import Refused
 CREATED = lead_field("date_created")
 UPDATED = lead_field("date_updated")
 NEVER_DELETE = "never_delete"
-"""The keep rule of the organisation's own Smart View, whatever the parameters."""
+"""The keep rule of the organisation's own Smart View, which always applies."""
 LAST_COMMUNICATION = lead_field("last_communication_date")
 
 
@@ -76,7 +75,7 @@ def _typed_clauses(match: Match, names: Names, as_of: datetime) -> Iterator[Quer
 
 
 def keep_rules(keep: Keep, names: Names, as_of: datetime, zone: ZoneInfo) -> dict[str, Query]:
-    """What protects a lead, by the name of the rule; the organisation's own never-delete Smart View is among them."""
+    """What protects a lead, by the name of the rule, including the organisation's own never-delete Smart View."""
     rules = dict(_typed_rules(keep, names, as_of))
     if keep.smart_view:
         rules["smart_view"] = names.smart_view(keep.smart_view, may_limit=True)
@@ -137,7 +136,7 @@ def setting(rule: str) -> str:
 
 def _protecting(name: str, query: Query) -> Query:
     if always(query) is False:
-        raise Refused(f"{setting(name)} protects no lead, whatever leads there are; correct it, or turn it off.")
+        raise Refused(f"{setting(name)} can't protect any lead; correct it, or turn it off.")
     conditions = conditions_only(query)
     if conditions is None:
         raise Refused(f"{setting(name)} protects every lead; there is nothing left to clean up.")
@@ -160,58 +159,45 @@ def has_opportunity(status_type: str) -> Query:
 
 
 def at_domains(domains: list[str]) -> Query:
-    """A contact has an e-mail address at one of the domains, as far as Close can tell; `reading` checks it."""
+    """A contact has an e-mail address at one of the domains, as Close splits words; `reading` checks them."""
     field = RegularField(object_type="contact_email", field_name="email")
-    found = [where(field, TextCondition(mode="full_words", value=domain)) for domain in domains]
-    return has("contact", has("contact_email", any_of(found), this="contact"))
+    any_domain = any_of([where(field, TextCondition(mode="full_words", value=domain)) for domain in domains])
+    return has("contact", has("contact_email", any_domain, this="contact"))
 
 
 def custom_field_is(field: CustomField, values: list[str | int | float | bool]) -> Query:
-    """The custom field has one of *values*, asked in the way that suits its type."""
-    reference = CustomFieldRef(custom_field_id=field.id)
+    """The custom field has one of *values*, compared by its type. Raises `Refused` for values of another type."""
+    reference, named = CustomFieldRef(custom_field_id=field.id), f"The custom field {field.name!r}"
     match field.type:
         case "choices":
             for value in values:
                 if field.choices is not None and value not in field.choices:
-                    nearest = did_you_mean(str(value), field.choices)
-                    raise Refused(f"The custom field {field.name!r} has no choice {value!r}{nearest}")
+                    raise Refused(f"{named} has no choice {value!r}{did_you_mean(str(value), field.choices)}")
             return where(reference, Term(values=tuple(values)))
         case "text" | "textarea" | "hidden":
-            texts = list(_texts(field, values))
-            return any_of([where(reference, TextCondition(mode="exact_value", value=text)) for text in texts])
+            for value in values:
+                if not isinstance(value, str):  # YAML has changed an unquoted yes, 1.10 or 0123
+                    raise Refused(f"{named} holds text; put {value!r} in quotes, as Close shows it.")
+            return any_of([where(reference, TextCondition(mode="exact_value", value=str(value))) for value in values])
         case "number":
-            return any_of([_number_is(field, reference, value) for value in values])
+            return any_of([where(reference, _equal_to(value, named)) for value in values])
         case "user":
-            return where(reference, Reference(reference_type="user", object_ids=tuple(_user_ids(field, values))))
+            for value in values:
+                if not str(value).startswith("user_"):  # Close wouldn't find a name, so it would protect no lead
+                    raise Refused(f"{named} holds users; use their ids (user_…), not {value!r}.")
+            return where(reference, Reference(reference_type="user", object_ids=tuple(map(str, values))))
         case _:
-            raise Refused(
-                f"The custom field {field.name!r} is of the type {field.type}, which custom_fields can't compare; "
-                "use s_query."
-            )
+            raise Refused(f"{named} is of the type {field.type}, which custom_fields can't compare; use s_query.")
 
 
-def _user_ids(field: CustomField, values: list[str | int | float | bool]) -> Iterator[str]:
-    for value in values:
-        if not str(value).startswith("user_"):  # a name would be found nowhere, and so protect nobody
-            raise Refused(f"The custom field {field.name!r} holds users; give their ids (user_…), not {value!r}.")
-        yield str(value)
-
-
-def _texts(field: CustomField, values: list[str | int | float | bool]) -> Iterator[str]:
-    for value in values:
-        if not isinstance(value, str):  # YAML's yes, 1.10 and 0123 are no longer what was written
-            raise Refused(f"The custom field {field.name!r} holds text; put {value!r} in quotes, as Close shows it.")
-        yield value
-
-
-def _number_is(field: CustomField, reference: FieldRef, value: str | float) -> Query:
+def _equal_to(value: str | float, named: str) -> NumberRange:
     try:
         number = math.nan if isinstance(value, bool) else float(value)
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise Refused(f"The custom field {field.name!r} holds numbers; {value!r} is none.")
-    return where(reference, NumberRange(gte=number, lte=number))
+        raise Refused(f"{named} holds numbers; {value!r} is not a number.")
+    return NumberRange(gte=number, lte=number)
 
 
 def _has_value(related: str, name: str) -> Query:

@@ -1,4 +1,4 @@
-"""Criteria, and the queries that they come to: what matches, what is kept, what is planned. Pure."""
+"""Criteria, and their queries: what matches, what is kept, what is planned. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ LEADS = ObjectType(object_type="lead")
 
 @dataclass(frozen=True)
 class Criteria:
-    """Which leads a run is about: what they must meet, what protects them, and the cut-off (UTC) of relative times."""
+    """Which leads a run deletes: what they must meet, what protects them, and the cut-off (UTC) of relative times."""
 
     match: Match
     keep: Keep
     as_of: datetime
     time_zone: str = "UTC"
-    """Where days begin, for local dates in pasted queries and Smart Views."""
+    """The time zone of local dates in pasted queries and Smart Views."""
 
     def select(self, names: Names, organization_id: str = "") -> "Selection":
         """The criteria as queries, for one organisation. Raises `Refused` for unknown names and unusable queries."""
@@ -45,32 +45,32 @@ class Selection:
     """Criteria as queries, with names as ids."""
 
     organization_id: str = ""
-    """The organisation that the ids belong to; empty where nothing is asked of Close."""
+    """The organisation that the ids belong to; empty where nothing is sent to Close."""
     match: tuple[Query, ...] = ()
     keep: Mapping[str, Query]
     """What protects a lead, by the name of the rule."""
     as_of: datetime
     created_before: datetime | None = None
-    """Where a batch ends (UTC): planned leads that were created then or later are left for the next run."""
+    """Where a batch ends (UTC): leads created then or later wait for the next run."""
 
     def matched(self) -> Query:
         """Leads that meet the criteria, protected or not."""
         return self._query()
 
     def kept(self, rule: str | None = None) -> Query:
-        """Matched leads that *rule* protects; without a rule, those that any of them protects."""
+        """Matched leads that *rule* protects; without *rule*, those that any rule protects."""
         rules = [self.keep[rule]] if rule else list(self.keep.values())
         return self._query(any_of([asserted(each) for each in rules]))
 
     def planned(self) -> Query:
-        """Matched leads that nothing protects, up to the end of the batch: what is sent to Close."""
+        """Matched leads that no rule protects, up to the end of the batch: the query of the bulk delete."""
         batch = [before(CREATED, self.created_before)] if self.created_before else []
         return self._query(*(denied(each) for each in self.keep.values()), *batch)
 
     def cut(self, created_before: datetime) -> "Selection":
-        """The same, of which only the leads created before that instant (UTC) are planned."""
+        """The same selection, with only the leads created before that instant (UTC) planned."""
         return replace(self, created_before=created_before)
 
     def _query(self, *more: Query) -> Query:
-        """The last two clauses spare what came or changed after the cut-off, and carry the run's mark."""
+        """The last two clauses spare leads created or edited after the cut-off, and carry the run's mark."""
         return And(queries=(LEADS, *self.match, *more, before(CREATED, self.as_of), before(UPDATED, self.as_of)))

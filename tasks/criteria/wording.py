@@ -1,4 +1,4 @@
-"""What is said to people about their input: what it asks for, what is wrong with it, which name they may have meant."""
+"""Messages to people about their input: what it selects, what is wrong with it, which name they may have meant."""
 
 import json
 import re
@@ -8,29 +8,29 @@ from typing import cast
 
 from pydantic import BaseModel, ValidationError
 
-FEW = 15  # names, which can all be listed
+FEW = 15  # names: all are listed
 LONG = 200  # characters of a setting
 SCALARS = {"str", "int", "float", "bool"}
 
 
 def in_words(name: str, settings: BaseModel) -> Iterator[str]:
-    """The *settings* that are on, each as people write it: ``match.status Junk, Bad Fit``."""
+    """The *settings* that are set, each as people write it: ``match.status Junk, Bad Fit``."""
     for key, value in settings.model_dump(mode="json", exclude_none=True).items():
         if value is True:
             yield f"{name}.{key}"
         elif value:
-            said = ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else json.dumps(value)
-            yield f"{name}.{key} {said if len(said) <= LONG else said[:LONG] + '…'}"
+            text = ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else json.dumps(value)
+            yield f"{name}.{key} {text if len(text) <= LONG else text[:LONG] + '…'}"
 
 
 def problems(error: ValidationError) -> str:
-    """What is wrong, as one line: ``inactive_months: Input should be greater than or equal to 1``. Shows no values."""
+    """What is wrong, in one line without values: ``inactive_months: Input should be greater than or equal to 1``."""
     lines: dict[str, str] = {}
     for each in error.errors(include_url=False, include_input=False):
-        if each["type"] == "none_required":  # the other half of "a value, or nothing"
+        if each["type"] == "none_required":  # the other half of "a value or None"
             continue
         steps = [str(step) for step in each["loc"]]
-        if steps and steps[-1] in SCALARS:  # one of several types a value may have: the first says enough
+        if steps and steps[-1] in SCALARS:  # one of several types that a value may have: the first is enough
             steps.pop()
         place = ".".join(step for step in steps if not re.search(r"[\[-]", step))
         message = each["msg"].removeprefix("Value error, ")
@@ -39,7 +39,7 @@ def problems(error: ValidationError) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence that refuses *name*: the nearest of the *known* names, or all of them if few."""
+    """The end of a sentence that rejects *name*: the nearest of the *known* names, or all if there are few."""
     names = sorted(set(known))
     spellings = {each.lower(): each for each in names}
     nearest = [spellings[each] for each in get_close_matches(name.lower(), spellings, n=3, cutoff=0.5)]

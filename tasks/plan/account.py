@@ -1,6 +1,5 @@
 """The organisation, the user behind the key, and what the names in the criteria stand for."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tasks.close.client import CloseClient
@@ -11,13 +10,13 @@ from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
 
 ROLES_WITHOUT_BULK_DELETE = {"user", "restricted_user"}
-"""Close says that these built-in roles may not bulk delete; their ids are assumed after that of ``admin``. Which
-permission a custom role needs isn't documented, so Close's own refusal has to do there."""
+"""Close documents that these built-in roles may not bulk delete; we guess their ids by that of ``admin``. It doesn't
+document which permission a custom role needs, so there we rely on Close to refuse."""
 
 
 @dataclass(frozen=True)
 class Needed:
-    """Which of the organisation's names a cleanup uses, so that nothing else is asked for."""
+    """Which of the organisation's names a cleanup uses, so that no others are read."""
 
     statuses: bool
     custom_fields: bool
@@ -38,11 +37,11 @@ class Needed:
 
     @classmethod
     def all(cls, keep_view: str | None) -> "Needed":
-        """Every name there is."""
+        """Every name that the organisation has."""
         return cls(statuses=True, custom_fields=True, smart_views=True, keep_view=keep_view)
 
     def read(self, close: CloseClient) -> Names:
-        """Ask Close for them."""
+        """Read them from Close."""
         return Names(
             statuses=close.lead_statuses() if self.statuses else (),
             custom_fields=close.custom_fields("lead") if self.custom_fields else (),
@@ -67,8 +66,19 @@ class Account:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What holds besides the parameters, in sentences."""
-        return tuple(_besides(self.membership, self.names.keep_view))
+        """What the parameters don't say, in sentences: what is always kept, and `warnings`."""
+        view = self.names.keep_view
+        return (*([f"Leads of the Smart View {view!r} are always kept."] if view else []), *self.warnings)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the key's user may not do or see."""
+        granted, role = self.membership.permissions_granted, self.membership.role_id
+        sees_all = granted is None or role == "admin" or "view_all_leads" in granted
+        return (
+            *([] if self.may_delete else [f"The role {role} of this key's user may not bulk delete."]),
+            *([] if sees_all else ["This key's user doesn't see all leads: only those it sees are counted."]),
+        )
 
     @property
     def may_delete(self) -> bool:
@@ -77,15 +87,10 @@ class Account:
 
 
 def survey(close: CloseClient, needed: Needed) -> Account:
-    """Prove the key, and read the organisation and the names that are needed."""
-    user = close.me()  # first, since its refusal says for certain that the key is wrong
+    """Check the key, and read the organisation and the *needed* names."""
+    user = close.me()  # first, since only its refusal proves that the key is wrong
     organization = close.organization(close.organization_id())
-    return Account(
-        organization=organization,
-        user=user,
-        membership=_membership(organization, user),
-        names=needed.read(close),
-    )
+    return Account(organization, user, _membership(organization, user), needed.read(close))
 
 
 def _membership(organization: Organization, user: Me) -> Membership:
@@ -93,13 +98,3 @@ def _membership(organization: Organization, user: Me) -> Membership:
         if each.user_id == user.id and each.organization_id in {None, organization.id}:
             return each
     return Membership()
-
-
-def _besides(membership: Membership, keep_view: str | None) -> Iterator[str]:
-    if keep_view:
-        yield f"Leads of the Smart View {keep_view!r} are kept, whatever the parameters."
-    granted = membership.permissions_granted
-    if membership.role_id in ROLES_WITHOUT_BULK_DELETE:
-        yield f"The role {membership.role_id} of this key's user may not bulk delete."
-    if granted is not None and membership.role_id != "admin" and "view_all_leads" not in granted:
-        yield "This key's user doesn't see all leads: the numbers are of those it sees."

@@ -1,8 +1,8 @@
-"""What goes with the leads of a plan: everything that a lead owns, which Close deletes with it.
+"""What Close deletes with the leads of a plan: everything that belongs to them.
 
-Counted by Close, a number a request and nothing read, but for the values of opportunities where they are few. Of these
-kinds Close documents only contacts as something to search for; opportunities and e-mails occur in working queries, and
-the rest is a guess. What Close rejects is said to be unknown, and is no reason to stop.
+Close counts each kind in one request; only the values of opportunities are read, where there are few. Close documents
+searching for contacts; opportunities and e-mails occur in working queries, and the other kinds are a guess. A kind
+whose search Close rejects is reported as unknown, and doesn't stop the run.
 """
 
 import logging
@@ -16,10 +16,11 @@ from tasks.close.query.nodes import And, ObjectType, Query, has, lead_field, to_
 from tasks.criteria.selection import Selection
 from tasks.runs.connect import connect
 from tasks.runs.retries import reads
+from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
 
-FEW = 200  # opportunities; one page
+FEW = 200  # opportunities: one page
 PERIODS = {"one_time": "once", "monthly": "a month", "annual": "a year"}
 
 
@@ -37,54 +38,57 @@ def _with_open_tasks(leads: Query) -> Query:
 
 
 OPEN = "open opportunities"
-KINDS: dict[str, Callable[[Query], Query]] = {
-    "contacts": _of_type("contact"),
-    OPEN: _opportunities("active"),
-    "won opportunities": _opportunities("won"),
-    "lost opportunities": _opportunities("lost"),
-    "leads with open tasks": _with_open_tasks,
-    "e-mails": _of_type("activity.email"),
-    "calls": _of_type("activity.call"),
-    "meetings": _of_type("activity.meeting"),
-    "SMS": _of_type("activity.sms"),
-    "notes": _of_type("activity.note"),
+KINDS: dict[str, tuple[str, Callable[[Query], Query]]] = {
+    "contacts": ("contact", _of_type("contact")),
+    OPEN: ("open opportunity", _opportunities("active")),
+    "won opportunities": ("won opportunity", _opportunities("won")),
+    "lost opportunities": ("lost opportunity", _opportunities("lost")),
+    "leads with open tasks": ("lead with open tasks", _with_open_tasks),
+    "e-mails": ("e-mail", _of_type("activity.email")),
+    "calls": ("call", _of_type("activity.call")),
+    "meetings": ("meeting", _of_type("activity.meeting")),
+    "SMS": ("SMS", _of_type("activity.sms")),
+    "notes": ("note", _of_type("activity.note")),
 }
+"""What one of a kind is called, and how to find those of the leads that a query matches."""
 
 
 @reads
 def count_what_goes_along(selection: Selection) -> str:
-    """A sentence on what belongs to the planned leads. Raises a CloseError when Close is away."""
+    """A sentence on what belongs to the planned leads. Raises `CloseError` when Close is unavailable."""
     leads = selection.planned()
     with connect(selection.organization_id) as close:
-        counts = {kind: _count(close, query(leads)) for kind, query in KINDS.items()}
-        worth = _worth(close, KINDS[OPEN](leads)) if 0 < (counts[OPEN] or 0) <= FEW else {}
+        counts = {kind: _count(close, query(leads)) for kind, (_, query) in KINDS.items()}
+        worth = _worth(close, KINDS[OPEN][1](leads)) if 0 < (counts[OPEN] or 0) <= FEW else {}
     return sentence(counts, worth)
 
 
 def sentence(counts: Mapping[str, int | None], worth: Mapping[str, int]) -> str:
     """*counts* by kind, None where Close doesn't count them, and what open opportunities are *worth*, in cents."""
-    there = [f"{number:,} {kind}{_value(worth) if kind == OPEN else ''}" for kind, number in counts.items() if number]
+    known = {kind: counted(number, KINDS[kind][0], kind) for kind, number in counts.items() if number}
+    if worth and OPEN in known:
+        amounts = [f"{cents / 100:,.0f} {unit}" for unit, cents in sorted(worth.items())]
+        known[OPEN] += f" (worth {', '.join(amounts)})"
     unknown = [kind for kind, number in counts.items() if number is None]
-    said = f"With these leads go {', '.join(there)}." if there else "Nothing that was counted goes with these leads."
-    return f"{said} Close does not count their {', '.join(unknown)} here." if unknown else said
-
-
-def _value(worth: Mapping[str, int]) -> str:
-    amounts = [f"{cents / 100:,.0f} {unit}" for unit, cents in sorted(worth.items())]
-    return f" (worth {', '.join(amounts)})" if amounts else ""
+    first = (
+        f"With these leads go {', '.join(known.values())}."
+        if known
+        else "Nothing that was counted goes with these leads."
+    )
+    return f"{first} Close does not count their {', '.join(unknown)} here." if unknown else first
 
 
 def _count(close: CloseClient, query: Query) -> int | None:
     try:
         return close.count(to_json(query))
     except (BadRequest, NotAllowed) as error:
-        logger.info("Close does not count what goes with the leads: %s", error)
+        logger.info("Close rejected a count of what belongs to the leads: %s", error)
         return None
 
 
 def _worth(close: CloseClient, opportunities: Query) -> dict[str, int]:
     """Cents by currency and period."""
-    found = Counter[str]()
+    worth = Counter[str]()
     fields = ("value", "value_currency", "value_period")
     try:
         rows = close.search(to_json(opportunities), object_type="opportunity", fields=fields, limit=FEW)
@@ -92,5 +96,5 @@ def _worth(close: CloseClient, opportunities: Query) -> dict[str, int]:
         return {}
     for row in rows:
         if isinstance(value := row.get("value"), int) and value:
-            found[f"{row.get('value_currency') or ''} {PERIODS.get(str(row.get('value_period')), '')}".strip()] += value
-    return dict(found)
+            worth[f"{row.get('value_currency') or ''} {PERIODS.get(str(row.get('value_period')), '')}".strip()] += value
+    return dict(worth)

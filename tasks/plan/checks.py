@@ -5,65 +5,62 @@ from datetime import datetime, timedelta
 from tasks.criteria.policy import Limits
 from tasks.plan.model import Counts, Plan
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.wording import counted
 
 SMALL_PLAN = 20  # leads; a share says nothing about a plan this small
 TOLD_LATE = timedelta(seconds=2)
-"""How far behind its own clock a server may tell the time: to the second, and often renewed once a second only."""
+"""How far the time in a server's answer may be behind its clock: without fractions, and often cached for a second."""
 
 
 def check_clocks(as_of: datetime, theirs: datetime | None) -> None:
-    """Raise `Refused` if the cut-off lies ahead of Close's clock: until then an edited lead would not be spared."""
+    """Raise `Refused` if the cut-off is ahead of Close's clock: leads edited until then would not be spared."""
     if theirs and as_of > theirs + TOLD_LATE:
-        ahead = (as_of - theirs).total_seconds()
         raise Refused(
-            f"The cut-off of this run lies {ahead:,.0f} seconds ahead of Close's clock: leads edited until then would "
-            "not be spared. Set the clocks of the Prefect server and its workers right, and start a new run."
+            f"The cut-off of this run is {counted(round((as_of - theirs).total_seconds()), 'second')} ahead of Close's "
+            "clock: leads edited until then would not be spared. Correct the clocks of the Prefect server and its "
+            "workers, and start a new run."
         )
 
 
 def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> None:
     """Raise `Stop` unless there is something to delete, and it may be deleted.
 
-    Refuses over a limit before it says that this was a dry run: a dry run shows what the real one would do.
+    The limits come before the dry run, so that a dry run is refused where the real one would be.
     """
     counts = plan.counts
     if expect is not None and counts.planned != expect:
-        raise Refused(f"{counts.planned} leads are planned, but {expect} were expected.")
+        raise Refused(f"The plan has {counted(counts.planned, 'lead')}, not {expect:,} as expected.")
     if not counts.add_up:
         raise Refused(
-            f"The numbers don't add up: {counts.matched} matched, but {counts.kept['total']} kept and {counts.planned} "
-            "left. Either leads are changing very fast, or Close reads the query in another way than we do. Try again; "
-            "if it stays so, turn off the keep rules one by one to find the one that is misread."
+            f"The numbers don't add up: {counts.matched:,} matched, but {counts.kept['total']:,} kept and "
+            f"{counts.planned:,} planned. Either leads are changing very fast, or Close reads the query differently "
+            "than we do. Try again; if the error persists, turn off the keep rules one by one to find the misread one."
         )
     if not counts.planned:
-        raise Stop(Outcome.NOTHING_TO_DO, _nothing(counts))
+        why = f"{counted(counts.matched, 'lead')} matched, all kept" if counts.matched else "none matches"
+        raise Stop(Outcome.NOTHING_TO_DO, f"There are no leads to delete: {why}.")
     if plan.ramped:
-        check_limits(counts.without_ramp(limits.batch), limits, said="would be planned without the ramp")
+        check_limits(counts.without_ramp(limits.batch), limits, "Without the ramp, the plan would have")
     else:
         check_limits(counts, limits)
     if dry_run:
-        raise Stop(Outcome.DRY_RUN, f"{counts.planned:,} of {counts.total:,} leads would be deleted.")
+        raise Stop(Outcome.DRY_RUN, f"{counts.share} would be deleted.")
     if not plan.may_delete:
         raise Refused(f"{plan.seen_by} may not bulk delete: use the key of a user who may, such as an admin.")
 
 
-def _nothing(counts: Counts) -> str:
-    kept = f"{counts.matched} match, and all of them are kept" if counts.matched else "none matches"
-    return f"No lead is to be deleted: {kept}."
-
-
-def check_limits(counts: Counts, limits: Limits, *, said: str = "are planned") -> None:
-    """Raise `Refused`, with the numbers and the setting, if *counts* go over *limits*."""
+def check_limits(counts: Counts, limits: Limits, plan_has: str = "The plan has") -> None:
+    """Raise `Refused`, with the numbers and the setting, if *counts* exceed *limits*."""
     planned, total = counts.planned, counts.total
+    remedy = "Raise it, or set limits.batch to delete the oldest first."
     if planned >= total:
-        raise Refused(f"All {total} leads of the organisation {said}. That is never done; narrow the criteria.")
+        raise Refused(f"{plan_has} every lead of the organisation ({total:,}): never allowed. Narrow the criteria.")
     if planned > limits.max_leads:
         raise Refused(
-            f"{planned:,} leads {said}, more than limits.max_leads allows ({limits.max_leads:,}). "
-            "Raise it, or set limits.batch to delete the oldest first."
+            f"{plan_has} {counted(planned, 'lead')}, more than limits.max_leads allows ({limits.max_leads:,}). {remedy}"
         )
     if planned > SMALL_PLAN and planned / total > limits.max_share:  # not share x total: 0.29 x 100 is less than 29
         raise Refused(
-            f"{planned:,} of {total:,} leads {said} ({planned / total:.1%}), more than limits.max_share allows "
-            f"({limits.max_share:.1%}). Raise it, or set limits.batch to delete the oldest first."
+            f"{plan_has} {counts.share} ({planned / total:.1%}), more than limits.max_share allows "
+            f"({limits.max_share:.1%}). {remedy}"
         )

@@ -1,7 +1,4 @@
-"""Tasks that look: who we are, what the names stand for, how many leads there are, and a few of them.
-
-They only read. Waiting for Close when it is away is the client's business, so no task is retried.
-"""
+"""Tasks that count and read leads in Close, and change nothing."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -19,6 +16,7 @@ from tasks.plan.model import Counts, SampleLead
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
+from tasks.runs.wording import counted
 
 OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
@@ -27,10 +25,10 @@ COUNTS = 3
 
 @reads
 def count_leads(selection: Selection) -> Counts:
-    """Count what matches, what each rule protects, what is left, and all leads there are in the organisation.
+    """Count what matches, what each rule protects, what is planned, and all leads of the organisation.
 
-    Counts up to three times until the numbers add up: leads change while we count. Raises `Refused` when Close rejects
-    a rule.
+    Counts up to three times until the numbers add up: leads change meanwhile. Raises `Refused` when Close rejects a
+    rule.
     """
     with connect(selection.organization_id) as close:
         for _ in range(COUNTS - 1):
@@ -45,7 +43,7 @@ def _count(close: CloseClient, selection: Selection) -> Counts:
             return close.count(to_json(query))
         except BadRequest as error:
             rejected = rejected_field(to_json(query), error.field_errors)
-            raise Refused(f"{setting} can't be used here: {error} {rejected}Change it, or leave it out.") from None
+            raise Refused(f"Close rejects {setting}: {error} {rejected}Change or remove it.") from None
 
     matched = count(selection.matched(), "match")
     kept = {rule: count(selection.kept(rule), setting(rule)) for rule in selection.keep}
@@ -80,10 +78,9 @@ def _at(document: object, steps: list[str]) -> object:
 
 @reads
 def oldest(selection: Selection, number: int, remedy: str) -> Selection:
-    """The same, with at most the *number* oldest leads planned, by a creation instant that is part of the query.
+    """*selection* with at most the *number* oldest leads planned, limited by a creation instant in the query.
 
-    Leads that share the last instant all wait for the next run. Raises `Refused`, with the *remedy*, if that
-    leaves none.
+    Leads created at that instant all wait for the next run. Raises `Refused`, with the *remedy*, if none are left.
     """
     with connect(selection.organization_id) as close:
         rows = close.search(
@@ -93,12 +90,13 @@ def oldest(selection: Selection, number: int, remedy: str) -> Selection:
             return selection
         end = _instant(rows[number])
         if _instant(rows[0]) == end:
-            raise Refused(f"More than {number} leads were created at the same instant (an import?): {remedy}.")
+            leads = counted(number, "lead was", "leads were")
+            raise Refused(f"More than {leads} created at the same instant (an import?): {remedy}.")
         return selection.cut(end)
 
 
 def _instant(row: dict[str, Any]) -> datetime:
-    """When the lead was created, cut to the milliseconds that a query can say."""
+    """When the lead was created, rounded down to the milliseconds that a query can express."""
     created = instant_of(FixedUtc(value=str(row["date_created"])))
     return created.replace(microsecond=created.microsecond // 1000 * 1000)
 
@@ -108,28 +106,27 @@ def sample_leads(selection: Selection, number: int) -> tuple[SampleLead, ...]:
     """The oldest *number* of the planned leads."""
     with connect(selection.organization_id) as close:
         rows = close.search(to_json(selection.planned()), fields=SAMPLE_FIELDS, sort=OLDEST_FIRST, limit=number)
-    return tuple(_sample(row) for row in rows)
-
-
-def _sample(row: dict[str, Any]) -> SampleLead:
-    return SampleLead(
-        id=str(row["id"]),
-        name=str(row.get("display_name") or ""),
-        status=str(row.get("status_label") or ""),
-        last_communication=str(row.get("last_communication_date") or "never")[:10],
-        url=str(row.get("html_url") or ""),
+    return tuple(
+        SampleLead(
+            id=str(row["id"]),
+            name=str(row.get("display_name") or ""),
+            status=str(row.get("status_label") or ""),
+            last_communication=str(row.get("last_communication_date") or "never")[:10],
+            url=str(row.get("html_url") or ""),
+        )
+        for row in rows
     )
 
 
 @reads
 def read_leads(selection: Selection, criteria: Criteria) -> None:
-    """Read every planned lead, and check it by our own reading of the *criteria*; see `tasks.criteria.reading`."""
+    """Check every planned lead by our own reading of the *criteria*; see `tasks.criteria.reading`."""
     with connect(selection.organization_id) as close:
         reading.check_leads(list(walk(close, selection.planned(), reading.FIELDS)), criteria)
 
 
 def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Every lead that *query* matches, oldest first, however many: Close ends one search after 10,000.
+    """Yield every lead that *query* matches, oldest first: Close ends one search after 10,000.
 
     Raises `Refused` if more than 10,000 leads were created within one millisecond.
     """
@@ -143,12 +140,12 @@ def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[
         if len(rows) < LONGEST_SEARCH:
             return
         if not fresh:
-            raise Refused(f"More than {LONGEST_SEARCH} leads were created at the same instant; they can't be read.")
+            raise Refused(f"More than {LONGEST_SEARCH:,} leads were created at the same instant; they can't be read.")
         window = And(queries=(query, on_or_after(CREATED, _instant(rows[-1]))))
 
 
 @reads
 def recount(selection: Selection) -> int:
-    """How many leads are planned now."""
+    """Count the planned leads again."""
     with connect(selection.organization_id) as close:
         return close.count(to_json(selection.planned()))

@@ -1,4 +1,4 @@
-"""The way from criteria to a plan."""
+"""From criteria to a plan."""
 
 from tasks.close.query.nodes import to_json
 from tasks.criteria import reading
@@ -16,16 +16,17 @@ from tasks.runs.connect import Identity, client, remember, settings
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
 from tasks.runs.run import Run, deployed_parameters
+from tasks.runs.wording import counted
 
 RAMPED = (
-    "This cleanup is new here, or its criteria have changed, so it starts small and leaves {:,} leads for later runs: "
-    "its first run that deletes plans the 50 oldest, its second 500. limits.ramp turns this off."
+    "This cleanup is new here, or its criteria have changed, so it starts small and leaves {} for later runs: its "
+    "first run that deletes plans the 50 oldest, its second 500. limits.ramp turns this off."
 )
 
 
 @reads
 def read_account(criteria: Criteria) -> Account:
-    """Prove the key and the clocks, and read the organisation and the names that the criteria use."""
+    """Check the key and the clocks, and read the organisation and the names that the criteria use."""
     found = settings()
     with client(found) as close:
         account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
@@ -62,7 +63,7 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
         sample=sample_leads(selection, sample) if sample and counts.planned else (),
         notes=(
             *([count_what_goes_along(selection)] if counts.planned else ()),
-            *([RAMPED.format(counts.waiting)] if ramped else ()),
+            *([RAMPED.format(counted(counts.waiting, "lead"))] if ramped else ()),
             *account.notes,
             *weakened(deployed_parameters(run), criteria.keep, limits, approval),
         ),
@@ -70,11 +71,13 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
 
 
 def _cut(selection: Selection, counts: Counts, batch: int, remedy: str) -> tuple[Selection, Counts]:
-    """The selection and its numbers with only the oldest *batch* of the leads planned, or all that there are."""
+    """The selection and its numbers, with at most the oldest *batch* of the leads planned."""
     if batch >= counts.planned:
         return selection, counts
     selection = oldest(selection, batch, remedy)
     cut = counts.cut_to(recount(selection))
     if cut.planned > batch:
-        raise Refused(f"The batch would be {cut.planned} leads, more than {batch}: leads are changing.")
+        raise Refused(
+            f"The batch would have {counted(cut.planned, 'lead')}, more than {batch:,}: leads are changing meanwhile."
+        )
     return selection, cut

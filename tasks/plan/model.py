@@ -1,4 +1,4 @@
-"""What a run would delete, as one frozen value. Pure; asks nobody."""
+"""What a run would delete, as one frozen value. Pure."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,13 +8,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.close.query.rewrite import canonical
+from tasks.runs.wording import counted
 
 VERSION = 1
-"""Of a plan as it is stored. One that a newer version has written is refused."""
+"""The version of stored plans. Those of newer versions are refused."""
 
 
 class SampleLead(BaseModel):
-    """A planned lead, as a person wants to see it before saying yes."""
+    """A planned lead, as shown to whoever approves the plan."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,10 +40,19 @@ class Counts(BaseModel):
     """Leads that a batch, or the ramp, leaves for later runs."""
 
     @property
+    def share(self) -> str:
+        """How many of all leads are planned, in words."""
+        return f"{self.planned:,} of {counted(self.total, 'lead')}"
+
+    def __str__(self) -> str:
+        kept = counted(self.kept["total"], "is", "are")
+        return f"{self.share} would be deleted. {counted(self.matched, 'lead matches', 'leads match')}; {kept} kept."
+
+    @property
     def add_up(self) -> bool:
         """Whether every matched lead is kept, planned or waiting.
 
-        If not, leads changed while they were counted, or Close reads the query in another way than we do.
+        If not, leads changed while they were counted, or Close reads the query differently than we do.
         """
         return self.matched == self.kept["total"] + self.planned + self.waiting
 
@@ -57,7 +67,7 @@ class Counts(BaseModel):
 
 
 class Approved(BaseModel):
-    """What a person has approved: how many leads, who says so, and when (UTC). Nobody checks the name."""
+    """What a person approved: how many leads, under which name (not verified), and when (UTC)."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -67,19 +77,20 @@ class Approved(BaseModel):
     note: str = ""
 
     def __str__(self) -> str:
-        said = f": {self.note}" if self.note else ""
-        return f"{self.leads:,} leads, approved by {self.by} (name not verified), {self.at:%Y-%m-%d %H:%M} UTC{said}"
+        note = f": {self.note}" if self.note else ""
+        leads = counted(self.leads, "lead")
+        return f"{leads}, approved by {self.by} (name not verified), {self.at:%Y-%m-%d %H:%M} UTC{note}"
 
 
 class Planned(BaseModel):
-    """What was planned, but for the query: the same in the `Plan` and in the ledger's record of who claimed it."""
+    """What `Plan` and the ledger's record of its claim have in common: everything about the plan but the query."""
 
     model_config = ConfigDict(frozen=True)
 
     organization_id: str
     organization: str
     user_id: str
-    """Whose key planned and claims: a bulk delete of another author is never taken for ours."""
+    """The user whose key plans and claims: a bulk delete of another user is never taken for this run's."""
     as_of: datetime
     """The cut-off (UTC), which marks the run's bulk delete."""
     digest: str
@@ -88,10 +99,10 @@ class Planned(BaseModel):
     """The same for every run with these criteria; see `tasks.plan.ramp`."""
     counts: Counts
     approved: Approved | None = None
-    """A person's approval, where one was asked."""
+    """A person's approval, where one was needed."""
 
     def as_planned(self) -> dict[str, Any]:
-        """These fields alone, to make the other of `Plan` and record with them."""
+        """These fields alone, to build a record from a plan or a plan from a record."""
         return {name: getattr(self, name) for name in Planned.model_fields}
 
 
@@ -105,13 +116,13 @@ class Plan(Planned):
     criteria: str = ""
     """The criteria and keep rules, for people."""
     seen_by: str = ""
-    """The user and the role under which the plan was made: a key sees only what its user sees."""
+    """The user and role that planned: a key sees only what its user sees."""
     may_delete: bool = True
     """False where it is certain that the key's user may not bulk delete."""
     ramped: bool = False
-    """Whether it was the ramp that cut it."""
+    """Whether the ramp has cut it."""
     sample: tuple[SampleLead, ...] = Field(default=(), exclude=True)
-    """For people, and the only part that names leads: never stored with the rest."""
+    """The only part that names leads; never stored with the rest."""
     notes: tuple[str, ...] = ()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What a run's own parameters take away from the care of its deployment. Pure."""
+"""Where a run's own parameters are less careful than those of its deployment. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -11,28 +11,30 @@ def rules_dropped(deployed: Keep | None, keep: Keep) -> list[str]:
 
     Prefect replaces parameters whole, so that overriding one rule of ``keep`` in a run silently drops the others.
     """
+    rules = deployed.model_dump(exclude_none=True) if deployed else {}
     return [
-        f"keep.{name} of the deployment ({value}) does not hold in this run."
-        for name, value in (deployed.model_dump(exclude_none=True) if deployed else {}).items()
-        if value and _weaker(getattr(keep, name), value)
+        _note(f"keep.{name}", value) for name, value in rules.items() if value and _weaker(getattr(keep, name), value)
     ]
 
 
 def limits_loosened(deployed: Limits, limits: Limits) -> list[str]:
-    """Notes on limits of the deployment that this run doesn't have, or has wider: they too are replaced whole."""
+    """Notes on limits of the deployment that this run lacks or loosens: Prefect replaces them whole, too."""
     wider = [name for name in ("max_leads", "max_share") if getattr(limits, name) > getattr(deployed, name)]
     if deployed.batch and (limits.batch is None or limits.batch > deployed.batch):
         wider.append("batch")
     if deployed.ramp and not limits.ramp:
         wider.append("ramp")
-    return [f"limits.{name} of the deployment ({getattr(deployed, name)}) does not hold in this run." for name in wider]
+    return [_note(f"limits.{name}", getattr(deployed, name)) for name in wider]
 
 
 def approval_loosened(deployed: str, approval: str) -> list[str]:
-    """A note if the deployment would have a person asked, and this run wouldn't."""
-    if most_without_approval(approval) <= most_without_approval(deployed):
-        return []
-    return [f"approval of the deployment ({deployed}) does not hold in this run."]
+    """A note if this run deletes more without an approval than the deployment would."""
+    looser = most_without_approval(approval) > most_without_approval(deployed)
+    return [_note("approval", deployed)] if looser else []
+
+
+def _note(setting: str, value: object) -> str:
+    return f"{setting} of the deployment ({value}) does not hold in this run."
 
 
 def _weaker(ours: object, theirs: object) -> bool:
@@ -42,17 +44,16 @@ def _weaker(ours: object, theirs: object) -> bool:
         case int(), int():
             return ours < theirs
         case list(), list():
-            wanted, held = cast("list[object]", theirs), cast("list[object]", ours)
-            return any(each not in held for each in wanted)
+            return any(each not in cast("list[object]", ours) for each in cast("list[object]", theirs))
         case dict(), dict() if all(isinstance(each, list) for each in cast("dict[str, object]", theirs).values()):
-            rules, ruled = cast("dict[str, object]", theirs), cast("dict[str, object]", ours)
-            return any(_weaker(ruled.get(name), values) for name, values in rules.items())
+            rules = cast("dict[str, object]", ours)
+            return any(_weaker(rules.get(name), each) for name, each in cast("dict[str, object]", theirs).items())
         case _:
             return ours != theirs
 
 
 def weakened(deployed: Mapping[str, Any], keep: Keep, limits: Limits, approval: str) -> list[str]:
-    """What this run lacks of the care of its deployment."""
+    """Notes on every rule, limit and approval of the deployment that this run lacks or weakens."""
     if not deployed:
         return []
     return [

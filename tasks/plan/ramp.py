@@ -1,8 +1,8 @@
-"""The ramp: a cleanup that is new to an organisation starts small, whatever its limits allow.
+"""The ramp: a cleanup that is new to an organisation starts small, even where its limits allow more.
 
-How far it has come stands in a Prefect Variable ``lead_cleanup_ramp_…``, one for each cleanup and organisation, which
-outlives the ledger's records. It says for which criteria: when these change, also in a Smart View they name, the
-cleanup is new again. Whoever deletes the Variable starts the ramp again.
+A Prefect Variable ``lead_cleanup_ramp_…`` for each cleanup and organisation lists the runs that have deleted; it
+outlives the ledger's records. When the criteria change, or a Smart View that they name, the cleanup is new again.
+Deleting the Variable restarts the ramp.
 """
 
 from contextlib import suppress
@@ -22,7 +22,7 @@ from tasks.runs.connect import prefect
 from tasks.runs.run import Run, slug
 
 FIRST_RUNS = (50, 500)
-"""Leads that the first run that deletes may plan, and the second. After these, what the limits allow."""
+"""How many leads the first and the second deleting run may plan. After these, the limits alone apply."""
 ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -33,22 +33,21 @@ class Ramp(BaseModel):
 
     criteria: str
     runs: tuple[UUID, ...] = ()
-    """Those that have deleted with these criteria; no more than it takes."""
+    """Those that have deleted with these criteria; no more than `FIRST_RUNS` has."""
 
     @property
     def most(self) -> int | None:
-        """How many leads the next run may plan; None once it has started small often enough."""
+        """How many leads the next run may plan; None after the ramp."""
         return FIRST_RUNS[len(self.runs)] if len(self.runs) < len(FIRST_RUNS) else None
 
     def passed(self, run_id: UUID) -> "Ramp":
-        """The same, once this run has deleted. A run that says so again is counted once."""
-        if self.most is None or run_id in self.runs:
-            return self
-        return self.model_copy(update={"runs": (*self.runs, run_id)})
+        """The ramp after this run has deleted. Safe to call repeatedly: a run counts once."""
+        done = self.most is None or run_id in self.runs
+        return self if done else self.model_copy(update={"runs": (*self.runs, run_id)})
 
 
 def criteria_digest(criteria: Criteria, names: Names, organization_id: str) -> str:
-    """A digest of what is deleted and what is kept, in ids: the same whenever a run is due, and for all limits."""
+    """A digest of what is deleted and what is kept, in ids: the same for every cut-off and all limits."""
     return digest(organization_id, to_json(replace(criteria, as_of=ANY_DAY).select(names).planned()))
 
 
@@ -56,14 +55,14 @@ def read(run: Run, organization_id: str, criteria: str) -> Ramp:
     """How far the cleanup of *run* has come with *criteria* in this organisation. Raises `PrefectAway`."""
     with prefect() as server:
         found = server.read_variable_by_name(_name(run, organization_id))
-    with suppress(ValidationError):  # what somebody has written there by hand starts the ramp again
+    with suppress(ValidationError):  # a value edited by hand restarts the ramp
         if found and (ramp := Ramp.model_validate(found.value)).criteria == criteria:
             return ramp
     return Ramp(criteria=criteria)
 
 
 def note(run: Run, organization_id: str, criteria: str) -> None:
-    """Write down that *run* has deleted with *criteria*. Raises `PrefectAway`."""
+    """Store that *run* has deleted with *criteria*. Raises `PrefectAway`."""
     name = _name(run, organization_id)
     value = read(run, organization_id, criteria).passed(run.id).model_dump(mode="json")
     with prefect() as server:

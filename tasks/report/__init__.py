@@ -1,1 +1,1 @@
-"""What a run says in the end, and where it is kept."""
+"""The report of a run, and the artifacts it is published as."""

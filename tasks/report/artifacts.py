@@ -1,6 +1,6 @@
-"""What a run leaves on the Prefect server, as artifacts: its progress and its report.
+"""A run's artifacts on the Prefect server: its progress and its report.
 
-The keys are stable, so the Artifacts page is the history of a cleanup.
+Their keys are stable, so Prefect's Artifacts page is the history of a cleanup.
 """
 
 import json
@@ -21,22 +21,23 @@ from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import once
 from tasks.runs.run import Run, slug
+from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
 
 BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
-"""The JSON in an artifact's markdown: a report; and, of a run that 0.1 has planned, the query."""
+"""The JSON in an artifact's markdown: a report, or the query of a plan that 0.1 published."""
 
 
 @once
 def publish_report(run: Run, report: RunReport, organization: str) -> None:
-    """Record how the run ended. A failure to publish is logged; it changes nothing about what was done."""
-    with log_if_it_fails("The report"):
+    """Publish how the run ended. A failure to publish is logged, and doesn't change the outcome."""
+    with log_if_it_fails("Publishing the report"):
         write_report(run, report, organization)
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> None:
-    """See `publish_report`, which doesn't raise. *organization* is the name, and empty where there is no plan."""
+    """Publish *report*. *organization* is its name, empty where there is no plan. Raises `PrefectAway`."""
     at = report.organization_id or "", organization
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
     page = page_of_plan(run.id)
@@ -46,16 +47,15 @@ def write_report(run: Run, report: RunReport, organization: str) -> None:
 
 
 def recall_report(run_id: UUID) -> str:
-    """The JSON of the report that the run has published last. Raises `Refused` where there is none."""
-    reports = [each for each in artifacts_of(run_id) if each.type == "markdown"]
-    for each in sorted(reports, key=lambda each: str(each.created), reverse=True):
-        if found := BLOCK.search(str(each.data)):
+    """The JSON of the latest report that the run has published. Raises `Refused` where there is none."""
+    for each in reversed(artifacts_of(run_id)):
+        if each.type == "markdown" and (found := BLOCK.search(str(each.data))):
             return found[1]
     raise Refused(f"Run {run_id} has published no report (yet).")
 
 
 class Progress:
-    """A bulk delete's way to its end: the status in the log, the share in a progress artifact; each when it changes."""
+    """Shows a bulk delete at work: its status in the log, its share in a progress artifact, each when it changes."""
 
     def __init__(self, run: Run, bulk_delete_id: str) -> None:
         self._run = run
@@ -65,14 +65,14 @@ class Progress:
         self._artifact: UUID | None = None
 
     def show(self, job: BulkDelete) -> None:
-        """Tell what has changed since the last time, if anything has."""
+        """Log and publish what has changed since the last call."""
         if job.status != self._status:
             self._status = job.status
             logger.info("Bulk delete %s is %s.", self._id, job.status)
         if job.total and job.processed != self._processed:
             self._processed = job.processed
-            logger.info("%s of %s leads are deleted.", f"{job.processed:,}", f"{job.total:,}")
-            with log_if_it_fails("The progress"):
+            logger.info("%s of %s deleted.", f"{job.processed:,}", counted(job.total, "lead"))
+            with log_if_it_fails("Publishing the progress"):
                 self._show(min(100 * job.processed / job.total, 100.0))
 
     def _show(self, percent: float) -> None:
@@ -86,32 +86,31 @@ class Progress:
 def artifact_key(run: Run, organization_id: str, organization: str, part: str = "") -> str:
     """The key of one of the cleanup's artifacts: ``lead-cleanup-<organisation>-<deployment>[-part]``.
 
-    An organisation whose name has no Latin letter is called by the end of its id.
+    Where the organisation's name has no Latin letter or digit, the end of its id takes its place.
     """
     return slug("lead-cleanup", slug(organization) or organization_id[-8:], run.cleanup, part)
 
 
 def page_of_plan(run_id: UUID) -> str | None:
-    """Where the Prefect UI shows the plan that the run has published last; None if it hasn't.
+    """Where the Prefect UI shows the latest plan that the run has published; None if there is none.
 
-    Not the page of its key: that is the history, shows no sample, and begins with the plan of whichever run was last.
+    Not the page of its key: that is a history, shows no sample, and begins with the latest plan of any run.
     """
     plans = [each for each in artifacts_of(run_id) if each.type == "table" and str(each.key).endswith("-plan")]
-    return f"/artifacts/artifact/{max(plans, key=lambda each: str(each.created)).id}" if plans else None
+    return f"/artifacts/artifact/{plans[-1].id}" if plans else None
 
 
 def artifacts_of(run_id: UUID) -> list[Artifact]:
-    """Everything that the run has published. Raises `PrefectAway` when it can't be read."""
-    mine = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
+    """All artifacts of the run, oldest first. Raises `PrefectAway` when they can't be read."""
+    of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
     with prefect() as server:
-        return server.read_artifacts(artifact_filter=mine)
+        return sorted(server.read_artifacts(artifact_filter=of_run), key=lambda each: str(each.created))
 
 
 def publish(run: Run, kind: str, data: object, *, description: str, key: str | None = None) -> UUID:
-    """An artifact of the run; also from outside of it, as when it is cancelled."""
-    context = TaskRunContext.get()
+    """Create an artifact of the run and return its id; also outside of the run, as when it is cancelled."""
     values: dict[str, Any] = {"key": key, "type": kind, "data": data, "description": description}
-    if context:
+    if context := TaskRunContext.get():
         values["task_run_id"] = context.task_run.id
     with prefect() as server:
         return server.create_artifact(ArtifactCreate(**values, flow_run_id=run.id)).id

@@ -1,4 +1,4 @@
-"""How a run ends: whatever happens becomes one report, published once, and a Prefect state of its own."""
+"""How a run ends: with one report, published once, and a Prefect state named after its outcome."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
@@ -14,10 +14,10 @@ from tasks.runs.run import Run
 
 
 class Ending(ABC):
-    """Turns what ends a run into the report.
+    """A context manager around a run that turns its end into the report.
 
-    Used as a context manager around a run. A `Stop` and what Close refuses end the run in order; anything else, such as
-    being cancelled or a defect of ours, goes through and leaves the state to Prefect.
+    A `Stop` or a `CloseError` becomes a report. Any other exception, such as a cancellation or a bug, propagates, and
+    Prefect sets the state.
     """
 
     def __init__(self, run: Run) -> None:
@@ -42,11 +42,11 @@ class Ending(ABC):
 
     @abstractmethod
     def _verdict(self) -> tuple[Outcome, str]:
-        """What the run has come to that nothing has stopped, and a sentence that says so."""
+        """The outcome of a run that no exception has ended, and a sentence on it."""
 
     @abstractmethod
     def _concluded(self, outcome: Outcome, message: str) -> RunReport:
-        """The report, which has been published."""
+        """Publish the report, and return it."""
 
     @property
     def state(self) -> State[Any]:
@@ -57,15 +57,16 @@ class Ending(ABC):
 
 
 def state_of(report: RunReport) -> State[Any]:
-    """The final state of the run that ended as *report* says."""
+    """The final state of the run that ended with *report*."""
+    name, message = report.outcome.state_name, report.message
     if report.outcome.good:
-        return Completed(name=report.outcome.state_name, message=report.message, data=report)
+        return Completed(name=name, message=message, data=report)
     ended = Cancelled if report.outcome is Outcome.CANCELLED else Failed
-    return ended(name=report.outcome.state_name, message=report.message, data=Unsuccessful(report))
+    return ended(name=name, message=message, data=Unsuccessful(report))
 
 
 def report_of(state: State[Any]) -> RunReport | None:
-    """The report of a finished run, or None if the run ended without one: crashed, or cancelled."""
+    """The report of a finished run, or None if it crashed or was cancelled without one."""
     if not state.is_final():
         return None
     result: object = state.result(raise_on_failure=False)

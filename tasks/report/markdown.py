@@ -1,4 +1,4 @@
-"""Text for people in markdown: escaped, so that customers' data does nothing there. Pure."""
+"""Text for people in markdown, with customers' data escaped. Pure."""
 
 import html
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from tasks.plan.model import Counts, Plan
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, among them those that turn the reading direction, so that a text looks like another one."""
+"""Control characters, among them those that change the reading direction and so disguise a text."""
 
 
 def kept_by(counts: Counts) -> str:
@@ -35,17 +35,17 @@ def sample_rows(plan: Plan) -> list[dict[str, str]]:
 
 
 def escape(text: str) -> str:
-    """Customer text that does nothing in markdown, HTML or a spreadsheet, and stays on one line, read in its order."""
+    """Customer text on one line, with nothing that markdown, HTML or a spreadsheet would interpret."""
     line = html.escape(" ".join(CONTROLS.sub(" ", text).split()), quote=False)
     line = re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", line)
     return f"'{line}" if line[:1] in {"=", "-", "@"} or line[:2] == "\\+" else line
 
 
 def unescape(line: str) -> str:
-    """What `escape` has made *line* of, but for its spaces."""
+    """The text that `escape` has turned into *line*, except for its spaces."""
     return html.unescape(re.sub(r"\\(.)", r"\1", line))
 
 
 def table(rows: Iterable[tuple[str, str]]) -> str:
-    """*rows*, each a name and its value, as a table."""
+    """A table of *rows*, each a name and its value."""
     return "\n".join(["| | |", "|---|---|", *(f"| {escape(name)} | {escape(value)} |" for name, value in rows)])

@@ -1,4 +1,4 @@
-"""The report of a run: one frozen value, and what it looks like to a person. Pure."""
+"""The report of a run: one frozen value, and how people see it. Pure."""
 
 import json
 from abc import abstractmethod
@@ -11,25 +11,18 @@ from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Approved, Plan, Planned, SampleLead
 from tasks.report.markdown import escape, table, words
 from tasks.runs.outcomes import Foreseen, Outcome
+from tasks.runs.wording import counted
 
-HEADLINES = {
-    Outcome.NOTHING_TO_DO: "Nothing to do",
+HEADLINES = {outcome: outcome.value.replace("_", " ").capitalize() for outcome in Outcome} | {
     Outcome.DRY_RUN: "Dry run: nothing was deleted",
-    Outcome.SKIPPED: "Skipped",
-    Outcome.DELETED: "Deleted",
-    Outcome.RESTORED: "Restored",
-    Outcome.FAILED: "Failed",
     Outcome.REFUSED: "Refused: nothing was deleted",
     Outcome.DECLINED: "Declined: nothing was deleted",
     Outcome.EXPIRED: "Expired: nothing was deleted",
-    Outcome.STILL_RUNNING: "Still running",
-    Outcome.UNKNOWN: "Unknown",
-    Outcome.CANCELLED: "Cancelled",
 }
 
 
 class RunReport(BaseModel):
-    """What artifacts and the terminal need of the report of any run, whether of a cleanup or of a restore."""
+    """What the reports of cleanups and of restores have in common."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,26 +39,26 @@ class RunReport(BaseModel):
         return HEADLINES[self.outcome]
 
     def markdown(self) -> str:
-        """The report as markdown, and once more as JSON. Holds counts and ids, never the name of a lead."""
+        """The report as markdown, followed by the same as JSON. Has counts and ids, never the name of a lead."""
         blocks = [f"## {self.headline}", escape(self.message), table(self.rows())]
         blocks += [f"> {escape(note)}" for note in self.notes]
         return "\n\n".join([*blocks, f"```json\n{json.dumps(self.evidence())}\n```"]) + "\n"
 
     def evidence(self) -> dict[str, Any]:
-        """Everything as JSON, the notes included; without the name of any lead."""
+        """Everything as JSON, including the notes; without the name of any lead."""
         return self.model_dump(mode="json") | {"notes": self.notes}
 
     def rows(self) -> list[tuple[str, str]]:
-        """The counts and the facts as pairs for a table; what isn't known is left out."""
+        """The known counts and facts, as pairs for a table."""
         numbers = [(name, f"{number:,}") for name, number in self.counts()]
         return numbers + [(name, text) for name, text in self.facts() if text is not None]
 
     @abstractmethod
     def counts(self) -> list[tuple[str, int]]:
-        """The numbers, each with its name; what isn't known is left out."""
+        """The known numbers, each with its name."""
 
     def facts(self) -> list[tuple[str, str | None]]:
-        """What else is known, each with its name; None for what isn't."""
+        """Other facts, each with its name; None where unknown."""
         return [("Organisation", self.organization_id), ("Backup", self.backup), ("Run", self.flow_run_id)]
 
 
@@ -83,20 +76,20 @@ class Report(RunReport):
     processed: int | None = None
     remaining: int | None = None
     polls: int | None = None
-    # Not in the contract.
+    # Outside the contract:
     approved: Approved | None = Field(default=None, exclude=True)
     waiting: int | None = Field(default=None, exclude=True)
     logged: int | None = Field(default=None, exclude=True)
-    # For whoever is at the terminal; in no JSON and no log, since leads have names.
+    # Only for the terminal, never in JSON or a log, since it names leads.
     sample: tuple[SampleLead, ...] = Field(default=(), exclude=True, repr=False)
 
     def evidence(self) -> dict[str, Any]:
-        """Everything but the sample as JSON: the contract's fields, and those that it doesn't have."""
+        """Everything but the sample as JSON: the fields of the contract and those outside it."""
         approved = self.approved.model_dump(mode="json") if self.approved else None
         return super().evidence() | {"approved": approved, "waiting": self.waiting, "logged": self.logged}
 
     def facts(self) -> list[tuple[str, str | None]]:
-        """What else is known, each with its name; None for what isn't."""
+        """Other facts, each with its name; None where unknown."""
         return [
             ("Cut-off", self.as_of),
             ("Bulk delete", self.bulk_delete_id),
@@ -106,13 +99,12 @@ class Report(RunReport):
         ]
 
     def counts(self) -> list[tuple[str, int]]:
-        """The numbers of leads, from all to those that are left."""
+        """The known numbers of leads, from all to those that remain."""
         kept = self.kept or {}
-        rules = [(f"Kept by {words(rule)}", number) for rule, number in kept.items() if rule != "total"]
         counts = [
             ("Leads in all", self.total),
             ("Matched", self.matched),
-            *rules,
+            *((f"Kept by {words(rule)}", number) for rule, number in kept.items() if rule != "total"),
             ("Kept", kept.get("total")),
             ("Planned", self.planned),
             ("Waiting for later runs", self.waiting),
@@ -124,7 +116,7 @@ class Report(RunReport):
 
 
 class Unsuccessful(Foreseen):
-    """What a failed run's state holds, and what the flow raises when it is called without ``return_state``."""
+    """The data of a failed run's state, and what the flow raises when called without ``return_state``."""
 
     def __init__(self, report: RunReport) -> None:
         super().__init__(report)
@@ -135,23 +127,23 @@ class Unsuccessful(Foreseen):
 
 
 def with_backup(report: Report, backup: BackupTaken | None, *, started: bool) -> Report:
-    """*report* with where its *backup* is and until when; or with the news that a run that *started* has taken none."""
+    """*report* with the place and the end of its *backup*; or with a note that a run which *started* has none."""
     if backup:
-        until = f"The backup of {backup.leads:,} leads stays until {backup.keep_until:%Y-%m-%d}."
+        until = f"The backup of {counted(backup.leads, 'lead')} stays until {backup.keep_until:%Y-%m-%d}."
         return report.model_copy(update={"backup": backup.url, "message": f"{report.message} {until}"})
     return report.model_copy(update={"notes": (*report.notes, NO_BACKUP)}) if started else report
 
 
-NO_BACKUP = "There is no backup of what was deleted: `backup` is off in this run."
+NO_BACKUP = "There is no backup of the deleted leads: `backup` is off in this run."
 
 
 def of_plan(plan: Plan) -> dict[str, Any]:
-    """The part of a report that a plan already knows."""
+    """The fields of a report that a plan determines."""
     return {**of_planned(plan), "s_query": plan.s_query, "notes": plan.notes, "sample": plan.sample}
 
 
 def of_planned(planned: Planned) -> dict[str, Any]:
-    """The part of a report that the ledger knows too."""
+    """The fields of a report that the ledger's record determines, too."""
     return {
         "organization_id": planned.organization_id,
         "as_of": FixedUtc.at(planned.as_of).value,

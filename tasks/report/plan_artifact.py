@@ -1,7 +1,7 @@
 """The plan on the Prefect server: a table for people, and the plan itself as JSON, for a retry of the run.
 
-The table, with a sample of the leads, has the cleanup's key. The JSON has no key and no names: it is what an attempt
-reads that finds a claim, since an attempt never builds its query a second time.
+The table, with a sample of the leads, has the cleanup's key. The JSON has no key and no names of leads: an attempt that
+finds a claim reads it, and doesn't build the query a second time.
 """
 
 import json
@@ -18,17 +18,17 @@ from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
 from tasks.runs.versions import from_newer_version
+from tasks.runs.wording import counted
 
 KIND = "lead-cleanup-plan"
-"""The type of the artifact that holds the JSON."""
+"""The type of the artifact with the JSON."""
 NOTE_0_1 = re.compile(r"^> (.+)$", re.MULTILINE)
-"""A note on a plan, in the table that 0.1 published: it had no JSON besides."""
+"""A note on a plan in the table that 0.1 published, which had no JSON."""
 
 
 @once
 def publish_plan(run: Run, plan: Plan) -> None:
-    """Show what would be deleted, before anything is. Raises when the Prefect API can't be written: no plan, no run."""
-    counts = plan.counts
+    """Show what would be deleted, before anything is. Raises `PrefectAway`: a plan that isn't published isn't run."""
     publish(run, KIND, plan.model_dump(mode="json"), description="The plan, for a retry of this run.")
     publish(
         run,
@@ -37,10 +37,9 @@ def publish_plan(run: Run, plan: Plan) -> None:
         key=artifact_key(run, plan.organization_id, plan.organization, "plan"),
         description="\n\n".join(
             [
-                f"**{counts.planned:,} of {counts.total:,} leads would be deleted.** {counts.matched:,} match, "
-                f"{counts.kept['total']:,} of them are kept. Below are the {len(plan.sample)} oldest.",
+                f"**{plan.counts}** The table shows the {counted(len(plan.sample), 'oldest lead')}.",
                 f"Criteria: {escape(plan.criteria)}",
-                kept_by(counts),
+                kept_by(plan.counts),
                 *(f"> {escape(note)}" for note in plan.notes),
                 f"Seen by {escape(plan.seen_by)} on {plan.as_of:%Y-%m-%d %H:%M} UTC. Digest `{plan.digest}`.",
                 f"```json\n{json.dumps(plan.s_query, indent=2)}\n```",
@@ -51,7 +50,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
 
 @reads
 def recall_plan(record: Record) -> Plan:
-    """The plan that an earlier attempt of the run claimed, as it was shown: labels get renamed, Smart Views edited.
+    """The plan that an earlier attempt claimed, as published: labels and Smart Views may have changed since.
 
     Raises `Stop` (``unknown``) if it can't be found.
     """
@@ -62,8 +61,8 @@ def recall_plan(record: Record) -> Plan:
             return plan.model_copy(update=record.as_planned())
     raise Stop(
         Outcome.UNKNOWN,
-        f"The plan of this run, with digest {record.digest}, is not among its artifacts any more. Look in Close at "
-        f"what bulk delete {record.bulk_delete_id or '(none recorded)'} did.",
+        f"The plan of this run, with digest {record.digest}, is no longer among its artifacts. Check in Close what "
+        f"bulk delete {record.bulk_delete_id or '(none recorded)'} did.",
     )
 
 
@@ -77,7 +76,7 @@ def _stored(artifact: Artifact) -> Plan | None:
 
 
 def _stored_by_0_1(artifact: Artifact, record: Record) -> Plan | None:
-    """The plan in the description of the table, for runs that were open when 0.1 was upgraded."""
+    """The plan in the description of 0.1's table, for runs that were open during the upgrade."""
     text = artifact.description or ""
     if artifact.type != "table" or not (found := BLOCK.search(text)):
         return None

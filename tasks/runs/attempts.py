@@ -1,4 +1,4 @@
-"""Which attempt of its run this is, and who asked for it: read from the history of its states."""
+"""Who retried a run, a person or an automation: read from the history of its states."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,50 +11,49 @@ from tasks.runs.connect import plain, prefect
 from tasks.runs.run import Run
 
 BY_AUTOMATION = "Tried again by the automation of lead-cleanup."
-"""The message of the state into which deployments/automations.yaml puts a crashed run; a test holds the two together.
-By it an attempt knows that no person has asked for it."""
+"""The message of the state into which deployments/automations.yaml puts a crashed run, kept the same by a test. By
+it an attempt knows that no person has retried the run."""
 
 
 def states_of(run: Run) -> list[State[Any]]:
-    """The states that *run* has had, in no order."""
+    """The states that *run* has had, in any order."""
     with prefect() as server:
         return server.read_flow_run_states(run.id)
 
 
 def retried_by_person(run: Run) -> bool:
-    """Whether this attempt of *run* is one that a person has asked for, after an earlier one."""
+    """Whether this attempt of *run* is a person's retry."""
     return run.attempt > 1 and not tries_by_automation(states_of(run))
 
 
 def tries_by_automation(states: Iterable[State[Any]]) -> int:
-    """How often in a row, up to the last time, it was an automation that had the run of these *states* tried again."""
+    """How many of the latest retries of the run with these *states*, in a row, were an automation's."""
     return len(_by_automation(states))
 
 
 def last_asked(states: Iterable[State[Any]]) -> datetime | None:
-    """When a person last let the run of these *states* go on, as by an approval; None if nobody has."""
-    asked = (plain(state.timestamp) for _, state in _put_back(states) if state.message != BY_AUTOMATION)
-    return next(asked, None)
+    """When a person last resumed or retried the run with these *states*, as by an approval; None if nobody has."""
+    return next((plain(new.timestamp) for _, new in _restarts(states) if new.message != BY_AUTOMATION), None)
 
 
 def ended_before(states: Iterable[State[Any]]) -> State[Any] | None:
-    """How the run of these *states* had ended, if an automation had it tried again though it hadn't crashed.
+    """How the run with these *states* had ended, if an automation has retried it although it hadn't crashed.
 
-    Prefect may carry out an action more than once, or when its reason is gone; and it lets go on what has completed, or
-    was cancelled, as well as what has crashed.
+    Prefect may run an automation's action twice, or too late, and it restarts completed and cancelled runs as readily
+    as crashed ones.
     """
-    return next((stood for stood in _by_automation(states) if stood.is_final() and not stood.is_crashed()), None)
+    return next((old for old in _by_automation(states) if old.is_final() and not old.is_crashed()), None)
 
 
 def _by_automation(states: Iterable[State[Any]]) -> list[State[Any]]:
-    """How the run stood each time that an automation let it go on, newest first, since a person last did."""
-    return [stood for stood, _ in takewhile(lambda each: each[1].message == BY_AUTOMATION, _put_back(states))]
+    """The states before each restart by an automation since a person's last one, newest first."""
+    return [old for old, _ in takewhile(lambda each: each[1].message == BY_AUTOMATION, _restarts(states))]
 
 
-def _put_back(states: Iterable[State[Any]]) -> list[tuple[State[Any], State[Any]]]:
-    """Each time that somebody let the run go on, newest first: how it stood, and the state that it was put into.
+def _restarts(states: Iterable[State[Any]]) -> list[tuple[State[Any], State[Any]]]:
+    """The states before and after each retry or resume of the run, newest first.
 
-    Prefect itself makes a run that waits for its turn scheduled once more, and gives no message: nobody has asked.
+    A run that waits for a concurrency slot is scheduled again by Prefect itself: that isn't a restart.
     """
     waiting = {StateType.SCHEDULED, StateType.PENDING}
     history = sorted(states, key=lambda state: state.timestamp, reverse=True)

@@ -1,4 +1,4 @@
-"""Close and Prefect as a task meets them: clients, who we are, and one sentence when Prefect is away."""
+"""Clients of Close and Prefect for tasks, and the error when Prefect is unavailable."""
 
 import time
 from collections.abc import Generator
@@ -19,28 +19,29 @@ from tasks.close.settings import CloseSettings, settings_problem
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
 sleep, clock = time.sleep, time.monotonic
-"""What every wait for Close goes by; a test puts others here, and hours pass in no time."""
+"""The clock of every wait for Close, which tests replace."""
 
 PREFECT_ERRORS = (PrefectException, httpx.HTTPError)
 """What Prefect's client raises when its server can't be reached, or refuses."""
 
 
 class PrefectAway(Stop):
-    """The Prefect server can't be reached, or refuses; the record, the stop and the evidence are there."""
+    """The Prefect server, which has the record, the stop and the evidence, can't be reached or returns an error."""
 
     def __init__(self, error: Exception) -> None:
-        answer = f"answers {error.response.status_code}" if isinstance(error, httpx.HTTPStatusError) else "is away"
+        status = isinstance(error, httpx.HTTPStatusError) and error.response.status_code
+        problem = f"returned {status}" if status else "can't be reached"
         super().__init__(
             Outcome.FAILED,
-            f"The Prefect server {answer} ({type(error).__name__}). Try this run again when it is back: a run starts "
-            "nothing twice.",
+            f"The Prefect server {problem} ({type(error).__name__}). Retry this run when it works again: no run starts "
+            "anything twice.",
         )
-        self.args = (error,)  # what the exception is built from again after pickling
+        self.args = (error,)  # unpickling calls the class with these
 
 
 @contextmanager
 def prefect() -> Generator[SyncPrefectClient]:
-    """A client of the Prefect server. Raises `PrefectAway` for whatever goes wrong between us and it."""
+    """A client of the Prefect server. Raises `PrefectAway` for all errors of the connection and the server."""
     try:
         with get_client(sync_client=True) as client:
             yield client
@@ -49,10 +50,10 @@ def prefect() -> Generator[SyncPrefectClient]:
 
 
 def plain(moment: datetime) -> datetime:
-    """*moment*, as Prefect's client gives it, as a `datetime` of Python's own (UTC).
+    """A *moment* from Prefect's client as a `datetime` of the standard library (UTC).
 
-    Before Python 3.13 the client gives Pendulum's, which Prefect is giving up: their ``replace`` and others warn. What
-    goes on from the client into a run, a record or a report goes through here.
+    Before Python 3.13 the client returns Pendulum's, whose ``replace`` and other methods emit Prefect's deprecation
+    warnings. Every moment that is kept in a run, a record or a report is converted here.
     """
     return datetime.fromisoformat(moment.isoformat()).astimezone(UTC)
 
@@ -66,19 +67,19 @@ class Identity:
 
 
 _known: dict[CloseSettings, Identity] = {}
-"""What Close has said of a key: it belongs to one user in one organisation for as long as it lives."""
+"""The identity behind the key of each settings; a key never changes its user or organisation."""
 
 
 def remember(known: CloseSettings, identity: Identity) -> None:
-    """Note what Close has said of a key, so that this process needn't ask again before it deletes."""
+    """Store whose key it is, so that this process needn't ask Close again before it deletes."""
     _known[known] = identity
 
 
 def settings() -> CloseSettings:
     """CLOSE_* from the environment and ``.env``; the key from the Secret block that CLOSE_API_KEY_BLOCK names.
 
-    Read when a task runs, never at import: deployments are registered on machines that have no key. The block is
-    loaded here, so that the key is in no parameter, no deployment and no process environment.
+    Read when a task runs, never at import: deployments are registered on machines without a key. The block is loaded
+    here, so that the key is in no parameter, deployment or process environment.
     """
     try:
         found = CloseSettings()
@@ -93,7 +94,7 @@ def _secret(name: str) -> str:
     except ValueError:
         raise Refused(
             f"There is no Secret block {name!r}, which CLOSE_API_KEY_BLOCK names. "
-            "Make it in Prefect, under Blocks; `make deploy` makes the one called close-api-key."
+            "Create it in Prefect, under Blocks; `make deploy` creates the one called close-api-key."
         ) from None
     except PREFECT_ERRORS as error:
         raise PrefectAway(error) from error
@@ -103,16 +104,15 @@ def _secret(name: str) -> str:
 def connect(organization_id: str | None = None, *, user_id: str | None = None) -> CloseClient:
     """A new client; use it as a context manager.
 
-    With *organization_id*, proves that the key acts there, and with *user_id* that it is that user's: settings may have
-    changed since the plan, and a query for one organisation must not run in another. Raises WrongOrganization and
-    `Refused` otherwise.
+    With *organization_id*, checks that the key belongs to it, and with *user_id* that it is that user's: settings may
+    have changed since the plan. Raises `WrongOrganization` or `Refused` if not.
     """
     found = settings()
     close = client(found)
     if organization_id is None:
         return close
     try:
-        _prove(close, found, organization_id, user_id)
+        _check(close, found, organization_id, user_id)
     except BaseException:
         close.close()
         raise
@@ -124,17 +124,16 @@ def client(found: CloseSettings) -> CloseClient:
     return CloseClient(found, sleep=sleep, clock=clock)
 
 
-def _prove(close: CloseClient, found: CloseSettings, organization_id: str, user_id: str | None) -> None:
+def _check(close: CloseClient, found: CloseSettings, organization_id: str, user_id: str | None) -> None:
     if found not in _known:
         remember(found, Identity(close.me().id, close.organization_id()))
     who = _known[found]
     if who.organization_id != organization_id:
         raise WrongOrganization(
-            f"The API key belongs to {who.organization_id} now, but this run is for {organization_id}: give it that "
-            "organisation's key again."
+            f"The API key belongs to {who.organization_id} now, but this run is for {organization_id}: use "
+            "that organisation's key."
         )
     if user_id is not None and who.user_id != user_id:
         raise Refused(
-            f"The API key is now that of {who.user_id}, but the leads were planned as {user_id} sees them: make a new "
-            "plan."
+            f"The API key is now that of {who.user_id}, but the plan shows what {user_id} sees: make a new one."
         )

@@ -1,4 +1,4 @@
-"""The machine that a run is on, and whether its folders outlive the run."""
+"""Whether the folders of the machine that a run is on outlive the run."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ ON_THE_HOST = "process"
 def ephemeral_host(run: Run, known: CloseSettings) -> str | None:
     """Why local folders won't outlive *run*, such as "a container", or None.
 
-    Nothing counts against the sandbox, whose leads are made up. Raises `PrefectAway`.
+    Always None for the sandbox, whose leads are made up. Raises `PrefectAway`.
     """
     if known.on_this_machine:
         return None

@@ -1,11 +1,11 @@
-"""Logs that a person can read: each step says there how it gets on, and an end that was foreseen is one line.
+"""Logs for people: the progress of each step, and one line for an expected end.
 
-Each module says to its own logger what happens on the way; from here that goes to the log of the run in which it is
-said. (Prefect's own way, PREFECT_LOGGING_EXTRA_LOGGERS, must be set in every process before it imports Prefect, keeps
-back what is no warning, and complains about what is said outside of a run.)
+Modules log to loggers of their own; a handler here sends their records to the log of the current run. (Prefect's own
+PREFECT_LOGGING_EXTRA_LOGGERS must be set in every process before it imports Prefect, drops everything below a warning,
+and complains about records outside of a run.)
 
-Tasks end a run by raising `Stop` or a `CloseError`, and a failed run holds `Unsuccessful`. Prefect logs every exception
-of a task or a flow with its traceback; for these the message says all there is.
+Tasks end a run by raising `Stop` or a `CloseError`, and a failed run's state holds `Unsuccessful`. Prefect logs every
+exception of a task or a flow with its traceback; of these, only the message is logged.
 """
 
 import logging
@@ -22,11 +22,10 @@ from tasks.close.errors import CloseError
 from tasks.runs.outcomes import Foreseen, Stop
 
 OURS = "tasks"
-"""The logger above those of our modules."""
+"""The parent of our modules' loggers."""
 LOGGERS = ("prefect.task_runs", "prefect.flow_runs")
 QUEUES = ("APILogWorker", "EventsWorker")
-"""What of Prefect says at each end of a process how much it has still to send."""
-
+"""Prefect's loggers that report, whenever a process ends, what is still to be sent."""
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +33,10 @@ _run_id: ContextVar[UUID | None] = ContextVar("run_id", default=None)
 
 
 class RunLog(APILogHandler):
-    """Sends what is said in a run to the log of that run; what is said outside of runs, to nobody."""
+    """Sends records to the log of the current run; drops those outside of runs."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send it, if there is a run."""
+        """Send *record*, if there is a run."""
         if run_id := _run_id.get():
             vars(record)["flow_run_id"] = str(run_id)
         if run_id or FlowRunContext.get() or TaskRunContext.get():
@@ -50,7 +49,7 @@ logging.getLogger(OURS).setLevel(PREFECT_LOGGING_LEVEL.value())
 
 @contextmanager
 def in_log_of(run_id: UUID) -> Generator[None]:
-    """A block whose messages go to the log of that run, though it isn't under way here: so it is in a hook."""
+    """Send the block's records to the log of that run, where it isn't the current run: in a hook."""
     before = _run_id.set(run_id)
     try:
         yield
@@ -59,10 +58,10 @@ def in_log_of(run_id: UUID) -> Generator[None]:
 
 
 class OneLine(logging.Filter):
-    """Turns the record of an end that was foreseen into its message."""
+    """Reduces the record of an expected end to its message."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, without the traceback where it was foreseen."""
+        """Pass every record, without the traceback of an expected end."""
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, Foreseen | CloseError):
             record.msg, record.args, record.exc_info = str(error), (), None
@@ -73,7 +72,7 @@ _one_line = OneLine()
 
 
 def log_expected_errors_in_one_line() -> None:
-    """Keep the tracebacks of foreseen ends out of the logs, on the server and on the console. Once or often."""
+    """Keep the tracebacks of expected ends out of the logs, on the server and the console. Safe to call repeatedly."""
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_one_line)
     for name in QUEUES:
@@ -82,8 +81,8 @@ def log_expected_errors_in_one_line() -> None:
 
 @contextmanager
 def log_if_it_fails(what: str) -> Generator[None]:
-    """Writing that must not change the outcome: log that *what* couldn't be written, and go on."""
+    """Log that *what* failed instead of raising `Stop`, for writing that must not change the outcome."""
     try:
         yield
     except Stop as error:
-        logger.warning("%s could not be written down: %s", what, error)
+        logger.warning("%s failed: %s", what, error)

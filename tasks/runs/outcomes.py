@@ -7,13 +7,14 @@
     failed                                           Failed      exit 1   wakes someone
     refused   declined   expired                     Failed      exit 3   nothing was deleted
     still_running                                    Failed      exit 4   Close is still deleting
-    unknown                                          Failed      exit 5   was it started? wakes someone
+    unknown                                          Failed      exit 5   it may have started: wakes someone
     cancelled                                        Cancelled   exit 6
 
-Exit 2 is for wrong usage and invalid parameters: there was no run.
+Exit 2 is for wrong usage and invalid parameters, without a run.
 """
 
 from enum import StrEnum
+from typing import Self
 
 from tasks.close.errors import CloseError, CloseUnavailable, RateLimited
 
@@ -21,55 +22,44 @@ from tasks.close.errors import CloseError, CloseUnavailable, RateLimited
 class Outcome(StrEnum):
     """The end of a run. The value is what reports and ``--json`` print."""
 
-    NOTHING_TO_DO = "nothing_to_do"
-    DRY_RUN = "dry_run"
-    SKIPPED = "skipped"
-    DELETED = "deleted"
-    RESTORED = "restored"
-    FAILED = "failed"
-    REFUSED = "refused"
-    DECLINED = "declined"
-    EXPIRED = "expired"
-    STILL_RUNNING = "still_running"
-    UNKNOWN = "unknown"
-    CANCELLED = "cancelled"
+    exit_code: int
+
+    def __new__(cls, value: str, exit_code: int) -> Self:
+        """An outcome with the exit code of the command line."""
+        member = str.__new__(cls, value)
+        member._value_, member.exit_code = value, exit_code
+        return member
+
+    NOTHING_TO_DO = "nothing_to_do", 0
+    DRY_RUN = "dry_run", 0
+    SKIPPED = "skipped", 0
+    DELETED = "deleted", 0
+    RESTORED = "restored", 0
+    FAILED = "failed", 1
+    REFUSED = "refused", 3
+    DECLINED = "declined", 3
+    EXPIRED = "expired", 3
+    STILL_RUNNING = "still_running", 4
+    UNKNOWN = "unknown", 5
+    CANCELLED = "cancelled", 6
 
     @property
     def good(self) -> bool:
         """Whether nobody needs to look."""
-        return self in {
-            *(Outcome.NOTHING_TO_DO, Outcome.DRY_RUN, Outcome.SKIPPED),
-            *(Outcome.DELETED, Outcome.RESTORED),
-        }
+        return self.exit_code == 0
 
     @property
     def state_name(self) -> str:
-        """The name of the run's final state in Prefect, in the manner of Prefect's own: ``NothingToDo``."""
+        """The name of the run's final state in Prefect, in Prefect's style: ``NothingToDo``."""
         return self.value.title().replace("_", "")
-
-    @property
-    def exit_code(self) -> int:
-        """What the command line exits with."""
-        return 0 if self.good else _exit_codes[self]
-
-
-_exit_codes = {
-    Outcome.FAILED: 1,
-    Outcome.REFUSED: 3,
-    Outcome.DECLINED: 3,
-    Outcome.EXPIRED: 3,
-    Outcome.STILL_RUNNING: 4,
-    Outcome.UNKNOWN: 5,
-    Outcome.CANCELLED: 6,
-}
 
 
 class Foreseen(Exception):
-    """An end of a run that was foreseen: its message says all there is, and no traceback is needed."""
+    """An expected end of a run: its message is enough, and no traceback is logged."""
 
 
 class Stop(Foreseen):
-    """The run ends here, with *outcome*. The message is for the person who reads the report."""
+    """Ends the run with *outcome*. The message is for the readers of the report."""
 
     def __init__(self, outcome: Outcome, message: str) -> None:
         super().__init__(outcome, message)
@@ -81,15 +71,15 @@ class Stop(Foreseen):
 
 
 class Refused(Stop):
-    """A guard stopped the run before anything was deleted."""
+    """Ends the run before anything was deleted, because a guard forbids it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(Outcome.REFUSED, message)
-        self.args = (message,)  # what the exception is built from again after pickling
+        self.args = (message,)  # unpickling calls the class with these
 
 
 def outcome_of(error: Stop | CloseError) -> Outcome:
-    """What *error* makes of a run. Close being away is a failure; what Close rejects or forbids is a refusal."""
+    """The outcome of a run that *error* ends: failed if Close is unavailable, refused if it rejects or forbids."""
     match error:
         case Stop():
             return error.outcome

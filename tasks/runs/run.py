@@ -1,4 +1,4 @@
-"""Which run this is, and the instant it stands for."""
+"""Which run this is, and the cut-off of its relative times."""
 
 import re
 from dataclasses import dataclass
@@ -26,24 +26,24 @@ class Run:
     """The deployment's name, or ``ad-hoc``."""
     deployment_id: UUID | None = None
     late: timedelta = timedelta()
-    """How long after it was due the run first started."""
+    """How late the run first started."""
     attempt: int = 1
-    """Which attempt this is. One after a suspension counts as the same."""
+    """Which attempt this is. Resuming after a suspension doesn't begin a new one."""
 
 
 def this_run(cleanup: str | None = None) -> Run:
-    """The flow run in which this is called. *cleanup* overrides the deployment's name.
+    """The current flow run. *cleanup* overrides the deployment's name.
 
     Raises RuntimeError outside a flow run.
     """
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        raise RuntimeError("this_run() is called in a flow only")
+        raise RuntimeError("this_run() works in a flow only")
     return run_of(context.flow_run, cleanup or deployment.get_name() or AD_HOC)
 
 
 def run_of(found: FlowRun, cleanup: str) -> Run:
-    """*found*, as Prefect stores it, as a run of *cleanup*."""
+    """Prefect's *found* as a run of *cleanup*."""
     started = plain(found.start_time or datetime.now(UTC))
     expected = plain(found.expected_start_time or started)
     return Run(
@@ -57,7 +57,7 @@ def run_of(found: FlowRun, cleanup: str) -> Run:
 
 
 def deployed_parameters(run: Run) -> dict[str, Any]:
-    """The parameters of the deployment that *run* belongs to, without the run's own; empty for an ad hoc run."""
+    """The parameters of the deployment that *run* belongs to, not the run's own; empty for an ad hoc run."""
     if run.deployment_id is None:
         return {}
     with prefect() as server:
@@ -65,7 +65,7 @@ def deployed_parameters(run: Run) -> dict[str, Any]:
 
 
 def cleanup_of(found: FlowRun) -> str:
-    """The name of the cleanup that *found*, as Prefect stores it, is a run of."""
+    """The name of the cleanup that Prefect's *found* is a run of."""
     if given := found.parameters.get("cleanup"):
         return str(given)
     if found.deployment_id is None:
@@ -87,11 +87,11 @@ def restore_name() -> str:
 
 
 def cut_off(run_id: UUID, start: datetime) -> datetime:
-    """The second before *start*, marked with the run: the milliseconds are taken from its id.
+    """The second before *start*, with milliseconds taken from the run's id, which mark the run.
 
-    Prefect keeps the expected start over retries and resumes, so every attempt reckons from the same instant; and two
-    runs of one schedule tick can be told apart. The second before, since a mark ahead of *start* would let through
-    leads that are edited between the plan and the mark.
+    Prefect keeps the expected start over retries and resumes, so every attempt has the same cut-off; the mark tells two
+    runs of one schedule tick apart. The second before, since leads edited between the plan and a later cut-off would
+    not be spared.
     """
     second = start.astimezone(UTC).replace(microsecond=0) - timedelta(seconds=1)
     return second + timedelta(milliseconds=run_id.int % 1000)

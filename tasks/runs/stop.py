@@ -1,7 +1,7 @@
-"""The stop: while it is set, no run starts anything, in any organisation of this Prefect server.
+"""The stop: while it is set, no run of this Prefect server starts anything, in any organisation.
 
-It is the Prefect Variable ``lead_cleanup_stop``, whose text is the reason. ``lead-cleanup stop WHY`` sets it and
-``lead-cleanup go`` lifts it; so does anybody in the Prefect UI, under Variables.
+It is the Prefect Variable ``lead_cleanup_stop``, whose value is the reason. ``lead-cleanup stop WHY`` sets it and
+``lead-cleanup go`` deletes it; the Prefect UI can do both, under Variables.
 """
 
 from contextlib import suppress
@@ -16,7 +16,7 @@ NAME = "lead_cleanup_stop"
 
 
 def reason() -> str | None:
-    """Why cleanups are stopped, or None if they aren't. Raises `PrefectAway`: a stop that can't be read is a stop."""
+    """Why cleanups are stopped, or None. Raises `PrefectAway`: without an answer, nothing may start."""
     with prefect() as server:
         variable = server.read_variable_by_name(NAME)
     return None if variable is None else str(variable.value) or "no reason given"
@@ -29,19 +29,17 @@ def check() -> None:
 
 
 def put(why: str) -> None:
-    """Stop, for the reason *why*; the latest reason stands."""
-    with prefect() as server, suppress(ObjectAlreadyExists):
-        server.create_variable(VariableCreate(name=NAME, value=why))
-        return
+    """Stop cleanups, for the reason *why*, which replaces an earlier one."""
     with prefect() as server:
-        server.update_variable(VariableUpdate(name=NAME, value=why))
+        try:
+            server.create_variable(VariableCreate(name=NAME, value=why))
+        except ObjectAlreadyExists:
+            server.update_variable(VariableUpdate(name=NAME, value=why))
 
 
 def lift() -> bool:
-    """Let cleanups run again. False if nothing was stopped."""
-    with prefect() as server:
-        try:
-            server.delete_variable_by_name(NAME)
-        except ObjectNotFound:
-            return False
-    return True
+    """Let cleanups run again. False if they weren't stopped."""
+    with prefect() as server, suppress(ObjectNotFound):
+        server.delete_variable_by_name(NAME)
+        return True
+    return False

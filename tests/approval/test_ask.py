@@ -130,7 +130,7 @@ def test_a_wrong_number_declines_the_run_and_nothing_is_deleted(close: CloseAcco
     asked.answer(3)
     report = asked.goes_on()
 
-    assert (report.outcome, report.message) == ("declined", "Ann answered 3, but 2 leads were planned.")
+    assert (report.outcome, report.message) == ("declined", "Ann answered 3, but the plan had 2 leads.")
     assert asked.state == "Declined"
     assert close.writes() == []
 
@@ -187,8 +187,7 @@ def test_a_run_without_a_form_says_how_to_approve_it(close: CloseAccount, run_cl
 
     assert report.outcome == "refused"
     assert (
-        "2 leads are planned, and somebody must approve that: run it at a terminal, or with --expect 2"
-        in report.message
+        "The plan has 2 leads, which somebody must approve: run it at a terminal, or with --expect 2" in report.message
     )
     assert close.writes() == []
 
@@ -309,7 +308,7 @@ def test_a_request_that_nobody_answers_expires(close: CloseAccount, ask: Ask) ->
     report = asked.goes_on()
 
     assert (report.outcome, asked.state) == ("expired", "Expired")
-    assert report.message == "Nobody has approved the 2 leads within 72 hours."
+    assert report.message == "Nobody approved the plan to delete 2 leads within 72 hours."
     assert close.writes() == []
 
 

@@ -177,7 +177,7 @@ def test_an_exported_lead_that_is_protected_as_we_read_it_stops_the_run(
 
     report = run_cleanup(**JUNK).report
 
-    assert f"1 contradict keep.open_opportunities ({other})" in report.message
+    assert f"1 lead contradicts keep.open_opportunities ({other})" in report.message
     nothing_was_deleted(sandbox, report, backups, leads=3)
 
 
@@ -637,7 +637,7 @@ def test_what_is_over_a_limit_by_now_is_not_started_again(sandbox: CloseAccount,
 
     again = start_again(str(unknown.flow_run_id))
 
-    assert "All 2 leads of the organisation are planned." in again.message
+    assert "The plan has every lead of the organisation (2)" in again.message
     assert len(sandbox.leads()) == 2
 
 

@@ -96,7 +96,7 @@ def test_a_run_is_approved_by_its_number_with_a_name_and_a_note(
 def test_a_wrong_number_declines_the_run(
     lead_cleanup: Command, close: CloseAccount, prefect: SyncPrefectClient, waiting: UUID
 ):
-    lead_cleanup("approve", str(waiting), "--leads", "3").is_one_line("2 leads are planned, not 3", code=3)
+    lead_cleanup("approve", str(waiting), "--leads", "3").is_one_line("The plan has 2 leads, not 3", code=3)
 
     assert goes_on(prefect, waiting).outcome == "declined"
     assert close.writes() == []
@@ -135,7 +135,7 @@ def test_while_cleanups_are_stopped_nothing_is_approved(
 def test_only_a_run_that_waits_for_it_is_approved(lead_cleanup: Command, close: CloseAccount):
     ended = lead_cleanup("run", "--match.status", "Junk", "--json").json["flow_run_id"]
 
-    lead_cleanup("approve", ended, "--leads", "2").is_one_line("is DryRun: it waits for no approval.", code=3)
+    lead_cleanup("approve", ended, "--leads", "2").is_one_line("is DryRun: it isn't waiting for approval.", code=3)
 
 
 @pytest.mark.exhaustive

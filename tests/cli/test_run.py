@@ -60,7 +60,7 @@ def test_progress_is_told_on_stderr_without_prefects_own_chatter(
 
     said = lead_cleanup(*JUNK, "--no-dry-run")
 
-    assert "1 of 1 leads are deleted." in said.err
+    assert "1 of 1 lead deleted." in said.err
     assert "Bulk delete bulkdelete_" in said.err
     assert "Finished in state" not in said.err
     assert "Deleted" in said.out
@@ -72,7 +72,7 @@ def test_expect_stops_when_the_plan_is_another(lead_cleanup: Command, sandbox: C
     said = lead_cleanup(*JUNK, "--no-dry-run", "--expect", "2")
 
     assert said.code == 3
-    assert "1 leads are planned, but 2 were expected." in said.out
+    assert "The plan has 1 lead, not 2 as expected." in said.out
     assert sandbox.writes() == []
 
 

@@ -56,7 +56,7 @@ def test_a_lead_that_is_not_what_it_is_to_be_deleted_for_stops_the_run(match: di
     with pytest.raises(Refused) as caught:
         read(match, {}, {**LEAD, "id": "lead_2", **lead})
 
-    assert f"1 contradict match.{next(iter(match))} (lead_2)" in str(caught.value)
+    assert f"1 lead contradicts match.{next(iter(match))} (lead_2)" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_lead_that_is_protected_stops_the_run(keep: dict[str, Any], lead: dict
     with pytest.raises(Refused) as caught:
         read({"name_words": ["test"]}, keep, {**LEAD, "id": "lead_2", **lead})
 
-    assert f"1 contradict keep.{next(iter(keep))} (lead_2)" in str(caught.value)
+    assert f"1 lead contradicts keep.{next(iter(keep))} (lead_2)" in str(caught.value)
 
 
 EVERYTHING: dict[str, Any] = {
@@ -112,5 +112,5 @@ def test_of_many_a_few_are_named_and_none_by_name():
         read({"status": ["Bad Fit"]}, {}, *({**LEAD, "id": f"lead_{number}"} for number in range(1200)))
 
     said = str(caught.value)
-    assert "1,200 contradict match.status (lead_0, lead_1, lead_2, lead_3, lead_4)" in said
+    assert "1,200 leads contradict match.status (lead_0, lead_1, lead_2, lead_3, lead_4)" in said
     assert "Test Ltd" not in said

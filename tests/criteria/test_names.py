@@ -81,7 +81,7 @@ def test_unknown_names_are_refused_with_the_nearest():
 
 def test_a_name_that_two_bear_is_refused_but_their_ids_are_not():
     for find in (NAMES.status_id, NAMES.custom_field, NAMES.smart_view):
-        with pytest.raises(Refused, match=r"There are 2 called .Twice., each a .*; give the id"):
+        with pytest.raises(Refused, match=r"More than one .* is called .Twice.; use an id instead"):
             find("Twice")
     assert NAMES.status_id("stat_4") == "stat_4"
     assert to_json(NAMES.smart_view("save_t2")) == B

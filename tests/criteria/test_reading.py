@@ -81,7 +81,7 @@ def test_one_disagreement_stops_the_run_and_names_ids_only():
         check_leads(leads, Criteria(TEST, Keep(), AS_OF))
 
     said = str(caught.value)
-    assert said.startswith("Of the planned leads, as we read them, 7 contradict match.name_words")
+    assert said.startswith("By our own reading of the planned leads, 7 leads contradict match.name_words")
     assert "(lead_0, lead_1, lead_2, lead_3, lead_4)." in said
     assert "Testudo" not in said
     assert "lead_ok" not in said
@@ -90,8 +90,8 @@ def test_one_disagreement_stops_the_run_and_names_ids_only():
 @pytest.mark.parametrize(
     ("match", "keep", "problem"),
     [
-        (Match(email_domains=["example.com"]), Keep(), "1 contradict match.email_domains"),
-        (Match(status=["Junk"]), Keep(email_domains=["other.org"]), "1 contradict keep.email_domains"),
+        (Match(email_domains=["example.com"]), Keep(), "1 lead contradicts match.email_domains"),
+        (Match(status=["Junk"]), Keep(email_domains=["other.org"]), "1 lead contradicts keep.email_domains"),
     ],
 )
 def test_addresses_are_read_again_too(match: Match, keep: Keep, problem: str):
@@ -119,5 +119,5 @@ def test_a_lead_that_came_without_its_contacts_is_not_one_without_addresses(cont
     """What can't be read is never "not protected"."""
     criteria = Criteria(Match(status=["Junk"]), Keep(email_domains=["a.com"]), AS_OF)
 
-    with pytest.raises(Refused, match="came without their name or contacts"):
+    with pytest.raises(Refused, match="without name or contacts"):
         check_leads([{"id": "lead_1", "name": "x", **contacts}], criteria)

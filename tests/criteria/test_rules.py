@@ -225,7 +225,7 @@ def test_a_keep_view_that_cant_be_found_stops_the_run():
 
 def test_a_keep_rule_that_protects_nobody_ever_is_refused():
     """An exemption that silently applies to nothing is worse than none: people count on it."""
-    with pytest.raises(Refused, match=r"keep\.smart_view protects no lead"):
+    with pytest.raises(Refused, match=r"keep\.smart_view can't protect any lead"):
         keep_rules(Keep(smart_view="No lead"), NAMES, AS_OF, UTC_ZONE)
 
 
@@ -234,14 +234,14 @@ def test_a_keep_rule_that_protects_nobody_ever_is_refused():
     [
         ({"Origin": "x"}, "no lead custom field 'Origin'"),
         ({"Tier": "gold"}, "'Tier' has no choice 'gold'; did you mean 'Gold'"),
-        ({"Score": "many"}, "'Score' holds numbers; 'many' is none"),
-        ({"Score": "nan"}, "'Score' holds numbers; 'nan' is none"),
-        ({"Score": True}, "'Score' holds numbers; True is none"),
-        ({"Score": 10**400}, "'Score' holds numbers; 10+ is none"),
+        ({"Score": "many"}, "'Score' holds numbers; 'many' is not a number"),
+        ({"Score": "nan"}, "'Score' holds numbers; 'nan' is not a number"),
+        ({"Score": True}, "'Score' holds numbers; True is not a number"),
+        ({"Score": 10**400}, "'Score' holds numbers; 10+ is not a number"),
         ({"Source": True}, "'Source' holds text; put True in quotes"),
         ({"Source": 1.1}, "'Source' holds text; put 1.1 in quotes"),
         ({"Source": 83}, "'Source' holds text; put 83 in quotes"),
-        ({"Owner": "Bruce"}, "'Owner' holds users; give their ids .* not 'Bruce'"),
+        ({"Owner": "Bruce"}, "'Owner' holds users; use their ids .* not 'Bruce'"),
         ({"Renewal": "2026-01-01"}, "of the type date, which custom_fields can't compare; use s_query"),
     ],
 )

@@ -61,7 +61,7 @@ def test_a_request_that_nobody_answers_ends_as_expired(
         automations.apply(prefect, automations.read())
 
     assert run.state
-    assert run.state.message == "Nobody has approved the 2 leads within 72 hours."
+    assert run.state.message == "Nobody approved the plan to delete 2 leads within 72 hours."
     assert BY_EXPIRY in [state.message for state in history(prefect, asked)]
     assert run.run_count == 1
     assert close.writes() == []

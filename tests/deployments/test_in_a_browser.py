@@ -78,7 +78,7 @@ def test_whoever_types_another_number_declines(
         run = await_state(prefect, asked, "Declined")
 
     assert run.state
-    assert run.state.message == "Ann answered 3, but 2 leads were planned."
+    assert run.state.message == "Ann answered 3, but the plan had 2 leads."
     assert close.writes() == []
     assert len(close.leads()) == 4
 

@@ -59,7 +59,7 @@ def test_over_a_limit_a_run_stops_and_never_trims(sandbox: CloseAccount, run_cle
     ended = run_cleanup(match={"status": ["Junk"]}, limits={"max_leads": 3}, dry_run=False)
 
     assert ended.report.outcome == "refused"
-    assert "4 leads are planned, more than limits.max_leads allows (3)" in ended.message
+    assert "The plan has 4 leads, more than limits.max_leads allows (3)" in ended.message
     assert sandbox.writes() == []
 
 

@@ -154,11 +154,11 @@ def test_limits_hold_to_the_last_lead(planned: int, total: int, limits: Json, al
 
 
 def test_a_refusal_names_the_numbers_and_the_setting():
-    with pytest.raises(Refused, match=r"501 leads are planned, more than limits\.max_leads allows \(500\)"):
+    with pytest.raises(Refused, match=r"The plan has 501 leads, more than limits\.max_leads allows \(500\)"):
         check_limits(counted(501, total=10_000), Limits())
-    with pytest.raises(Refused, match=r"104 of 1,000 leads are planned \(10\.4%\), more than limits\.max_share"):
+    with pytest.raises(Refused, match=r"The plan has 104 of 1,000 leads \(10\.4%\), more than limits\.max_share"):
         check_limits(counted(104), Limits())
-    with pytest.raises(Refused, match="All 30 leads of the organisation are planned"):
+    with pytest.raises(Refused, match=r"The plan has every lead of the organisation \(30\)"):
         check_limits(counted(30, total=30), Limits(max_share=1))
 
 
@@ -184,7 +184,7 @@ def test_another_number_than_expected_is_refused(planned: int, expect: int, dry_
 
 
 def test_nothing_to_do_says_why():
-    for counts, why in ((counted(0, kept=3), "3 match, and all of them are kept"), (counted(0), "none matches")):
+    for counts, why in ((counted(0, kept=3), "3 leads matched, all kept"), (counted(0), "none matches")):
         with pytest.raises(Stop, match=why) as caught:
             decide(plan(counts), Limits(), expect=None, dry_run=False)
         assert caught.value.outcome is Outcome.NOTHING_TO_DO
@@ -271,5 +271,5 @@ def test_a_cut_off_that_is_over_for_close_too_is_fine(theirs: datetime | None):
 
 def test_a_cut_off_ahead_of_closes_clock_is_refused():
     """An edit between the plan and the cut-off would not be spared."""
-    with pytest.raises(Refused, match="lies 90 seconds ahead of Close's clock"):
+    with pytest.raises(Refused, match="is 90 seconds ahead of Close's clock"):
         check_clocks(AS_OF, AS_OF - timedelta(seconds=90))

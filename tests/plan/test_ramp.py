@@ -73,7 +73,7 @@ def test_the_limits_hold_for_all_leads_that_would_be_planned_without_it(junk: Cl
     report = run_cleanup(match=JUNK["match"], limits={"max_leads": 19, "max_share": 0.9}, dry_run=False).report
 
     assert report.outcome == "refused"
-    assert "20 leads would be planned without the ramp, more than limits.max_leads allows (19)" in report.message
+    assert "Without the ramp, the plan would have 20 leads, more than limits.max_leads allows (19)" in report.message
     assert len(junk.leads()) == 40
 
 

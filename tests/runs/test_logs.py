@@ -48,7 +48,7 @@ def test_a_run_says_in_its_log_that_it_tries_again_and_how_far_it_is_and_names_n
     said = [each.message for each in log if each.name.startswith("tasks.") and each.task_run_id]
     assert sum(text.startswith("POST /data/search/ has no usable answer. Trying again in ") for text in said) == 1
     assert sum("Could not ask Close, which keeps deleting meanwhile: " in text for text in said) == 1
-    assert said.count("1 of 1 leads are deleted.") == 1
+    assert said.count("1 of 1 lead deleted.") == 1
     assert not [each.message for each in log if "Zanzibar" in each.message]
 
 
