@@ -85,7 +85,7 @@ def test_a_user_who_may_not_bulk_delete_is_told(
     assert said.code == 1
     assert "! permissions: The role user of this key's user may not bulk delete." in said.out
     assert "✗ bulk delete: not with this key (role user), but dry runs work" in said.out
-    assert "Mend what is marked ✗ first." in said.out
+    assert "Fix the lines marked ✗ first." in said.out
 
 
 def test_a_never_delete_view_that_is_not_there_is_exit_1(
