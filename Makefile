@@ -32,7 +32,7 @@ browser:  ## install Chromium, if there is no browser, by apt-get, as root
 	[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
 
-matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md anew, by living through every row
+matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md again, by running every row
 	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/deployments/test_faults.py
 
 check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that start nothing but themselves
@@ -41,7 +41,7 @@ check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that start
 	$(BIN)/pyright
 	$(BIN)/pytest --numprocesses 2 -m "not server and not exhaustive" $(FAST)
 
-fix: $(INSTALLED)  ## format, and mend what the linter can mend
+fix: $(INSTALLED)  ## format, and fix what the linter can fix
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 

@@ -1,8 +1,8 @@
 """Apply automations.yaml: recovery without a person. A part of ``make deploy``.
 
-An automation is known by its name. One that is missing is made, one that differs is put right, and one that is as it
-should be isn't touched: whenever an automation is changed, Prefect forgets the runs that it has its eye on, and those
-that died just then would be found by nobody.
+An automation is identified by its name. One that is missing is created, one that differs is updated, and one that is
+as it should be isn't touched: whenever an automation is updated, Prefect forgets the runs that it is watching, and
+those that crash just then would not be found.
 """
 
 from collections.abc import Iterator
@@ -37,9 +37,9 @@ def read(file: Path = FILE) -> list[AutomationCore]:
 
 
 def apply(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> list[str]:
-    """Let the server have the automations *wanted*, each once, and give a sentence on each that isn't as it was.
+    """Create or update the automations *wanted* on the server, and return a sentence on each that needs one.
 
-    Touches none of another name. One that somebody has turned off is put right too, but stays off.
+    Touches none of another name. One that somebody has turned off is updated too, but stays off.
     """
     return [sentence for automation in wanted for sentence in _apply(prefect, automation)]
 
@@ -48,7 +48,7 @@ def _apply(prefect: SyncPrefectClient, wanted: AutomationCore) -> Iterator[str]:
     found = prefect.read_automations_by_name(wanted.name)
     if not found:
         prefect.create_automation(wanted)
-        yield f"Made the automation {wanted.name!r}."
+        yield f"Created the automation {wanted.name!r}."
         return
     kept, *more = found
     for extra in more:
@@ -59,9 +59,9 @@ def _apply(prefect: SyncPrefectClient, wanted: AutomationCore) -> Iterator[str]:
     due = wanted.model_copy(update={"enabled": kept.enabled})
     if due != _core(kept):
         prefect.update_automation(kept.id, due)
-        yield f"Changed the automation {wanted.name!r}."
+        yield f"Updated the automation {wanted.name!r}."
 
 
 def _core(found: Automation) -> AutomationCore:
-    """*found* as it would stand in the file."""
+    """*found* as the file would have it."""
     return AutomationCore.model_validate(found.model_dump(include=set(AutomationCore.model_fields)))

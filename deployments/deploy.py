@@ -1,8 +1,8 @@
-"""Make what the deployments need on the Prefect server, then deploy them: ``make deploy``.
+"""Create what the deployments need on the Prefect server, then deploy them: ``make deploy``.
 
-The work pool, and the Secret block with the API key, are made if they are missing; nothing that exists is changed. The
-key is asked for at the terminal, or taken from CLOSE_API_KEY; it goes to the server and nowhere else. The automations
-that recover runs without a person come last; see automations.py.
+The work pool, and the Secret block with the API key, are created if they are missing; neither is changed if it exists.
+The key is asked for at the terminal, or taken from CLOSE_API_KEY; it is sent to the server and nowhere else. The
+automations that recover runs without a person come last; see automations.py.
 """
 
 import os
@@ -32,7 +32,7 @@ TAG = "lead-cleanup"
 
 
 def main() -> int:
-    """Do all of it, and say what is left over from before. Gives the exit code; what goes wrong is one sentence."""
+    """Do all of it, name what is no longer in prefect.yaml, and return the exit code. An error is one sentence."""
     if not PREFECT_API_URL.value():
         return _fail("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
     try:
@@ -42,7 +42,8 @@ def main() -> int:
     except automations.WrongFile as error:
         return _fail(str(error))
     except (PrefectException, httpx.HTTPError) as error:
-        return _fail(f"The Prefect server at {PREFECT_API_URL.value()} is away, or refuses ({type(error).__name__}).")
+        where = f"The Prefect server at {PREFECT_API_URL.value()}"
+        return _fail(f"{where} can't be reached, or refuses the request ({type(error).__name__}).")
 
 
 def _deploy(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> int:
@@ -56,7 +57,7 @@ def _deploy(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> int:
     for sentence in automations.apply(prefect, wanted):
         print(sentence)  # noqa: T201
     for name in _left_over(prefect):
-        print(f"{name} is deployed but no longer in prefect.yaml. Its schedule goes on; delete it if you mean to.")  # noqa: T201
+        print(f"{name} is deployed but no longer in prefect.yaml. Its schedule keeps running; delete it to stop that.")  # noqa: T201
     return 0
 
 

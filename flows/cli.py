@@ -1,6 +1,6 @@
 """The command line: ``lead-cleanup demo``, ``run``, ``resume``, ``stop`` and the rest.
 
-Commands are imported when they are called, and Prefect when a flow is about to run: help comes at once.
+Commands are imported when they are called, and Prefect when a flow is about to run: help appears at once.
 """
 
 import re
@@ -24,93 +24,55 @@ app = App(
     version_flags=["--version"],
     version=lambda: version("close-lead-cleanup"),
 )
-# The texts stand here, and not with the functions, so that listing them imports nothing.
-app.command(
-    "flows.commands.demo:demo",
-    name="demo",
-    help="""Clean up a made-up organisation on this machine.
+COMMANDS = {
+    "demo": """Clean up a made-up organisation on this machine.
 
-    Starts a stand-in for Close, plans, deletes, and shows the report: the whole way, in under a minute. Reads no
-    settings of yours, talks to no server but its own, and removes what it made.""",
-)
-app.command(
-    "flows.commands.doctor:doctor",
-    name="doctor",
-    help="""Find out what works with your Close; read-only.
+    Starts a stand-in for Close, plans, deletes, and shows the report: everything a cleanup does, in under a minute.
+    Reads no settings of yours, talks to no server but its own, and removes what it made.""",
+    "doctor": """Find out what works with your Close; read-only.
 
     Tries the key, the role, every rule, Smart Views and the list of bulk deletes. Takes about half a minute, since
     Close allows two searches a second. Exits with 0 if a cleanup with the default rules would work, and with 1 if
     not.""",
-)
-app.command("flows.commands.sandbox:sandbox", name="sandbox", help="Serve a stand-in for Close on this machine.")
-app.command(
-    "flows.commands.query:query",
-    name="query",
-    help="""Print the query that a cleanup would send to Close.
+    "sandbox": "Serve a stand-in for Close on this machine.",
+    "query": """Print the query that a cleanup would send to Close.
 
     Asks Close only for the names that the criteria use; without names it needs no key.""",
-)
-app.command(
-    "flows.commands.run:run",
-    name="run",
-    help="""Plan a cleanup, and with --no-dry-run delete what it shows.
+    "run": """Plan a cleanup, and with --no-dry-run delete what it shows.
 
     Criteria come from a deployment in prefect.yaml, from flags, or from both: flags replace the deployment's fields one
     by one, and lists replace lists. A deployment's own dry_run doesn't count here.""",
-)
-app.command(
-    "flows.commands.resume:resume",
-    name="resume",
-    help="""Let a run go on that was cancelled, crashed, or stopped waiting.
+    "resume": """Continue a run that was cancelled, crashed, or stopped waiting.
 
     A run finds what it has started, resumes it where it is paused, and waits; it starts nothing twice. Runs of
-    deployments go on on a worker, others here.""",
-)
-app.command(
-    "flows.commands.report:report",
-    name="report",
-    help="""Print how a run ended, as it was written down then, and exit as it did.
+    deployments continue on a worker, others in this process.""",
+    "report": """Print how a run ended, as it was recorded then, and exit as it did.
 
     The reports of all runs of a cleanup are in Prefect, among its artifacts.""",
-)
-app.command(
-    "flows.commands.approve:approve",
-    name="approve",
-    help="""Approve what a run of a deployment has planned, by the number of leads; or decline it, by another number.
+    "approve": """Approve what a deployed run has planned, by the number of leads; or decline it, by another number.
 
-    The form in the Prefect UI does the same. A worker goes on with the run, which plans anew: if the plan has grown, or
+    The form in the Prefect UI does the same. A worker continues the run, which plans again: if the plan has grown, or
     is for another query, the run asks again.""",
-)
-app.command(
-    "flows.commands.stop:stop",
-    name="stop",
-    help="""Let no cleanup start anything, in any organisation, until `lead-cleanup go`.
+    "stop": """Stop all cleanups, in any organisation, from starting anything until `lead-cleanup go`.
 
-    Runs that wait for a bulk delete wait on; with --running Close is asked to pause it.""",
-)
-app.command(
-    "flows.commands.restore:restore",
-    name="restore",
-    help="""Show what restoring a backup would do, and with --no-dry-run bring its leads back.
+    Runs that wait for a bulk delete keep waiting; with --running Close is asked to pause it.""",
+    "go": "Allow cleanups to run again after `lead-cleanup stop`.",
+    "restore": """Show what restoring a backup would do, and with --no-dry-run bring its leads back.
 
     Leads, contacts, opportunities, tasks, notes, calls and SMS are created with new ids; nothing is sent to anybody.
     A restore that was interrupted continues when it is run again, and creates nothing twice.""",
-)
-app.command("flows.commands.stop:go", name="go", help="Let cleanups run again after `lead-cleanup stop`.")
-app.command(
-    "flows.commands.ledger:ledger",
-    name="ledger",
-    help="""List the runs that have claimed a bulk delete and are not known to have ended.
+    "ledger": """List the runs that have claimed a bulk delete and are not known to have ended.
 
     While there is one, no other live run starts in its organisation.""",
-)
-app.command(
-    "flows.commands.backups:backups",
-    name="backups",
-    help="""List the backups of what was deleted, check them, and take people's data out of them.
+    "backups": """List the backups of what was deleted, check them, and delete people's data from them.
 
-    Reads and changes what lies at CLOSE_BACKUP_URL, and asks neither Close nor Prefect.""",
-)
+    Reads and changes what is stored at CLOSE_BACKUP_URL, and asks neither Close nor Prefect.""",
+}
+"""The commands with their help. It is kept here, and not with the functions, so that listing it imports nothing."""
+
+for name, text in COMMANDS.items():
+    module = "stop" if name == "go" else name
+    app.command(f"flows.commands.{module}:{name}", name=name, help=text)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -119,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def call(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and give its exit code."""
+    """Run one command and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code: object = app(words, exit_on_error=False, print_error=False, result_action="return_value")

@@ -1,7 +1,8 @@
-"""Delete the leads of a Close organisation that meet readable criteria: plan, check, start once, wait, verify, record.
+"""Delete the leads of a Close organisation that meet readable criteria, with one bulk delete.
 
-Needs a Close API key: ``CLOSE_API_KEY``, or a Prefect Secret block that ``CLOSE_API_KEY_BLOCK`` names. Deletes nothing
-unless ``dry_run`` is turned off.
+Each step is in the package of ``tasks`` that the imports name: plan → approval → backup → bulk_delete → report. Deletes
+nothing unless ``dry_run`` is turned off. Needs a Close API key: ``CLOSE_API_KEY``, or a Prefect Secret block that
+``CLOSE_API_KEY_BLOCK`` names.
 """
 
 from prefect import flow

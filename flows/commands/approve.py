@@ -9,9 +9,8 @@ from flows.console.asking import ask_for_number, somebody_is_there
 from flows.console.executing import at_server
 from flows.console.terminal import Usage, me, put, say
 
-NEEDS_SERVER = "The run that waits for an approval is on a Prefect server."
 
-
+@at_server("The run that waits for an approval is on a Prefect server.")
 def approve(
     run: RunName,
     /,
@@ -19,32 +18,28 @@ def approve(
     leads: Annotated[
         int | None, Parameter(help="How many leads are to be deleted, as planned. You are asked if you leave it out.")
     ] = None,
-    by: Annotated[str | None, Parameter(help="Your name, kept in the report; the name you are logged in by.")] = None,
+    by: Annotated[str | None, Parameter(help="Your name, kept in the report; your login name by default.")] = None,
     note: Annotated[str, Parameter(show_default=False, help="Why, kept in the report.")] = "",
-) -> int:
-    """Answer the run's request; gives 0 once it is approved, and 3 if that was the wrong number."""
+) -> None:
+    """Answer the run's request. Raises `Stop` if that was the wrong number."""
+    from pydantic import ValidationError
+
+    from tasks.approval import answer
+    from tasks.approval.ask import Answer
+    from tasks.bulk_delete import resume
+    from tasks.criteria.wording import problems
+
     if leads is None and not somebody_is_there():
         raise Usage("Say how many leads are planned: --leads N.")
-
-    def act() -> None:
-        from pydantic import ValidationError
-
-        from tasks.approval import answer
-        from tasks.approval.ask import Answer
-        from tasks.bulk_delete import resume
-        from tasks.criteria.wording import problems
-
-        found = resume.look_up(run)
-        request = answer.waits_for(found)
-        number = leads if leads is not None else _ask(found.name, answer.described(found, request))
-        try:
-            given = Answer(leads=number, approver=me() if by is None else by, note=note)
-        except ValidationError as error:
-            raise Usage(f"{problems(error)}.") from None
-        answer.answer(found, request, given)
-        put(f"Run {found.id} is approved; a worker goes on with it.")
-
-    return at_server(act, NEEDS_SERVER)
+    found = resume.look_up(run)
+    request = answer.waits_for(found)
+    number = leads if leads is not None else _ask(found.name, answer.described(found, request))
+    try:
+        given = Answer(leads=number, approver=me() if by is None else by, note=note)
+    except ValidationError as error:
+        raise Usage(f"{problems(error)}.") from None
+    answer.answer(found, request, given)
+    put(f"Run {found.id} is approved; a worker continues it.")
 
 
 def _ask(name: str, plan: str) -> int:
@@ -52,5 +47,5 @@ def _ask(name: str, plan: str) -> int:
         say(line)
     number = ask_for_number("Type the number of leads to approve that; another number declines it:")
     if number is None:
-        raise Usage("That is no number: nothing was answered, and the run goes on waiting.")
+        raise Usage("That is no number: nothing was answered, and the run keeps waiting.")
     return number

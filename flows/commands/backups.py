@@ -1,62 +1,63 @@
-"""``lead-cleanup backups``: which there are, whether they are whole, and taking data out of them."""
+"""``lead-cleanup backups``: which there are, whether they are whole, and deleting data from them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.console.arguments import switch
 from flows.console.settings import close_settings
-from flows.console.show import aligned
+from flows.console.show import table
 from flows.console.terminal import Usage, put, say
 from tasks.backup.archive import Archive, archives
 from tasks.backup.forget import forget as forget_lead
 from tasks.backup.prune import prune as prune_backups
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.wording import counted
 
-COLUMNS = ("run", "organisation", "made", "kept until", "leads")
+COLUMNS = ("run", "organisation", "made", "kept until", "leads", "whole")
 DAY = "%Y-%m-%d"
-REFUSED = Outcome.REFUSED.exit_code
 
 
 def backups(
     run: Annotated[str | None, Parameter(help="Id of a run: only its backup. Without it, all of them.")] = None,
     /,
     *,
-    verify: Annotated[
-        bool,
-        Parameter(
-            negative=(),
-            show_default=False,
-            help="Read them to their end, and say of each whether it is what its manifest vouches for.",
-        ),
-    ] = False,
-    prune: Annotated[bool, Parameter(negative=(), show_default=False, help="Delete those whose time is over.")] = False,
+    verify: Annotated[bool, switch("Read each to its end, and check it against its manifest.")] = False,
+    prune: Annotated[bool, switch("Delete those whose time is over.")] = False,
     forget: Annotated[
         str | None,
         Parameter(
-            help="A lead id, or an e-mail address: take this lead, or every lead with a contact of that address, out "
-            "of them for good."
+            help="A lead id, or an e-mail address: delete this lead, or every lead with a contact of that address, "
+            "from them for good."
         ),
     ] = None,
 ) -> int:
-    """List the backups at CLOSE_BACKUP_URL, after what the flags say was done."""
+    """List the backups at CLOSE_BACKUP_URL, after doing what the flags ask for."""
     if forget is not None and not ("@" in forget or forget.startswith("lead_")):
         raise Usage(f"--forget {forget}: write the id of a lead (lead_…), or an e-mail address.")
-    known = close_settings()
-    kept = timedelta(days=known.backup_days)
+    known, now = close_settings(), datetime.now(UTC)
+    problems: list[str] = []
     try:
         if prune:
-            _prune(known.backup_url, kept)
+            deleted = prune_backups(known.backup_url, None, now, timedelta(days=known.backup_days))
+            put(f"Deleted {counted(len(deleted), 'old backup')}.")
         found = _found(known.backup_url, run)
-        problems = [] if forget is None else _forget(found, forget)
-        problems += _list(known.backup_url, found, verify=verify)
     except Stop as error:
         say(str(error))
         return error.outcome.exit_code
+    if forget is not None:
+        leads = sum(_forget(archive, forget, now, problems) for archive in found)
+        put(f"Forgotten: {counted(leads, 'lead')}.")
+    rows = list(_rows(found, problems, verify=verify))
+    for line in table(rows, *(COLUMNS if verify else COLUMNS[:-1])):
+        put(line)
+    if not rows and not problems:
+        put(f"There is no backup at {known.backup_url}.")
     for problem in problems:
         say(problem)
-    return REFUSED if problems else 0
+    return Outcome.REFUSED.exit_code if problems else 0
 
 
 def _found(url: str, run: str | None) -> list[Archive]:
@@ -66,52 +67,31 @@ def _found(url: str, run: str | None) -> list[Archive]:
     return found
 
 
-def _prune(url: str, kept: timedelta) -> None:
-    gone = prune_backups(url, None, datetime.now(UTC), kept)
-    put(f"Deleted {len(gone)} old backups.")
+def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> int:
+    """Delete *whom* from *archive*, and return how many leads that was. A failure becomes one of the *problems*."""
+    try:
+        return forget_lead(archive, whom, now)
+    except Stop as error:
+        problems.append(f"Not forgotten: {error}")
+        return 0
 
 
-def _forget(found: Sequence[Archive], whom: str) -> list[str]:
-    """Take *whom* out of what was *found*; gives what stood in the way, as sentences."""
-    leads, problems = 0, list[str]()
+def _rows(found: Sequence[Archive], problems: list[str], *, verify: bool) -> Iterator[tuple[str, ...]]:
+    """What the list says of each backup *found*. What is wrong with one becomes one of the *problems*."""
     for archive in found:
         try:
-            leads += forget_lead(archive, whom, datetime.now(UTC))
+            if archive.is_there:
+                yield _row(archive, problems, verify=verify)
+            elif archive.files():
+                say(f"{archive.url} is no backup: a run that crashed left something there, or one is writing it.")
         except Stop as error:
-            problems.append(f"Not forgotten: {error}")
-    put(f"Forgotten: {leads} leads.")
-    return problems
+            problems.append(str(error))
 
 
-def _list(url: str, found: Sequence[Archive], *, verify: bool) -> list[str]:
-    problems: list[str] = []
-    rows = [row for each in found if (row := _row(each, problems, verify=verify))]
-    if rows:
-        put("\n".join(aligned([(*COLUMNS, "whole") if verify else COLUMNS, *rows])))
-    elif not problems:
-        put(f"There is no backup at {url}.")
-    return problems
-
-
-def _row(archive: Archive, problems: list[str], *, verify: bool) -> tuple[str, ...] | None:
-    """What the list says of *archive*. What is wrong with it becomes one of the *problems*."""
-    if not archive.files():
-        return None
-    try:
-        if not archive.is_there:
-            say(f"{archive.url} is no backup: a run that has died left something there, or one is writing it.")
-            return None
-        manifest = archive.manifest
-        row = (
-            manifest.flow_run_id,
-            manifest.organization_id,
-            f"{manifest.made_at:{DAY}}",
-            f"{manifest.keep_until:{DAY}}",
-            f"{manifest.leads:,}",
-        )
-    except Stop as error:
-        problems.append(str(error))
-        return None
+def _row(archive: Archive, problems: list[str], *, verify: bool) -> tuple[str, ...]:
+    manifest = archive.manifest
+    days = [f"{day:{DAY}}" for day in (manifest.made_at, manifest.keep_until)]
+    row = (manifest.flow_run_id, manifest.organization_id, *days, f"{manifest.leads:,}")
     if not verify:
         return row
     try:

@@ -18,9 +18,10 @@ from tasks.criteria.policy import Limits, Match
 LEADS: Final = 1000
 LEADS_PER_SECOND: Final = 60  # slow enough to watch
 CLEANUP: Final = "demo"
-STATUSES: Final = ["Junk", "Bad Fit", "Not Interested"]
 CRITERIA: Final = Parameters(
-    match=Match(status=STATUSES, inactive_months=12), limits=Limits(max_share=0.3, ramp=False), sample=8
+    match=Match(status=["Junk", "Bad Fit", "Not Interested"], inactive_months=12),
+    limits=Limits(max_share=0.3, ramp=False),
+    sample=8,
 )
 NEXT: Final = """
 That was made up, and is gone now. What to try next:
@@ -33,7 +34,7 @@ That was made up, and is gone now. What to try next:
 
 
 def demo() -> int:
-    """Plan and delete in an organisation that is made up; gives the first exit code that isn't 0."""
+    """Plan and delete in an organisation that is made up; return the first exit code that isn't 0."""
     from deployments.sandbox.server import Sandbox
 
     put(f"1. A stand-in for Close starts on this machine, with {LEADS:,} leads of a made-up company.")
@@ -48,17 +49,13 @@ def demo() -> int:
 
 
 def _story() -> int:
-    """Plan, delete and look again. Gives the first exit code that isn't 0."""
-    put(f"2. A dry run: leads that are {_listed(STATUSES)}, and that nobody has spoken to for a year.\n")
+    """Plan, delete and look again. Returns the first exit code that isn't 0."""
+    put("2. A dry run: leads that are Junk, Bad Fit or Not Interested, and that nobody has spoken to for a year.\n")
     if code := execute(lambda execution: execution.run(CRITERIA, CLEANUP)):
         return code
     put("\n3. The same for real. Close deletes in the background; the run starts it once, and waits.\n")
     live = CRITERIA.model_copy(update={"dry_run": False})
     return execute(lambda execution: execution.run(live, CLEANUP))
-
-
-def _listed(words: list[str]) -> str:
-    return f"{', '.join(words[:-1])} or {words[-1]}"
 
 
 @contextmanager

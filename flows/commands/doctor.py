@@ -1,11 +1,10 @@
-"""``lead-cleanup doctor``: what of ours somebody's Close accepts."""
+"""``lead-cleanup doctor``: what a Close organisation accepts of the queries that cleanups send."""
 
 import json
 from dataclasses import asdict
 from typing import Annotated
 
-from cyclopts import Parameter
-
+from flows.console.arguments import switch
 from flows.console.settings import settings_with_key
 from flows.console.terminal import printable, put
 from tasks.doctor import Finding, examine, works
@@ -13,11 +12,9 @@ from tasks.doctor import Finding, examine, works
 
 def doctor(
     *,
-    as_json: Annotated[
-        bool, Parameter(name="--json", negative=(), show_default=False, help="Print the findings as one JSON object.")
-    ] = False,
+    as_json: Annotated[bool, switch("Print the findings as one JSON object.", name="--json")] = False,
 ) -> int:
-    """Print one line a finding; 0 if a cleanup with the default rules would work."""
+    """Print one line for each finding; return 0 if a cleanup with the default rules would work."""
     findings: list[Finding] = []
     for finding in examine(settings_with_key()):
         findings.append(finding)

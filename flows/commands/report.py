@@ -1,30 +1,21 @@
-"""``lead-cleanup report``: how a run ended, as it was written down then."""
-
-from typing import TYPE_CHECKING
+"""``lead-cleanup report``: how a run ended, as it was recorded then."""
 
 from flows.console.arguments import AsJson, RunName
-from flows.console.executing import at_server
-
-if TYPE_CHECKING:
-    from tasks.report.model import RunReport
+from flows.console.executing import execute
+from tasks.report.model import RunReport
 
 FLOWS = ("lead-cleanup", "restore-leads")
 NEEDS_SERVER = "The reports of runs are on a Prefect server."
 
 
-def report(
-    run: RunName,
-    /,
-    *,
-    as_json: AsJson = False,
-) -> int:
-    """Print what the run has published last; gives the exit code of the run."""
+def report(run: RunName, /, *, as_json: AsJson = False) -> int:
+    """Print the report that the run published last; return the exit code of the run."""
+    return execute(lambda _: _recall(run), needs_server=NEEDS_SERVER, as_json=as_json)
 
-    def recall() -> "RunReport":
-        from tasks.bulk_delete import resume
-        from tasks.report import artifacts
-        from tasks.restore import report
 
-        return report.read(artifacts.recall_report(resume.look_up(run, FLOWS).id))
+def _recall(run: str) -> RunReport:
+    from tasks.bulk_delete import resume
+    from tasks.report import artifacts
+    from tasks.restore import report
 
-    return at_server(recall, NEEDS_SERVER, as_json=as_json)
+    return report.read(artifacts.recall_report(resume.look_up(run, FLOWS).id))

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from flows.console.arguments import AsJson
+from flows.console.arguments import AsJson, switch
 from flows.console.executing import execute
 from flows.console.settings import settings_with_key
 from flows.console.terminal import Usage
@@ -42,10 +42,7 @@ def restore(
         Parameter(negative=(), help="OLD-ID=NEW-ID: what replaces something that is missing. Repeat it for several."),
     ] = None,
     dry_run: Annotated[
-        bool,
-        Parameter(
-            negative="--no-dry-run", show_default=False, help="Plan only, which is the default; --no-dry-run restores."
-        ),
+        bool, switch("Plan only, which is the default; --no-dry-run restores.", negative="--no-dry-run")
     ] = True,
     as_json: AsJson = False,
 ) -> int:
@@ -60,9 +57,7 @@ def restore(
         raise Usage(f"{backup.partition('://')[0]}://…: {error}.") from None
     settings_with_key(block=True)
     return execute(
-        lambda execution: execution.restore(
-            backup=backup, leads=lead or [], dry_run=dry_run, missing=missing, instead=replaced
-        ),
+        lambda flow: flow.restore(backup=backup, leads=lead or [], dry_run=dry_run, missing=missing, instead=replaced),
         as_json=as_json,
     )
 

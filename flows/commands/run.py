@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.console.arguments import AsJson
+from flows.console.arguments import AsJson, switch
 from flows.console.executing import execute
 from flows.console.flags import Given, with_criteria
 from flows.console.parameters import build
@@ -17,14 +17,11 @@ NEEDS_SERVER = "Deleting needs a Prefect server, which keeps the record of what 
 @with_criteria
 def run(
     given: Given,
-    cleanup: Annotated[str | None, Parameter(help="Name of a deployment in prefect.yaml; flags go over it.")] = None,
+    cleanup: Annotated[str | None, Parameter(help="Name of a deployment in prefect.yaml; flags override it.")] = None,
     /,
     *,
     dry_run: Annotated[
-        bool,
-        Parameter(
-            negative="--no-dry-run", show_default=False, help="Plan only, which is the default; --no-dry-run deletes."
-        ),
+        bool, switch("Plan only, which is the default; --no-dry-run deletes.", negative="--no-dry-run")
     ] = True,
     approval: Annotated[
         str | None,
@@ -35,10 +32,9 @@ def run(
     ] = None,
     backup: Annotated[
         bool | None,
-        Parameter(
+        switch(
+            "Export the planned leads before deleting them, which is the default; --no-backup doesn't.",
             negative="--no-backup",
-            show_default=False,
-            help="Export the planned leads before deleting them, which is the default; --no-backup doesn't.",
         ),
     ] = None,
     expect: Annotated[int | None, Parameter(help="Stop unless exactly this many leads are planned.")] = None,
@@ -46,16 +42,9 @@ def run(
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Plan, and with --no-dry-run delete. Everything that can be wrong by itself is checked before Prefect starts."""
-    options = {
-        "dry_run": dry_run,
-        "approval": approval,
-        "backup": backup,
-        "expect": expect,
-        "sample": sample,
-        "time_zone": time_zone,
-    }
-    parameters, notes = build(given, cleanup, **options)
+    """Plan, and with --no-dry-run delete. What can be checked without Prefect is checked before it starts."""
+    asked = {"dry_run": dry_run, "approval": approval, "backup": backup, "expect": expect, "sample": sample}
+    parameters, notes = build(given, cleanup, **asked, time_zone=time_zone)
     settings = settings_with_key(block=True)
     for note in notes:
         say(f"Note: {note}")

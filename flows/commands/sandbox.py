@@ -14,12 +14,12 @@ USER_KEY = "api_sandbox.user"
 
 def sandbox(
     *,
-    port: Annotated[int, Parameter(help="Port on 127.0.0.1; 0 takes any that is free.")] = 8765,
+    port: Annotated[int, Parameter(help="Port on 127.0.0.1; 0 takes any free one.")] = 8765,
     leads: Annotated[int, Parameter(help="How many leads to make up.")] = 1000,
-    seed: Annotated[int, Parameter(help="Which leads to make up: one seed, one organisation.")] = 7,
+    seed: Annotated[int, Parameter(help="Which leads to make up: the same seed makes the same organisation.")] = 7,
     leads_per_second: Annotated[float, Parameter(help="How fast bulk deletes go.")] = 200,
     database: Annotated[
-        Path | None, Parameter(help="SQLite file to keep the organisation in; made if missing.")
+        Path | None, Parameter(help="SQLite file to keep the organisation in; created if missing.")
     ] = None,
     rate_limits: Annotated[
         bool, Parameter(negative="--no-rate-limits", help="Answer 429 as Close does when requests come too fast.")

@@ -4,8 +4,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-RunName = Annotated[str, Parameter(help="Id of the run, or its name if no other run bears it.")]
-AsJson = Annotated[
-    bool,
-    Parameter(name="--json", negative=(), show_default=False, help="Print the report as one JSON object on stdout."),
-]
+
+def switch(text: str, *, name: str | None = None, negative: str = "") -> Parameter:
+    """A flag without a value, with *text* as its help; *negative* is the flag that turns it off, if there is one."""
+    return Parameter(name=name, negative=negative or (), show_default=False, help=text)
+
+
+RunName = Annotated[str, Parameter(help="Id of the run, or its name if no other run has it.")]
+AsJson = Annotated[bool, switch("Print the report as one JSON object on stdout.", name="--json")]

@@ -2,7 +2,7 @@
 
 import sys
 
-from flows.console.show import COLUMNS, aligned, sampled, that_fit
+from flows.console.show import counts_of, sample_of
 from flows.console.terminal import printable, say
 from tasks.plan.model import Plan
 from tasks.report.model import Report, of_plan
@@ -22,11 +22,10 @@ def ask_for_number(question: str) -> int | None:
 
 
 def ask_for_approval(plan: Plan) -> int | None:
-    """Show *plan*, and give the number of leads that the person types to have them deleted; None for anything else."""
+    """Show *plan*, and return the number of leads that the person types to approve it; None for anything else."""
     report = Report(outcome=Outcome.DRY_RUN, message="", **of_plan(plan))
-    counts = aligned([(name, f"{number:,}") for name, number in report.counts()])
-    sample = aligned(that_fit([COLUMNS, *sampled(report)])) if report.sample else []
-    print("", *counts, "", *sample, sep="\n", end="\n\n", file=sys.stderr, flush=True)  # noqa: T201
+    lines = ["", *counts_of(report), "", *sample_of(report)]
+    print(*lines, sep="\n", end="\n\n", file=sys.stderr, flush=True)  # noqa: T201
     return ask_for_number(
         f"Type the number of leads planned to delete them in {printable(plan.organization)}; anything else stops:"
     )

@@ -36,21 +36,15 @@ from tasks.report.ending import report_of
 from tasks.report.model import RunReport
 from tasks.runs.connect import PREFECT_ERRORS
 from tasks.runs.logs import LOGGERS, OURS, in_log_of
+from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.run import cleanup_of, run_of
 
 SERVER_STARTS_WITHIN = 90  # seconds
 
 
-class NoServer(Exception):
-    """There is no Prefect server to run with; nothing was run."""
-
-
 class Defect(Exception):
-    """The run ended without a report: nobody foresaw what happened."""
+    """The run ended without a report: an error that nobody foresaw."""
 
-
-ENDS = (NoServer, Defect, *PREFECT_ERRORS)
-"""What running a flow here may raise, besides what a command itself does."""
 
 _formatter = logging.Formatter("%(message)s")
 
@@ -58,15 +52,15 @@ _formatter = logging.Formatter("%(message)s")
 class _Said(logging.Handler):
     """Our own messages, and warnings of others, as plain lines on stderr.
 
-    What Prefect's engine says of every run and task is left out, unless it is an exception that nobody foresaw.
-    Remembers the bulk delete that our messages spoke of: it goes on when this process is interrupted, whereas a
-    temporary server, which has the record, is interrupted with it.
+    What Prefect's engine logs about every run and task is left out, unless it is an unexpected exception. Remembers the
+    bulk delete that our messages named: it continues when this process is interrupted, whereas a temporary server,
+    which has the record, is interrupted with it.
     """
 
     bulk_delete_id: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it, if it is to be said."""
+        """Print *record*, unless it is left out."""
         ours = record.name.startswith(f"{OURS}.")
         chatter = record.name.startswith(LOGGERS) and not record.exc_info
         if not ours and (chatter or record.levelno < logging.WARNING):
@@ -82,26 +76,27 @@ _said = _Said()
 
 
 def speak_plainly() -> None:
-    """Say our own messages in place of Prefect's console log."""
+    """Print our own messages in place of Prefect's console log."""
     root = logging.getLogger()
     for handler in [each for each in root.handlers if isinstance(each, PrefectConsoleHandler)]:
         root.removeHandler(handler)
     root.addHandler(_said)
     logging.getLogger(OURS).setLevel(logging.INFO)
-    logging.raiseExceptions = False  # a message that doesn't reach the server is no news to whoever reads this one
+    logging.raiseExceptions = False  # whoever reads a message here needn't know that the server didn't get it
 
 
 def need_server(reason: str | None) -> None:
-    """Have a Prefect server: the one that is set, or else a temporary one that lives as long as this process.
+    """Connect to the Prefect server that is set, or else start a temporary one that lives as long as this process.
 
-    Raises `Usage` if there is none and a lasting one is needed, for *reason*: a sentence. Raises `NoServer` if the one
-    that is set doesn't answer, or the temporary one doesn't start.
+    Raises `Usage` if there is none and a lasting one is needed, for *reason*: a sentence. Raises `Stop` if the one that
+    is set doesn't answer, or the temporary one doesn't start.
     """
     if url := PREFECT_API_URL.value():
         with get_client(sync_client=True) as prefect:
             problem = prefect.api_healthcheck()
         if problem:
-            raise NoServer(f"The Prefect server at {url} can't be reached: check PREFECT_API_URL, and that it runs.")
+            away = f"The Prefect server at {url} can't be reached: check PREFECT_API_URL, and that it runs."
+            raise Stop(Outcome.FAILED, away)
         return
     if reason or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         why = reason or "A run needs a Prefect server."
@@ -112,7 +107,7 @@ def need_server(reason: str | None) -> None:
         try:
             server.start(timeout=SERVER_STARTS_WITHIN)
         except (*PREFECT_ERRORS, RuntimeError) as error:
-            raise NoServer(f"The temporary Prefect server doesn't start: {error}") from None
+            raise Stop(Outcome.FAILED, f"The temporary Prefect server doesn't start: {error}") from None
 
 
 class Execution:
@@ -127,7 +122,7 @@ class Execution:
         return _said.bulk_delete_id
 
     def run(self, parameters: Parameters, cleanup: str | None) -> RunReport:
-        """Run the flow and give its report.
+        """Run the flow and return its report.
 
         Raises `Defect` if there is none, and Prefect's own errors when its server can't be reached.
         """
@@ -136,15 +131,15 @@ class Execution:
             return self._report(flow(**given, cleanup=cleanup, return_state=True))
 
     def restore(self, **parameters: Any) -> RunReport:
-        """Run the flow that restores a backup, and give its report; the rest as `run`.
+        """Run the flow that restores a backup, and return its report; the rest as `run`.
 
-        Interrupted, it simply ends: its journal says where to go on.
+        Interrupted, it simply ends: its journal says where the next run continues.
         """
         with self._unwatched():
             return self._report(restore_leads(**parameters, return_state=True))
 
     def again(self, run_id: UUID) -> RunReport:
-        """Run the flow once more as the run that there is, with its parameters; the rest as `run`."""
+        """Run the flow once more as the flow run *run_id*, with its parameters; the rest as `run`."""
         self.run_id = run_id
         with get_client(sync_client=True) as prefect:
             found = prefect.read_flow_run(run_id)

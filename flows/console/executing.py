@@ -1,10 +1,11 @@
-"""Doing something with Prefect, and saying how it went: every command that needs a Prefect server ends here."""
+"""Do something with Prefect, and print how it ended: every command that needs a Prefect server goes through here."""
 
+import functools
 import os
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from flows.console.terminal import INTERRUPTED, TERMINATED, put, say
 from tasks.close.errors import CloseError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from flows.console.engine import Execution
 
 FAILED = Outcome.FAILED.exit_code
+P = ParamSpec("P")
 
 
 class Terminated(BaseException):
@@ -24,7 +26,7 @@ class Terminated(BaseException):
 def execute(
     act: Callable[["Execution"], RunReport | None], *, needs_server: str | None = None, as_json: bool = False
 ) -> int:
-    """Do *act*, print the report it gives, if any, and give the exit code. Whatever goes wrong is a sentence.
+    """Do *act*, print the report it returns, if any, and return the exit code. An error is printed as one sentence.
 
     *needs_server* says why a temporary Prefect server won't do. Ctrl-C cancels the run that is under way.
     """
@@ -40,10 +42,18 @@ def execute(
         with _terminable():
             engine.need_server(needs_server)
             report = _unless_interrupted(execution, act)
-    except (Stop, CloseError, KeyboardInterrupt, Terminated, *engine.ENDS) as error:
-        sentence, code = _how_it_ended(execution, error)
-        say(sentence)
-        return code
+    except (Stop, CloseError) as error:
+        say(str(error))
+        return outcome_of(error).exit_code
+    except (KeyboardInterrupt, Terminated) as error:
+        say(_left_alone(execution))
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
+    except engine.Defect as error:
+        say(f"The run ended in a way that nobody foresaw: {error} {_left(execution)}")
+        return FAILED
+    except engine.PREFECT_ERRORS as error:
+        say(f"The Prefect server was lost while the run was under way ({error}). {_left(execution)}")
+        return FAILED
     if report is None:
         return 0
     if as_json:
@@ -53,29 +63,17 @@ def execute(
     return report.outcome.exit_code
 
 
-def at_server(act: Callable[[], RunReport | None], why: str, *, as_json: bool = False) -> int:
-    """The same for what runs no flow. *why* says why a temporary Prefect server won't do."""
-    return execute(lambda _: act(), needs_server=why, as_json=as_json)
+def at_server(why: str) -> Callable[[Callable[P, None]], Callable[P, int]]:
+    """Make a command of a function that runs no flow. *why* says why a temporary Prefect server won't do."""
 
+    def decorate(command: Callable[P, None]) -> Callable[P, int]:
+        @functools.wraps(command)
+        def wrapped(*arguments: P.args, **options: P.kwargs) -> int:
+            return execute(lambda _: command(*arguments, **options), needs_server=why)
 
-def _how_it_ended(execution: "Execution", error: BaseException) -> tuple[str, int]:
-    """What to say, and the exit code, when there is no report."""
-    from flows.console import engine
+        return wrapped
 
-    match error:
-        case Stop() | CloseError():
-            return str(error), outcome_of(error).exit_code
-        case KeyboardInterrupt():
-            return _left_alone(execution), INTERRUPTED
-        case Terminated():
-            return _left_alone(execution), TERMINATED
-        case engine.NoServer():
-            return str(error), FAILED
-        case engine.Defect():
-            return f"The run ended in a way that nobody foresaw: {error} {_left(execution)}", FAILED
-        case _:
-            lost = f"The Prefect server was lost while the run was under way ({error})."
-            return f"{lost} {_left(execution)}", FAILED
+    return decorate
 
 
 @contextmanager
@@ -103,13 +101,13 @@ def _unless_interrupted(execution: "Execution", act: Callable[["Execution"], Run
 
 
 def _left(execution: "Execution") -> str:
-    run = f"`lead-cleanup resume {execution.run_id}`" if execution.run_id else "Look for the run in Prefect, which"
-    return f"{run} goes on with what it may have started, and starts nothing twice."
+    run = f"`lead-cleanup resume {execution.run_id}`" if execution.run_id else "A retry of the run in Prefect"
+    return f"{run} continues what it may have started, and starts nothing twice."
 
 
 def _left_alone(execution: "Execution") -> str:
     if execution.run_id is None:
         return "Interrupted."
     job = execution.bulk_delete_id
-    what = f"Close goes on with bulk delete {job}" if job else "Nothing is known to have been started"
+    what = f"Close continues bulk delete {job}" if job else "Nothing is known to have been started"
     return f"Interrupted. {what}. {_left(execution)}"

@@ -1,4 +1,4 @@
-"""The parameters of a run: a deployment's, with the flags over them, checked before anything is sent anywhere."""
+"""The parameters of a run: a deployment's, overridden by flags, checked before anything is sent anywhere."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ def build(given: Given, cleanup: str | None, **options: object) -> tuple[Paramet
     """The parameters of *cleanup* with what was *given* and the *options* that aren't None; and notes on lost rules.
 
     Fields are merged one by one; lists replace lists. A deployment's ``dry_run`` doesn't count: only
-    ``--no-dry-run`` deletes. Raises `Usage` for whatever is wrong.
+    ``--no-dry-run`` deletes. Raises `Usage` if anything is wrong with them.
     """
     deployed = dict(parameters_of(cleanup)) if cleanup else {}
     merged: dict[str, Any] = {"match": {}, **deployed, "dry_run": True}
@@ -61,14 +61,14 @@ def _over(base: Mapping[str, object], prefix: str, fields: Mapping[str, object])
 
 
 def document(flag: str, text: str) -> dict[str, object]:
-    """The JSON object that *text* is, or that stands in the file ``@NAME``, or on stdin (``-``)."""
+    """The JSON object that *text* is, or that the file ``@NAME`` or stdin (``-``) holds."""
     source = _contents(flag, text)
     try:
         found = cast("object", json.loads(source))
     except ValueError as error:
-        raise Usage(f"{flag} is not JSON ({error}): paste what Close's Copy Filters gives, in single quotes.") from None
+        raise Usage(f"{flag} is not JSON ({error}): paste the text of Close's Copy Filters in single quotes.") from None
     if not isinstance(found, dict):
-        raise Usage(f"{flag} is JSON, but not an object: paste what Close's Copy Filters gives.")
+        raise Usage(f"{flag} is JSON, but not an object: paste the text of Close's Copy Filters.")
     return cast("dict[str, object]", found)
 
 

@@ -1,4 +1,4 @@
-"""Settings, as a command wants them: right, or one sentence that says what isn't."""
+"""Settings for a command: valid, or one sentence that says what is wrong."""
 
 from pydantic import ValidationError
 

@@ -3,31 +3,31 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from io import StringIO
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
 
 from flows.console.terminal import printable, put
 from tasks.report.model import Report, RunReport
 from tasks.runs.outcomes import Outcome
 
-COLUMNS = ("name", "status", "last communication", "lead")
-WIDEST_NAME = 36  # columns
 FACTS = ("Approved", "Bulk delete", "Backup", "Cut-off", "Run")
 SHOWN = {Outcome.DRY_RUN, Outcome.REFUSED}
+SAMPLED = ("name", "status", "last communication")
 
 
 def show(report: RunReport, url: str | None) -> None:
     """Print *report* on stdout; after a dry run or a refusal with a sample of what was planned."""
     put(f"{report.headline}\n{printable(report.message)}")
-    counts = report.counts()
-    width = max((len(f"{number:,}") for _, number in counts), default=0)
-    _paragraph(aligned([(name, f"{number:>{width},}") for name, number in counts]))
+    _paragraph(counts_of(report))
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
-    sample = sampled(report) if isinstance(report, Report) and report.outcome in SHOWN else []
-    if sample:
-        _paragraph([f"The {len(sample)} oldest of the planned leads:", *aligned(that_fit([COLUMNS, *sample]))])
+    if isinstance(report, Report) and report.sample and report.outcome in SHOWN:
+        _paragraph([f"The {len(report.sample)} oldest of the planned leads:", *sample_of(report)])
     facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
-    _paragraph(aligned([(name, printable(text)) for name in FACTS if (text := facts.get(name))]))
+    _paragraph(table([(name, text) for name in FACTS if (text := facts.get(name))]))
 
 
 def _paragraph(lines: Sequence[str]) -> None:
@@ -35,25 +35,29 @@ def _paragraph(lines: Sequence[str]) -> None:
         put("\n" + "\n".join(lines))
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """*rows* as lines, with their cells below one another."""
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    padded = [[set_cell_size(*each) for each in zip(row, widths, strict=True)] for row in rows]
-    return ["  ".join(row).rstrip() for row in padded]
+def counts_of(report: RunReport) -> list[str]:
+    """The numbers of *report*, one a line."""
+    return table([(name, f"{number:,}") for name, number in report.counts()], "", Column(justify="right"))
 
 
-def that_fit(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-    """*rows* without their last column, the leads' ids, where a narrow terminal would break every line."""
-    fits = not sys.stdout.isatty() or max(map(cell_len, aligned(rows))) <= shutil.get_terminal_size().columns
-    return rows if fits else [row[:-1] for row in rows]
+def sample_of(report: Report) -> list[str]:
+    """The sample of *report*; without the leads' ids where a narrow terminal would break every line."""
+    columns = [Column(name, max_width=36, overflow="ellipsis", no_wrap=True) for name in SAMPLED]
+    rows = [(lead.name, lead.status, lead.last_communication, lead.id) for lead in report.sample]
+    lines = table(rows, *columns, "lead")
+    fits = not sys.stdout.isatty() or max(map(cell_len, lines), default=0) <= shutil.get_terminal_size().columns
+    return lines if fits else table([row[:-1] for row in rows], *columns)
 
 
-def sampled(report: Report) -> list[tuple[str, ...]]:
-    """The sample of what was planned, as rows."""
-    return [tuple(map(_cell, (lead.name, lead.status, lead.last_communication, lead.id))) for lead in report.sample]
-
-
-def _cell(text: str) -> str:
-    cell = printable(text)
-    fits = cell_len(cell) <= WIDEST_NAME or cell.startswith("lead_")
-    return cell if fits else f"{set_cell_size(cell, WIDEST_NAME - 2)} …"
+def table(rows: Sequence[Sequence[str]], *columns: Column | str) -> list[str]:
+    """*rows* as lines, with their cells below one another, and under the names of *columns* if these have names."""
+    if not rows:
+        return []
+    grid = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=None)
+    grid.show_header = any(column.header for column in grid.columns)
+    for row in rows:
+        grid.add_row(*(Text(printable(cell)) for cell in row))
+    console = Console(file=StringIO(), width=10_000)
+    with console.capture() as printed:
+        console.print(grid)
+    return [line.rstrip() for line in printed.get().splitlines()]

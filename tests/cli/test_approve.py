@@ -86,7 +86,7 @@ def test_a_run_is_approved_by_its_number_with_a_name_and_a_note(
     said = lead_cleanup("approve", str(waiting), "--leads", "2", "--by", "Ann", "--note", "As agreed.")
     report = goes_on(prefect, waiting)
 
-    assert (said.code, said.out) == (0, f"Run {waiting} is approved; a worker goes on with it.\n")
+    assert (said.code, said.out) == (0, f"Run {waiting} is approved; a worker continues it.\n")
     assert report.outcome == "deleted"
     assert report.approved
     assert (report.approved.by, report.approved.note) == ("Ann", "As agreed.")

@@ -82,7 +82,7 @@ def test_it_forgets_by_address_everywhere_and_by_id(lead_cleanup: Command, backu
     verified = lead_cleanup("backups", "--verify")
 
     assert "Forgotten: 2 leads." in by_address.out
-    assert "Forgotten: 1 leads." in by_id.out
+    assert "Forgotten: 1 lead." in by_id.out
     assert verified.code == 0
     assert [line.split()[-2] for line in verified.out.splitlines()[1:]] == ["0", "0"]
     assert not any(b"lead_1" in each.read_bytes() for each in backups.rglob("leads*"))
@@ -94,7 +94,7 @@ def test_what_can_not_be_forgotten_is_said_and_is_no_success(lead_cleanup: Comma
     said = lead_cleanup("backups", "--forget", "ann@example.com")
 
     assert said.code == 3
-    assert "Forgotten: 1 leads." in said.out
+    assert "Forgotten: 1 lead." in said.out
     assert "Not forgotten: The manifest of" in said.err
 
 
@@ -108,7 +108,7 @@ def test_it_prunes(lead_cleanup: Command, backups: Path):
 
     said = lead_cleanup("backups", "--prune")
 
-    assert said.out.startswith("Deleted 1 old backups.")
+    assert said.out.startswith("Deleted 1 old backup.")
     assert "old-run" not in said.out
 
 

@@ -115,6 +115,6 @@ def test_a_run_that_is_terminated_leaves_its_bulk_delete_alone(
         _, err = process.communicate(timeout=60)
 
     assert process.returncode == 143
-    assert f"Interrupted. Close goes on with bulk delete {job}. `lead-cleanup resume" in err
+    assert f"Interrupted. Close continues bulk delete {job}. `lead-cleanup resume" in err
     assert "Traceback" not in err
     assert bulk_delete(sandbox_slow, job)["status"] == "processing"

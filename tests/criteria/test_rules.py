@@ -205,6 +205,13 @@ def test_each_keep_rule_is_one_query_by_its_name(rule: str, given: Json, query: 
     assert {name: to_json(each) for name, each in found.items()} == {rule: query}
 
 
+def test_every_criterion_and_every_keep_rule_is_among_them():
+    """One that is accepted as a parameter and asks nothing of Close would be ignored without a word."""
+    criteria = {name for given, _ in MATCHED.values() for name in given}
+    assert criteria == set(Match.model_fields) - {"allow_unknown_nodes"}
+    assert set(KEPT) == set(Keep.model_fields)
+
+
 def test_what_keeps_unless_it_is_turned_off():
     assert list(keep_rules(Keep(), NAMES, AS_OF, UTC_ZONE)) == list(BARE)
     assert keep_rules(Keep.model_validate(BARE), NAMES, AS_OF, UTC_ZONE) == {}

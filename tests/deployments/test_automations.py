@@ -50,7 +50,7 @@ def test_a_change_by_hand_is_put_right(applied: SyncPrefectClient) -> None:
 
     said = automations.apply(applied, automations.read())
 
-    assert said == [f"Changed the automation {FIRST!r}."]
+    assert said == [f"Updated the automation {FIRST!r}."]
     assert applied.read_automations_by_name(FIRST) == [found]
 
 
