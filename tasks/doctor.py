@@ -1,4 +1,4 @@
-"""What works with this organisation's Close: a look that changes nothing there, one finding at a time.
+"""What works with this organisation's Close, one finding at a time. Nothing there is changed.
 
 Close's documentation leaves open which fields, conditions and permissions an organisation accepts. Each rule of `Match`
 and `Keep` is tried by counting the leads that it selects and those that it doesn't: together they must be all leads.
@@ -66,7 +66,9 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
     yield _backups(settings.backup_url)
     with CloseClient(settings) as close:
         try:
-            here = survey(close, Needed.all(settings.keep_smart_view))
+            here = survey(
+                close, Needed(statuses=True, custom_fields=True, smart_views=True, keep_view=settings.keep_smart_view)
+            )
         except CloseError as error:
             about = "key" if isinstance(error, WrongKey | MissingKey) else "reading"
             yield Finding(Mark.BAD, about, str(error), essential=True)
@@ -107,8 +109,7 @@ def _permissions(here: Account) -> Iterator[Finding]:
     elif "export" in granted:
         yield Finding(Mark.GOOD, "export", "allowed")
     else:
-        text = "not among this user's permissions; a run that can't take its backup deletes nothing"
-        yield Finding(Mark.LOOK, "export", text)
+        yield Finding(Mark.LOOK, "export", "not permitted; a run that can't take its backup deletes nothing")
 
 
 def _names(names: Names) -> Iterator[Finding]:

@@ -13,10 +13,9 @@ from tasks.runs.wording import counted
 
 def waits_for(found: FlowRun) -> Request:
     """The request that the run waits for. Raises `Refused` if it isn't waiting."""
-    request = Request.read(found.state) if found.state else None
-    if request is None:
-        raise Refused(f"Run {found.id} is {found.state_name or 'without a state'}: it isn't waiting for approval.")
-    return request
+    if found.state and (request := Request.read(found.state)):
+        return request
+    raise Refused(f"Run {found.id} is {found.state_name or 'without a state'}: it isn't waiting for approval.")
 
 
 def described(found: FlowRun, request: Request) -> str:

@@ -1,1 +1,1 @@
-"""Which leads: the parameters, their names as ids, and what each rule asks of Close."""
+"""Which leads: the parameters, their names as ids, and the query of each rule."""

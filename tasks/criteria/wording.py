@@ -10,7 +10,6 @@ from pydantic import BaseModel, ValidationError
 
 FEW = 15  # names: all are listed
 LONG = 200  # characters of a setting
-SCALARS = {"str", "int", "float", "bool"}
 
 
 def in_words(name: str, settings: BaseModel) -> Iterator[str]:
@@ -30,7 +29,7 @@ def problems(error: ValidationError) -> str:
         if each["type"] == "none_required":  # the other half of "a value or None"
             continue
         steps = [str(step) for step in each["loc"]]
-        if steps and steps[-1] in SCALARS:  # one of several types that a value may have: the first is enough
+        if steps and steps[-1] in {"str", "int", "float", "bool"}:  # types of one value: the first is enough
             steps.pop()
         place = ".".join(step for step in steps if not re.search(r"[\[-]", step))
         message = each["msg"].removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""The organisation, the user behind the key, and what the names in the criteria stand for."""
+"""The organisation, the user behind the key, and the objects behind the names in the criteria."""
 
 from dataclasses import dataclass
 
@@ -35,11 +35,6 @@ class Needed:
             keep_view=keep_view,
         )
 
-    @classmethod
-    def all(cls, keep_view: str | None) -> "Needed":
-        """Every name that the organisation has."""
-        return cls(statuses=True, custom_fields=True, smart_views=True, keep_view=keep_view)
-
     def read(self, close: CloseClient) -> Names:
         """Read them from Close."""
         return Names(
@@ -66,7 +61,7 @@ class Account:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the parameters don't say, in sentences: what is always kept, and `warnings`."""
+        """What is always kept, and the `warnings`, in sentences."""
         view = self.names.keep_view
         return (*([f"Leads of the Smart View {view!r} are always kept."] if view else []), *self.warnings)
 

@@ -20,7 +20,6 @@ from tasks.runs.wording import counted
 
 OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
-COUNTS = 3
 
 
 @reads
@@ -31,7 +30,7 @@ def count_leads(selection: Selection) -> Counts:
     rule.
     """
     with connect(selection.organization_id) as close:
-        for _ in range(COUNTS - 1):
+        for _ in range(2):
             if (counts := _count(close, selection)).add_up:
                 return counts
         return _count(close, selection)

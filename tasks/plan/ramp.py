@@ -23,7 +23,6 @@ from tasks.runs.run import Run, slug
 
 FIRST_RUNS = (50, 500)
 """How many leads the first and the second deleting run may plan. After these, the limits alone apply."""
-ANY_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Ramp(BaseModel):
@@ -48,7 +47,8 @@ class Ramp(BaseModel):
 
 def criteria_digest(criteria: Criteria, names: Names, organization_id: str) -> str:
     """A digest of what is deleted and what is kept, in ids: the same for every cut-off and all limits."""
-    return digest(organization_id, to_json(replace(criteria, as_of=ANY_DAY).select(names).planned()))
+    any_day = replace(criteria, as_of=datetime(2000, 1, 1, tzinfo=UTC))
+    return digest(organization_id, to_json(any_day.select(names).planned()))
 
 
 def read(run: Run, organization_id: str, criteria: str) -> Ramp:

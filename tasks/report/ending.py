@@ -58,11 +58,9 @@ class Ending(ABC):
 
 def state_of(report: RunReport) -> State[Any]:
     """The final state of the run that ended with *report*."""
-    name, message = report.outcome.state_name, report.message
-    if report.outcome.good:
-        return Completed(name=name, message=message, data=report)
-    ended = Cancelled if report.outcome is Outcome.CANCELLED else Failed
-    return ended(name=name, message=message, data=Unsuccessful(report))
+    outcome = report.outcome
+    state = Completed if outcome.good else Cancelled if outcome is Outcome.CANCELLED else Failed
+    return state(name=outcome.state_name, message=report.message, data=report if outcome.good else Unsuccessful(report))
 
 
 def report_of(state: State[Any]) -> RunReport | None:

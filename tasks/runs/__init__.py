@@ -1,1 +1,1 @@
-"""What every run has, whatever it does: its identity, its clients, how it can end, the stop, its logs."""
+"""What every run has: its identity, its clients, how it can end, the stop, its logs."""

@@ -7,7 +7,7 @@
     failed                                           Failed      exit 1   wakes someone
     refused   declined   expired                     Failed      exit 3   nothing was deleted
     still_running                                    Failed      exit 4   Close is still deleting
-    unknown                                          Failed      exit 5   it may have started: wakes someone
+    unknown                                          Failed      exit 5   wakes someone: was it started?
     cancelled                                        Cancelled   exit 6
 
 Exit 2 is for wrong usage and invalid parameters, without a run.
