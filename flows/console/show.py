@@ -25,7 +25,7 @@ def show(report: RunReport, url: str | None) -> None:
     _paragraph(counts_of(report))
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
     if isinstance(report, Report) and report.sample and report.outcome in SHOWN:
-        _paragraph([f"The {len(report.sample)} oldest of the planned leads:", *sample_of(report)])
+        _paragraph(["The oldest of the planned leads:", *sample_of(report)])
     facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
     _paragraph(table([(name, text) for name in FACTS if (text := facts.get(name))]))
 
@@ -46,7 +46,7 @@ def sample_of(report: Report) -> list[str]:
     rows = [(lead.name, lead.status, lead.last_communication, lead.id) for lead in report.sample]
     lines = table(rows, *columns, "lead")
     fits = not sys.stdout.isatty() or max(map(cell_len, lines), default=0) <= shutil.get_terminal_size().columns
-    return lines if fits else table([row[:-1] for row in rows], *columns)
+    return lines if fits else table([row[:-1] for row in rows], *(column.copy() for column in columns))
 
 
 def table(rows: Sequence[Sequence[str]], *columns: Column | str) -> list[str]:

@@ -41,6 +41,14 @@ def test_a_very_long_name_is_cut():
     assert name.endswith("…")
 
 
+@pytest.mark.parametrize(("columns", "shown"), [(120, "lead_1"), (40, "never")])
+def test_on_a_narrow_terminal_the_ids_are_left_out(columns: int, shown: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+
+    assert cells(planned("x" * 30))[-1] == shown
+
+
 def test_notes_and_names_are_shown_but_neither_in_json_nor_in_a_log(capsys: pytest.CaptureFixture[str]):
     report = planned("Wayne Enterprises")
 
