@@ -16,6 +16,7 @@ from support.attempts import cancelled, start_again, tried_again
 from support.close_account import CloseAccount, lead
 
 from tasks.runs.attempts import BY_AUTOMATION
+from tasks.runs.outcomes import Outcome
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
@@ -78,7 +79,7 @@ def test_whatever_happens_a_run_deletes_at_most_once_and_only_what_was_planned(
     last = tried_again(run_id)
     outcomes.append(last.outcome)
     check(sandbox, junk, kept, outcomes)
-    if last.outcome == "unknown":
+    if last.outcome is Outcome.UNKNOWN:
         outcomes += ["started again", start_again(run_id).outcome]
     check(sandbox, junk, kept, outcomes)
     assert outcomes[-1] == "deleted", outcomes

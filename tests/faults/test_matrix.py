@@ -16,6 +16,8 @@ from support.attempts import start_again, tried_again
 from support.close_account import CloseAccount, lead
 from support.proxy import Proxy
 
+from tasks.runs.outcomes import Outcome
+
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
 HAPPENINGS = [*at_close(), *at_prefect()]
@@ -77,7 +79,7 @@ def test_what_happens(
     started, left = bulk_deletes(world), junk(world)
     sent = max(posts(world), len(started))  # one whose answer is late isn't in the journal yet
     again = tried_again(first.flow_run_id)
-    third = start_again(again.flow_run_id or "") if again.outcome == "unknown" else None
+    third = start_again(again.flow_run_id or "") if again.outcome is Outcome.UNKNOWN else None
 
     last = third or again
     assert tracebacks == []
