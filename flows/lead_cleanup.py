@@ -13,7 +13,7 @@ from tasks.backup.make_backup import make_backup
 from tasks.bulk_delete.attempt import check_turn
 from tasks.bulk_delete.cancel import pause_when_cancelled
 from tasks.bulk_delete.ending import CleanupEnding
-from tasks.bulk_delete.reconcile import count_remaining, read_log
+from tasks.bulk_delete.reconcile import count_remaining, read_event_log
 from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.bulk_delete.wait import wait_for_bulk_delete
 from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
@@ -78,5 +78,5 @@ def lead_cleanup(
             end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan, limits)
         end.finished = wait_for_bulk_delete(end.run, end.plan, end.bulk_delete_id, limits.max_wait_minutes)
         end.remaining = count_remaining(end.plan, end.finished.job)
-        end.log = read_log(end.plan, end.finished.job, end.backup_taken)
+        end.log = read_event_log(end.plan, end.finished.job, end.backup_taken)
     return end.state

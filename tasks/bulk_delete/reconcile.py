@@ -48,7 +48,7 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
 
 
 @reads
-def read_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | None:
+def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | None:
     """What Close's event log says that the bulk delete *job* has deleted, compared with the *backup*.
 
     None where that can't be known: the key may not read the log, the bulk delete isn't done or is too large, Close or
