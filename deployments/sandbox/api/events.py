@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import eq
 
 from sqlalchemy import ColumnElement, select
 
@@ -11,6 +12,7 @@ from deployments.sandbox.database import schema
 from deployments.sandbox.http.request import ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.events import event_json
+from deployments.sandbox.query.conditions import COMPARISONS
 from deployments.sandbox.wire.errors import Invalid
 from deployments.sandbox.wire.json_types import JsonObject
 from deployments.sandbox.wire.moments import EPOCH, now, parse_moment
@@ -77,7 +79,6 @@ def _filters(request: ApiRequest) -> list[ColumnElement[bool]]:
         raise Invalid(f"This combination of filters is not supported: {', '.join(sorted(wanted))}.")
     clauses = [events.c[name] == value for name, value in wanted.items()]
     clauses.append(events.c.date_updated > now() - RETENTION)
-    moment = events.c.date_updated
     for name, value in request.query.items():
         if not name.startswith("date_updated"):
             continue
@@ -85,17 +86,10 @@ def _filters(request: ApiRequest) -> list[ColumnElement[bool]]:
             edge = parse_moment(value)
         except ValueError:
             raise Invalid("Could not parse datetime", (name,)) from None
-        compared = {
-            "gt": moment > edge,
-            "gte": moment >= edge,
-            "lt": moment < edge,
-            "lte": moment <= edge,
-            "": moment == edge,
-        }
-        comparison = name.removeprefix("date_updated").removeprefix("__")
-        if comparison not in compared:
+        compare = {"": eq, **COMPARISONS}.get(name.removeprefix("date_updated").removeprefix("__"))
+        if compare is None:
             raise Invalid("Not a valid choice.", (name,))
-        clauses.append(compared[comparison])
+        clauses.append(compare(events.c.date_updated, edge))
     return clauses
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from operator import ge, gt, le, lt
 from typing import Any
 
 from dateutil.relativedelta import relativedelta
 from sqlalchemy import ColumnElement, and_, false, func, or_
-from sqlalchemy.sql.elements import BinaryExpression
 
 from deployments.sandbox.database.full_text import spaced, words
 from deployments.sandbox.query.fields import Expression, Kind
@@ -22,6 +22,7 @@ REFERENCE_TYPES = ("user", "user_or_group", "status.lead", "status.opportunity",
 DIRECTIONS = {"past": -1, "future": 1}
 UNITS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
 CURRENT_USER = "CURRENT_USER"
+COMPARISONS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,14 +122,8 @@ def _reference(body: Body, field: FieldValue, context: QueryContext) -> ColumnEl
 
 
 def _number_range(body: Body, field: FieldValue, _: QueryContext) -> ColumnElement[bool]:
-    operators: dict[str, Callable[[float], BinaryExpression[bool] | ColumnElement[bool]]] = {
-        "gt": lambda n: field.value > n,
-        "gte": lambda n: field.value >= n,
-        "lt": lambda n: field.value < n,
-        "lte": lambda n: field.value <= n,
-    }
-    bounds = [(operators[key], body.number(key)) for key in operators]
-    clauses = [operator(bound) for operator, bound in bounds if bound is not None]
+    bounds = [(compare, body.number(key)) for key, compare in COMPARISONS.items()]
+    clauses = [compare(field.value, bound) for compare, bound in bounds if bound is not None]
     if not clauses:
         raise Invalid("At least one of gt, gte, lt, lte is required.", body.path)
     return and_(*clauses)
@@ -136,27 +131,21 @@ def _number_range(body: Body, field: FieldValue, _: QueryContext) -> ColumnEleme
 
 def _moment_range(body: Body, field: FieldValue, context: QueryContext) -> ColumnElement[bool]:
     after, before = body.object("on_or_after"), body.object("before")
-    clauses: list[ColumnElement[bool]] = []
-    if after is not None:
-        clauses.append(field.value >= moment(after, context))
-    if before is not None:
-        clauses.append(field.value < moment(before, context))
-    if not clauses:
-        raise Invalid("At least one of on_or_after, before is required.", body.path)
-    return and_(*clauses)
+    return and_(*_between(body, field.value, after and moment(after, context), before and moment(before, context)))
 
 
 def _local_time(body: Body, field: FieldValue, context: QueryContext) -> ColumnElement[bool]:
     clock = func.local_time(field.value, microseconds(context.now))
     after, before = body.text("on_or_after"), body.text("before")
-    clauses: list[ColumnElement[bool]] = []
-    if after is not None:
-        clauses.append(clock >= after)
-    if before is not None:
-        clauses.append(clock < before)
-    if not clauses:
-        raise Invalid("At least one of on_or_after, before is required.", body.path)
+    clauses = _between(body, clock, after, before)
     return and_(*clauses) if after is None or before is None or after <= before else or_(*clauses)
+
+
+def _between(body: Body, value: Expression, after: Any, before: Any) -> list[ColumnElement[bool]]:
+    """That *value* is not before *after*, and before *before*, as far as they are given."""
+    if after is None and before is None:
+        raise Invalid("At least one of on_or_after, before is required.", body.path)
+    return [*([value >= after] if after is not None else []), *([value < before] if before is not None else [])]
 
 
 def moment(body: Body, context: QueryContext) -> datetime:
