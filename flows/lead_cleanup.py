@@ -1,6 +1,6 @@
 """Delete the leads of a Close organisation that meet readable criteria, with one bulk delete.
 
-Each step is in the package of ``tasks`` that the imports name: plan → approval → backup → bulk_delete → report. Deletes
+The imports show which package of ``tasks`` holds each step: plan → approval → backup → bulk_delete → report. Deletes
 nothing unless ``dry_run`` is turned off. Needs a Close API key: ``CLOSE_API_KEY``, or a Prefect Secret block that
 ``CLOSE_API_KEY_BLOCK`` names.
 """
@@ -8,9 +8,9 @@ nothing unless ``dry_run`` is turned off. Needs a Close API key: ``CLOSE_API_KEY
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.approval.ask import approved
+from tasks.approval.ask import require_approval
 from tasks.backup.make_backup import make_backup
-from tasks.bulk_delete.attempt import check_turn
+from tasks.bulk_delete.attempt import check_may_run
 from tasks.bulk_delete.cancel import pause_when_cancelled
 from tasks.bulk_delete.ending import CleanupEnding
 from tasks.bulk_delete.reconcile import count_remaining, read_event_log
@@ -18,10 +18,10 @@ from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bul
 from tasks.bulk_delete.wait import wait_for_bulk_delete
 from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
 from tasks.criteria.selection import Criteria
-from tasks.plan.checks import decide
+from tasks.plan.checks import check_plan
 from tasks.plan.make_plan import make_plan
 from tasks.report.model import Report
-from tasks.report.plan_artifact import publish_plan, recall_plan
+from tasks.report.plan_artifact import load_plan, publish_plan
 from tasks.runs.logs import log_expected_errors_in_one_line
 from tasks.runs.run import run_name, this_run
 
@@ -56,25 +56,25 @@ def lead_cleanup(
         dry_run: Plan only; delete nothing.
         approval: Ask a person first, unless this is a dry run: never, always, or above a number of leads: above 100.
         backup: Export the planned leads before deleting them.
-        expect: Stop unless exactly this many leads are planned.
+        expect: Stop unless exactly this many leads are planned. Without a deployment this is the approval too.
         sample: How many of the planned leads to show by name. 0 keeps names out of Prefect altogether.
         time_zone: Where days begin, for local dates in Smart Views and queries.
-        cleanup: Name in artifacts and run names, instead of the deployment's.
+        cleanup: Name in artifacts, run names and the ramp, instead of the deployment's. A new name starts small again.
 
     """
     with CleanupEnding(this_run(cleanup)) as end:
         end.record = read_record(end.run)
-        check_turn(end.run, end.record, limits)
+        check_may_run(end.run, end.record, limits)
         if end.record is None or end.record.may_plan_again:
             criteria = Criteria(match, keep, end.run.as_of, time_zone)
             end.plan = make_plan(end.run, criteria, limits, approval, sample=sample)
             publish_plan(end.run, end.plan)
-            decide(end.plan, limits, expect=expect, dry_run=dry_run)
-            end.plan = approved(end.run, end.plan, approval, expect)
+            check_plan(end.plan, limits, expect=expect, dry_run=dry_run)
+            end.plan = require_approval(end.run, end.plan, approval, expect)
             end.backup = make_backup(end.run, end.plan, criteria, wanted=backup)
             end.bulk_delete_id = start_bulk_delete(end.run, end.plan, end.record, end.backup)
         else:
-            end.plan = recall_plan(end.record)
+            end.plan = load_plan(end.record)
             end.bulk_delete_id = continue_bulk_delete(end.run, end.record, end.plan, limits)
         end.finished = wait_for_bulk_delete(end.run, end.plan, end.bulk_delete_id, limits.max_wait_minutes)
         end.remaining = count_remaining(end.plan, end.finished.job)

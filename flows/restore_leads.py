@@ -7,9 +7,9 @@ sends anything to anybody.
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from tasks.bulk_delete.attempt import check_attempt
+from tasks.bulk_delete.attempt import check_may_retry
 from tasks.restore.create import restore
-from tasks.restore.plan import Instead, WhenMissing, WhichBackup, WhichLeads, decide, plan_restore
+from tasks.restore.plan import Instead, WhenMissing, WhichBackup, WhichLeads, check_plan, plan_restore
 from tasks.restore.report import RestoreEnding, RestoreReport
 from tasks.runs.logs import log_expected_errors_in_one_line
 from tasks.runs.run import restore_name, this_run
@@ -36,8 +36,8 @@ def restore_leads(
 
     """
     with RestoreEnding(this_run("restore")) as end:
-        check_attempt(end.run)
+        check_may_retry(end.run)
         end.plan = plan_restore(backup, leads, instead)
-        decide(end.plan, missing, dry_run=dry_run)
+        check_plan(end.plan, missing, dry_run=dry_run)
         end.restored = restore(end.plan)
     return end.state

@@ -56,7 +56,7 @@ MUTATIONS = [
     Mutation(
         "a look after ambiguity",
         "bulk_delete/start.py",
-        'Looking for it.", error)\n        return search_until_settled(close, record)',
+        'Looking for it.", error)\n        return search_until_visible(close, record)',
         'Looking for it.", error)\n        raise',
     ),
     Mutation(
@@ -93,17 +93,20 @@ MUTATIONS = [
     Mutation(
         "another's claim stands in the way",
         "bulk_delete/start.py",
-        "if job is None or not is_settled(job):",
+        "if job is None or not is_over(job):",
         "if False:",
     ),
     Mutation(
         "an unfinished bulk delete stands in the way",
         "bulk_delete/find.py",
-        "if not is_settled(job) and not",
+        "if not is_over(job) and not",
         "if False and not",
     ),
     Mutation(
-        "the leads are counted a last time", "bulk_delete/start.py", "    if matching > planned:", "    if False:"
+        "the leads are counted a last time",
+        "bulk_delete/start.py",
+        "    if matching > (backup",
+        "    if False and (backup",
     ),
     Mutation(
         "the stop is read right before the claim",
@@ -129,8 +132,8 @@ MUTATIONS = [
     Mutation(
         "what is not in the backup is not deleted",
         "bulk_delete/start.py",
-        "backup.leads if backup else plan.counts.planned",
-        "plan.counts.planned",
+        "backup.leads if backup else planned",
+        "planned",
         BACKUP,
     ),
     Mutation(

@@ -4,7 +4,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 
 from tasks.approval.ask import LINK, Answer, Request, input_of
-from tasks.report.markdown import unescape
+from tasks.report.escaping import unescape
 from tasks.runs import stop
 from tasks.runs.connect import prefect
 from tasks.runs.outcomes import Outcome, Refused, Stop

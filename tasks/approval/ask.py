@@ -26,10 +26,10 @@ from pydantic import Field, StringConstraints
 from tasks.criteria.policy import most_without_approval
 from tasks.plan.model import Approved, Plan
 from tasks.report.artifacts import page_of_plan, write_report
-from tasks.report.markdown import escape, kept_by
+from tasks.report.escaping import escape, kept_by
 from tasks.report.model import Report
 from tasks.runs.attempts import states_of
-from tasks.runs.connect import PREFECT_ERRORS, PrefectAway, plain, prefect
+from tasks.runs.connect import PREFECT_ERRORS, PrefectUnavailable, plain, prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, run_of
@@ -108,7 +108,7 @@ class Request:
         return plan.digest == self.digest and plan.counts.planned <= self.planned
 
 
-def approved(run: Run, plan: Plan, approval: str, expect: int | None) -> Plan:
+def require_approval(run: Run, plan: Plan, approval: str, expect: int | None) -> Plan:
     """*plan* with its approval, if the setting *approval* requires one.
 
     Until it is approved, a run of a deployment suspends itself here, by raising an exception of Prefect's. For other
@@ -193,7 +193,7 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
         form.save(request.inputs, run.id)  # Prefect stores it after suspending: a crash in between would lose the form
         suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=request.key)
     except PREFECT_ERRORS as error:
-        raise PrefectAway(error) from error
+        raise PrefectUnavailable(error) from error
     except RuntimeError as error:  # for example, Prefect has marked it crashed though it is alive
         raise Stop(Outcome.FAILED, f"This run can't wait for its approval, and nothing was deleted: {error}") from error
     raise Stop(Outcome.FAILED, "Prefect didn't suspend this run for its approval. Nothing was deleted.")

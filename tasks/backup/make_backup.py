@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> BackupTaken | None:
     """Export the planned leads, store them and read them back. None if no backup is *wanted*.
 
-    Raises `Stop`, and nothing may be deleted, unless every planned lead that still matches is in it, and no other, and
+    Raises `Stop`, and nothing may be deleted, unless it has as many leads as still match, no more than planned, and
     each agrees with the *criteria* in our own reading: see `tasks.criteria.reading`.
     Safe to repeat: each attempt writes a new file of leads, and a manifest that names it.
     """
@@ -84,8 +84,8 @@ def _checked_and_sealed(
         keep_until=made_at + timedelta(days=days),
     )
     try:
-        # Another copy of the run may have claimed meanwhile, and Close be deleting what our export then lacks. Asked
-        # after the export and before the manifest: what was exported before any claim lacks nothing.
+        # Prefect may execute the same run twice. If the other process claimed while this one exported, Close may have
+        # deleted leads that our file lacks; so the ledger is read after the export, and before the manifest.
         other = ledger.read(run.id)
         if other and not other.may_plan_again:
             archive.drop(written.file)
@@ -110,7 +110,9 @@ def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
     """
     planned = plan.counts.planned
     if leads > planned:
-        raise Refused(f"The backup has {counted(leads, 'lead')}, more than the {planned:,} planned: make a new plan.")
+        raise Refused(
+            f"The backup has {counted(leads, 'lead')}, more than the {planned:,} planned: run the cleanup again."
+        )
     if leads < planned and (matching := close.count(plan.s_query)) > leads:
         raise Refused(
             f"The backup has only {leads:,} of the {counted(planned, 'planned lead')}, of which {matching:,} still "
@@ -135,5 +137,5 @@ def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: Backu
     if strangers := sorted(found - archive.lead_ids()):
         raise Refused(
             f"{counted(len(strangers), 'lead matches', 'leads match')} now without being in the backup "
-            f"({', '.join(strangers[:EXAMPLES])}): make a new plan."
+            f"({', '.join(strangers[:EXAMPLES])}): run the cleanup again."
         )

@@ -19,7 +19,7 @@ MOST_TRIES = 5
 
 
 @reads
-def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
+def check_may_run(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* must not continue. *record* is what an earlier attempt has claimed."""
     claimed = None if record is None or record.may_plan_again else record
     states = states_of(run)
@@ -36,7 +36,7 @@ def check_turn(run: Run, record: Record | None, limits: Limits) -> None:
 
 
 @reads
-def check_attempt(run: Run) -> None:
+def check_may_retry(run: Run) -> None:
     """Raise `Stop` if an automation retries a restore that hadn't crashed, or retries it for ever."""
     _check_states(states_of(run), None)
 

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 
 from tasks.backup.archive import Archive
-from tasks.bulk_delete.find import bulk_delete_of, search_until_settled
+from tasks.bulk_delete.find import bulk_delete_of, search_until_visible
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
@@ -21,7 +21,7 @@ from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
 from tasks.report.artifacts import write_report
 from tasks.report.model import Report, of_planned
-from tasks.runs.connect import PrefectAway, connect
+from tasks.runs.connect import PrefectUnavailable, connect
 from tasks.runs.logs import in_log_of
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, cleanup_of, run_of
@@ -29,7 +29,7 @@ from tasks.runs.run import Run, cleanup_of, run_of
 logger = logging.getLogger(__name__)
 
 OBEYS_WITHIN = 60.0  # seconds
-LOOK_SECONDS = 1.0
+PAUSE_LOOK_SECONDS = 1.0
 
 
 def pause_when_cancelled(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
@@ -44,7 +44,7 @@ def cancel(run: Run) -> Report:
 
     Safe to call repeatedly. First records in the ledger that the run is cancelled, so that another copy of it starts
     nothing and no automation resumes it. Searches for a bulk delete that was claimed for as long as it may take to
-    show. Raises `PrefectAway` when the ledger can't be read or written.
+    show. Raises `PrefectUnavailable` when the ledger can't be read or written.
     """
     record = ledger.read(run.id)
     if record is None or record.refused:
@@ -56,7 +56,7 @@ def cancel(run: Run) -> Report:
         write_report(run, report, record.organization if record else "")
         if report.backup:
             Archive.at(report.backup).store_report(report)
-    except (PrefectAway, Refused) as error:
+    except (PrefectUnavailable, Refused) as error:
         logger.warning("The report could not be published: %s", error)
     return report
 
@@ -100,7 +100,7 @@ def pause(close: CloseClient, bulk_delete_id: str) -> BulkDelete:
         return close.bulk_delete(bulk_delete_id)
     deadline = close.clock() + OBEYS_WITHIN
     while not has_stopped(job := close.bulk_delete(bulk_delete_id)) and close.clock() < deadline:
-        close.sleep(LOOK_SECONDS)
+        close.sleep(PAUSE_LOOK_SECONDS)
     return job
 
 
@@ -115,7 +115,7 @@ def _cancelled(run: Run, record: Record) -> Report:
     try:
         with connect(record.organization_id) as close:
             if bulk_delete_id is None:
-                bulk_delete_id = search_until_settled(close, record).id
+                bulk_delete_id = search_until_visible(close, record).id
                 ledger.update(record, bulk_delete_id=bulk_delete_id)
             job = pause(close, bulk_delete_id)
         if job.finished:

@@ -1,4 +1,4 @@
-"""Finding a run's bulk delete among those that Close lists. Pure, except for the search that repeats."""
+"""Finding a run's bulk delete among those that Close lists, and whether one may still delete anything."""
 
 import logging
 from collections.abc import Collection, Sequence
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 3.0
 CLAIM_SECONDS = 30.0
-"""How long after its claim a run may still post. Whoever finds a claim searches for longer than that plus a POST."""
+"""How long after its claim a run may still post. A search for its bulk delete must outlast this plus one POST."""
 LAG_SECONDS = 30.0
 """How long Close's list may take to show what it has accepted. It documents nothing; its search takes seconds."""
 RESUMABLE = timedelta(days=7)
@@ -47,12 +47,12 @@ def bulk_delete_of(plan: Planned, jobs: Sequence[BulkDelete]) -> BulkDelete | No
     return job
 
 
-def search_until_settled(close: CloseClient, record: Record) -> BulkDelete:
+def search_until_visible(close: CloseClient, record: Record) -> BulkDelete:
     """The bulk delete that was started for *record*. Raises `Stop` (``unknown``) if Close doesn't show one in time.
 
     Searches for longer than a claim and its POST can take: another copy of this run may be about to post.
     """
-    deadline = close.clock() + settling_seconds(close)
+    deadline = close.clock() + visible_within_seconds(close)
     while True:
         try:
             if job := bulk_delete_of(record, close.bulk_deletes()):
@@ -70,7 +70,7 @@ def search_until_settled(close: CloseClient, record: Record) -> BulkDelete:
     )
 
 
-def settling_seconds(close: CloseClient) -> float:
+def visible_within_seconds(close: CloseClient) -> float:
     """How long after a claim its bulk delete may take to show."""
     return CLAIM_SECONDS + close.start_takes_at_most + LAG_SECONDS
 
@@ -98,7 +98,7 @@ def check_idle(jobs: Sequence[BulkDelete], given_up: Collection[str] = ()) -> No
     """
     for job in jobs:
         paused = job.status == BulkStatus.PAUSED
-        if not is_settled(job) and not (paused and job.id in given_up):
+        if not is_over(job) and not (paused and job.id in given_up):
             resume = "Resume it, in Close or with `lead-cleanup resume RUN` if a run has started it."
             raise Refused(
                 f"Bulk delete {job.id} of {job.created_by or 'somebody'} is {job.status or 'in an unknown status'} "
@@ -106,7 +106,7 @@ def check_idle(jobs: Sequence[BulkDelete], given_up: Collection[str] = ()) -> No
             )
 
 
-def is_settled(job: BulkDelete) -> bool:
+def is_over(job: BulkDelete) -> bool:
     """Whether it deletes nothing more: it has ended, or was paused so long ago that Close won't resume it."""
     idle = datetime.now(UTC) - (job.date_updated or datetime.now(UTC))
     return job.finished or (job.status == BulkStatus.PAUSED and idle > RESUMABLE)

@@ -13,7 +13,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry
 
-from tasks.bulk_delete.find import LOOK_SECONDS, bulk_delete_of, settling_seconds
+from tasks.bulk_delete.find import LOOK_SECONDS, bulk_delete_of, visible_within_seconds
 from tasks.bulk_delete.start import resume_if_paused
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
@@ -114,7 +114,7 @@ def _last_look(record: Record) -> BulkDelete | None:
     """The claim's bulk delete, if Close shows it. For a young claim, waits as long as it may take to show."""
     with connect(record.organization_id) as close:
         age = (datetime.now(UTC) - record.claimed_at).total_seconds()
-        young = max(settling_seconds(close) - max(age, 0), 0)
+        young = max(visible_within_seconds(close) - max(age, 0), 0)
         if young:
             logger.info("The claim is young: looking for its bulk delete in Close, for %.0f seconds …", young)
         deadline = close.clock() + young

@@ -4,7 +4,7 @@ import logging
 from typing import NamedTuple
 
 from tasks.backup.make_backup import check_in_backup
-from tasks.bulk_delete.find import CLAIM_SECONDS, bulk_delete_of, check_idle, has_mark, is_settled, search_until_settled
+from tasks.bulk_delete.find import CLAIM_SECONDS, bulk_delete_of, check_idle, has_mark, is_over, search_until_visible
 from tasks.bulk_delete.turn import turn
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotFound
@@ -37,9 +37,9 @@ def read_record(run: Run) -> Record | None:
 def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: BackupTaken | None = None) -> str:
     """Start the bulk delete of *plan*, at most once, and return its id.
 
-    Counts a last time, reads the stop, claims, posts once and records the id. If it may have been started, the run ends
-    ``unknown``, and only a person starts it again. *record* is what was read first; what isn't in the *backup*, if
-    there is one, isn't deleted.
+    Counts again, checks the stop, claims, then sends the POST. If its answer is lost, searches Close for the run's bulk
+    delete and adopts it; raises `Stop` (``unknown``) if Close shows none in time. Refuses if a matching lead isn't in
+    the *backup*, if there is one (above 10,000 leads: if more match than it has). *record* is what was read first.
     """
     return _start(run, plan, record, backup)
 
@@ -48,8 +48,9 @@ def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: Backu
 def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -> str:
     """Continue what an earlier attempt of this run claimed in *record*, and return the id of the bulk delete.
 
-    Finds it, and resumes it if it is paused. Starts it only with a person's permission, within *limits* as they are
-    now. What a person has cancelled is continued for a person only, never for an automation. Raises `Stop`.
+    Finds it, and resumes it if it is paused and a person retried the run. Starts it only with a person's permission,
+    within *limits* as they are now. What a person has cancelled is continued for a person only, never for an
+    automation. Raises `Stop`.
     """
     by_person = retried_by_person(run)
     if record.cancelled_at and not by_person:
@@ -67,11 +68,13 @@ def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -
         return bulk_delete_id
 
 
-def check_drift(matching: int, planned: int) -> None:
-    """Raise `Refused` if more leads match right before the start than were planned: one has lost its protection."""
-    if matching > planned:
+def check_drift(matching: int, plan: Plan, backup: BackupTaken | None) -> None:
+    """Raise `Refused` if more leads match right before the start than may be deleted: one has lost its protection."""
+    planned = plan.counts.planned
+    if matching > (backup.leads if backup else planned):
         match = counted(matching, "lead matches", "leads match")
-        raise Refused(f"{match} now, more than the {planned:,} planned: make a new plan.")
+        known = f"the backup has {backup.leads:,} of the {planned:,}" if backup else f"only {planned:,} were"
+        raise Refused(f"{match} now, but {known} planned: run the cleanup again.")
 
 
 def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | None, again: Limits | None = None) -> str:
@@ -108,7 +111,7 @@ def preflight(close: CloseClient, plan: Plan, backup: BackupTaken | None, again:
         return Preflight(jobs, started, 0)
     check_idle(jobs, _given_up(jobs, plan))
     matching = close.count(plan.s_query)
-    check_drift(matching, backup.leads if backup else plan.counts.planned)
+    check_drift(matching, plan, backup)
     if again and matching:
         check_limits(plan.counts.model_copy(update={"total": close.count(to_json(LEADS)), "planned": matching}), again)
     if backup and matching:
@@ -150,7 +153,7 @@ def _post(close: CloseClient, record: Record, plan: Plan, seen: Preflight, deadl
             ledger.update(record, ended=REFUSED)
             raise
         logger.warning("It isn't certain that Close started the bulk delete: %s Looking for it.", error)
-        return search_until_settled(close, record)
+        return search_until_visible(close, record)
 
 
 def _check_claim(record: Record, jobs: list[BulkDelete]) -> None:
@@ -168,13 +171,13 @@ def _check_claim(record: Record, jobs: list[BulkDelete]) -> None:
         raise Stop(Outcome.CANCELLED, "This run was cancelled before anything was started.")
     for other in ledger.unresolved(record.organization_id):
         if other.run_id != record.run_id:
-            _check_settled(other, jobs)
+            _check_over(other, jobs)
 
 
-def _check_settled(other: Record, jobs: list[BulkDelete]) -> None:
+def _check_over(other: Record, jobs: list[BulkDelete]) -> None:
     """Raise `Refused` if the bulk delete of *other*, another run's claim, isn't settled by *jobs*, Close's own list."""
     job = next((each for each in jobs if each.id == other.bulk_delete_id or has_mark(each, other.as_of)), None)
-    if job is None or not is_settled(job):
+    if job is None or not is_over(job):
         raise Refused(
             f"Run {other.run_id} ({other.cleanup}) claimed a bulk delete at {other.claimed_at:{MINUTE}}, and is not "
             f"known to have ended. `lead-cleanup resume {other.run_id}` resumes it; if Close shows no bulk delete of "
@@ -184,7 +187,7 @@ def _check_settled(other: Record, jobs: list[BulkDelete]) -> None:
 
 
 def _search_and_record(close: CloseClient, record: Record) -> str:
-    job = search_until_settled(close, record)
+    job = search_until_visible(close, record)
     ledger.update(record, bulk_delete_id=job.id)
     return job.id
 

@@ -233,7 +233,7 @@ class Keep(Policy):
 
 
 class Limits(Policy):
-    """How much a run may do. Over a limit it stops; it never trims what it planned."""
+    """How much a run may do. `max_leads` and `max_share` stop it; with `batch` and `ramp` it plans the oldest leads."""
 
     max_leads: int = Field(default=500, ge=1, title="Most leads", description="Stop if more leads are planned.")
     max_share: float = Field(

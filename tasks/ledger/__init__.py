@@ -1,19 +1,25 @@
 """Which run claimed and started which bulk delete.
 
-The life of a claim, from the Variable that holds it. What is in capitals is the field `ended`; while that is empty the
-claim is open, and no other live run of the organisation starts::
+The life of a claim, in the fields of its record. While ``ended`` is empty the claim is open, and no other run of the
+organisation deletes anything::
 
-    claim ──► POST ──┬── refused by Close ───────────► REFUSED      nothing was started: a retry claims the next number
-                     │
-                     ├── answered: bulk_delete_id ─┬─► DONE, ERROR  what Close said last; a retry only reports
-                     │        ▲                    │
-                     │        │ found in Close     └── cancelled_at: Close is asked to pause it; a person's resume
-                     │        │                        clears that, and lets the same bulk delete continue
-                     └── no answer ────────────────┬── the run ends ``unknown``, and each retry looks again
-                                                   ├─► GIVEN UP     by ``resume --start-again``: ``permission``, which
-                                                   │                the next claim uses up as ``restarted_by``
-                                                   └─► GIVEN UP     by ``ledger --give-up``: ``given_up``, with a name
+    claim ─┬─ nothing left to delete, too late, ─────────► ended: refused    nothing was started: a retry may plan
+           │  cancelled, or another claim is open                            again, and claims under the next number
+           │
+           └─ POST ─┬─ Close refuses ────────────────────► ended: refused
+                    │
+                    ├─ Close answers: bulk_delete_id ─┬──► ended: done, error   what Close said last; also noted by
+                    │        ▲                        │                         the next run that finds it so
+                    │        │ found in Close         └──► ended: given up      a person: it stays paused in Close
+                    │        │
+                    └─ no answer: the run ends `unknown`, and each retry searches again
+                                                      ├──► ended: given up      a person's ``permission`` to start
+                                                      │                         again: the next's ``restarted_by``
+                                                      └──► ended: given up      a person: nothing more comes of it
 
-A run never deletes its record. Of several copies of a run one creates it; the others see by its ``nonce`` that it isn't
-theirs. `record` is the value, `store` reads and writes it.
+``cancelled_at`` is set while the claim is open: Close is asked to pause what there is, and only a person's resume
+clears it. A bulk delete that has been paused for seven days counts as ended, since Close won't resume it.
+
+A run never deletes its record. If Prefect executes a run twice, one process creates the record and the other sees a
+foreign ``nonce``. `record` is the value, `store` reads and writes it.
 """

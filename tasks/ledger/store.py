@@ -1,4 +1,4 @@
-"""Reads and writes the ledger: one record a claim, in a Prefect Variable, which needs no disk that workers share.
+"""Reads and writes the ledger: one record per claim, in a Prefect Variable, which needs no disk that workers share.
 
 Creating a Variable has one winner, so of several copies of a run only one may start anything. Where it is certain that
 nothing was started, or a person has said so, the run may claim once more: under the next number, again with one winner.
@@ -26,13 +26,13 @@ from tasks.runs.versions import from_newer_version
 
 TAG = "lead-cleanup"
 UNRESOLVED = "unresolved"
-GIVEN_UP = "given-up"
+TAG_GIVEN_UP = "given-up"
 KEPT_FOR = timedelta(days=90)
 PAGE = 200  # Variables; Prefect returns no more at a time
 
 
 def read(run_id: UUID) -> Record | None:
-    """The run's latest record, or None if it has claimed nothing. Raises `PrefectAway` when it can't be read."""
+    """The run's latest record, or None if it has claimed nothing. Raises `PrefectUnavailable` when it can't be read."""
     found: Record | None = None
     with prefect() as server:
         while variable := server.read_variable_by_name(name_of(run_id, found.claim + 1 if found else 1)):
@@ -71,8 +71,8 @@ def claim(record: Record) -> Record:
 def update(record: Record, **fields: object) -> Record:
     """Set *fields* of the record, and return it as it is then in the ledger.
 
-    Reads it again first: another process may have updated it meanwhile. Raises `PrefectAway`, and `Stop` if another
-    claim has taken its place.
+    Reads it again first: another process may have updated it meanwhile. Raises `PrefectUnavailable`, and `Stop` if
+    another claim has taken its place.
     """
     with prefect() as server:
         latest = _reread(server, record)
@@ -95,7 +95,7 @@ def unresolved(organization_id: str | None = None) -> list[Record]:
 
 def given_up(organization_id: str) -> list[Record]:
     """The claims in the organisation that a person has given up."""
-    return _readable(*_tagged(TAG, GIVEN_UP, organization_id))
+    return _readable(*_tagged(TAG, TAG_GIVEN_UP, organization_id))
 
 
 def list_unresolved() -> tuple[list[Record], list[str]]:
@@ -167,6 +167,6 @@ def _readable(records: list[Record], unreadable: list[str]) -> list[Record]:
 
 
 def _variable(record: Record) -> dict[str, Any]:
-    state = [GIVEN_UP] if record.given_up else [] if record.ended else [UNRESOLVED]
+    state = [TAG_GIVEN_UP] if record.given_up else [] if record.ended else [UNRESOLVED]
     tags = [TAG, record.organization_id, record.cleanup, *state]
     return {"name": record.name, "value": record.model_dump(mode="json"), "tags": tags}

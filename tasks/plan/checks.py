@@ -22,7 +22,7 @@ def check_clocks(as_of: datetime, theirs: datetime | None) -> None:
         )
 
 
-def decide(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> None:
+def check_plan(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> None:
     """Raise `Stop` unless there is something to delete, and it may be deleted.
 
     The limits come before the dry run, so that a dry run is refused where the real one would be.

@@ -36,7 +36,10 @@ def read_account(criteria: Criteria) -> Account:
 
 
 def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sample: int = 25) -> Plan:
-    """Everything up to the decision: names to ids, criteria to a query, counts, batch, our own reading, a sample."""
+    """Build the plan: resolve names, build the query, count, cut to the batch or the ramp, check by reading, sample.
+
+    *approval* is only compared with the deployment's, for a note.
+    """
     account = read_account(criteria)
     organization_id = account.organization.id
     selection = criteria.select(account.names, organization_id)

@@ -52,7 +52,7 @@ def criteria_digest(criteria: Criteria, names: Names, organization_id: str) -> s
 
 
 def read(run: Run, organization_id: str, criteria: str) -> Ramp:
-    """How far the cleanup of *run* has come with *criteria* in this organisation. Raises `PrefectAway`."""
+    """How far the cleanup of *run* has come with *criteria* in this organisation. Raises `PrefectUnavailable`."""
     with prefect() as server:
         found = server.read_variable_by_name(_name(run, organization_id))
     with suppress(ValidationError):  # a value edited by hand restarts the ramp
@@ -62,7 +62,7 @@ def read(run: Run, organization_id: str, criteria: str) -> Ramp:
 
 
 def note(run: Run, organization_id: str, criteria: str) -> None:
-    """Store that *run* has deleted with *criteria*. Raises `PrefectAway`."""
+    """Store that *run* has deleted with *criteria*. Raises `PrefectUnavailable`."""
     name = _name(run, organization_id)
     value = read(run, organization_id, criteria).passed(run.id).model_dump(mode="json")
     with prefect() as server:

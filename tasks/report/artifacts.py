@@ -37,7 +37,7 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish *report*. *organization* is its name, empty where there is no plan. Raises `PrefectAway`."""
+    """Publish *report*. *organization* is its name, empty where there is no plan. Raises `PrefectUnavailable`."""
     at = report.organization_id or "", organization
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
     page = page_of_plan(run.id)
@@ -101,7 +101,7 @@ def page_of_plan(run_id: UUID) -> str | None:
 
 
 def artifacts_of(run_id: UUID) -> list[Artifact]:
-    """All artifacts of the run, oldest first. Raises `PrefectAway` when they can't be read."""
+    """All artifacts of the run, oldest first. Raises `PrefectUnavailable` when they can't be read."""
     of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run_id]))
     with prefect() as server:
         return sorted(server.read_artifacts(artifact_filter=of_run), key=lambda each: str(each.created))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.close.query.conditions import FixedUtc
 from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Approved, Plan, Planned, SampleLead
-from tasks.report.markdown import escape, table, words
+from tasks.report.escaping import escape, table, words
 from tasks.runs.outcomes import Foreseen, Outcome
 from tasks.runs.wording import counted
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from tasks.ledger.record import Record
 from tasks.plan.model import VERSION, Plan, digest
 from tasks.report.artifacts import BLOCK, artifact_key, artifacts_of, publish
-from tasks.report.markdown import escape, kept_by, sample_rows, unescape
+from tasks.report.escaping import escape, kept_by, sample_rows, unescape
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
@@ -28,7 +28,7 @@ NOTE_0_1 = re.compile(r"^> (.+)$", re.MULTILINE)
 
 @once
 def publish_plan(run: Run, plan: Plan) -> None:
-    """Show what would be deleted, before anything is. Raises `PrefectAway`: a plan that isn't published isn't run."""
+    """Show what would be deleted, before anything is. Raises `PrefectUnavailable`: no plan, no run."""
     publish(run, KIND, plan.model_dump(mode="json"), description="The plan, for a retry of this run.")
     publish(
         run,
@@ -37,19 +37,24 @@ def publish_plan(run: Run, plan: Plan) -> None:
         key=artifact_key(run, plan.organization_id, plan.organization, "plan"),
         description="\n\n".join(
             [
-                f"**{plan.counts}** The table shows the {counted(len(plan.sample), 'oldest lead')}.",
+                f"**{plan.counts}**{_shown(plan)}",
                 f"Criteria: {escape(plan.criteria)}",
                 kept_by(plan.counts),
                 *(f"> {escape(note)}" for note in plan.notes),
-                f"Seen by {escape(plan.seen_by)} on {plan.as_of:%Y-%m-%d %H:%M} UTC. Digest `{plan.digest}`.",
+                f"Planned as {escape(plan.seen_by)} sees the leads, as of {plan.as_of:%Y-%m-%d %H:%M} UTC. "
+                f"Digest `{plan.digest}`.",
                 f"```json\n{json.dumps(plan.s_query, indent=2)}\n```",
             ]
         ),
     )
 
 
+def _shown(plan: Plan) -> str:
+    return f" The table shows the {counted(len(plan.sample), 'oldest lead')}." if plan.sample else ""
+
+
 @reads
-def recall_plan(record: Record) -> Plan:
+def load_plan(record: Record) -> Plan:
     """The plan that an earlier attempt claimed, as published: labels and Smart Views may have changed since.
 
     Raises `Stop` (``unknown``) if it can't be found.
@@ -61,8 +66,8 @@ def recall_plan(record: Record) -> Plan:
             return plan.model_copy(update=record.as_planned())
     raise Stop(
         Outcome.UNKNOWN,
-        f"The plan of this run, with digest {record.digest}, is no longer among its artifacts. Check in Close what "
-        f"bulk delete {record.bulk_delete_id or '(none recorded)'} did.",
+        f"The plan of this run, with digest {record.digest}, is no longer among its artifacts. Look in Close at "
+        f"{f'bulk delete {record.bulk_delete_id}' if record.bulk_delete_id else 'the bulk deletes of that time'}.",
     )
 
 

@@ -237,7 +237,7 @@ def _inventory(close: CloseClient, users: frozenset[str]) -> Inventory:
     )
 
 
-def decide(plan: RestorePlan, missing: str, *, dry_run: bool) -> None:
+def check_plan(plan: RestorePlan, missing: str, *, dry_run: bool) -> None:
     """Raise `Stop` unless this run may create what *plan* holds."""
     if plan.mapping.missing and missing == "stop":
         raise Refused(

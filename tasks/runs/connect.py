@@ -25,7 +25,7 @@ PREFECT_ERRORS = (PrefectException, httpx.HTTPError)
 """What Prefect's client raises when its server can't be reached, or refuses."""
 
 
-class PrefectAway(Stop):
+class PrefectUnavailable(Stop):
     """The Prefect server, which has the record, the stop and the evidence, can't be reached or returns an error."""
 
     def __init__(self, error: Exception) -> None:
@@ -41,12 +41,12 @@ class PrefectAway(Stop):
 
 @contextmanager
 def prefect() -> Generator[SyncPrefectClient]:
-    """A client of the Prefect server. Raises `PrefectAway` for all errors of the connection and the server."""
+    """A client of the Prefect server. Raises `PrefectUnavailable` for all errors of the connection and the server."""
     try:
         with get_client(sync_client=True) as client:
             yield client
     except PREFECT_ERRORS as error:
-        raise PrefectAway(error) from error
+        raise PrefectUnavailable(error) from error
 
 
 def plain(moment: datetime) -> datetime:
@@ -97,7 +97,7 @@ def _secret(name: str) -> str:
             "Create it in Prefect, under Blocks; `make deploy` creates the one called close-api-key."
         ) from None
     except PREFECT_ERRORS as error:
-        raise PrefectAway(error) from error
+        raise PrefectUnavailable(error) from error
     return block.get()
 
 

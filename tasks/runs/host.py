@@ -15,7 +15,7 @@ ON_THE_HOST = "process"
 def ephemeral_host(run: Run, known: CloseSettings) -> str | None:
     """Why local folders won't outlive *run*, such as "a container", or None.
 
-    Always None for the sandbox, whose leads are made up. Raises `PrefectAway`.
+    Always None for the sandbox, whose leads are made up. Raises `PrefectUnavailable`.
     """
     if known.on_this_machine:
         return None

@@ -5,7 +5,7 @@ PREFECT_LOGGING_EXTRA_LOGGERS must be set in every process before it imports Pre
 and complains about records outside of a run.)
 
 Tasks end a run by raising `Stop` or a `CloseError`, and a failed run's state holds `Unsuccessful`. Prefect logs every
-exception of a task or a flow with its traceback; of these, only the message is logged.
+exception of a task or a flow with its traceback; for these expected ends only the message is logged.
 """
 
 import logging
@@ -24,6 +24,7 @@ from tasks.runs.outcomes import Foreseen, Stop
 OURS = "tasks"
 """The parent of our modules' loggers."""
 LOGGERS = ("prefect.task_runs", "prefect.flow_runs")
+"""Prefect's loggers that log exceptions of tasks and flows."""
 QUEUES = ("APILogWorker", "EventsWorker")
 """Prefect's loggers that report, whenever a process ends, what is still to be sent."""
 
@@ -72,7 +73,10 @@ _one_line = OneLine()
 
 
 def log_expected_errors_in_one_line() -> None:
-    """Keep the tracebacks of expected ends out of the logs, on the server and the console. Safe to call repeatedly."""
+    """Keep the tracebacks of expected ends out of the logs, on the server and the console. Safe to call repeatedly.
+
+    Also silences what Prefect's log and event queues report at the end of a process.
+    """
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_one_line)
     for name in QUEUES:

@@ -10,4 +10,4 @@ once = task(retries=0, cache_policy=NO_CACHE, persist_result=False)
 """Starts or creates something, so Prefect never retries it: a second POST would start a second bulk delete."""
 
 reads = task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-"""Only reads, so a retry is safe. The Close client retries by itself while Close is unavailable."""
+"""A retry is safe: it reads, and at most records what it saw. The client retries while Close is unavailable."""

@@ -16,7 +16,7 @@ NAME = "lead_cleanup_stop"
 
 
 def reason() -> str | None:
-    """Why cleanups are stopped, or None. Raises `PrefectAway`: without an answer, nothing may start."""
+    """Why cleanups are stopped, or None. Raises `PrefectUnavailable`: without an answer, nothing may start."""
     with prefect() as server:
         variable = server.read_variable_by_name(NAME)
     return None if variable is None else str(variable.value) or "no reason given"

@@ -15,6 +15,7 @@ from tasks.close.client import CloseClient
 from tasks.close.polling import Pace
 from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
+from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Counts, Plan
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
@@ -170,10 +171,15 @@ def test_a_status_that_nobody_knows_is_said_once_and_ends_unknown(
 
 
 def test_more_leads_than_were_planned_are_not_deleted():
-    check_drift(3, planned=3)
-    check_drift(2, planned=3)
-    with pytest.raises(Refused, match="4 leads match now, more than the 3 planned"):
-        check_drift(4, planned=3)
+    plan = PLAN.model_copy(update={"counts": Counts(total=100, matched=3, kept={"total": 0}, planned=3)})
+    backup = BackupTaken(url="memory://backups", leads=2, keep_until=AS_OF)
+
+    check_drift(3, plan, None)
+    check_drift(2, plan, backup)
+    with pytest.raises(Refused, match="4 leads match now, but only 3 were planned"):
+        check_drift(4, plan, None)
+    with pytest.raises(Refused, match="3 leads match now, but the backup has 2 of the 3 planned"):
+        check_drift(3, plan, backup)
 
 
 # --- pace -------------------------------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def checks_state(world: World, me: Process) -> Iterator[Move]:
 
 
 def checks_others(world: World, me: Process) -> Iterator[Move]:
-    """`_check_settled`: no other run may have a claim of which more may come, by the list that was read before."""
+    """`_check_over`: no other run may have a claim of which more may come, by the list that was read before."""
     for other in world.ledger if world.scenario.has(Guard.OTHER_RUNS) else ():
         if other.run == me.run or other.ended:
             continue
@@ -214,7 +214,7 @@ def deletes_record(world: World, me: Process) -> Iterator[Move]:
 
 
 def searches(world: World, me: Process) -> Iterator[Move]:
-    """`search_until_settled`: look until there is something, or the settling time is over."""
+    """`search_until_visible`: look until there is something, or the settling time is over."""
     assert me.claim
     found = bulk_delete_of(world, me.run, me.claim.query) if world.scenario.has(Guard.LOOK_AFTER) else None
     aged = world.aged(me.claim.nonce)

@@ -12,7 +12,7 @@ from tasks.close.resources import LeadStatus
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Limits, Match
 from tasks.criteria.selection import Criteria, Selection
-from tasks.plan.checks import check_clocks, check_limits, decide
+from tasks.plan.checks import check_clocks, check_limits, check_plan
 from tasks.plan.model import Counts, Plan, digest
 from tasks.plan.overrides import limits_loosened, rules_dropped
 from tasks.runs.outcomes import Outcome, Refused, Stop
@@ -70,9 +70,9 @@ def counted(planned: int, *, total: int = 1000, kept: int = 0, matched: int | No
 
 
 def ends(counts: Counts, expect: int | None = None, *, dry_run: bool = False, **limits: Any) -> Outcome | None:
-    """How `decide` ends the run; None when it goes on."""
+    """How `check_plan` ends the run; None when it goes on."""
     try:
-        decide(plan(counts), Limits(**limits), expect=expect, dry_run=dry_run)
+        check_plan(plan(counts), Limits(**limits), expect=expect, dry_run=dry_run)
     except Stop as stop:
         return stop.outcome
     return None
@@ -186,7 +186,7 @@ def test_another_number_than_expected_is_refused(planned: int, expect: int, dry_
 def test_nothing_to_do_says_why():
     for counts, why in ((counted(0, kept=3), "3 leads matched, all kept"), (counted(0), "none matches")):
         with pytest.raises(Stop, match=why) as caught:
-            decide(plan(counts), Limits(), expect=None, dry_run=False)
+            check_plan(plan(counts), Limits(), expect=None, dry_run=False)
         assert caught.value.outcome is Outcome.NOTHING_TO_DO
     assert ends(counted(0), expect=0) is Outcome.NOTHING_TO_DO
 
@@ -210,9 +210,9 @@ def test_a_user_who_may_not_bulk_delete_can_plan_but_not_delete():
     blind = plan(counted(10)).model_copy(update={"may_delete": False, "seen_by": "ann@example.com (user)"})
 
     with pytest.raises(Refused, match="may not bulk delete"):
-        decide(blind, Limits(), expect=None, dry_run=False)
+        check_plan(blind, Limits(), expect=None, dry_run=False)
     with pytest.raises(Stop) as caught:
-        decide(blind, Limits(), expect=None, dry_run=True)
+        check_plan(blind, Limits(), expect=None, dry_run=True)
     assert caught.value.outcome is Outcome.DRY_RUN
 
 

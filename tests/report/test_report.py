@@ -9,7 +9,7 @@ import pytest
 from tasks.bulk_delete.reconcile import Log, verdict
 from tasks.close.resources import BulkDelete
 from tasks.plan.model import Counts, Plan, SampleLead
-from tasks.report.markdown import escape, sample_rows
+from tasks.report.escaping import escape, sample_rows
 from tasks.report.model import Report, of_plan
 from tasks.runs.outcomes import Outcome
 
