@@ -13,9 +13,7 @@ from support.close_account import CloseAccount, lead
 from support.proxy import Proxy
 
 from tasks.approval.ask import BY_EXPIRY
-from tasks.ledger import store as ledger
 from tasks.report.artifacts import artifacts_of
-from tasks.runs import stop
 from tasks.runs.run import run_of
 
 pytestmark = pytest.mark.server
@@ -29,44 +27,6 @@ def close(sandbox: CloseAccount) -> CloseAccount:
     """Two leads to delete among four."""
     sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"), lead("D"))
     return sandbox
-
-
-def test_nothing_is_deleted_until_somebody_types_the_number_of_leads(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-    before = close.writes()
-
-    asked.answer(2, note="As agreed on Monday.")
-    report = asked.goes_on()
-
-    assert before == []
-    assert (report.outcome, report.processed) == ("deleted", 2)
-    assert len(close.leads()) == 2
-
-
-def test_the_report_and_the_record_keep_who_approved_how_much_and_why(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-    asked.answer(2, note="As agreed on Monday.")
-
-    report = asked.goes_on()
-
-    record = ledger.read(asked.id)
-    assert record
-    assert report.approved
-    assert record.approved == report.approved
-    assert (report.approved.leads, report.approved.by, report.approved.note) == (2, "Ann", "As agreed on Monday.")
-    assert "2 leads, approved by Ann" in report.markdown()
-    assert report.evidence()["approved"]["by"] == "Ann"
-
-
-def test_a_wrong_number_declines_the_run_and_nothing_is_deleted(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-
-    asked.answer(3)
-    report = asked.goes_on()
-
-    assert (report.outcome, report.message) == ("declined", "Ann answered 3, but 2 leads were planned.")
-    assert asked.state == "Declined"
-    assert close.writes() == []
 
 
 @pytest.mark.exhaustive
@@ -143,31 +103,6 @@ def test_the_number_it_expects_does_not_approve_a_run_of_a_deployment(close: Clo
 # --- what changes while it waits --------------------------------------------------------------------------------------
 
 
-def test_leads_that_were_edited_meanwhile_are_spared(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-    edited = next(iter(close.leads()))
-    close.put(f"/lead/{edited}/", description="call her")
-
-    asked.answer(2)
-    report = asked.goes_on()
-
-    assert (report.outcome, report.planned, report.processed) == ("deleted", 1, 1)
-    assert edited in close.leads()
-
-
-def test_a_plan_that_grew_needs_a_new_approval(close: CloseAccount, ask: Ask) -> None:
-    """As when a lead loses its protection, which may happen without an edit."""
-    asked = ask()
-    close.add(lead("E", "Junk"))
-
-    asked.answer(2)
-    assert asked.waits()
-    assert close.writes() == []
-    asked.answer(3)
-
-    assert asked.goes_on().processed == 3
-
-
 def test_another_query_needs_a_new_approval_even_for_as_many_leads(sandbox: CloseAccount, ask: Ask) -> None:
     """When one of the oldest two is edited, the oldest two are others than those that were shown."""
     years = (2019, 2020, 2021, 2022)
@@ -189,16 +124,6 @@ def test_the_limits_hold_after_the_approval_too(close: CloseAccount, ask: Ask) -
 
     assert asked.goes_on().outcome == "refused"
     assert close.writes() == []
-
-
-def test_a_stop_that_is_put_while_it_waits_holds(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-    stop.put("importing")
-
-    asked.answer(2)
-    report = asked.goes_on()
-
-    assert (report.outcome, close.writes()) == ("refused", [])
 
 
 def test_a_waiting_run_that_is_cancelled_stays_cancelled(close: CloseAccount, ask: Ask) -> None:
