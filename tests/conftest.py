@@ -2,16 +2,22 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from support.cleanups import Ended, RunCleanup
 from support.close_account import ADMIN, CloseAccount
 from support.fake_clock import FakeClock
+from support.terminal_session import Command, Said
 
 from deployments.sandbox.server import Sandbox
+from flows import cli
+
+if TYPE_CHECKING:
+    from support.approvals import Ask
 
 # A shell that runs the tests in the background makes them ignore Ctrl-C, and so every process that they start and stop.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -87,17 +93,8 @@ def fake_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     return clock
 
 
-class Ended(NamedTuple):
-    """How a flow run ended."""
-
-    name: str
-    type: str
-    message: str
-    report: Any
-
-
 @pytest.fixture
-def run_cleanup(prefect_server: str, empty_ledger: None) -> Callable[..., Ended]:
+def run_cleanup(prefect_server: str, empty_ledger: None) -> RunCleanup:
     """Runs the flow in this process; parameters are given as people write them."""
     from flows.lead_cleanup import lead_cleanup
     from tasks.report.ending import report_of
@@ -107,3 +104,25 @@ def run_cleanup(prefect_server: str, empty_ledger: None) -> Callable[..., Ended]
         return Ended(str(state.name), state.type.value, str(state.message), report_of(state))
 
     return run
+
+
+@pytest.fixture
+def lead_cleanup(capsys: pytest.CaptureFixture[str]) -> Command:
+    """Calls ``lead-cleanup`` with these words, in this process."""
+
+    def call(*words: str) -> Said:
+        capsys.readouterr()
+        code = cli.call(words)
+        out, err = capsys.readouterr()
+        return Said(code, str(out), str(err))
+
+    return call
+
+
+@pytest.fixture
+def ask(prefect_server: str, empty_ledger: None) -> "Iterator[Ask]":
+    """A run of a deployment of its own, or of one that there is, that waits for approval unless told otherwise."""
+    from support.approvals import asking
+
+    with asking() as ask:
+        yield ask

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from support.close_account import OTHER, USER, CloseAccount, lead
-from support.fake_clock import FakeClock
 
 from tasks.criteria.policy import Keep, Match
 from tasks.criteria.selection import Criteria
@@ -52,9 +51,6 @@ MORE = pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("parameters", "sentence"),
     [
-        ({"limits": {"max_leads": 2}}, "more than limits.max_leads allows (2)"),
-        ({"expect": 4}, "The plan has 3 leads, not 4 as expected"),
-        ({"match": {"status": ["Jnuk"]}}, "There is no lead status 'Jnuk'; did you mean 'Junk'"),
         ({"match": {"smart_view": "All Leads"}}, "it matches every lead"),
         pytest.param({"match": {"s_query": MISSPELT}}, "Close has no field 'num_calles'", marks=MORE),
         pytest.param(
@@ -65,7 +61,6 @@ MORE = pytest.mark.exhaustive
             "There is no lead status 'Customers'; did you mean 'Customer'",
             marks=MORE,
         ),
-        ({"match": {"created_before_months": 1}, "keep": {"open_opportunities": False}}, "The plan has every lead"),
     ],
 )
 def test_a_guard_refuses_before_anything_is_written(
@@ -132,61 +127,6 @@ def test_an_unfinished_bulk_delete_of_somebody_else_refuses(sandbox: CloseAccoun
     assert state.name == "Refused"
     assert "Wait until it has finished" in state.message
     assert len(sandbox.posts(BULK_DELETE)) == 1
-
-
-def test_a_batch_takes_the_oldest_and_leaves_the_rest_for_later(sandbox: CloseAccount, run_cleanup: Run) -> None:
-    ids = sandbox.add(
-        *(lead(f"{n}", "Junk", date_created=f"2021-0{n}-01T00:00:00+00:00") for n in range(1, 6)), lead("other")
-    )
-
-    first = run_cleanup(match={"status": ["Junk"]}, limits={"batch": 2}, dry_run=False)
-    second = run_cleanup(match={"status": ["Junk"]}, limits={"batch": 3}, dry_run=False)
-
-    assert (first.report.planned, second.report.planned) == (2, 3)
-    assert set(sandbox.leads()) == {ids[-1]}
-
-
-def test_whole_words_only(sandbox: CloseAccount, run_cleanup: Run) -> None:
-    """Somebody deleted "test" leads for weeks and took every name that contained those four letters."""
-    names = ["Testudo", "Protestant Church", "Contest Ltd", "Attestor", "ACME test", "Customer"]
-    ids = dict(zip(names, sandbox.add(*map(lead, names)), strict=True))
-
-    state = run_cleanup(match={"name_words": ["test"]}, dry_run=False)
-
-    assert state.report.planned == 1
-    assert set(sandbox.leads()) == set(ids.values()) - {ids["ACME test"]}
-
-
-def test_a_start_that_nobody_can_tell_about_ends_unknown(
-    sandbox: CloseAccount, run_cleanup: Run, fake_clock: FakeClock
-) -> None:
-    """The request was lost on its way, or its effect isn't shown: the run doesn't guess and doesn't try again."""
-    sandbox.add(lead("A", "Junk"), lead("B"))
-    sandbox.fault("POST", BULK_DELETE, "drop_before")
-
-    state = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
-
-    assert (state.name, state.type) == ("Unknown", "FAILED")
-    assert "may have started a bulk delete" in state.message
-    assert len(sandbox.posts(BULK_DELETE)) == 1
-    assert len(sandbox.leads()) == 2
-
-
-def test_the_organisations_own_keep_view_holds_whatever_the_parameters(
-    sandbox: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"))
-    protected = {
-        "type": "and",
-        "queries": [{"type": "object_type", "object_type": "lead"}, {"type": "id", "value": ids[1]}],
-    }
-    view = sandbox.post("/saved_search/", name="Ours", type="lead", s_query={"query": protected})
-    monkeypatch.setenv("CLOSE_KEEP_SMART_VIEW", view["name"])
-
-    state = run_cleanup(match={"status": ["Junk"]}, dry_run=False)
-
-    assert state.report.kept == {"never_delete": 1, "total": 1}
-    assert set(sandbox.leads()) == {ids[1], ids[2]}
 
 
 def test_a_run_that_begins_in_closes_future_is_refused(sandbox: CloseAccount) -> None:

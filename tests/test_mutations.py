@@ -17,12 +17,15 @@ TESTS = (
     *("tests/bulk_delete", "tests/runs", "tests/plan/test_checks.py", "tests/fundamentals"),
     "tests/cli/test_resume.py",
 )
-BACKUP = ("tests/backup/test_make_backup.py",)
-APPROVAL = ("tests/approval/test_ask.py",)
-LIMITS = ("tests/plan/test_checks.py", "tests/test_lead_cleanup.py", "tests/plan/test_ramp.py")
+BACKUP = ("tests/backup/test_make_backup.py", "tests/fundamentals/test_07_backup.py")
+APPROVAL = ("tests/fundamentals/test_06_approval.py", "tests/approval/test_ask.py")
+LIMITS = (
+    *("tests/plan/test_checks.py", "tests/fundamentals/test_04_limits.py", "tests/fundamentals/test_05_ramp.py"),
+    *("tests/test_lead_cleanup.py", "tests/plan/test_ramp.py"),
+)
 READING = ("tests/criteria/test_exported.py", *BACKUP)
 RECONCILE = ("tests/report/test_report.py", "tests/bulk_delete/test_reconcile.py")
-RESTORE = ("tests/restore/test_new_objects.py", "tests/restore")
+RESTORE = ("tests/restore/test_new_objects.py", "tests/restore", "tests/fundamentals/test_13_restore.py")
 
 
 class Mutation(NamedTuple):

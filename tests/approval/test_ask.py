@@ -1,93 +1,25 @@
 """A person's approval: what is asked, what counts as an answer, and that nothing is deleted without one."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas import OrchestrationResult
-from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
-from prefect.states import AwaitingRetry, Cancelling, Crashed, Scheduled
-from support.attempts import attempt, tried_again
+from prefect.states import Cancelling, Scheduled
+from support.approvals import Ask
+from support.attempts import tried_again
+from support.cleanups import RunCleanup
 from support.close_account import CloseAccount, lead
 from support.proxy import Proxy
 
-from flows.lead_cleanup import lead_cleanup
 from tasks.approval.ask import BY_EXPIRY
-from tasks.ledger import store as ledger
 from tasks.report.artifacts import artifacts_of
-from tasks.report.model import Report
-from tasks.runs import stop
-from tasks.runs.attempts import BY_AUTOMATION
 from tasks.runs.run import run_of
 
 pytestmark = pytest.mark.server
 
-Run = Callable[..., Any]
 BULK_DELETE = "/bulk_action/delete/"
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False}
-
-
-class Asked:
-    """A run of a deployment that asks for approval, and what people do about it."""
-
-    def __init__(self, prefect: SyncPrefectClient, run: FlowRun) -> None:
-        self._prefect = prefect
-        self.id = run.id
-
-    @property
-    def found(self) -> FlowRun:
-        """The run as it stands on the server."""
-        return self._prefect.read_flow_run(self.id)
-
-    @property
-    def state(self) -> str:
-        """The name of its state."""
-        return str(self.found.state_name)
-
-    def answer(self, leads: object, **more: object) -> "OrchestrationResult[Any]":
-        """What the Prefect UI sends when somebody fills in the form."""
-        return self._prefect.resume_flow_run(self.id, run_input={"leads": leads, "approver": "Ann", **more})
-
-    def waits(self) -> bool:
-        """Whether an attempt of the run ends with a request, and without a report."""
-        try:
-            attempt(self.found)
-        except Pause:
-            return self.state == "Suspended"
-        return False
-
-    def goes_on(self) -> Report:
-        """The report of an attempt of the run."""
-        report = attempt(self.found)
-        assert report
-        return report
-
-    def crashes(self) -> None:
-        """The run is called crashed, and put back by the automation."""
-        self._prefect.set_flow_run_state(self.id, Crashed())
-        self._prefect.set_flow_run_state(self.id, AwaitingRetry(message=BY_AUTOMATION))
-
-
-Ask = Callable[..., Asked]
-
-
-@pytest.fixture
-def ask(prefect_server: str, empty_ledger: None) -> Iterator[Ask]:
-    """A run of a deployment of its own, or of one that there is, that waits for approval unless told otherwise."""
-    with get_client(sync_client=True) as prefect:
-        deployment = prefect.create_deployment(prefect.create_flow(lead_cleanup), f"junk-{uuid4().hex}")
-
-        def created(*, waits: bool = True, **parameters: Any) -> Asked:
-            given = {**JUNK, "approval": "always", "cleanup": "junk", **parameters}
-            asked = Asked(prefect, prefect.create_flow_run_from_deployment(deployment, parameters=given))
-            if waits:
-                assert asked.waits()
-            return asked
-
-        yield created
 
 
 @pytest.fixture
@@ -95,44 +27,6 @@ def close(sandbox: CloseAccount) -> CloseAccount:
     """Two leads to delete among four."""
     sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"), lead("D"))
     return sandbox
-
-
-def test_nothing_is_deleted_until_somebody_types_the_number_of_leads(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-    before = close.writes()
-
-    asked.answer(2, note="As agreed on Monday.")
-    report = asked.goes_on()
-
-    assert before == []
-    assert (report.outcome, report.processed) == ("deleted", 2)
-    assert len(close.leads()) == 2
-
-
-def test_the_report_and_the_record_keep_who_approved_how_much_and_why(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-    asked.answer(2, note="As agreed on Monday.")
-
-    report = asked.goes_on()
-
-    record = ledger.read(asked.id)
-    assert record
-    assert report.approved
-    assert record.approved == report.approved
-    assert (report.approved.leads, report.approved.by, report.approved.note) == (2, "Ann", "As agreed on Monday.")
-    assert "2 leads, approved by Ann" in report.markdown()
-    assert report.evidence()["approved"]["by"] == "Ann"
-
-
-def test_a_wrong_number_declines_the_run_and_nothing_is_deleted(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-
-    asked.answer(3)
-    report = asked.goes_on()
-
-    assert (report.outcome, report.message) == ("declined", "Ann answered 3, but the plan had 2 leads.")
-    assert asked.state == "Declined"
-    assert close.writes() == []
 
 
 @pytest.mark.exhaustive
@@ -181,7 +75,7 @@ def test_a_dry_run_asks_nobody(close: CloseAccount, ask: Ask) -> None:
     assert ask(dry_run=True, waits=False).goes_on().outcome == "dry_run"
 
 
-def test_a_run_without_a_form_says_how_to_approve_it(close: CloseAccount, run_cleanup: Run) -> None:
+def test_a_run_without_a_form_says_how_to_approve_it(close: CloseAccount, run_cleanup: RunCleanup) -> None:
     """Prefect suspends runs of deployments only."""
     report = run_cleanup(**JUNK, approval="always").report
 
@@ -192,7 +86,9 @@ def test_a_run_without_a_form_says_how_to_approve_it(close: CloseAccount, run_cl
     assert close.writes() == []
 
 
-def test_a_run_without_a_form_is_approved_by_the_number_it_expects(close: CloseAccount, run_cleanup: Run) -> None:
+def test_a_run_without_a_form_is_approved_by_the_number_it_expects(
+    close: CloseAccount, run_cleanup: RunCleanup
+) -> None:
     report = run_cleanup(**JUNK, approval="always", expect=2).report
 
     assert (report.outcome, report.approved.leads) == ("deleted", 2)
@@ -204,31 +100,6 @@ def test_the_number_it_expects_does_not_approve_a_run_of_a_deployment(close: Clo
 
 
 # --- what changes while it waits --------------------------------------------------------------------------------------
-
-
-def test_leads_that_were_edited_meanwhile_are_spared(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-    edited = next(iter(close.leads()))
-    close.put(f"/lead/{edited}/", description="call her")
-
-    asked.answer(2)
-    report = asked.goes_on()
-
-    assert (report.outcome, report.planned, report.processed) == ("deleted", 1, 1)
-    assert edited in close.leads()
-
-
-def test_a_plan_that_grew_needs_a_new_approval(close: CloseAccount, ask: Ask) -> None:
-    """As when a lead loses its protection, which may happen without an edit."""
-    asked = ask()
-    close.add(lead("E", "Junk"))
-
-    asked.answer(2)
-    assert asked.waits()
-    assert close.writes() == []
-    asked.answer(3)
-
-    assert asked.goes_on().processed == 3
 
 
 def test_another_query_needs_a_new_approval_even_for_as_many_leads(sandbox: CloseAccount, ask: Ask) -> None:
@@ -252,16 +123,6 @@ def test_the_limits_hold_after_the_approval_too(close: CloseAccount, ask: Ask) -
 
     assert asked.goes_on().outcome == "refused"
     assert close.writes() == []
-
-
-def test_a_stop_that_is_put_while_it_waits_holds(close: CloseAccount, ask: Ask) -> None:
-    asked = ask()
-    stop.put("importing")
-
-    asked.answer(2)
-    report = asked.goes_on()
-
-    assert (report.outcome, close.writes()) == ("refused", [])
 
 
 def test_a_waiting_run_that_is_cancelled_stays_cancelled(close: CloseAccount, ask: Ask) -> None:

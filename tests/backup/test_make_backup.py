@@ -62,31 +62,6 @@ def whole(backups: Path) -> list[Archive]:
     return [Archive.at(str(folder)) for folder in folders(backups) if (folder / "manifest.json").exists()]
 
 
-def test_what_is_deleted_is_in_the_backup_first(sandbox: CloseAccount, run_cleanup: Run, backups: Path) -> None:
-    """Whole leads, with what hangs on them; a manifest that describes them; and the report says until when."""
-    gone, also, _ = sandbox.add(
-        lead("A", "Junk", contacts=[{"name": "Ann"}], activities=[{"_type": "Note", "note": "hm"}]),
-        lead("B", "Junk"),
-        lead("C"),
-    )
-
-    report = run_cleanup(**JUNK).report
-
-    archive = Archive.at(report.backup)
-    manifest = archive.manifest
-    leads = {each["id"]: each for each in archive.leads()}
-    archive.verify()
-    assert report.outcome == "deleted"
-    assert set(leads) == {gone, also}
-    assert leads[gone]["contacts"][0]["name"] == "Ann"
-    assert leads[gone]["activities"][0]["note"] == "hm"
-    assert (manifest.leads, manifest.flow_run_id, manifest.digest) == (2, report.flow_run_id, report.digest)
-    assert (manifest.organization_id, manifest.s_query) == (report.organization_id, report.s_query)
-    assert manifest.keep_until - manifest.made_at == timedelta(days=30)
-    assert f"The backup of 2 leads stays until {manifest.keep_until:%Y-%m-%d}." in report.message
-    assert sandbox.writes() == [f"POST {EXPORT}", f"POST {BULK_DELETE}"]
-
-
 def test_only_its_owner_may_read_a_backup(sandbox: CloseAccount, run_cleanup: Run, backups: Path) -> None:
     sandbox.add(lead("A", "Junk"), lead("B"))
 
@@ -95,25 +70,6 @@ def test_only_its_owner_may_read_a_backup(sandbox: CloseAccount, run_cleanup: Ru
     [folder] = folders(backups)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert {stat.S_IMODE(each.stat().st_mode) for each in folder.iterdir()} == {0o600}
-
-
-def test_a_dry_run_takes_no_backup(sandbox: CloseAccount, run_cleanup: Run, backups: Path) -> None:
-    sandbox.add(lead("A", "Junk"), lead("B"))
-
-    report = run_cleanup(match={"status": ["Junk"]}).report
-
-    assert (report.outcome, report.backup, sandbox.writes(), folders(backups)) == ("dry_run", None, [], [])
-
-
-def test_a_run_may_do_without_and_its_report_says_so(sandbox: CloseAccount, run_cleanup: Run, backups: Path) -> None:
-    sandbox.add(lead("A", "Junk"), lead("B"))
-
-    report = run_cleanup(**JUNK, backup=False).report
-
-    assert (report.outcome, report.backup) == ("deleted", None)
-    assert "There is no backup of what was deleted" in report.markdown()
-    assert sandbox.writes() == [f"POST {BULK_DELETE}"]
-    assert folders(backups) == []
 
 
 # --- without a backup, nothing is deleted -----------------------------------------------------------------------------
@@ -184,7 +140,6 @@ def test_an_exported_lead_that_is_protected_as_we_read_it_stops_the_run(
 @pytest.mark.parametrize(
     ("method", "fault", "sentence"),
     [
-        ("POST", {"fault": "status", "status": 403}, "The API key's user may not export leads"),
         pytest.param("POST", {"fault": "status", "status": 401}, "The API key's user may not export leads", marks=MORE),
         pytest.param(
             "POST",

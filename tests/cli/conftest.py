@@ -3,23 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from support.terminal_session import Command, Said
 
 from deployments.sandbox.server import Sandbox
-from flows import cli
-
-
-@pytest.fixture
-def lead_cleanup(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Calls ``lead-cleanup`` with these words, in this process."""
-
-    def call(*words: str) -> Said:
-        capsys.readouterr()
-        code = cli.call(words)
-        out, err = capsys.readouterr()
-        return Said(code, str(out), str(err))
-
-    return call
 
 
 @pytest.fixture

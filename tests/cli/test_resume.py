@@ -1,6 +1,5 @@
 """``resume``, ``stop``, ``go`` and ``ledger``: what a person does about a run that has not come to its end."""
 
-import re
 from datetime import timedelta
 from uuid import UUID
 
@@ -28,42 +27,6 @@ def unknown(lead_cleanup: Command, sandbox: CloseAccount) -> str:
     said = lead_cleanup(*JUNK)
     assert (said.code, said.json["outcome"]) == (5, "unknown")
     return said.json["flow_run_id"]
-
-
-def test_after_unknown_only_a_person_starts_again_and_only_once(
-    lead_cleanup: Command, sandbox: CloseAccount, fake_clock: FakeClock
-):
-    """Plain `resume` looks again and stays unknown; `--start-again` is an act on the record, with a name."""
-    run_id = unknown(lead_cleanup, sandbox)
-
-    plain = lead_cleanup("resume", run_id, "--json")
-    again = lead_cleanup("resume", run_id, "--start-again", "--json")
-    once_more = lead_cleanup("resume", run_id, "--start-again", "--json")
-
-    assert (plain.code, plain.json["outcome"]) == (5, "unknown")
-    assert (again.code, again.json["outcome"]) == (0, "deleted")
-    assert again.err.startswith("The claim is young: looking for its bulk delete in Close, for ")
-    once_more.is_one_line("is Deleted", code=3)
-    assert len(sandbox.posts(BULK_DELETE)) == 2
-    [first] = ledger.given_up(plain.json["organization_id"]) or [None]
-    assert first is None, "a claim that was followed by another is not one that somebody gave up"
-
-
-def test_start_again_looks_in_close_first(lead_cleanup: Command, sandbox: CloseAccount, fake_clock: FakeClock):
-    """The reply was lost and the list lagged, so the run ended unknown; by now Close shows what it had started."""
-    sandbox.add(lead("A", "Junk"), lead("B"))
-    sandbox.fault("POST", BULK_DELETE, "drop_after")
-    sandbox.fault("GET", BULK_DELETE, "status", times=10_000, after=1, status=503)
-    run_id = lead_cleanup(*JUNK).json["flow_run_id"]
-    sandbox.clear_faults()
-
-    refused = lead_cleanup("resume", run_id, "--start-again")
-    resumed = lead_cleanup("resume", run_id, "--json")
-
-    assert refused.code == 3
-    assert re.search(r"Close shows bulk delete bulkdelete_\w+ of this run: resume it without", refused.err)
-    assert (resumed.code, resumed.json["outcome"]) == (0, "deleted")
-    assert len(sandbox.posts(BULK_DELETE)) == 1
 
 
 def test_a_claim_that_is_given_up_makes_room_for_other_runs(
@@ -105,22 +68,6 @@ def test_old_records_go_and_nothing_else(lead_cleanup: Command, sandbox: CloseAc
     assert [each.startswith("lead_cleanup_ramp_") for each in left] == [True]
 
 
-def test_while_cleanups_are_stopped_nothing_starts(lead_cleanup: Command, sandbox: CloseAccount):
-    sandbox.add(lead("A", "Junk"), lead("B"))
-
-    stopped = lead_cleanup("stop", "importing until Friday")
-    refused = lead_cleanup(*JUNK)
-    gone_on = lead_cleanup("go")
-    done = lead_cleanup(*JUNK)
-
-    assert (stopped.code, gone_on.code) == (0, 0)
-    assert (refused.code, refused.json["outcome"]) == (3, "refused")
-    assert "Cleanups are stopped: importing until Friday." in refused.json["message"]
-    assert sandbox.writes() == ["POST /export/lead/", "POST /bulk_action/delete/"]
-    assert (done.code, done.json["outcome"]) == (0, "deleted")
-    assert "Nothing was stopped." in lead_cleanup("go").out
-
-
 def test_a_stop_needs_a_reason(lead_cleanup: Command):
     lead_cleanup("stop", " ").is_one_line("Say why")
 
@@ -131,7 +78,7 @@ def test_a_run_that_isnt_there_is_one_line(lead_cleanup: Command, sandbox: Close
 
 
 def test_a_record_that_cant_be_read_names_itself_and_hides_no_other(
-    lead_cleanup: Command, sandbox: CloseAccount
+    lead_cleanup: Command, sandbox: CloseAccount, fake_clock: FakeClock
 ) -> None:
     """Somebody has edited one Variable: the other claims are listed all the same, and no run takes it for none."""
     open_claim = unknown(lead_cleanup, sandbox)

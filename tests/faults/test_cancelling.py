@@ -77,21 +77,6 @@ def assert_says(report: Report) -> None:
         assert f"`lead-cleanup resume {report.flow_run_id}`" in report.message
 
 
-def test_close_that_does_not_obey_is_said_plainly(close: CloseAccount) -> None:
-    close.behaviour(pause="ignored")
-    close.jobs(leads_per_second=1)
-    run = created(PARAMETERS)
-    under_way = threading.Thread(target=attempt, args=[run])
-    under_way.start()
-    wait_until(lambda: bool(close.posts("/bulk_action/delete/")))
-
-    report = cancelled(run.id)
-    under_way.join()
-
-    assert "Cancelled, but Close did not pause bulk delete" in report.message
-    assert "Pause it in Close." in report.message
-
-
 def test_a_key_that_may_not_look_any_more_is_said_too(close: CloseAccount) -> None:
     close.jobs(leads_per_second=1)
     run = created(PARAMETERS)

@@ -24,57 +24,12 @@ def junk(sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch) -> CloseAccount
     return sandbox
 
 
-def test_the_first_run_is_small_the_second_is_larger_and_the_third_takes_the_rest(
-    junk: CloseAccount, run_cleanup: Run
-) -> None:
-    reports = [run_cleanup(**JUNK, dry_run=False).report for _ in range(3)]
-
-    assert [(each.outcome, each.planned, each.processed) for each in reports] == [
-        ("deleted", 2, 2),
-        ("deleted", 5, 5),
-        ("deleted", 13, 13),
-    ]
-    assert "leaves 18 leads for later runs" in " ".join(reports[0].notes)
-    assert not any("starts small" in note for note in reports[2].notes)
-
-
-def test_a_dry_run_shows_what_the_real_one_would_do_and_is_no_step(junk: CloseAccount, run_cleanup: Run) -> None:
-    dry = [run_cleanup(**JUNK).report for _ in range(2)]
-    real = run_cleanup(**JUNK, dry_run=False).report
-
-    assert [each.planned for each in (*dry, real)] == [2, 2, 2]
-    assert ("Waiting for later runs", "18") in dry[0].rows()
-
-
-def test_other_criteria_start_again_and_so_does_another_cleanup(junk: CloseAccount, run_cleanup: Run) -> None:
-    first = run_cleanup(**JUNK, dry_run=False).report
-    changed = run_cleanup(**JUNK, keep={"open_tasks": True}, dry_run=False).report
-    other = run_cleanup(**JUNK, cleanup="another", dry_run=False).report
-
-    assert [each.planned for each in (first, changed, other)] == [2, 2, 2]
-
-
 @pytest.mark.exhaustive
 def test_limits_are_no_other_criteria_and_the_smaller_number_counts(junk: CloseAccount, run_cleanup: Run) -> None:
     first = run_cleanup(**JUNK, dry_run=False).report
     narrower = run_cleanup(match=JUNK["match"], limits={**JUNK["limits"], "batch": 4}, dry_run=False).report
 
     assert [first.planned, narrower.planned] == [2, 4]
-
-
-def test_whoever_says_so_starts_with_everything(junk: CloseAccount, run_cleanup: Run) -> None:
-    report = run_cleanup(match=JUNK["match"], limits={**JUNK["limits"], "ramp": False}, dry_run=False).report
-
-    assert report.processed == 20
-
-
-def test_the_limits_hold_for_all_leads_that_would_be_planned_without_it(junk: CloseAccount, run_cleanup: Run) -> None:
-    """A cleanup that matches far too much is not made harmless by taking it two at a time."""
-    report = run_cleanup(match=JUNK["match"], limits={"max_leads": 19, "max_share": 0.9}, dry_run=False).report
-
-    assert report.outcome == "refused"
-    assert "Without the ramp, the plan would have 20 leads, more than limits.max_leads allows (19)" in report.message
-    assert len(junk.leads()) == 40
 
 
 def test_a_run_is_one_step_however_often_it_is_tried_again(junk: CloseAccount, run_cleanup: Run) -> None:

@@ -179,18 +179,6 @@ def test_something_else_can_stand_for_what_is_missing(
     assert found["status_id"] == junk
 
 
-def test_only_the_leads_that_are_asked_for_come_back(sandbox: CloseAccount, back_up: BackUp, restore: Restore) -> None:
-    ids = sandbox.add(lead("A"), lead("B"), lead("C"))
-    folder = back_up()
-    delete(sandbox)
-
-    assert "no lead lead_none" in restore(folder, leads=["lead_none"]).message
-    assert restore(folder, leads=[ids[1]], dry_run=False).outcome == "restored"
-    assert [each["name"] for each in sandbox.leads().values()] == ["B"]
-    assert restore(folder, dry_run=False).restored_before == 1
-    assert sorted(each["name"] for each in sandbox.leads().values()) == ["A", "B", "C"]
-
-
 def test_leads_that_are_still_there_are_passed_over(sandbox: CloseAccount, back_up: BackUp, restore: Restore) -> None:
     kept, gone = sandbox.add(lead("Kept"), lead("Gone"))
     folder = back_up()
