@@ -96,7 +96,7 @@ def test_wrong_settings(
         ("--match.smart-view My_leads", "depends on"),
         ("--match.smart-view All_Leads", "every lead"),
         ("--match.smart-view Untouched_leads_(old_search)", "legacy"),
-        ("--match.smart-view Follow_up", "give the id"),
+        ("--match.smart-view Follow_up", "use an id instead"),
         ("junk --keep.status Customr", "did you mean 'Customer'"),
     ],
 )
