@@ -156,7 +156,7 @@ def test_a_sandbox_that_cannot_be(lead_cleanup: Command, words: str):
     ("words", "sentence"),
     [
         ("--match.status Jnk", "did you mean 'Junk'?"),
-        ("--match.status Junk --expect 5", "5 were expected"),
+        ("--match.status Junk --expect 5", "not 5 as expected"),
         ("--match.smart-view Nothing", "There is no Smart View"),
     ],
 )
