@@ -294,7 +294,7 @@ def test_leads_edited_before_the_backup_are_spared_and_missing_in_it(
 @pytest.mark.parametrize(
     ("edited_at", "said"),
     [
-        ("planned", "2 leads match now, more than the 1"),
+        ("planned", "2 leads match now, but the backup has 1 of the 2"),
         ("backed up", "1 lead matches now without being in the backup"),
     ],
 )

@@ -59,5 +59,5 @@ def test_another_number_than_expected_stops_the_run(sandbox: CloseAccount, run_c
     ended = run_cleanup(match={"status": ["Junk"]}, expect=4, dry_run=False)
 
     assert ended.report.outcome == "refused"
-    assert "3 leads are planned, but 4 were expected" in ended.message
+    assert "The plan has 3 leads, not 4 as expected" in ended.message
     assert sandbox.writes() == []

@@ -18,7 +18,7 @@ def test_over_a_limit_a_run_stops_and_never_trims(sandbox: CloseAccount, run_cle
     ended = run_cleanup(match={"status": ["Junk"]}, limits={"max_leads": 3}, dry_run=False)
 
     assert (ended.name, ended.type) == ("Refused", "FAILED")
-    assert "4 leads are planned, more than limits.max_leads allows (3)" in ended.message
+    assert "The plan has 4 leads, more than limits.max_leads allows (3)" in ended.message
     assert sandbox.writes() == []
 
 
@@ -41,7 +41,7 @@ def test_no_run_deletes_every_lead(sandbox: CloseAccount, run_cleanup: RunCleanu
     ended = run_cleanup(match={"created_before_months": 1}, limits={"max_share": 1.0}, dry_run=False)
 
     assert ended.report.outcome == "refused"
-    assert "All 3 leads" in ended.message
+    assert "every lead of the organisation (3)" in ended.message
     assert sandbox.writes() == []
 
 

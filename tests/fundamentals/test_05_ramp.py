@@ -64,7 +64,7 @@ def test_the_limits_hold_for_all_leads_that_would_be_planned_without_it(
     report = run_cleanup(**JUNK, limits={"max_leads": 8}, dry_run=False).report
 
     assert report.outcome == "refused"
-    assert "9 leads would be planned without the ramp, more than limits.max_leads allows (8)" in report.message
+    assert "Without the ramp, the plan would have 9 leads, more than limits.max_leads allows (8)" in report.message
     assert len(junk.leads()) == 10
 
 

@@ -48,7 +48,7 @@ def test_a_wrong_number_declines_the_run_and_nothing_is_deleted(close: CloseAcco
     asked.answer(3)
     report = asked.goes_on()
 
-    assert (report.outcome, report.message) == ("declined", "Ann answered 3, but 2 leads were planned.")
+    assert (report.outcome, report.message) == ("declined", "Ann answered 3, but the plan had 2 leads.")
     assert asked.state == "Declined"
     assert close.writes() == []
 

@@ -79,6 +79,6 @@ def test_a_run_may_do_without_and_its_report_says_so(
     report = run_cleanup(match={"status": ["Junk"]}, dry_run=False, backup=False).report
 
     assert (report.outcome, report.backup) == ("deleted", None)
-    assert "There is no backup of what was deleted" in report.markdown()
+    assert "There is no backup of the deleted leads" in report.markdown()
     assert sandbox.writes() == ["POST /bulk_action/delete/"]
     assert list(backups.glob("*/*")) == []

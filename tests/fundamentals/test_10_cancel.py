@@ -59,7 +59,7 @@ def test_close_that_does_not_obey_is_said_plainly(close: CloseAccount) -> None:
 
     report = cancelled(run.id)
 
-    assert "Cancelled, but Close does not obey: bulk delete" in report.message
+    assert "Cancelled, but Close did not pause bulk delete" in report.message
     assert "Pause it in Close." in report.message
 
 

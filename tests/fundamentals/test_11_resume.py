@@ -63,7 +63,7 @@ def test_after_unknown_only_a_person_starts_again_and_only_once(sandbox: CloseAc
 
     assert (plain.code, plain.json["outcome"]) == (5, "unknown")
     assert (again.code, again.json["outcome"]) == (0, "deleted")
-    assert again.err.startswith("Its claim is young: looking in Close for it, for ")
+    assert again.err.startswith("The claim is young: looking for its bulk delete in Close, for ")
     once_more.is_one_line("is Deleted", code=3)
     assert len(sandbox.posts(BULK_DELETE)) == 2
     given_up = ledger.given_up(plain.json["organization_id"])
