@@ -1,10 +1,7 @@
-"""The command line, attempts of runs, and an organisation, as whoever upgrades meets them."""
+"""Attempts of runs and what they leave, as somebody who upgrades sees them."""
 
-import json
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import pytest
@@ -13,40 +10,16 @@ from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry, Crashed
 from support.close_account import CloseAccount
-
-from flows import cli
+from support.terminal_session import Command
 
 BY_AUTOMATION = "Tried again by the automation of lead-cleanup."
-"""As deployments/automations.yaml of version 0.1 says: whoever upgrades has deployed that one, and may keep it."""
-
-
-class Said(NamedTuple):
-    """What a command has left at the terminal."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> dict[str, Any]:
-        """The one JSON object on stdout."""
-        return cast("dict[str, Any]", json.loads(self.out))
-
-
-Command = Callable[..., Said]
+"""As deployments/automations.yaml of version 0.1 says: somebody who upgrades has deployed it, and may keep it."""
 
 
 @pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Command:
-    """``lead-cleanup`` with these words, in this process."""
-
-    def call(*words: str) -> Said:
-        capsys.readouterr()
-        code = cli.call(words)
-        out, err = capsys.readouterr()
-        return Said(code, str(out), str(err))
-
-    return call
+def call(lead_cleanup: Command) -> Command:
+    """Calls ``lead-cleanup``, whose name is the flow's here."""
+    return lead_cleanup
 
 
 @pytest.fixture
