@@ -192,7 +192,8 @@ def at_prefect() -> Iterator[Happening]:
     for stage, request in writes.items():
         for fault, (spoil, times) in spoils.items():
             yield Happening(stage, fault, _prefect(request, spoil, times))
-    yield Happening("publish", "write fails", _prefect("POST /api/artifacts/ ", "error", LASTING, after=1))
+    after_the_plan = 2  # artifacts: its table and its JSON
+    yield Happening("publish", "write fails", _prefect("POST /api/artifacts/ ", "error", LASTING, after_the_plan))
 
 
 def _prefect(request: str, spoil: Spoil, times: int, after: int = 0) -> Callable[[World], None]:
