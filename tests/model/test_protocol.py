@@ -77,6 +77,15 @@ GIVEN_UP = Scenario(copies="A", rival="X", events=frozenset({Event.GIVES_UP}))
 ONE_MARK_SHARED = replace(TWO_RUNS, shared_marks=1)
 BOTH_MARKS_SHARED = replace(TWO_RUNS, shared_marks=2, other_criteria=True)
 CHANGED_BY_HAND = replace(TWO_RUNS, events=frozenset({Event.CHANGED_COPY}))
+OTHERS = {
+    "another run": TWO_RUNS,
+    "another run and two copies": TWO_RUNS_ONE_TWICE,
+    "another run with one of its marks": ONE_MARK_SHARED,
+    "a claim that is given up": GIVEN_UP,
+    "another user's copy": COPIED_BY_HAND,
+    "a changed copy": replace(COPIED_BY_HAND, events=frozenset({Event.CHANGED_COPY})),
+    "a changed copy and another run": CHANGED_BY_HAND,
+}
 
 
 @pytest.mark.parametrize(
@@ -88,27 +97,7 @@ def test_a_run_keeps_every_promise_and_can_be_brought_to_its_end(scenario: Scena
     assert explore(World(scenario), *SAFE, can_be_brought_to_its_end).trace == []
 
 
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        TWO_RUNS,
-        TWO_RUNS_ONE_TWICE,
-        GIVEN_UP,
-        COPIED_BY_HAND,
-        ONE_MARK_SHARED,
-        CHANGED_BY_HAND,
-        replace(CHANGED_BY_HAND, copies="AB", rival=""),
-    ],
-    ids=[
-        "another run",
-        "another run and two copies",
-        "a claim that is given up",
-        "another user's copy",
-        "a shared mark",
-        "a changed copy and another run",
-        "a changed copy",
-    ],
-)
+@pytest.mark.parametrize("scenario", OTHERS.values(), ids=OTHERS)
 def test_what_others_do_breaks_no_promise(scenario: Scenario):
     """It may keep the run from its end: `refused` while another one deletes, `unknown` beside a copy of its query."""
     assert explore(World(scenario), *SAFE, strangers_are_no_trouble).trace == []
