@@ -66,7 +66,7 @@ def lead_cleanup(
         end.record = read_record(end.run)
         check_may_run(end.run, end.record, limits)
         if end.record is None or end.record.may_plan_again:
-            criteria = Criteria(match, keep, end.run.as_of, time_zone)
+            criteria = Criteria(match, keep, end.run.as_of, time_zone, end.run.updated_before)
             end.plan = make_plan(end.run, criteria, limits, approval, sample=sample)
             publish_plan(end.run, end.plan)
             check_plan(end.plan, limits, expect=expect, dry_run=dry_run)

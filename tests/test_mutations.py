@@ -63,11 +63,25 @@ MUTATIONS = [
         'Looking for it.", error)\n        raise',
     ),
     Mutation(
-        "the mark is compared",
+        "the marks are compared",
         "bulk_delete/find.py",
-        "return any(_is_at(moment, as_of) for moment in found)",
+        "return Counter(marks) <= Counter(instants_in(job.s_query))",
         "return True",
     ),
+    Mutation(
+        "both marks are compared",
+        "bulk_delete/find.py",
+        "return Counter(marks) <= Counter(instants_in(job.s_query))",
+        "return bool({*marks} & {*instants_in(job.s_query)})",
+    ),
+    Mutation(
+        "equal marks must be there twice",
+        "bulk_delete/find.py",
+        "return Counter(marks) <= Counter(instants_in(job.s_query))",
+        "return {*marks} <= {*instants_in(job.s_query)}",
+    ),
+    Mutation("two marks, from different digits", "runs/run.py", "run_id.int // 1000 % 1000", "run_id.int % 1000"),
+    Mutation("the query has both marks", "criteria/selection.py", "self.updated_before or self.as_of", "self.as_of"),
     Mutation("the author is compared", "bulk_delete/find.py", " or job.created_by not in {None, plan.user_id}", ""),
     Mutation(
         "the organisation is compared",
@@ -78,8 +92,22 @@ MUTATIONS = [
     Mutation(
         "the query is compared",
         "bulk_delete/find.py",
-        "if digest(plan.organization_id, job.s_query or {}) != plan.digest:",
+        "if not plan.has_query(job.s_query or {}):",
         "if False:",
+    ),
+    Mutation(
+        "a claim is settled only by what agrees in everything",
+        "bulk_delete/start.py",
+        "        job = bulk_delete_of(other, jobs)\n",
+        "        from tasks.bulk_delete.find import has_marks\n\n"
+        "        job = next((each for each in jobs if has_marks(each, other.marks)), None)\n",
+    ),
+    Mutation(
+        "queries are compared by instants",
+        "close/query/rewrite.py",
+        "if by_the_letter else _as_we_spell_it",
+        "if True else _as_we_spell_it",
+        ("tests/close/test_rewrite.py",),
     ),
     Mutation(
         "the start is not retried",
@@ -146,7 +174,13 @@ MUTATIONS = [
         "    if False:\n        if open_still",
         APPROVAL,
     ),
-    Mutation("an approval is for the query shown", "approval/ask.py", "plan.digest == self.digest and ", "", APPROVAL),
+    Mutation(
+        "an approval is for the query shown",
+        "approval/ask.py",
+        "self.digest in {plan.digest, plan.digest_by_0_1} and ",
+        "",
+        APPROVAL,
+    ),
     Mutation(
         "an approval is for no more leads", "approval/ask.py", " and plan.counts.planned <= self.planned", "", APPROVAL
     ),

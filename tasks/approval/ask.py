@@ -105,7 +105,7 @@ class Request:
 
     def covers(self, plan: Plan) -> bool:
         """Whether *plan* has the query that was shown, and no more leads."""
-        return plan.digest == self.digest and plan.counts.planned <= self.planned
+        return self.digest in {plan.digest, plan.digest_by_0_1} and plan.counts.planned <= self.planned
 
 
 def require_approval(run: Run, plan: Plan, approval: str, expect: int | None) -> Plan:

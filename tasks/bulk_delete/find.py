@@ -1,19 +1,16 @@
 """Finding a run's bulk delete among those that Close lists, and whether one may still delete anything."""
 
 import logging
+from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from pydantic import ValidationError
-
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
-from tasks.close.query.conditions import FixedUtc
-from tasks.close.query.nodes import parse, parts
-from tasks.close.query.rewrite import instant_of
+from tasks.close.query.rewrite import instants_in
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger.record import Record
-from tasks.plan.model import Planned, digest
+from tasks.plan.model import Planned
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
 logger = logging.getLogger(__name__)
@@ -28,22 +25,26 @@ RESUMABLE = timedelta(days=7)
 
 
 def bulk_delete_of(plan: Planned, jobs: Sequence[BulkDelete]) -> BulkDelete | None:
-    """The bulk delete among *jobs* that was started for *plan*: same organisation, author, mark and query.
+    """The bulk delete among *jobs* that was started for *plan*, or for a record: the one whose id it has recorded.
 
-    Close may have added ``negate: false`` or reordered keys. Raises `Stop` (``unknown``) if one has our mark but isn't
-    what we send, or if several have it.
+    Else the one that agrees in everything: both marks, organisation, author and query. Close may have added ``negate:
+    false``, reordered keys or spelled instants otherwise. Raises `Stop` (``unknown``) if one has both marks but isn't
+    what we send, or if several have them. One that has a single mark is a stranger's.
     """
-    ours = [job for job in jobs if has_mark(job, plan.as_of)]
+    recorded = plan.bulk_delete_id if isinstance(plan, Record) else None
+    if recorded and (known := next((job for job in jobs if job.id == recorded), None)):
+        return known
+    ours = [job for job in jobs if has_marks(job, plan.marks)]
     if not ours:
         return None
     job = ours[0]
     if len(ours) > 1:
         ids = ", ".join(each.id for each in ours)
-        raise Stop(Outcome.UNKNOWN, f"{len(ours)} bulk deletes carry this run's mark: {ids}. Look at them.")
+        raise Stop(Outcome.UNKNOWN, f"{len(ours)} bulk deletes carry this run's marks: {ids}. Look at them.")
     if job.organization_id not in {None, plan.organization_id} or job.created_by not in {None, plan.user_id}:
-        raise Stop(Outcome.UNKNOWN, f"Bulk delete {job.id} carries this run's mark, but somebody else started it.")
-    if digest(plan.organization_id, job.s_query or {}) != plan.digest:
-        raise Stop(Outcome.UNKNOWN, f"Bulk delete {job.id} carries this run's mark, but has another query.")
+        raise Stop(Outcome.UNKNOWN, f"Bulk delete {job.id} carries this run's marks, but somebody else started it.")
+    if not plan.has_query(job.s_query or {}):
+        raise Stop(Outcome.UNKNOWN, f"Bulk delete {job.id} carries this run's marks, but has another query.")
     return job
 
 
@@ -75,20 +76,9 @@ def visible_within_seconds(close: CloseClient) -> float:
     return CLAIM_SECONDS + close.start_takes_at_most + LAG_SECONDS
 
 
-def has_mark(job: BulkDelete, as_of: datetime) -> bool:
-    """Whether the query that Close returns holds the run's cut-off, to the millisecond."""
-    try:
-        found = [part for part in parts(parse(job.s_query or {})) if isinstance(part, FixedUtc)]
-    except ValidationError:
-        return False
-    return any(_is_at(moment, as_of) for moment in found)
-
-
-def _is_at(moment: FixedUtc, instant: datetime) -> bool:
-    try:
-        return instant_of(moment) == instant
-    except ValueError:  # somebody else's query, with a moment that we can't read
-        return False
+def has_marks(job: BulkDelete, marks: Sequence[datetime]) -> bool:
+    """Whether the query that Close returns holds all *marks*, wherever; if two are equal, twice."""
+    return Counter(marks) <= Counter(instants_in(job.s_query))
 
 
 def check_idle(jobs: Sequence[BulkDelete], given_up: Collection[str] = ()) -> None:

@@ -4,7 +4,7 @@ import logging
 from typing import NamedTuple
 
 from tasks.backup.make_backup import check_in_backup
-from tasks.bulk_delete.find import CLAIM_SECONDS, bulk_delete_of, check_idle, has_mark, is_over, search_until_visible
+from tasks.bulk_delete.find import CLAIM_SECONDS, bulk_delete_of, check_idle, is_over, search_until_visible
 from tasks.bulk_delete.turn import turn
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotFound
@@ -15,7 +15,7 @@ from tasks.criteria.selection import LEADS
 from tasks.ledger import store as ledger
 from tasks.ledger.record import GIVEN_UP, MINUTE, REFUSED, BackupTaken, Record
 from tasks.plan.checks import check_limits
-from tasks.plan.model import Plan, digest
+from tasks.plan.model import Plan
 from tasks.runs import stop
 from tasks.runs.attempts import retried_by_person
 from tasks.runs.connect import connect, prefect
@@ -89,7 +89,7 @@ def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | Non
             return adopt_other_attempt(close, record, plan)
         job = seen.started or _post(close, record, plan, seen, deadline)
         ledger.update(record, bulk_delete_id=job.id)
-        if job.s_query is not None and digest(plan.organization_id, job.s_query) != plan.digest:
+        if job.s_query is not None and not plan.has_query(job.s_query):
             logger.warning("Close returns another query than it was sent: look at bulk delete %s.", job.id)
         return job.id
 
@@ -176,7 +176,10 @@ def _check_claim(record: Record, jobs: list[BulkDelete]) -> None:
 
 def _check_over(other: Record, jobs: list[BulkDelete]) -> None:
     """Raise `Refused` if the bulk delete of *other*, another run's claim, isn't settled by *jobs*, Close's own list."""
-    job = next((each for each in jobs if each.id == other.bulk_delete_id or has_mark(each, other.as_of)), None)
+    try:
+        job = bulk_delete_of(other, jobs)
+    except Stop:  # one has its marks, and yet isn't certainly its own
+        job = None
     if job is None or not is_over(job):
         raise Refused(
             f"Run {other.run_id} ({other.cleanup}) claimed a bulk delete at {other.claimed_at:{MINUTE}}, and is not "

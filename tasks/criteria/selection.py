@@ -24,6 +24,8 @@ class Criteria:
     as_of: datetime
     time_zone: str = "UTC"
     """The time zone of local dates in pasted queries and Smart Views."""
+    updated_before: datetime | None = None
+    """Leads edited then or later (UTC) are spared; None: the cut-off. Apart from it only to carry a second mark."""
 
     def select(self, names: Names, organization_id: str = "") -> "Selection":
         """The criteria as queries, for one organisation. Raises `Refused` for unknown names and unusable queries."""
@@ -33,6 +35,7 @@ class Criteria:
             match=tuple(match_clauses(self.match, names, self.as_of, zone)),
             keep=keep_rules(self.keep, names, self.as_of, zone),
             as_of=self.as_of,
+            updated_before=self.updated_before,
         )
 
     def __str__(self) -> str:
@@ -50,6 +53,8 @@ class Selection:
     keep: Mapping[str, Query]
     """What protects a lead, by the name of the rule."""
     as_of: datetime
+    updated_before: datetime | None = None
+    """See `Criteria`."""
     created_before: datetime | None = None
     """Where a batch ends (UTC): leads created then or later wait for the next run."""
 
@@ -72,5 +77,6 @@ class Selection:
         return replace(self, created_before=created_before)
 
     def _query(self, *more: Query) -> Query:
-        """The last two clauses spare leads created or edited after the cut-off, and carry the run's mark."""
-        return And(queries=(LEADS, *self.match, *more, before(CREATED, self.as_of), before(UPDATED, self.as_of)))
+        """The last two clauses spare leads created or edited after the cut-off, and carry the run's marks."""
+        created, updated = before(CREATED, self.as_of), before(UPDATED, self.updated_before or self.as_of)
+        return And(queries=(LEADS, *self.match, *more, created, updated))

@@ -30,7 +30,7 @@ def read_account(criteria: Criteria) -> Account:
     found = settings()
     with client(found) as close:
         account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
-        check_clocks(criteria.as_of, close.time)
+        check_clocks(criteria.updated_before or criteria.as_of, close.time)
     remember(found, Identity(account.user.id, account.organization.id))
     return account
 
@@ -59,6 +59,7 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
         user_id=account.user.id,
         may_delete=account.may_delete,
         as_of=criteria.as_of,
+        updated_before=criteria.updated_before,
         counts=counts,
         criteria_digest=digest_of_criteria,
         criteria=str(criteria),

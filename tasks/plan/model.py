@@ -1,12 +1,14 @@
 """What a run would delete, as one frozen value. Pure."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.close.query.conditions import text_of
 from tasks.close.query.rewrite import canonical
 from tasks.runs.wording import counted
 
@@ -92,7 +94,9 @@ class Planned(BaseModel):
     user_id: str
     """The user whose key plans and claims: a bulk delete of another user is never taken for this run's."""
     as_of: datetime
-    """The cut-off (UTC), which marks the run's bulk delete."""
+    """The cut-off (UTC), in the clause on ``date_created``: the first mark of the run's bulk delete."""
+    updated_before: datetime | None = None
+    """The instant in the clause on ``date_updated``: the second mark. None if 0.1 claimed it, with one mark in both."""
     digest: str
     """The sha256 of the organisation and the query in canonical form, in hexadecimal."""
     criteria_digest: str = ""
@@ -100,6 +104,15 @@ class Planned(BaseModel):
     counts: Counts
     approved: Approved | None = None
     """A person's approval, where one was needed."""
+
+    @property
+    def marks(self) -> tuple[datetime, ...]:
+        """The instants in its query by which a bulk delete is known as the run's."""
+        return (self.as_of, self.updated_before) if self.updated_before else (self.as_of,)
+
+    def has_query(self, s_query: Mapping[str, Any]) -> bool:
+        """Whether *s_query* is the query that was planned, in whatever spelling, by a digest of ours or of 0.1."""
+        return self.digest in {each(self.organization_id, s_query) for each in (digest, digest_by_the_letter)}
 
     def as_planned(self) -> dict[str, Any]:
         """These fields alone, to build a record from a plan or a plan from a record."""
@@ -131,7 +144,25 @@ class Plan(Planned):
         facts |= {"organization_id": organization_id, "digest": digest(organization_id, s_query)}
         return cls(s_query=s_query, **facts)
 
+    @property
+    def digest_by_0_1(self) -> str:
+        """The digest of the same plan as 0.1 showed it, for an approval asked before an upgrade: with one mark."""
+        first, *second = (text_of(mark) for mark in self.marks)
+        query = json.dumps(self.s_query)
+        for mark in second:
+            query = query.replace(mark, first)
+        return digest_by_the_letter(self.organization_id, json.loads(query))
+
 
 def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
     """See `Planned.digest`."""
-    return hashlib.sha256(f"{organization_id}\n{canonical(s_query)}".encode()).hexdigest()
+    return _digest(organization_id, canonical(s_query))
+
+
+def digest_by_the_letter(organization_id: str, s_query: Mapping[str, Any]) -> str:
+    """As 0.1 computed it: an instant that is spelled otherwise is another one."""
+    return _digest(organization_id, canonical(s_query, by_the_letter=True))
+
+
+def _digest(organization_id: str, canonical_text: str) -> str:
+    return hashlib.sha256(f"{organization_id}\n{canonical_text}".encode()).hexdigest()

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import Artifact
 from pydantic import ValidationError
 
 from tasks.ledger.record import Record
-from tasks.plan.model import VERSION, Plan, digest
+from tasks.plan.model import VERSION, Plan
 from tasks.report.artifacts import BLOCK, artifact_key, artifacts_of, publish
 from tasks.report.escaping import escape, kept_by, sample_rows, unescape
 from tasks.runs.outcomes import Outcome, Stop
@@ -62,7 +62,7 @@ def load_plan(record: Record) -> Plan:
     artifacts = artifacts_of(record.run_id)
     stored = [_stored(each) for each in artifacts if each.type == KIND]
     for plan in stored or [_stored_by_0_1(each, record) for each in artifacts]:
-        if plan and digest(record.organization_id, plan.s_query) == record.digest:
+        if plan and record.has_query(plan.s_query):
             return plan.model_copy(update=record.as_planned())
     raise Stop(
         Outcome.UNKNOWN,

@@ -21,9 +21,11 @@ class Run:
 
     id: UUID
     as_of: datetime
-    """The cut-off (UTC): see `cut_off`."""
+    """The cut-off (UTC): see `cut_offs`."""
     cleanup: str
     """The deployment's name, or ``ad-hoc``."""
+    updated_before: datetime | None = None
+    """The cut-off's second with the run's second mark, for the clause on ``date_updated``; None: the cut-off."""
     deployment_id: UUID | None = None
     late: timedelta = timedelta()
     """How late the run first started."""
@@ -46,10 +48,12 @@ def run_of(found: FlowRun, cleanup: str) -> Run:
     """Prefect's *found* as a run of *cleanup*."""
     started = plain(found.start_time or datetime.now(UTC))
     expected = plain(found.expected_start_time or started)
+    as_of, updated_before = cut_offs(found.id, min(expected, started))
     return Run(
         id=found.id,
-        as_of=cut_off(found.id, min(expected, started)),
+        as_of=as_of,
         cleanup=cleanup,
+        updated_before=updated_before,
         deployment_id=found.deployment_id,
         late=started - expected,
         attempt=found.run_count,
@@ -86,15 +90,16 @@ def restore_name() -> str:
     return "restore: dry run" if flow_run.get_parameters().get("dry_run", True) else "restore"
 
 
-def cut_off(run_id: UUID, start: datetime) -> datetime:
-    """The second before *start*, with milliseconds taken from the run's id, which mark the run.
+def cut_offs(run_id: UUID, start: datetime) -> tuple[datetime, datetime]:
+    """The second before *start*, twice, with milliseconds taken from different digits of the run's id.
 
-    Prefect keeps the expected start over retries and resumes, so every attempt has the same cut-off; the mark tells two
-    runs of one schedule tick apart. The second before, since leads edited between the plan and a later cut-off would
-    not be spared.
+    These are the run's two marks, by which its bulk delete is known: two runs of one schedule tick share both once in a
+    million. Prefect keeps the expected start over retries and resumes, so every attempt has the same. The second
+    before, since leads edited between the plan and a later cut-off would not be spared.
     """
     second = start.astimezone(UTC).replace(microsecond=0) - timedelta(seconds=1)
-    return second + timedelta(milliseconds=run_id.int % 1000)
+    first, other = run_id.int % 1000, run_id.int // 1000 % 1000
+    return second + timedelta(milliseconds=first), second + timedelta(milliseconds=other)
 
 
 def slug(*words: str) -> str:

@@ -6,14 +6,21 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from support.attempts import attempt, created, tried_again, wait_until
+from prefect.client.schemas.objects import FlowRun
+from support.attempts import attempt, created, on_one_tick, tried_again, wait_until
 from support.close_account import CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
+from tasks.close.query.nodes import to_json
+from tasks.close.resources import LeadStatus
+from tasks.criteria.names import Names
+from tasks.criteria.policy import Keep, Match
+from tasks.criteria.selection import Criteria
 from tasks.ledger import store as ledger
 from tasks.report.ending import report_of
 from tasks.report.model import Report
 from tasks.runs import stop
+from tasks.runs.run import run_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
 
@@ -84,6 +91,85 @@ def test_of_two_runs_at_once_at_most_one_starts(sandbox: CloseAccount, run_clean
     assert len(sandbox.posts(BULK_DELETE)) <= 1
     assert {each.outcome for each in ended} <= {"deleted", "refused", "nothing_to_do"}
     assert [str(each.outcome) for each in ended].count("deleted") == len(sandbox.posts(BULK_DELETE))
+
+
+FIRST, SECOND, OTHER = 111, 222, 333
+MARKS = SECOND * 1000 + FIRST
+
+
+@pytest.mark.parametrize(
+    "marks", [OTHER * 1000 + FIRST, SECOND * 1000 + OTHER, FIRST * 1000 + SECOND + 1, FIRST * 1000 + FIRST]
+)
+def test_a_run_that_shares_one_mark_with_another_of_its_second_has_nothing_to_do_with_it(
+    sandbox: CloseAccount, empty_ledger: None, marks: int
+) -> None:
+    """Once in a thousand times they do. Each deletes its own."""
+    sandbox.add(lead("A", "Junk"), lead("B", "Bad Fit"), lead("C"))
+    stranger, innocent = on_one_tick([JUNK, {**JUNK, "match": {"status": ["Bad Fit"]}}], [marks, MARKS])
+
+    reports = [attempt(stranger), attempt(innocent)]
+
+    assert [each and each.outcome for each in reports] == ["deleted", "deleted"]
+    assert len(sandbox.posts(BULK_DELETE)) == 2
+    assert [each["name"] for each in sandbox.leads().values()] == ["C"]
+
+
+def test_a_run_that_shares_both_marks_with_another_is_unknown_and_never_posts(
+    sandbox: CloseAccount, empty_ledger: None
+) -> None:
+    """Once in a million times. It can't rule out that this is its own, changed by Close."""
+    sandbox.add(lead("A", "Junk"), lead("B", "Bad Fit"), lead("C"))
+    stranger, innocent = on_one_tick([JUNK, {**JUNK, "match": {"status": ["Bad Fit"]}}], [MARKS, MARKS])
+
+    reports = [attempt(stranger), attempt(innocent), tried_again(innocent.id)]
+
+    assert [each and each.outcome for each in reports] == ["deleted", "unknown", "unknown"]
+    assert len(sandbox.posts(BULK_DELETE)) == 1
+
+
+@pytest.mark.parametrize("marks", [MARKS, OTHER * 1000 + FIRST])
+def test_a_strangers_finished_bulk_delete_settles_no_other_runs_claim(
+    sandbox: CloseAccount, empty_ledger: None, marks: int
+) -> None:
+    """Whether it has both marks of it or one. What became of the claim isn't known, so another run has to wait."""
+    sandbox.add(lead("A", "Junk"), lead("B", "Bad Fit"), lead("C", "Qualified"), lead("D"))
+    matches = [{"status": [status]} for status in ("Junk", "Bad Fit", "Qualified")]
+    stranger, claimed, another = on_one_tick([{**JUNK, "match": each} for each in matches], [marks, MARKS, OTHER])
+    sandbox.fault("POST", BULK_DELETE, "drop_before")
+    lost = attempt(claimed)
+    sandbox.post(BULK_DELETE, s_query=s_query_of(stranger, "Junk"))
+    wait_until(lambda: sandbox.get(BULK_DELETE)["data"][0]["status"] == "done")
+
+    refused = attempt(another)
+
+    assert [each and each.outcome for each in (lost, refused)] == ["unknown", "refused"]
+    assert refused is not None
+    assert f"Run {claimed.id} (ad-hoc) claimed a bulk delete" in refused.message
+    assert [each.run_id for each in ledger.unresolved()] == [claimed.id]
+
+
+def s_query_of(run: FlowRun, status: str) -> dict[str, Any]:
+    """A query that bears the marks of *run*."""
+    names = Names(statuses=[LeadStatus(id=f"stat_{status}", label=status)])
+    found = run_of(run, "ad-hoc")
+    criteria = Criteria(Match(status=[status]), Keep(), found.as_of, updated_before=found.updated_before)
+    return to_json(criteria.select(names).planned())
+
+
+@pytest.mark.parametrize("echo", ["as_sent", "normalised", "microseconds", "space", "no_zone"])
+def test_however_close_spells_its_query_a_run_neither_warns_nor_ends_unknown_after_a_lost_answer(
+    sandbox: CloseAccount, run_cleanup: Run, caplog: pytest.LogCaptureFixture, echo: str
+) -> None:
+    sandbox.behaviour(echo=echo)
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    heard = run_cleanup(**JUNK).report
+    sandbox.add(lead("C", "Junk"))
+    sandbox.fault("POST", BULK_DELETE, "drop_after")
+    lost = run_cleanup_keeping_the_ledger()
+
+    assert [heard.outcome, lost.outcome] == ["deleted", "deleted"]
+    assert "another query" not in caplog.text
+    assert len(sandbox.posts(BULK_DELETE)) == 2
 
 
 def test_of_four_copies_of_a_run_one_starts_and_all_see_the_end(sandbox: CloseAccount, empty_ledger: None) -> None:

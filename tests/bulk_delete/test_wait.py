@@ -1,25 +1,27 @@
-"""Waiting for a bulk delete, with a clock that only moves when somebody sleeps; and the mark by which it is known."""
+"""Waiting for a bulk delete, with a clock that only moves when somebody sleeps; and the marks by which it is known."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from close.scripted_close import KEY, Answer, Clock, ScriptedClose
 from pydantic import SecretStr
 
-from tasks.bulk_delete.find import bulk_delete_of, check_idle, has_mark
+from tasks.bulk_delete.find import bulk_delete_of, check_idle, has_marks
 from tasks.bulk_delete.start import check_drift
 from tasks.bulk_delete.wait import Finished, wait
 from tasks.close.client import CloseClient
 from tasks.close.polling import Pace
 from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
-from tasks.ledger.record import BackupTaken
+from tasks.ledger.record import BackupTaken, Record
 from tasks.plan.model import Counts, Plan
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
+SECOND = AS_OF.replace(microsecond=789_000)
 
 
 def job(status: str | None = "processing", processed: int = 0, total: int | None = None, **more: Any) -> BulkDelete:
@@ -228,21 +230,20 @@ def test_the_pace_is_what_is_seen_and_not_what_was_deleted_before(server: Script
     assert pace.next(job(processed=510, total=1000), 1001) == pytest.approx(49 / 2)
 
 
-# --- the mark ---------------------------------------------------------------------------------------------------------
+# --- the marks --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     "instants",
     [
-        ("2026-03-31T10:20:30.456Z",),
-        ("2026-03-31T10:20:30.456000+00:00",),
-        ("2026-03-31T10:20:30.456",),
-        ("2026-03-31T12:20:30.456+02:00",),
-        ("sometime", "2020-01-01T00:00:00Z", "2026-03-31T10:20:30.456Z"),
+        ("2026-03-31T10:20:30.456Z", "2026-03-31T10:20:30.789Z"),
+        ("2026-03-31T10:20:30.456000+00:00", "2026-03-31 10:20:30.789000+00:00"),
+        ("2026-03-31T10:20:30.456", "2026-03-31T12:20:30.789+02:00"),
+        ("sometime", "2026-03-31T10:20:30.789Z", "2020-01-01T00:00:00Z", "2026-03-31T10:20:30.456Z"),
     ],
 )
-def test_the_mark_is_found_in_whatever_spelling(instants: tuple[str, ...]):
-    assert has_mark(job(s_query=clauses(*instants)), AS_OF)
+def test_the_marks_are_found_in_whatever_spelling(instants: tuple[str, ...]):
+    assert has_marks(job(s_query=clauses(*instants)), (AS_OF, SECOND))
 
 
 @pytest.mark.parametrize(
@@ -252,13 +253,21 @@ def test_the_mark_is_found_in_whatever_spelling(instants: tuple[str, ...]):
         {},
         {"type": "and", "queries": []},
         {"type": "near", "value": "2026-03-31T10:20:30.456Z"},
-        clauses("2026-03-31T10:20:30.457Z"),
-        clauses("2026-03-31T10:20:30Z"),
+        clauses("2026-03-31T10:20:30.456Z", "2026-03-31T10:20:30.457Z"),
+        clauses("2026-03-31T10:20:30.456Z", "2026-03-31T10:20:30.456Z"),
+        clauses("2026-03-31T10:20:30.789Z", "2026-03-31T10:20:30Z"),
         clauses("2026-03-31"),
     ],
 )
-def test_other_bulk_deletes_dont_have_it(s_query: dict[str, Any] | None):
-    assert not has_mark(job(s_query=s_query), AS_OF)
+def test_other_bulk_deletes_have_one_of_them_at_most(s_query: dict[str, Any] | None):
+    assert not has_marks(job(s_query=s_query), (AS_OF, SECOND))
+
+
+def test_of_a_run_whose_marks_are_equal_both_must_be_there():
+    once, twice = clauses("2026-03-31T10:20:30.456Z"), clauses("2026-03-31T10:20:30.456Z", "2026-03-31T10:20:30.456Z")
+
+    assert not has_marks(job(s_query=once), (AS_OF, AS_OF))
+    assert has_marks(job(s_query=twice), (AS_OF, AS_OF))
 
 
 PLAN = Plan.of(
@@ -266,7 +275,8 @@ PLAN = Plan.of(
     organization="Acme",
     user_id="user_1",
     as_of=AS_OF,
-    s_query=clauses("2026-03-31T10:20:30.456Z"),
+    updated_before=SECOND,
+    s_query=clauses("2026-03-31T10:20:30.456Z", "2026-03-31T10:20:30.789Z"),
     counts=Counts(total=100, matched=1, kept={"total": 0}, planned=1),
 )
 
@@ -277,7 +287,8 @@ def ours(**more: Any) -> BulkDelete:
 
 
 def test_our_own_bulk_delete_is_found_among_others():
-    other = job(s_query=clauses("2026-03-31T10:20:30.999Z"))
+    """One that has a single mark of ours is a stranger's, once in a thousand for each."""
+    other = job(s_query=clauses("2026-03-31T10:20:30.456Z", "2026-03-31T10:20:30.999Z"))
 
     assert bulk_delete_of(PLAN, [other, ours()]) == ours()
     assert bulk_delete_of(PLAN, [ours(created_by=None, organization_id=None)]) is not None
@@ -291,14 +302,31 @@ def test_our_own_bulk_delete_is_found_among_others():
         [ours(), ours()],
         [ours(created_by="user_2")],
         [ours(organization_id="orga_2")],
-        [ours(s_query=clauses("2026-03-31T10:20:30.456Z", "2020-01-01T00:00:00Z"))],
+        [ours(s_query=clauses("2026-03-31T10:20:30.456Z", "2026-03-31T10:20:30.789Z", "2020-01-01T00:00:00Z"))],
     ],
 )
-def test_our_mark_on_something_else_is_unknown(jobs: list[BulkDelete]):
+def test_our_marks_on_something_else_are_unknown(jobs: list[BulkDelete]):
     with pytest.raises(Stop) as caught:
         bulk_delete_of(PLAN, jobs)
 
     assert caught.value.outcome is Outcome.UNKNOWN
+
+
+def test_what_0_1_claimed_is_known_by_its_one_mark():
+    facts = PLAN.model_copy(update={"updated_before": None}).as_planned()
+    plan = Plan.of(clauses("2026-03-31T10:20:30.456Z", "2026-03-31T10:20:30.456Z"), **facts)
+
+    assert bulk_delete_of(plan, [ours(s_query=plan.s_query)]) == ours(s_query=plan.s_query)
+    with pytest.raises(Stop):
+        bulk_delete_of(plan, [ours(s_query=clauses("2026-03-31T10:20:30.456Z"))])
+
+
+def test_what_a_record_has_the_id_of_is_known_by_it():
+    """Whatever query Close shows for it, and whoever else has the marks."""
+    record = Record(**PLAN.as_planned(), run_id=UUID(int=1), cleanup="junk", bulk_delete_id="bulkdelete_1")
+
+    assert bulk_delete_of(record, [ours(id="bulkdelete_2"), job(s_query={})]) == job(s_query={})
+    assert bulk_delete_of(record, [ours(id="bulkdelete_2")]) == ours(id="bulkdelete_2")
 
 
 @pytest.mark.parametrize("status", ["created", "loading", "processing", "resuming", "queued", None, "paused"])

@@ -305,6 +305,29 @@ def test_turning_round_only_flips_the_sign():
 # --- canonical --------------------------------------------------------------------------------------------------------
 
 
+INSTANT = "2026-01-31T10:20:30.515Z"
+SPELLED = [
+    "2026-01-31T10:20:30.515000+00:00",
+    "2026-01-31 10:20:30.515000+00:00",
+    "2026-01-31 10:20:30.515+00:00",
+    "2026-01-31T10:20:30.515",
+    "2026-01-31T10:20:30.515000",
+    "2026-01-31T12:20:30.515+02:00",
+]
+
+
+def at(instant: str) -> Json:
+    return on("date_created", {"type": "moment_range", "before": {"type": "fixed_utc", "value": instant}})
+
+
+def during(instant: str) -> Json:
+    return {"type": "in_status", "status_ids": ["stat_1"], "on_or_after": {"type": "fixed_utc", "value": instant}}
+
+
+def unheard_of(instant: str) -> Json:
+    return {"type": "near", "around": [{"type": "fixed_utc", "value": instant}]}
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -315,6 +338,11 @@ def test_turning_round_only_flips_the_sign():
             on("n", {"type": "number_range", "lte": 0.0, "gt": None, "lt": None}),
         ),
         ({"type": "text", "value": "x"}, {"type": "text", "value": "x", "mode": None}),
+        *((at(INSTANT), at(spelled)) for spelled in SPELLED),
+        (at("2026-01-31T00:00:00.000Z"), at("2026-01-31 00:00:00+00:00")),
+        (at("2026-01-31T10:20:30.515001Z"), at("2026-01-31T11:20:30.515001+01:00")),
+        *((during(INSTANT), during(spelled)) for spelled in SPELLED),
+        *((unheard_of(INSTANT), unheard_of(spelled)) for spelled in SPELLED),
     ],
 )
 def test_equal_queries_are_equal_however_they_are_written(one: Json, other: Json):
@@ -333,11 +361,23 @@ def test_equal_queries_are_equal_however_they_are_written(one: Json, other: Json
         (on("n", {"type": "term", "values": ["1"]}), on("n", {"type": "term", "values": [1]})),
         (on("n", {"type": "term", "values": [True]}), on("n", {"type": "term", "values": [1]})),
         (on("n", {"type": "term", "values": ["é"]}), on("n", {"type": "term", "values": ["e\u0301"]})),
+        (at(INSTANT), at("2026-01-31T10:20:30.516Z")),
+        (at(INSTANT), at("2026-01-31T10:20:30.515001Z")),
+        (at(INSTANT), at("2026-01-31T10:20:30.515+01:00")),
+        (at("sometime"), at("some time")),
+        (at("0001-01-01T00:00:00+02:00"), at("0001-01-01T00:00:00+03:00")),
+        ({"type": "text", "value": INSTANT}, {"type": "text", "value": SPELLED[0]}),
     ],
 )
 def test_different_queries_are_different(one: Json, other: Json):
     assert canonical(one) != canonical(other)
     assert canonical(parse(one)) != canonical(parse(other))
+
+
+def test_the_canonical_text_has_instants_as_we_write_them_so_that_earlier_digests_hold():
+    assert canonical(at(INSTANT)) == canonical(at(INSTANT), by_the_letter=True)
+    assert canonical(at(SPELLED[0])) != canonical(at(SPELLED[0]), by_the_letter=True)
+    assert f'"{INSTANT}"' in canonical(at(SPELLED[0]))
 
 
 @pytest.mark.parametrize(

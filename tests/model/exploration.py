@@ -79,6 +79,12 @@ def deleted_is_true(world: World) -> bool:
     return True
 
 
+def strangers_are_no_trouble(world: World) -> bool:
+    """A run ends ``unknown`` only if it has claimed something, or Close has something of it."""
+    known = {claim.run for claim in world.ledger} | {job.run for job in world.jobs}
+    return all(process.run in known for process in world.processes if process.outcome == "unknown")
+
+
 def the_report_shows_what_was_done(world: World) -> bool:
     """The query in a report is that of the bulk delete."""
     reports = [process for process in world.processes if process.deleted]

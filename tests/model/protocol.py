@@ -49,7 +49,7 @@ def reads_record(world: World, me: Process) -> Iterator[Move]:
         yield f"{me.name} begins, and has no record", goes_on(world, me, step=plans, claim=record)
         return
     if not world.scenario.has(Guard.RECORDED_QUERY):
-        record = record._replace(query=world.labels)
+        record = record._replace(query=world.query(me.run))
     me = me._replace(query=record.query, claim=record, job=record.job)
     reads = f"{me.name} begins, and reads"
     if record.cancelled and not me.by_person:
@@ -69,19 +69,38 @@ def reads_record(world: World, me: Process) -> Iterator[Move]:
 
 def plans(world: World, me: Process) -> Iterator[Move]:
     """`make_plan`, which always finds leads here."""
-    yield f"{me.name} plans", goes_on(world, me, step=looks, query=world.labels)
+    yield f"{me.name} plans", goes_on(world, me, step=looks, query=world.query(me.run))
 
 
-def bulk_delete_of(world: World, run: int, query: int) -> Job | str | None:
-    """`bulk_delete_of`: the run's bulk delete among those that Close's list shows, or what is wrong with it."""
-    ours = [job for job in world.jobs if job.shown and (job.run == run or not world.scenario.has(Guard.MARK))]
+def has_marks(world: World, run: int, job: Job) -> bool:
+    """`has_marks`: both."""
+    found = [one == other for one, other in zip(job.marks, world.marks(run), strict=True)]
+    if not world.scenario.has(Guard.MARK):
+        return True
+    return all(found) if world.scenario.has(Guard.BOTH_MARKS) else any(found)
+
+
+def bulk_delete_of(world: World, run: int, query: int, seen: frozenset[int] | None = None) -> Job | str | None:
+    """`bulk_delete_of`: the run's bulk delete among those *seen* (or listed now), or what is wrong with it."""
+    listed = [job for job in world.jobs if (job.shown if seen is None else job.id in seen)]
+    ours = [job for job in listed if has_marks(world, run, job)]
     if not ours:
         return None
     if len(ours) > 1:
-        return "several bulk deletes with its mark"
+        return "several bulk deletes with its marks"
     if ours[0].author != OUR_USER and world.scenario.has(Guard.AUTHOR):
-        return "a bulk delete with its mark that somebody else started"
-    return ours[0] if ours[0].query == query else "a bulk delete with its mark and another query"
+        return "a bulk delete with its marks that somebody else started"
+    same = (ours[0].query, ours[0].marks) == (query, world.marks(run))  # a query holds the marks
+    return ours[0] if same or not world.scenario.has(Guard.QUERY) else "a bulk delete with its marks and another query"
+
+
+def is_settled(world: World, other: Claim, seen: frozenset[int]) -> bool:
+    """`_check_over`: whether what was seen is the bulk delete of another run's claim. All that were seen are done."""
+    if other.job in seen:
+        return True
+    if not world.scenario.has(Guard.SETTLED):
+        return any(has_marks(world, other.run, job) for job in world.jobs if job.id in seen)
+    return isinstance(bulk_delete_of(world, other.run, other.query, seen), Job)
 
 
 def looks(world: World, me: Process) -> Iterator[Move]:
@@ -151,11 +170,11 @@ def checks_state(world: World, me: Process) -> Iterator[Move]:
 
 
 def checks_others(world: World, me: Process) -> Iterator[Move]:
-    """`_check_over`: no other run may have a claim of which more may come, by the list that was read before."""
+    """`_check_claim`, what it reads last: no other run may have a claim of which more may come."""
     for other in world.ledger if world.scenario.has(Guard.OTHER_RUNS) else ():
         if other.run == me.run or other.ended:
             continue
-        if any(job.run == other.run for job in world.jobs if job.id in me.seen):
+        if is_settled(world, other, me.seen):
             after = updates(world, me._replace(then=posts, seen=NOTHING_SEEN), other, ended=DONE)
             yield f"{me.name} has seen that claim {other.nonce} of another run came to its end", after
         else:

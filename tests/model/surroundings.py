@@ -25,6 +25,8 @@ from model.world import (
 )
 
 HOOK, PERSON = "the hook", "the person"
+CHANGED = -1
+"""A query that no run has planned."""
 AT_PEACE = (None, protocol.waits)
 """What processes do that neither start anything nor are about to write in the ledger."""
 
@@ -56,7 +58,7 @@ def attempts(world: World) -> Iterator[Move]:
 
 def close_gets(world: World, post: Post) -> Iterator[Move]:
     """A POST arrives or doesn't, whether or not its sender still waits for the answer."""
-    job = Job(len(world.jobs) + 1, post.run, post.query, post.nonce)
+    job = Job(len(world.jobs) + 1, post.run, world.marks(post.run), post.query, post.nonce)
     gone = world.without_post(post)
     accepted = gone.add(job)
     sender = world.process(post.sender)
@@ -162,10 +164,13 @@ def accidents(world: World) -> Iterator[Move]:
         match event:
             case Event.RENAMED:
                 yield "the labels are renamed", after._replace(labels=2)
-            case Event.OUR_COPY | Event.THEIR_COPY if record:
-                author = OUR_USER if event == Event.OUR_COPY else ANOTHER_USER
-                job = Job(len(world.jobs) + 1, THE_RUN, record.query, BY_HAND, author, shown=True)
-                yield f"{author} starts the query by hand, as bulk delete {job.id}", after.add(job)
+            case Event.OUR_COPY | Event.THEIR_COPY | Event.CHANGED_COPY if record:
+                author = ANOTHER_USER if event == Event.THEIR_COPY else OUR_USER
+                changed = event == Event.CHANGED_COPY
+                query = CHANGED if changed else record.query
+                job = Job(len(world.jobs) + 1, THE_RUN, world.marks(THE_RUN), query, BY_HAND, author, shown=True)
+                what = "a changed query" if changed else "the query"
+                yield f"{author} starts {what} by hand, as bulk delete {job.id}", after.add(job)
             case Event.LEDGER_LOST | Event.LOST_IN_PEACE if record and (event == Event.LEDGER_LOST or _peace(world)):
                 ledger = tuple(claim for claim in world.ledger if claim.run != THE_RUN)
                 yield "the ledger is lost", after._replace(ledger=ledger)

@@ -29,12 +29,15 @@ class Guard(StrEnum):
     RECORDED_QUERY = "an attempt that finds a record uses the recorded query"
     LOOK_BEFORE = "a run looks in Close before it claims"
     LOOK_AFTER = "a run looks in Close where it isn't certain what came of its claim"
-    MARK = "a bulk delete is adopted only if it has the run's mark"
+    MARK = "a bulk delete is adopted only if it has the run's marks"
+    BOTH_MARKS = "a bulk delete that has one of a run's two marks is a stranger's"
+    QUERY = "a bulk delete is adopted only if it has the run's query"
     AUTHOR = "a bulk delete is adopted only if our user started it"
     ONE_POST = "a POST is never sent again when its answer is lost"
     YOUNG_CLAIM = "a run posts only while its claim is young"
     NOT_CANCELLED = "a run reads after its claim whether it is cancelled"
     OTHER_RUNS = "a run reads after its claim what other runs have claimed"
+    SETTLED = "another run's claim is settled only by a bulk delete that agrees with it in everything"
     KEPT_RECORD = "an attempt that fails leaves its record where it is"
     PATIENCE = "a person lets a run start again only when its claim is old"
     CLAIMED_PLAN = "a copy that meets another's claim goes on with it only if both planned the same"
@@ -50,6 +53,7 @@ class Event(StrEnum):
     GIVES_UP = "a person gives up the run's claim"
     THEIR_COPY = "another user starts the run's own query by hand"
     OUR_COPY = "our user starts the run's own query by hand"
+    CHANGED_COPY = "our user starts by hand what they have changed in the run's own query"
     LOST_IN_PEACE = "the ledger is lost while no copy is starting and Close's list shows everything"
     LEDGER_LOST = "the ledger is lost"
     LATE_POST = "a POST reaches Close after the settling time"
@@ -66,6 +70,10 @@ class Scenario:
     """Those of them that a person asks for."""
     rival: str = ""
     """The copies of another run."""
+    shared_marks: int = 0
+    """How many of its two marks the other run has in common with the run: marks are values, and may collide."""
+    other_criteria: bool = False
+    """Whether the other run has other criteria."""
     events: frozenset[Event] = frozenset()
     without: frozenset[Guard] = frozenset()
     calm: bool = False
@@ -110,10 +118,12 @@ class Post(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A bulk delete. Close repeats its query: in it are the mark of the run, and what the labels meant."""
+    """A bulk delete. Close repeats its query: in it are the marks of the run, the criteria and what labels meant."""
 
     id: int
     run: int
+    """Who started it, which nobody sees."""
+    marks: tuple[int, int]
     query: int
     nonce: str
     author: str = OUR_USER
@@ -176,6 +186,15 @@ class World(NamedTuple):
     def put(self, process: Process) -> "World":
         others = [each for each in self.processes if each.name != process.name]
         return self._replace(processes=tuple(sorted((*others, process))))
+
+    def marks(self, run: int) -> tuple[int, int]:
+        """The marks that this run's query carries."""
+        shared = self.scenario.shared_marks
+        return (1, 1) if run == THE_RUN else (1 if shared > 0 else 2, 1 if shared > 1 else 2)
+
+    def query(self, run: int) -> int:
+        """What this run's criteria mean now."""
+        return self.labels + 10 * (run != THE_RUN and self.scenario.other_criteria)
 
     def standing(self, run: int, number: int) -> Claim | None:
         return next((each for each in self.ledger if (each.run, each.number) == (run, number)), None)

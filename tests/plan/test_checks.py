@@ -1,20 +1,22 @@
 """The numbers of a plan, the limits at their edges, and the query that is sent."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tasks.close.query.nodes import to_json
+from tasks.close.query.nodes import And, to_json
 from tasks.close.query.rewrite import canonical
 from tasks.close.resources import LeadStatus
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Limits, Match
 from tasks.criteria.selection import Criteria, Selection
 from tasks.plan.checks import check_clocks, check_limits, check_plan
-from tasks.plan.model import Counts, Plan, digest
+from tasks.plan.model import Counts, Plan, digest, digest_by_the_letter
 from tasks.plan.overrides import limits_loosened, rules_dropped
+from tasks.plan.ramp import criteria_digest
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
 AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
@@ -107,6 +109,42 @@ def test_a_batch_ends_at_an_instant_that_is_part_of_the_query():
     cut = to_json(selection().cut(end).planned())
 
     assert cut == both(LEADS, status("stat_1"), before("date_created", "2025-02-24T10:20:30.456Z"), *CUT_OFF)
+
+
+def test_relative_times_keep_to_the_cut_off_and_the_second_mark_is_in_one_clause_only():
+    second = AS_OF.replace(microsecond=789_000)
+    criteria = Criteria(Match(status=["Junk"]), Keep(), AS_OF, updated_before=second)
+
+    query = criteria.select(NAMES).planned()
+
+    assert isinstance(query, And)
+    assert to_json(query.queries[-1]) == before("date_updated", "2026-03-31T10:20:30.789Z")
+    assert str(to_json(query)).count("30.789Z") == 1
+
+
+def test_a_digest_goes_by_instants_and_one_of_0_1_by_their_spelling_still_holds():
+    sent, repeated = before("a", "2026-03-31T10:20:30.456Z"), before("a", "2026-03-31T10:20:30.456000+00:00")
+    old = hashlib.sha256(f"orga_1\n{canonical(repeated, by_the_letter=True)}".encode()).hexdigest()
+    now = plan(counted(1)).model_copy(update={"digest": digest("orga_1", sent)})
+
+    assert [now.has_query(each) for each in (sent, repeated, before("a", "2026-03-31T10:20:30.457Z"))] == [
+        *(True, True),
+        False,
+    ]
+    assert now.model_copy(update={"digest": old}).has_query(repeated)
+    assert not now.model_copy(update={"digest": old}).has_query(before("a", "2026-03-31T10:20:30.457Z"))
+
+
+def test_the_criteria_have_the_digest_that_0_1_gave_them_for_whichever_marks():
+    """Or each cleanup would start small again after an upgrade."""
+    written = before("date_created", "2020-01-01T00:00:00+00:00")
+    criteria = Criteria(Match(s_query=both(LEADS, written)), NOTHING_KEPT, AS_OF)
+    marked = replace(criteria, updated_before=AS_OF.replace(microsecond=789_000))
+    cut_off = [before(name, "2000-01-01T00:00:00.000Z") for name in ("date_created", "date_updated")]
+    query = both(LEADS, both(LEADS, written), *cut_off)
+
+    assert criteria_digest(marked, NAMES, "orga_1") == criteria_digest(criteria, NAMES, "orga_1")
+    assert criteria_digest(marked, NAMES, "orga_1") == digest_by_the_letter("orga_1", query)
 
 
 def test_the_digest_depends_on_the_organisation_and_the_meaning_only():

@@ -60,6 +60,25 @@ def test_it_can_echo_another_form_of_the_query(close: Close) -> None:
     assert [node["negate"] for node in (job["s_query"], *nodes, nodes[1]["related_query"])] == [False] * 4
 
 
+@pytest.mark.parametrize(
+    ("switch", "spelled"),
+    [
+        ("microseconds", "2026-01-31T10:20:30.515000+00:00"),
+        ("space", "2026-01-31 10:20:30.515000+00:00"),
+        ("no_zone", "2026-01-31T10:20:30.515000"),
+    ],
+)
+def test_it_can_echo_instants_in_another_spelling(close: Close, switch: str, spelled: str) -> None:
+    close.control("POST", "behaviour", {"echo": switch})
+    field = {"type": "regular_field", "object_type": "contact", "field_name": "date_created"}
+    before = {"type": "moment_range", "before": {"type": "fixed_utc", "value": "2026-01-31T10:20:30.515Z"}}
+
+    job = close.start(related("contact", {"type": "field_condition", "field": field, "condition": before}))
+
+    [_, has_related] = job["s_query"]["queries"]
+    assert has_related["related_query"]["condition"]["before"] == {"type": "fixed_utc", "value": spelled}
+
+
 def test_the_leads_go_with_all_that_belongs_to_them_and_events_say_what_they_were(close: Close) -> None:
     lead = {
         "name": "junk",

@@ -7,18 +7,17 @@ are any, the backups. Nothing here knows what the code makes of it. Addresses th
 
 import json
 import shutil
-import sqlite3
 import time
 from collections.abc import Iterable
-from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
-from prefect.settings import PREFECT_API_URL, get_current_settings
+from prefect.settings import PREFECT_API_URL
 from support.close_account import CloseAccount
+from support.prefect_database import in_database, stored
 
 Json = dict[str, Any]
 
@@ -217,7 +216,7 @@ def _put_run(prefect: httpx.Client, run: Json) -> None:
         created = _asked(prefect, f"/deployments/{deployment['id']}/create_flow_run", **values)
     else:
         created = _asked(prefect, "/flow_runs/", **values, flow_id=flow_id)
-    _in_database(
+    in_database(
         ("UPDATE flow_run SET id = ? WHERE id = ?", (run["id"], created["id"])),
         ("UPDATE flow_run_state SET flow_run_id = ? WHERE flow_run_id = ?", (run["id"], created["id"])),
     )
@@ -240,8 +239,8 @@ def _state(state: Json) -> Json:
 
 
 def _set_instants(prefect: httpx.Client, run: Json) -> None:
-    instants = [_stored(each["timestamp"]) for each in run["states"]]
-    _in_database(
+    instants = [stored(each["timestamp"]) for each in run["states"]]
+    in_database(
         *(
             ("UPDATE flow_run_state SET timestamp = ? WHERE id = ?", (instant, each["id"]))
             for each, instant in zip(_states(prefect, run["id"]), instants, strict=True)
@@ -249,20 +248,11 @@ def _set_instants(prefect: httpx.Client, run: Json) -> None:
         (
             "UPDATE flow_run SET state_timestamp = ?, expected_start_time = ?, start_time = ?, run_count = ? "
             "WHERE id = ?",
-            (instants[-1], *(_stored(run[name]) for name in INSTANTS), run["run_count"], run["id"]),
+            (
+                instants[-1],
+                *(stored(run[name]) for name in INSTANTS),
+                run["run_count"],
+                run["id"],
+            ),
         ),
     )
-
-
-def _stored(instant: str | None) -> str | None:
-    """An instant as Prefect stores it in SQLite."""
-    return f"{datetime.fromisoformat(instant).astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}" if instant else None
-
-
-def _in_database(*statements: tuple[str, tuple[Any, ...]]) -> None:
-    url = get_current_settings().server.database.connection_url
-    assert url, "these tests need a server of their own"
-    file = url.get_secret_value().partition(":///")[2]
-    with closing(sqlite3.connect(file, timeout=60)) as database, database:
-        for statement, values in statements:
-            assert database.execute(statement, values).rowcount == 1, statement

@@ -7,7 +7,7 @@ at the end of loading, by the clock of that moment and the caller's time zone.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,8 +25,14 @@ from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import Invalid
 from deployments.sandbox.wire.ids import new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import now
+from deployments.sandbox.wire.moments import format_event_moment, now, parse_moment
 
+SPELLINGS: dict[str, Callable[[datetime], str]] = {
+    "microseconds": lambda moment: moment.isoformat(timespec="microseconds"),
+    "space": str,
+    "no_zone": format_event_moment,
+}
+"""How `Behaviour.echo` may have instants spelled."""
 PREFIX = "bulkdelete"
 OBJECT_TYPE = "bulk_action.delete"
 FINAL = ("done", "error")
@@ -74,7 +80,7 @@ def start(
         "shown_status": [jobs.status] if "status" in jobs.model_fields_set else None,
         "phase_at": at,
         "phase_processed": 0,
-        "echo": json.dumps(_echo(request["s_query"], state.behaviour.echo == "normalised")),
+        "echo": json.dumps(_echo(request["s_query"], state.behaviour.echo)),
         "n_leads_processed": 0,
         "n_gone_through": 0,
         "leads_per_second": jobs.leads_per_second or state.leads_per_second,
@@ -89,15 +95,29 @@ def start(
     return job
 
 
-def _echo(node: Json, normalised: bool) -> Json:
-    if not normalised:
-        return node
+def _echo(query: Json, how: str) -> Json:
+    if how == "normalised":
+        return _normalised(query)
+    return _respelled(query, SPELLINGS[how]) if how in SPELLINGS else query
+
+
+def _normalised(node: Json) -> Json:
     if isinstance(node, list):
-        return [_echo(each, True) for each in node]
+        return [_normalised(each) for each in node]
     if not isinstance(node, dict):
         return node
-    found = {key: _echo(value, True) if key in ("queries", "related_query") else value for key, value in node.items()}
+    found = {key: _normalised(value) if key in ("queries", "related_query") else value for key, value in node.items()}
     return dict(sorted({"negate": False, **found}.items()))
+
+
+def _respelled(part: Json, spell: Callable[[datetime], str]) -> Json:
+    if isinstance(part, list):
+        return [_respelled(each, spell) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if part.get("type") == "fixed_utc":
+        return {**part, "value": spell(parse_moment(str(part["value"])))}
+    return {key: _respelled(value, spell) for key, value in part.items()}
 
 
 def set_status(connection: Connection, job: Row[Any], wanted: str, organization_id: str, cause: Cause) -> Row[Any]:

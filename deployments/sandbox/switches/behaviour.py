@@ -38,10 +38,11 @@ class Behaviour(BaseModel):
         description="How long after a write the search still finds deleted leads and doesn't find new ones. Changes to "
         "existing leads are found at once. Reading a lead by its id never lags.",
     )
-    echo: Literal["as_sent", "normalised"] = Field(
+    echo: Literal["as_sent", "normalised", "microseconds", "space", "no_zone"] = Field(
         default="as_sent",
-        description="How a bulk delete shows its s_query: as it was sent; or with negate on every node and the keys in "
-        "another order.",
+        description="How a bulk delete shows its s_query: as it was sent; with negate on every node and the keys in "
+        "another order; or with its fixed_utc moments in another spelling: 2026-01-31T10:20:30.515000+00:00, with a "
+        "space for the T, or without a zone.",
     )
     not_allowed_status: Literal[401, 403] = Field(
         default=403, description="The status for a good key whose user may not do what it asks."

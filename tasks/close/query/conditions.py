@@ -40,6 +40,11 @@ def by_type(*known: type[Part]) -> Callable[[object], str]:
 # --- moments -------------------------------------------------------------------------------------------------------
 
 
+def text_of(instant: datetime, timespec: str = "milliseconds") -> str:
+    """Return *instant* as we write it, in UTC with ``Z``."""
+    return instant.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
 class Now(Part):
     """The instant at which Close evaluates the query."""
 
@@ -63,7 +68,7 @@ class FixedUtc(Part):
     @classmethod
     def at(cls, moment: datetime) -> FixedUtc:
         """Return *moment* cut to milliseconds, with ``Z``: six-digit fractions have been reported as rejected."""
-        return cls(value=moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+        return cls(value=text_of(moment))
 
 
 class Span(Part):

@@ -4,7 +4,8 @@ Everything here is a plain function of values, without a request to Close.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo
@@ -12,7 +13,7 @@ from zoneinfo import ZoneInfo
 from dateutil.parser import isoparse
 from dateutil.relativedelta import relativedelta
 
-from tasks.close.query.conditions import Exists, FixedLocalDate, FixedUtc, Moment, Now, Offset, Part, Span
+from tasks.close.query.conditions import Exists, FixedLocalDate, FixedUtc, Moment, Now, Offset, Part, Span, text_of
 from tasks.close.query.nodes import (
     And,
     FieldCondition,
@@ -138,7 +139,11 @@ def _instant(moment: Moment) -> datetime:
 
 def instant_of(moment: FixedUtc) -> datetime:
     """Return the instant of *moment*; without a time zone it is UTC. Raises ValueError if it is no instant."""
-    instant = isoparse(moment.value)
+    return _read(moment.value)
+
+
+def _read(text: str) -> datetime:
+    instant = isoparse(text)
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
@@ -216,26 +221,55 @@ def conditions_only(query: Query) -> Query | None:
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 
-def canonical(query: Query | Mapping[str, Any]) -> str:
+def canonical(query: Query | Mapping[str, Any], *, by_the_letter: bool = False) -> str:
     """Return *query* as a text that is equal for equal queries.
 
-    Close may add ``negate: false``, write absent keys as null, reorder keys and write 0 as 0.0: the text ignores that.
+    Close may add ``negate: false``, write absent keys as null, reorder keys, write 0 as 0.0, and spell an instant in
+    several ways: the text ignores that. With *by_the_letter*, instants are compared as they are spelled, as in 0.1.
     """
     document = to_json(query) if isinstance(query, Node) else query
-    return json.dumps(_plain(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    plain = _plain(document, (lambda text: text) if by_the_letter else _as_we_spell_it)
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, spell: Callable[[str], str]) -> object:
     match value:
+        case {"type": "fixed_utc", "value": str(text)} if (spelled := spell(text)) != text:
+            return _plain({**cast("Mapping[str, object]", value), "value": spelled}, spell)
         case Mapping():
             return {
-                key: _plain(inner)
+                key: _plain(inner, spell)
                 for key, inner in cast("Mapping[str, object]", value).items()
                 if inner is not None and not (key == "negate" and inner is False)
             }
         case list() | tuple():
-            return [_plain(inner) for inner in cast("list[object]", value)]
+            return [_plain(inner, spell) for inner in cast("list[object]", value)]
         case float() if value.is_integer():
             return int(value)
         case _:
             return value
+
+
+def _as_we_spell_it(text: str) -> str:
+    """An instant as `FixedUtc.at` writes it, with its microseconds if it has any; as it is if it can't be read."""
+    try:
+        instant = _read(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return text
+    return text_of(instant, "microseconds" if instant.microsecond % 1000 else "milliseconds")
+
+
+def instants_in(value: object) -> Iterator[datetime]:
+    """Yield every instant in *value*, a query as JSON or a part of it. Those that can't be read are left out."""
+    match value:
+        case {"type": "fixed_utc", "value": str(text)}:
+            with suppress(ValueError):
+                yield _read(text)
+        case Mapping():
+            for inner in cast("Mapping[str, object]", value).values():
+                yield from instants_in(inner)
+        case list() | tuple():
+            for inner in cast("list[object]", value):
+                yield from instants_in(inner)
+        case _:
+            pass
