@@ -11,8 +11,10 @@ from flows.console.settings import close_settings
 from flows.console.show import table
 from flows.console.terminal import Usage, put, say
 from tasks.backup.archive import Archive, archives
+from tasks.backup.folder import Folder
 from tasks.backup.forget import forget as forget_lead
 from tasks.backup.prune import prune as prune_backups
+from tasks.backup.prune import unsettled
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.wording import counted
 
@@ -40,10 +42,14 @@ def backups(
     known, now = close_settings(), datetime.now(UTC)
     problems: list[str] = []
     try:
-        if prune:
-            deleted = prune_backups(known.backup_url, None, now, timedelta(days=known.backup_days))
-            put(f"Deleted {counted(len(deleted), 'old backup')}.")
         found = _found(known.backup_url, run)
+        if (prune or forget is not None) and not Folder.at(known.backup_url).is_local:
+            _check_server(known.backup_url)
+        if prune:
+            kept, needed = timedelta(days=known.backup_days), _needed(known.backup_url)
+            deleted = prune_backups(known.backup_url, None, now, kept, needed, tell=say)
+            put(f"Deleted {counted(len(deleted), 'old backup')}.")
+            found = [each for each in found if each.url not in deleted]
     except Stop as error:
         say(str(error))
         return error.outcome.exit_code
@@ -58,6 +64,23 @@ def backups(
     for problem in problems:
         say(problem)
     return Outcome.REFUSED.exit_code if problems else 0
+
+
+def _check_server(url: str) -> None:
+    from tasks.backup.lease import check_server
+
+    check_server(url)
+
+
+def _needed(url: str) -> set[str]:
+    """The runs that may still need their backup: by the ledger or, where no Prefect server is set, by their reports."""
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        return unsettled(url)
+    from tasks.ledger import store
+
+    return {str(record.run_id) for record in store.unresolved()}
 
 
 def _found(url: str, run: str | None) -> list[Archive]:
