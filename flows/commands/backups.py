@@ -15,9 +15,11 @@ from tasks.backup.folder import Folder
 from tasks.backup.forget import forget as forget_lead
 from tasks.backup.prune import prune as prune_backups
 from tasks.backup.prune import unsettled
+from tasks.close.settings import CloseSettings
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.wording import counted
 
+BY_REPORT = "no report in it says that its run has ended; the ledger may: set PREFECT_API_URL"
 COLUMNS = ("run", "organisation", "made", "kept until", "leads", "whole")
 DAY = "%Y-%m-%d"
 
@@ -46,8 +48,7 @@ def backups(
         if (prune or forget is not None) and not Folder.at(known.backup_url).is_local:
             _check_server(known.backup_url)
         if prune:
-            kept, needed = timedelta(days=known.backup_days), _needed(known.backup_url)
-            deleted = prune_backups(known.backup_url, None, now, kept, needed, tell=say)
+            deleted = _prune(known, now)
             put(f"Deleted {counted(len(deleted), 'old backup')}.")
             found = [each for each in found if each.url not in deleted]
     except Stop as error:
@@ -72,15 +73,17 @@ def _check_server(url: str) -> None:
     check_server(url)
 
 
-def _needed(url: str) -> set[str]:
-    """The runs that may still need their backup: by the ledger or, where no Prefect server is set, by their reports."""
+def _prune(known: CloseSettings, now: datetime) -> list[str]:
+    """Delete what has expired, except what a run may still need: by the ledger or, without a server, by its report."""
     from prefect.settings import PREFECT_API_URL
 
+    url, kept = known.backup_url, timedelta(days=known.backup_days)
     if not PREFECT_API_URL.value():
-        return unsettled(url)
+        return prune_backups(url, None, now, kept, unsettled(url), why=BY_REPORT, tell=say)
     from tasks.ledger import store
 
-    return {str(record.run_id) for record in store.unresolved()}
+    needed = {str(record.run_id) for record in store.unresolved()}
+    return prune_backups(url, None, now, kept, needed, tell=say)
 
 
 def _found(url: str, run: str | None) -> list[Archive]:

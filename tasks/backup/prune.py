@@ -23,20 +23,22 @@ def prune(
     kept: timedelta,
     needed: Collection[str] = (),
     *,
+    why: str = "its run isn't known to have ended",
     tell: Callable[[str], object] = logger.info,
 ) -> list[str]:
     """Delete the backups that have expired at *now*, of the organisation or of all, and return their addresses.
 
-    Those of the runs that are still *needed* stay, those that are in use, and what can't be read; *tell* is called with
-    a sentence for each of the first two. Leads without a manifest, left by a run that died, are deleted when they are
-    older than backups are *kept*. Raises `Refused` if the storage fails, and `PrefectUnavailable`.
+    Those of the runs that are still *needed* stay, for the reason *why*, and those that are in use: *tell* is called
+    with a sentence for each. What can't be read stays too. Leads without a manifest, left by a run that died, are
+    deleted when they are older than backups are *kept*. Raises `Refused` if the storage fails, and
+    `PrefectUnavailable`.
     """
     deleted: list[str] = []
     for archive in archives(url, organization_id):
         if not _has_expired(archive, now, kept):
             continue
         if run_of(archive) in needed:
-            tell(f"{archive.url} has expired, but stays: its run isn't known to have ended.")
+            tell(f"{archive.url} has expired, but stays: {why}.")
             continue
         try:
             with locked(archive, "a deletion of old backups"):
