@@ -66,7 +66,8 @@ COMMANDS = {
     While there is one, no other live run starts in its organisation.""",
     "backups": """List the backups of what was deleted, check them, and delete people's data from them.
 
-    Reads and changes what is stored at CLOSE_BACKUP_URL, and asks neither Close nor Prefect.""",
+    Reads and changes what is stored at CLOSE_BACKUP_URL, and doesn't ask Close. --prune asks the Prefect server, if one
+    is set, which backups are still needed. In a bucket --prune and --forget need it, since it keeps the locks.""",
 }
 """The commands with their help. It is kept here, and not with the functions, so that listing it imports nothing."""
 

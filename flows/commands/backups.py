@@ -11,11 +11,15 @@ from flows.console.settings import close_settings
 from flows.console.show import table
 from flows.console.terminal import Usage, put, say
 from tasks.backup.archive import Archive, archives
+from tasks.backup.folder import Folder
 from tasks.backup.forget import forget as forget_lead
 from tasks.backup.prune import prune as prune_backups
+from tasks.backup.prune import unsettled
+from tasks.close.settings import CloseSettings
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.wording import counted
 
+BY_REPORT = "no report in it says that its run has ended; the ledger may: set PREFECT_API_URL"
 COLUMNS = ("run", "organisation", "made", "kept until", "leads", "whole")
 DAY = "%Y-%m-%d"
 
@@ -40,10 +44,13 @@ def backups(
     known, now = close_settings(), datetime.now(UTC)
     problems: list[str] = []
     try:
-        if prune:
-            deleted = prune_backups(known.backup_url, None, now, timedelta(days=known.backup_days))
-            put(f"Deleted {counted(len(deleted), 'old backup')}.")
         found = _found(known.backup_url, run)
+        if (prune or forget is not None) and not Folder.at(known.backup_url).is_local:
+            _check_server(known.backup_url)
+        if prune:
+            deleted = _prune(known, now)
+            put(f"Deleted {counted(len(deleted), 'old backup')}.")
+            found = [each for each in found if each.url not in deleted]
     except Stop as error:
         say(str(error))
         return error.outcome.exit_code
@@ -58,6 +65,25 @@ def backups(
     for problem in problems:
         say(problem)
     return Outcome.REFUSED.exit_code if problems else 0
+
+
+def _check_server(url: str) -> None:
+    from tasks.backup.lease import check_server
+
+    check_server(url)
+
+
+def _prune(known: CloseSettings, now: datetime) -> list[str]:
+    """Delete what has expired, except what a run may still need: by the ledger or, without a server, by its report."""
+    from prefect.settings import PREFECT_API_URL
+
+    url, kept = known.backup_url, timedelta(days=known.backup_days)
+    if not PREFECT_API_URL.value():
+        return prune_backups(url, None, now, kept, unsettled(url), why=BY_REPORT, tell=say)
+    from tasks.ledger import store
+
+    needed = {str(record.run_id) for record in store.unresolved()}
+    return prune_backups(url, None, now, kept, needed, tell=say)
 
 
 def _found(url: str, run: str | None) -> list[Archive]:

@@ -1,6 +1,7 @@
 """``lead-cleanup restore``: restore the leads of a backup, in this process."""
 
 import re
+from contextlib import suppress
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -9,8 +10,12 @@ from flows.console.arguments import AsJson, switch
 from flows.console.executing import execute
 from flows.console.settings import settings_with_key
 from flows.console.terminal import Usage
+from tasks.backup.folder import Folder
 from tasks.close.resources import LEAD_ID
 from tasks.close.settings import without_password
+from tasks.runs.outcomes import Refused
+
+NEEDS_SERVER = "Restoring from a bucket needs a Prefect server, which keeps the backup's lock."
 
 
 def restore(
@@ -55,11 +60,19 @@ def restore(
         without_password(backup)
     except ValueError as error:
         raise Usage(f"{backup.partition('://')[0]}://…: {error}.") from None
-    settings_with_key(block=True)
+    settings = settings_with_key(block=True)
     return execute(
         lambda flow: flow.restore(backup=backup, leads=lead or [], dry_run=dry_run, missing=missing, instead=replaced),
+        needs_server=None if dry_run or _in_folder(backup, settings.backup_url) else NEEDS_SERVER,
         as_json=as_json,
     )
+
+
+def _in_folder(backup: str, root: str) -> bool:
+    """Whether it is on this machine, as far as is known: the run itself says what is wrong with an address."""
+    with suppress(Refused):
+        return Folder.at(backup if "/" in backup else root).is_local
+    return True
 
 
 def _pair(text: str) -> tuple[str, str]:

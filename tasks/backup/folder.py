@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,12 @@ from tasks.runs.wording import counted
 CHUNK = 1 << 20  # bytes
 BLOCK = 8 << 20  # bytes; a bucket's driver holds a few of them, and s3fs's own are 50 MiB. S3 takes 10,000 a file
 OWN_FOLDER, OWN_FILE = 0o700, 0o600
+
+IN_USE = "{} is in use by a run, a restore or an erasure: repeat this when that has ended."
+
+
+class Locked(Refused):
+    """Another process holds the lock, or this one no longer does."""
 
 
 @dataclass(frozen=True)
@@ -149,18 +155,26 @@ class Folder:
     def lock(self, *, exclusive: bool) -> Generator[None]:
         """Hold the folder's lock: shared to write new files, *exclusive* to change or delete what is there.
 
-        Raises `Refused` while another process on this machine holds it. Buckets have no locks: there this does nothing.
+        Raises `Locked` while another process on this machine holds it. Buckets have no such lock: there this does
+        nothing. Only a folder that is to be written into is created.
         """
         if not self.is_local:
             yield
             return
-        with _raising_refused(self.url):
-            self._make()
-        with self._handle() as folder:
-            try:
-                fcntl.flock(folder, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Refused(f"Somebody else is writing in {self.url}: try again when they have finished.") from None
+        with ExitStack() as held:
+            with _raising_refused(self.url):
+                if not exclusive:
+                    self._make()
+                try:
+                    folder = held.enter_context(self._handle())
+                    fcntl.flock(folder, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+                    gone = not os.path.samestat(os.fstat(folder), Path(self.path).stat())  # deleted since
+                except FileNotFoundError:
+                    gone = True
+                except BlockingIOError:
+                    raise Locked(IN_USE.format(self.url)) from None
+            if gone:
+                raise Locked(f"{self.url} was deleted meanwhile.")
             yield
 
     @contextmanager
@@ -219,6 +233,8 @@ def _raising_refused(url: str) -> Generator[None]:
     """Raise `Refused` for any error of a block that only uses storage: each driver has its own."""
     try:
         yield
+    except Locked:
+        raise
     except Exception as error:
         raise Refused(
             f"The storage at {url} fails ({type(error).__name__}: {in_one_line(error)}): check CLOSE_BACKUP_URL, its "

@@ -1,10 +1,12 @@
 """Removing a person's data from a backup."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from tasks.backup.archive import Archive
+from tasks.backup.lock import Check, locked
 from tasks.runs.outcomes import Refused
 
 STILL_WRITTEN = timedelta(days=1)
@@ -16,9 +18,10 @@ def forget(archive: Archive, whom: str, now: datetime) -> int:
 
     Writes the other leads into a new file, then the manifest that names it, and only then deletes the old one: after a
     crash the backup is valid, and repeating this completes it. Leads that a dead run left without a manifest are all
-    deleted. Raises `Refused` for a backup that isn't what its manifest says, and while a run may be writing it.
+    deleted. Raises `Refused` for a backup that isn't what its manifest says, and while a run may be writing it; and
+    `Locked` while it is restored, which might create the person's leads again.
     """
-    with archive.lock(exclusive=True):
+    with locked(archive, "an erasure") as check:
         if not archive.is_there:
             if archive.holds_leads(now - STILL_WRITTEN):
                 raise Refused(f"{archive.url} is no backup yet: a run may be writing it. Ask again when it has ended.")
@@ -29,20 +32,34 @@ def forget(archive: Archive, whom: str, now: datetime) -> int:
         archive.verify()  # or the new manifest would cover up what somebody else has changed
         found = [str(lead["id"]) for lead in archive.leads() if _is(lead, whom)]
         if found:
-            written = archive.write_leads(lead for lead in archive.leads() if not _is(lead, whom))
+            written = archive.write_leads(_others(archive, whom, check))
             facts = {**written._asdict(), "forgotten": (*manifest.forgotten, *found)}
             changed = manifest.model_copy(update=facts)
-            archive.verify(changed)
-            if Archive.at(archive.url).manifest != manifest:
-                archive.drop(written.file)
-                raise Refused(f"The manifest of {archive.url} has changed meanwhile: ask again.")
+            try:
+                archive.verify(changed)
+                if Archive.at(archive.url).manifest != manifest:
+                    raise Refused(f"The manifest of {archive.url} has changed meanwhile: ask again.")
+                check()
+            except BaseException:
+                with suppress(Refused):
+                    archive.drop(written.file)
+                raise
             archive.seal(changed)
+            check()
             archive.drop(manifest.file)
         for name in archive.leftovers():
+            check()
             if not archive.is_local and archive.written_at(name) > now - STILL_WRITTEN:
                 raise Refused(f"{archive.url} has {name}, which a run may be writing: ask again in a day.")
             archive.drop(name)
         return len(found)
+
+
+def _others(archive: Archive, whom: str, check: Check) -> Iterator[dict[str, Any]]:
+    for lead in archive.leads():
+        check()
+        if not _is(lead, whom):
+            yield lead
 
 
 def _is(lead: dict[str, Any], whom: str) -> bool:

@@ -40,7 +40,7 @@ def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> Ba
     if not wanted:
         return None
     known = settings()
-    check_place(known.backup_url, ephemeral_host(run, known))
+    vouched = check_place(known.backup_url, ephemeral_host(run, known), lasts=known.backup_folder_lasts)
     archive = Archive.of_run(known.backup_url, plan.organization_id, run.id)
     try:
         with connect(plan.organization_id, user_id=plan.user_id) as close:
@@ -49,7 +49,8 @@ def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> Ba
             export = finished_export(close, plan.s_query)
             with archive.lock(exclusive=False):
                 written = store(close, export, archive, partial(agreeing, criteria=criteria))
-                return _checked_and_sealed(close, run, plan, archive, written, known.backup_days)
+                taken = _checked_and_sealed(close, run, plan, archive, written, known.backup_days)
+                return taken and taken.model_copy(update={"vouched": vouched})
     except (NotAllowed, WrongKey) as error:
         raise Refused(f"{NOT_ALLOWED} ({error})") from error
     except CloseError as error:
@@ -63,7 +64,7 @@ NOT_ALLOWED = (
 
 
 def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
-    needed = {record.backup.url for record in ledger.unresolved(organization_id) if record.backup}
+    needed = {str(record.run_id) for record in ledger.unresolved(organization_id)}
     for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
         logger.info("Deleted an old backup: %s.", url)
 

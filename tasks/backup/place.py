@@ -1,30 +1,79 @@
 """Where backups may go: they are personal data, and must outlive the run."""
 
+import re
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from tasks.backup.folder import Folder
 from tasks.runs.outcomes import Refused
 
 CHECKOUT = Path(__file__).parents[2]
-ELSEWHERE = "Set CLOSE_BACKUP_URL to storage that stays, such as s3://bucket/folder or gs://bucket/folder."
+MOUNTS = Path("/proc/self/mountinfo")
+NEVER_LAST = {"overlay", "aufs", "tmpfs", "ramfs", "devtmpfs"}
+"""File systems that go with their machine: a container's own layers, and memory."""
+ELSEWHERE = "Set CLOSE_BACKUP_URL to storage that stays, such as s3://bucket/folder or gs://bucket/folder"
 
 
-def check_place(url: str, host: str | None) -> None:
-    """Raise `Refused`, with the setting to change, where a backup at *url* would be lost or found by others."""
+class Mount(NamedTuple):
+    """A file system, and where it is mounted."""
+
+    point: Path
+    kind: str
+
+
+def check_place(url: str, host: str | None, *, lasts: bool = False) -> bool:
+    """Raise `Refused`, with the setting to change, where a backup at *url* would be lost or found by others.
+
+    *host* says why folders don't outlive the run, if they don't. Then a folder on a mounted volume will do if somebody
+    vouches that it *lasts*, since a mount may go as well. Returns whether that was needed.
+    """
     root = Folder.at(url)
     if "memory" in root.fs.protocol:
-        raise Refused(f"Backups would go to {url}, which is lost when the run ends. {ELSEWHERE}")
+        raise Refused(f"Backups would go to {url}, which is lost when the run ends. {ELSEWHERE}.")
     if not root.is_local:
-        return
+        return False
     path = Path(root.path).resolve()
     if path.is_relative_to(CHECKOUT.resolve()):
         raise Refused(
             f"Backups would go to {path}, inside the project's own checkout, where customers' data doesn't belong. "
             "Set CLOSE_BACKUP_URL to another folder, or leave it out."
         )
-    if host:
-        raise Refused(f"Backups would go to the folder {path}, which {host} deletes after the run. {ELSEWHERE}")
+    if host is None:
+        return False
+    mount = mount_of(path, MOUNTS.read_text() if MOUNTS.exists() else "")
+    if lasts and mount and mount.kind not in NEVER_LAST:
+        return True
+    raise Refused(
+        f"Backups would go to the folder {path}, which {host} deletes after the run ({_unlike_storage(mount)}). "
+        f"{ELSEWHERE}; or to a folder on a mounted volume that outlives the run, and vouch for that with "
+        "CLOSE_BACKUP_FOLDER_LASTS=true."
+    )
+
+
+def _unlike_storage(mount: Mount | None) -> str:
+    if mount is None:
+        return "it is on no mounted volume"
+    if mount.kind in NEVER_LAST:
+        return f"{mount.point} is {mount.kind}, which never lasts"
+    return f"{mount.point} is mounted, but a mount may go as well"
+
+
+def mount_of(path: Path, mountinfo: str) -> Mount | None:
+    """What *path*, an absolute one, is mounted on, by the text of ``/proc/self/mountinfo``; None if that is the root.
+
+    Of several mounted in one place, the last one covers the others.
+    """
+    found = [each for each in map(_mount, mountinfo.splitlines()) if path.is_relative_to(each.point)]
+    deepest = max(reversed(found), key=lambda each: len(each.point.parts), default=None)
+    return deepest if deepest and deepest.point != Path("/") else None
+
+
+def _mount(line: str) -> Mount:
+    """A line is: id, parent, device, root, mount point, options, optional fields, a dash, type, source, options."""
+    before, _, after = line.partition(" - ")
+    point = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])  # a space is \040
+    return Mount(Path(point), after.split()[0])
 
 
 def try_place(url: str) -> None:

@@ -58,6 +58,10 @@ class CloseSettings(BaseSettings):
         default_factory=_data_folder,
         description="Folder or fsspec URL for backups of what is deleted; by default a folder in your home directory.",
     )
+    backup_folder_lasts: bool = Field(
+        default=False,
+        description="Vouches that the folder of CLOSE_BACKUP_URL, on a volume mounted into a container, outlives it.",
+    )
     backup_days: int = Field(default=30, ge=1, le=3650, description="Days for which a backup is kept.")
     timeout: float = Field(
         default=30.0, gt=0, le=300, description="Seconds to wait for each part of an answer; to connect, at most 10."

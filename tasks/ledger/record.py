@@ -34,6 +34,8 @@ class BackupTaken(BaseModel):
     url: str
     leads: int
     keep_until: datetime
+    vouched: bool = False
+    """Whether CLOSE_BACKUP_FOLDER_LASTS was needed: only that says that the folder outlives the run."""
 
 
 class Record(Planned):

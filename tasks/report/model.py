@@ -127,14 +127,22 @@ class Unsuccessful(Foreseen):
 
 
 def with_backup(report: Report, backup: BackupTaken | None, *, started: bool) -> Report:
-    """*report* with the place and the end of its *backup*; or with a note that a run which *started* has none."""
+    """*report* with the place and the end of its *backup*; or with a note that a run which *started* has none.
+
+    Another note says so where only somebody's word is known for it that the place lasts.
+    """
     if backup:
         until = f"The backup of {counted(backup.leads, 'lead')} stays until {backup.keep_until:%Y-%m-%d}."
-        return report.model_copy(update={"backup": backup.url, "message": f"{report.message} {until}"})
+        notes = (*report.notes, *([VOUCHED] if backup.vouched else []))
+        return report.model_copy(update={"backup": backup.url, "message": f"{report.message} {until}", "notes": notes})
     return report.model_copy(update={"notes": (*report.notes, NO_BACKUP)}) if started else report
 
 
 NO_BACKUP = "There is no backup of the deleted leads: `backup` is off in this run."
+VOUCHED = (
+    "The backup is in a folder on a mounted volume. That the volume outlives the run is vouched for by "
+    "CLOSE_BACKUP_FOLDER_LASTS, and not known."
+)
 
 
 def of_plan(plan: Plan) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from tasks.backup.archive import Archive
+from tasks.backup.lock import locked
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, NotFound
 from tasks.close.resources import Kind
@@ -68,11 +69,18 @@ class Restored:
 
 @once
 def restore(plan: RestorePlan) -> Restored:
-    """Create what *plan* shows. Safe to repeat: it continues where the last run stopped, and creates nothing twice."""
+    """Create what *plan* shows. Safe to repeat: it continues where the last run stopped, and creates nothing twice.
+
+    Holds the backup's lock, and reads the backup again under it: what was forgotten since the plan isn't created.
+    """
     archive = Archive.at(plan.url)
     journal = Journal(archive)
     in_close = plan.found.still_in_close | plan.found.restored_from_other_backup
-    with connect(plan.organization_id, user_id=plan.user_id) as close, journal.opened():
+    with (
+        connect(plan.organization_id, user_id=plan.user_id) as close,
+        locked(archive, "a restore") as check,
+        journal.opened(check),
+    ):
         creator = Creator(close, journal, plan.user_id)
         mapping = IdMapping(plan.mapping.inventory, plan.mapping.instead)
         total, number = plan.found.counts.get("lead", 0), 0
@@ -197,6 +205,7 @@ class Creator:
         settled = self.close.clock() + (SETTLED_AFTER - age).total_seconds()
         waits = [*SEARCH_AGAIN_AFTER]
         while True:
+            self.journal.check()
             if found := search(intent):
                 self.restored.adopted += 1
                 return found

@@ -2,11 +2,10 @@
 
 Each POST has an entry before it and one after it, so that at most one object is in doubt. On this machine the journal
 is one file, ``restore.jsonl``, to which lines are appended. Other storage can't append: there each lead has an object
-``restore/<lead>.jsonl``, which is replaced with every entry.
+``restore/<lead>.jsonl``, which is replaced with every entry. Only who holds the backup's lock may write.
 """
 
 import errno
-import fcntl
 import io
 import json
 import os
@@ -20,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.backup.archive import Archive
 from tasks.backup.folder import OWN_FILE, in_one_line
+from tasks.backup.lock import Check
 from tasks.close.resources import Kind
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.versions import from_newer_version
@@ -67,6 +67,8 @@ class Journal:
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._file: io.FileIO | None = None
+        self.check: Check = lambda: None
+        """Raises `Locked` once the lock under which the journal was opened is lost."""
         self._done: set[str] = set()
         self._new: dict[str, str] = {}
         self._entries: dict[str, list[Entry]] = defaultdict(list)
@@ -97,8 +99,10 @@ class Journal:
     def write(self, entry: Entry) -> None:
         """Append *entry*. It survives the end of this process and, if it is ``intended``, a loss of power.
 
-        Raises `Stop` (``failed``) when it can't be written: nothing is created without an entry.
+        Raises `Stop` (``failed``) when it can't be written: nothing is created without an entry. Raises `Locked` if the
+        lock was lost, also while ``intended`` was written: its POST follows.
         """
+        self.check()
         self._entries[entry.lead].append(entry)
         try:
             if self._file is not None:
@@ -117,6 +121,8 @@ class Journal:
                 "created. Make room or restore access, then run the restore again.",
             ) from error
         self._learn(entry)
+        if entry.step == "intended":
+            self.check()
 
     def read(self) -> None:
         """Read all entries. A line that was cut off is skipped: what it would have said is looked up in Close.
@@ -165,11 +171,9 @@ class Journal:
             del self._entries[entry.lead]
 
     @contextmanager
-    def opened(self) -> Generator[None]:
-        """Read the journal, and lock it for writing. The lock holds on this machine only, and not in a bucket.
-
-        Raises `Refused` while another restore holds the lock.
-        """
+    def opened(self, check: Check) -> Generator[None]:
+        """Read the journal, and open it for writing, as long as *check* finds the backup's lock held."""
+        self.check = check
         if not self._archive.is_local:
             self.read()
             yield
@@ -179,10 +183,6 @@ class Journal:
         except OSError as error:
             raise Refused(f"The journal of the restore in {self._archive.url} can't be opened: {error}") from None
         with io.FileIO(handle, "r+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system releases it, however the process ends
-            except BlockingIOError:
-                raise Refused(f"Another restore of {self._archive.url} is running: wait until it ends.") from None
             self.read()
             if file.seek(0, os.SEEK_END):
                 file.write(b"\n")  # the last line may have been cut off

@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFile, MemoryFileSystem  # pyrigh
 
 from tasks.backup.archive import Archive, Manifest, Written, archives
 from tasks.backup.forget import forget
-from tasks.backup.place import CHECKOUT, check_place
+from tasks.backup.place import CHECKOUT, Mount, check_place, mount_of
 from tasks.backup.prune import prune
 from tasks.runs.host import ephemeral_host
 from tasks.runs.outcomes import Refused
@@ -147,7 +147,8 @@ def test_what_is_cut_off_where_it_is_packed_is_seen_while_reading(tmp_path: Path
         list(archive.leads())
 
 
-def test_any_storage_of_fsspec_will_do():
+@pytest.mark.server
+def test_any_storage_of_fsspec_will_do(prefect_server: str):
     archive = Archive.at(f"memory://bucket/orga_1/{RUN_1}")
     archive.seal(manifest(archive.write_leads(LEADS)))
     archive = Archive.at(archive.url)
@@ -263,7 +264,7 @@ def test_of_two_who_forget_at_once_the_second_is_told_to_wait(tmp_path: Path, mo
     seal = Archive.seal
 
     def meanwhile(this: Archive, manifest: Manifest) -> None:
-        with pytest.raises(Refused, match="Somebody else is writing"):
+        with pytest.raises(Refused, match="is in use by a run"):
             forget(Archive.at(archive.url), "lead_2", NOW)
         seal(this, manifest)
 
@@ -272,38 +273,23 @@ def test_of_two_who_forget_at_once_the_second_is_told_to_wait(tmp_path: Path, mo
     Archive.at(archive.url).verify()
 
 
-def test_in_a_bucket_nobody_forgets_what_another_has_just_changed(monkeypatch: pytest.MonkeyPatch):
-    archive = stored("memory://forgetting")
-    verify = Archive.verify
-
-    def meanwhile(this: Archive, manifest: Manifest | None = None) -> None:
-        verify(this, manifest)
-        if manifest:
-            monkeypatch.undo()
-            with pytest.raises(Refused, match="which a run may be writing"):
-                forget(Archive.at(archive.url), "lead_2", NOW)
-
-    monkeypatch.setattr(Archive, "verify", meanwhile)
-    with pytest.raises(Refused, match="changed meanwhile"):
-        forget(Archive.at(archive.url), "lead_1", NOW)
-
-    after = Archive.at(archive.url)
-    after.verify()
-    assert after.manifest.forgotten == ("lead_2",)
-
-
 def test_nobody_forgets_while_a_run_writes(tmp_path: Path):
     """What no manifest names yet may be about to be all there is of leads that are deleted."""
     archive = stored(tmp_path)
-    bucket = stored("memory://writing")
-    bucket.write_leads(LEADS)
 
     with (
         archive.lock(exclusive=False),
         archive.lock(exclusive=False),
-        pytest.raises(Refused, match="Somebody else is writing"),
+        pytest.raises(Refused, match="is in use by a run"),
     ):
         forget(archive, "nobody@example.com", NOW)
+
+
+@pytest.mark.server
+def test_in_a_bucket_nobody_forgets_while_a_run_may_be_writing(prefect_server: str):
+    bucket = stored("memory://writing")
+    bucket.write_leads(LEADS)
+
     with pytest.raises(Refused, match="which a run may be writing"):
         forget(bucket, "nobody@example.com", datetime.now(UTC))
     assert len(bucket.leftovers()) == 1
@@ -362,7 +348,7 @@ class Bucket(MemoryFileSystem):  # pyright: ignore[reportUntypedBaseClass]
 
 
 def test_where_the_machine_goes_away_a_folder_is_refused_and_storage_is_not(tmp_path: Path):
-    with pytest.raises(Refused, match=r"which Kubernetes deletes after the run\. Set CLOSE_BACKUP_URL"):
+    with pytest.raises(Refused, match=r"which Kubernetes deletes after the run .*\. Set CLOSE_BACKUP_URL"):
         check_place(str(tmp_path), "Kubernetes")
     fsspec.register_implementation("bucket", Bucket, clobber=True)  # pyright: ignore[reportUnknownMemberType]
     check_place("bucket://backups", "Kubernetes")
@@ -386,3 +372,67 @@ def test_in_kubernetes_and_containers_folders_go_away_but_the_sandbox_has_nothin
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert ephemeral_host(run, CloseSettings()) == "Kubernetes"
     assert ephemeral_host(run, CloseSettings(api_url="http://127.0.0.1:8765/api/v1/")) is None
+
+
+MOUNTINFO = """\
+700 650 0:52 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/a:/b,upperdir=/c
+701 700 0:55 / /proc rw,nosuid - proc proc rw
+702 700 0:56 / /dev rw,nosuid - tmpfs tmpfs rw,size=65536k
+710 700 254:1 /var/lib/docker/volumes/b/_data /backups rw,relatime - ext4 /dev/vda1 rw
+711 700 0:60 / /my\\040backups rw,relatime shared:7 master:2 - nfs4 10.0.0.2:/exports rw
+712 710 0:61 / /backups/cache rw,relatime - tmpfs tmpfs rw
+713 700 254:1 /x /twice rw - ext4 /dev/vda1 rw
+714 713 0:62 / /twice rw - tmpfs tmpfs rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "mount"),
+    [
+        ("/root/.local/share/backups", None),
+        ("/backups", ("/backups", "ext4")),
+        ("/backups/close/orga_1", ("/backups", "ext4")),
+        ("/backups-of-mine", None),
+        ("/my backups/close", ("/my backups", "nfs4")),
+        ("/backups/cache/close", ("/backups/cache", "tmpfs")),
+        ("/twice/close", ("/twice", "tmpfs")),
+    ],
+)
+def test_what_a_folder_is_mounted_on_is_read_from_the_mounts_of_this_process(path: str, mount: tuple[str, str] | None):
+    assert mount_of(Path(path), MOUNTINFO) == (Mount(Path(mount[0]), mount[1]) if mount else None)
+    assert mount_of(Path(path), "") is None
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("/backups", None),
+        ("/my backups/close", None),
+        ("/root/backups", "it is on no mounted volume"),
+        ("/backups/cache", "/backups/cache is tmpfs, which never lasts"),
+    ],
+)
+def test_in_a_container_a_folder_on_a_volume_will_do_if_somebody_vouches_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, fault: str | None, lasts: bool
+):
+    """A mount is necessary and never sufficient: emptyDir, tmpfs and anonymous volumes are mounts that go."""
+    (tmp_path / "mountinfo").write_text(MOUNTINFO)
+    monkeypatch.setattr("tasks.backup.place.MOUNTS", tmp_path / "mountinfo")
+
+    assert check_place(path, None, lasts=lasts) is False
+    if lasts and not fault:
+        assert check_place(path, "a container", lasts=True) is True
+        return
+    with pytest.raises(Refused) as refused:
+        check_place(path, "a container", lasts=lasts)
+    why = fault or f"/{path.split('/')[1]} is mounted, but a mount may go as well"
+    assert f"the folder {path}, which a container deletes after the run ({why})" in str(refused.value)
+    assert "CLOSE_BACKUP_FOLDER_LASTS=true" in str(refused.value)
+
+
+def test_without_a_list_of_mounts_no_folder_of_a_container_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("tasks.backup.place.MOUNTS", tmp_path / "nothing")
+
+    with pytest.raises(Refused, match="it is on no mounted volume"):
+        check_place("/backups", "a container", lasts=True)

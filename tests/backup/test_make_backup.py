@@ -21,6 +21,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from restore.backups import delete
 from support.attempts import attempt, created, start_again, tried_again
 from support.close_account import CloseAccount, lead
+from support.terminal_session import Command
 
 from tasks.backup.archive import Archive, Manifest, Written
 from tasks.bulk_delete.reconcile import count_remaining
@@ -541,8 +542,9 @@ def test_a_wrong_clock_of_this_machine_deletes_no_backup(
 
 
 def test_the_backup_of_what_close_may_still_be_deleting_is_kept(
-    sandbox: CloseAccount, run_cleanup: Run, backups: Path
+    sandbox: CloseAccount, run_cleanup: Run, backups: Path, lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """By whoever prunes: the next run, and a person."""
     sandbox.add(lead("A", "Junk"), lead("B"))
     sandbox.fault("POST", BULK_DELETE, "drop_before")
     first = run_cleanup(**JUNK).report
@@ -550,10 +552,14 @@ def test_the_backup_of_what_close_may_still_be_deleting_is_kept(
     over = manifest.model_copy(update={"keep_until": datetime.now(UTC) - timedelta(days=1)})
     Archive.at(first.backup).seal(over)
 
+    monkeypatch.setenv("CLOSE_BACKUP_URL", f"file://{backups}")  # the same folder, spelt another way
     another = attempt(created(JUNK))
+    said = lead_cleanup("backups", "--prune")
 
     assert (first.outcome, another and another.outcome) == ("unknown", "refused")
     assert Path(first.backup).exists()
+    assert said.out.startswith("Deleted 0 old backups.")
+    assert "has expired, but stays: its run isn't known to have ended" in said.err
 
 
 # --- started once more, by a person -----------------------------------------------------------------------------------
@@ -613,6 +619,28 @@ def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_thin
 
     run = FlowRun(id=flow_run.id, as_of=datetime.now(UTC), cleanup="junk", deployment_id=deployment)
     assert ephemeral_host(run, CloseSettings()) == found
+
+
+def test_in_a_container_a_vouched_for_volume_holds_the_backup_and_the_report_says_who_said_so(
+    sandbox: CloseAccount, run_cleanup: Run, backups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sandbox has nothing to lose, so here it passes for the real Close."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    (backups.parent / ".dockerenv").touch()
+    mounts = backups.parent / "mountinfo"
+    mounts.write_text(f"1 0 0:1 / / rw - overlay overlay rw\n2 1 8:1 / {backups.parent} rw - ext4 /dev/sda1 rw\n")
+    monkeypatch.setattr("tasks.runs.host.CONTAINERS", (backups.parent / ".dockerenv",))
+    monkeypatch.setattr("tasks.backup.place.MOUNTS", mounts)
+    monkeypatch.setattr(CloseSettings, "on_this_machine", False)
+
+    refused = run_cleanup(**JUNK).report
+    monkeypatch.setenv("CLOSE_BACKUP_FOLDER_LASTS", "true")
+    report = run_cleanup(**JUNK).report
+
+    assert (refused.outcome, "CLOSE_BACKUP_FOLDER_LASTS=true" in refused.message) == ("refused", True)
+    assert report.outcome == "deleted"
+    assert "vouched for by CLOSE_BACKUP_FOLDER_LASTS" in str(report.notes)
+    assert "vouched for by CLOSE_BACKUP_FOLDER_LASTS" in (Path(str(report.backup)) / "report.json").read_text()
 
 
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:

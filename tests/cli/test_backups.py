@@ -1,13 +1,16 @@
 """``lead-cleanup backups``: which there are, whether they are whole, and taking people's data out of them."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from support.terminal_session import Command
 
 from tasks.backup.archive import Archive, Manifest
+from tasks.backup.lock import locked
 
 RUN, OTHER = "0d9a1f6e-0000-4000-8000-000000000001", "0d9a1f6e-0000-4000-8000-000000000002"
 
@@ -103,13 +106,61 @@ def test_nobody_is_forgotten_by_name(lead_cleanup: Command, backups: Path, whom:
     lead_cleanup("backups", "--forget", whom).is_one_line("write the id of a lead")
 
 
-def test_it_prunes(lead_cleanup: Command, backups: Path):
-    store(backups, "0d9a1f6e-0000-4000-8000-000000000009", [{"id": "lead_9"}], days=-1)
+@pytest.fixture
+def no_server() -> Iterator[None]:
+    """No Prefect server is set."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        yield
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize(
+    ("report", "deleted"),
+    [
+        ('{"outcome": "deleted"}', 1),
+        ('{"outcome": "refused"}', 1),
+        ('{"outcome": "still_running"}', 0),
+        ('{"outcome": "unknown"}', 0),
+        ('{"outcome": "failed"}', 0),
+        ('{"outc', 0),
+        (None, 0),
+    ],
+)
+def test_without_a_server_it_prunes_what_was_settled_by_its_own_report(
+    lead_cleanup: Command, backups: Path, report: str | None, deleted: int
+):
+    """Close may still be deleting what is in the others, or somebody may have to decide about them."""
+    old = "0d9a1f6e-0000-4000-8000-000000000009"
+    store(backups, old, [{"id": "lead_9"}], days=-1)
+    if report:
+        (backups / "orga_1" / old / "report.json").write_text(report)
 
     said = lead_cleanup("backups", "--prune")
 
-    assert said.out.startswith("Deleted 1 old backup.")
-    assert "old-run" not in said.out
+    assert (said.code, said.out.startswith(f"Deleted {deleted} old backup")) == (0, True)
+    assert (old in said.out, "set PREFECT_API_URL" in said.err) == (deleted == 0, deleted == 0)
+
+
+@pytest.mark.usefixtures("no_server")
+@pytest.mark.parametrize("words", [("--forget", "ann@example.com"), ("--prune",)])
+def test_nothing_in_a_bucket_is_changed_without_the_server_that_keeps_the_locks(
+    lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+):
+    monkeypatch.setenv("CLOSE_BACKUP_URL", f"memory://{uuid4()}")
+
+    lead_cleanup("backups", *words).is_one_line("kept by a Prefect server: start one with `make server`", code=3)
+    assert lead_cleanup("backups").code == 0
+
+
+def test_what_is_locked_is_not_forgotten_and_what_to_repeat_is_said(lead_cleanup: Command, backups: Path):
+    with locked(Archive.at(f"{backups}/orga_1/{RUN}"), "a restore"):
+        said = lead_cleanup("backups", "--forget", "ann@example.com")
+
+    assert (said.code, "Forgotten: 1 lead." in said.out) == (3, True)
+    assert f"{RUN} is in use by a run, a restore or an erasure: repeat this when that has ended." in said.err
+    assert "Forgotten: 1 lead." in lead_cleanup("backups", "--forget", "ann@example.com").out
 
 
 def test_storage_without_a_driver_is_one_line(lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch):

@@ -34,6 +34,18 @@ def test_without_a_key_it_says_how_to_get_one(lead_cleanup: Command) -> None:
 
 
 @pytest.mark.server
+def test_from_a_bucket_nothing_is_restored_without_the_server_that_keeps_its_lock(
+    sandbox: CloseAccount, lead_cleanup: Command
+) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings(restore_defaults={PREFECT_API_URL}):
+        said = lead_cleanup("restore", "memory://backups/orga_1/run", "--no-dry-run")
+
+    said.is_one_line("Restoring from a bucket needs a Prefect server, which keeps the backup's lock.")
+
+
+@pytest.mark.server
 def test_a_dry_run_then_the_same_for_real(
     sandbox: CloseAccount, prefect_server: str, lead_cleanup: Command, tmp_path: Path
 ) -> None:

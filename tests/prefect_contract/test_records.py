@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
@@ -118,4 +119,29 @@ def test_a_label_is_added_to_the_others_and_read_back(here: None, prefect: SyncP
     )
     assert labels.get("theirs") == "stays", (
         "Updating labels replaces the others: ledger.update takes people's labels away."
+    )
+
+
+def test_a_variable_is_updated_and_deleted_by_its_id_and_never_another_of_its_name(prefect: SyncPrefectClient) -> None:
+    """Rests on it: of several who see a dead lock, one takes it, and its old holder can't extend it any more."""
+    shared = name()
+    dead = prefect.create_variable(VariableCreate(name=shared, value={"nonce": "dead"}))
+    prefect.request("PATCH", f"/variables/{dead.id}", json={"value": {"nonce": "extended"}})  # pyright: ignore
+    extended = prefect.read_variable_by_name(shared)
+    prefect.request("DELETE", f"/variables/{dead.id}")  # pyright: ignore
+    prefect.create_variable(VariableCreate(name=shared, value={"nonce": "next"}))
+
+    for method, body in (("PATCH", {"value": {"nonce": "late"}}), ("DELETE", None)):
+        with pytest.raises(httpx.HTTPStatusError) as refused:
+            prefect.request(method, f"/variables/{dead.id}", json=body)  # pyright: ignore
+        assert refused.value.response.status_code == 404, (
+            "A Variable that is gone is no longer a 404: tasks/backup/lease.py can't tell that its lock was taken over."
+        )
+    standing = prefect.read_variable_by_name(shared)
+
+    assert extended
+    assert extended.value == {"nonce": "extended"}, "A lock can't be extended by its id: tasks/backup/lease.py errs."
+    assert standing
+    assert standing.value == {"nonce": "next"}, (
+        "The id of a deleted Variable reached its successor: two could hold the lock of one backup."
     )

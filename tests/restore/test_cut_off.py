@@ -19,6 +19,7 @@ from support.close_account import ADMIN, CloseAccount, lead
 from support.fake_clock import FakeClock
 
 from tasks.backup.archive import Archive
+from tasks.backup.lock import locked
 from tasks.restore.journal import NAME, Entry, Journal
 
 pytestmark = pytest.mark.server
@@ -196,7 +197,7 @@ def _lead_ids(backup: Path) -> list[str]:
 
 def _write(backup: Path, *entries: Entry) -> None:
     journal = Journal(Archive.at(str(backup)))
-    with journal.opened():
+    with journal.opened(lambda: None):
         for each in entries:
             journal.write(each)
 
@@ -265,11 +266,11 @@ def test_two_restores_of_one_backup_do_not_run_at_once(
     sandbox: CloseAccount, lost: tuple[Path, list[str]], restore: Restore
 ) -> None:
     backup, _ = lost
-    with Journal(Archive.at(str(backup))).opened():
+    with locked(Archive.at(str(backup)), "a restore"):
         report = restore(backup, dry_run=False)
 
     assert report.outcome == "refused"
-    assert "Another restore" in report.message
+    assert "is in use by a run, a restore or an erasure" in report.message
     assert sandbox.writes() == []
     assert restore(backup, dry_run=False).outcome == "restored"
 

@@ -131,7 +131,8 @@ def test_what_others_write_and_delete_is_seen(s3: LocalS3):
     assert (archive.files(), archive.is_there, archives("s3://backups/close")) == ([], False, [])
 
 
-def test_forgetting_and_pruning_leave_nothing_behind(s3: LocalS3):
+@pytest.mark.server
+def test_forgetting_and_pruning_leave_nothing_behind(s3: LocalS3, prefect_server: str):
     archive = stored()
     with archive.create("restore/lead_1.jsonl") as file:
         file.write(b"{}\n")
@@ -144,7 +145,8 @@ def test_forgetting_and_pruning_leave_nothing_behind(s3: LocalS3):
     assert s3.objects() == {}
 
 
-def test_what_may_not_be_deleted_is_said(s3: LocalS3):
+@pytest.mark.server
+def test_what_may_not_be_deleted_is_said(s3: LocalS3, prefect_server: str):
     """S3 deletes many objects with one request, and answers 200 whatever becomes of each."""
     stored()
     refusal = f"<Key>{FOLDER}/leads</Key><Code>AccessDenied</Code><Message>Access Denied</Message>"

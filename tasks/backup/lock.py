@@ -1,0 +1,32 @@
+"""One lock per backup: whoever restores it, erases data from it, or deletes it holds it meanwhile."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from tasks.backup.archive import RUN, Archive
+
+Check = Callable[[], None]
+"""Raises `Locked` if the lock is no longer held. Call it before each step that changes anything."""
+
+
+@contextmanager
+def locked(archive: Archive, by: str) -> Generator[Check]:
+    """Hold the lock of this backup; *by* tells others what holds it, such as "a restore". Raises `Locked` if others do.
+
+    A folder on this machine is locked by its file system, and the lock ends with its process. Elsewhere the Prefect
+    server keeps it: see `tasks.backup.lease`.
+    """
+    if archive.is_local:
+        with archive.lock(exclusive=True):
+            yield lambda: None
+        return
+    from tasks.backup.lease import leased  # imports Prefect, which a folder doesn't need
+
+    with leased(archive.url, run_of(archive), by) as check:
+        yield check
+
+
+def run_of(archive: Archive) -> str:
+    """The id of the run whose backup it is: the name of its folder, else what its manifest says. Raises `Refused`."""
+    folder = archive.path.rstrip("/").rpartition("/")[2]
+    return folder if RUN.fullmatch(folder) else Archive.at(archive.url).manifest.flow_run_id
