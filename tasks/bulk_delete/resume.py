@@ -20,7 +20,7 @@ from tasks.ledger import store as ledger
 from tasks.ledger.record import GIVEN_UP, MINUTE, Act, Record
 from tasks.runs import stop
 from tasks.runs.connect import connect, plain, prefect
-from tasks.runs.outcomes import Refused
+from tasks.runs.outcomes import Outcome, Refused, Stop
 
 logger = logging.getLogger(__name__)
 
@@ -103,7 +103,13 @@ def give_up(found: FlowRun, by: str) -> Record:
         raise Refused(f"Run {found.id} has no open claim.")
     if not _is_over(found):
         raise Refused(f"Run {found.id} is {_state(found)}: cancel it first.")
-    job = _last_look(record)
+    try:
+        job = _last_look(record)
+    except Stop as error:
+        if error.outcome is not Outcome.UNKNOWN:
+            raise
+        logger.warning("%s", error)  # while that is unfinished, it stands in everybody's way all the same
+        job = None
     if job and not job.finished and job.status != BulkStatus.PAUSED:
         raise Refused(f"Bulk delete {job.id} of this run is {job.status} at {job.progress}: pause it in Close first.")
     facts = {"bulk_delete_id": job.id} if job else {}

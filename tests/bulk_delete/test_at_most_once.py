@@ -11,6 +11,7 @@ from support.attempts import attempt, created, on_one_tick, tried_again, wait_un
 from support.close_account import CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
+from tasks.bulk_delete.resume import give_up, look_up
 from tasks.close.query.nodes import to_json
 from tasks.close.resources import LeadStatus
 from tasks.criteria.names import Names
@@ -146,6 +147,9 @@ def test_a_strangers_finished_bulk_delete_settles_no_other_runs_claim(
     assert refused is not None
     assert f"Run {claimed.id} (ad-hoc) claimed a bulk delete" in refused.message
     assert [each.run_id for each in ledger.unresolved()] == [claimed.id]
+
+    give_up(look_up(str(claimed.id)), "Ann")
+    assert tried_again(another.id).outcome == "deleted"
 
 
 def s_query_of(run: FlowRun, status: str) -> dict[str, Any]:

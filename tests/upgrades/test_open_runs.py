@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.attempts import wait_until
 from support.close_account import CloseAccount, lead
 from upgrades.conftest import Command, attempt, bulk_deletes, state_of, tried_again_by_automation, variables
 from upgrades.kept import BULK_DELETE, Kept, put_back
@@ -81,9 +82,13 @@ def test_an_answer_that_no_worker_has_taken_up_yet_counts(find: Find, call: Comm
 # --- Claimed ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["claimed_and_started", "waiting"])
-def test_what_close_has_is_waited_for(find: Find, call: Command, sandbox: CloseAccount, name: str) -> None:
-    """Killed before Close's answer was there, or after the id was written down."""
+@pytest.mark.parametrize(
+    ("name", "echo"),
+    [("claimed_and_started", "as_sent"), ("claimed_and_started", "microseconds"), ("waiting", "as_sent")],
+)
+def test_what_close_has_is_waited_for(find: Find, call: Command, sandbox: CloseAccount, name: str, echo: str) -> None:
+    """Killed before Close's answer was there, or after the id was written down. Its query has one mark, twice."""
+    sandbox.behaviour(echo=echo)
     kept = find(name)
     before = call("ledger").out
 
@@ -95,6 +100,19 @@ def test_what_close_has_is_waited_for(find: Find, call: Command, sandbox: CloseA
     assert (report["planned"], report["processed"], report["remaining"]) == (3, 3, 0)
     assert kept.id in report["backup"]
     assert (bulk_deletes(sandbox), names(sandbox)) == (0, KEPT)
+    assert call("ledger").out == NOTHING_OPEN
+
+
+def test_a_bulk_delete_that_is_done_settles_its_claim_for_other_runs(
+    find: Find, call: Command, sandbox: CloseAccount
+) -> None:
+    find("claimed_and_started")
+    sandbox.add(lead("Flux", "Junk"))
+    wait_until(lambda: sandbox.get(BULK_DELETE)["data"][0]["status"] == "done")
+
+    another = call(*ANOTHER).json
+
+    assert (another["outcome"], another["processed"], names(sandbox)) == ("deleted", 1, KEPT)
     assert call("ledger").out == NOTHING_OPEN
 
 

@@ -263,7 +263,7 @@ def instants_in(value: object) -> Iterator[datetime]:
     """Yield every instant in *value*, a query as JSON or a part of it. Those that can't be read are left out."""
     match value:
         case {"type": "fixed_utc", "value": str(text)}:
-            with suppress(ValueError):
+            with suppress(ValueError, OverflowError):
                 yield _read(text)
         case Mapping():
             for inner in cast("Mapping[str, object]", value).values():
