@@ -2,7 +2,8 @@
 
 Creating a Variable has one winner. The holder extends its lease while it works, and deletes the Variable at the end. A
 dead holder's lease runs out: then whoever wants the lock deletes that very Variable, by its id, and creates their own.
-Of several who see it expired, all delete the same one, and one creates the next.
+Of several who see it expired, all delete the same one, and one creates the next. Only a retry of the flow run that has
+died waits for that: nobody would try it again.
 """
 
 import logging
@@ -17,12 +18,14 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import VariableCreate
 from prefect.client.schemas.objects import Variable
 from prefect.exceptions import ObjectAlreadyExists
+from prefect.runtime import flow_run
 from prefect.settings import PREFECT_API_URL
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.backup.folder import Locked
 from tasks.backup.lock import Check
-from tasks.runs.connect import PrefectUnavailable, prefect
+from tasks.runs import connect
+from tasks.runs.connect import PrefectUnavailable
 from tasks.runs.outcomes import Refused
 from tasks.runs.versions import from_newer_version
 
@@ -35,6 +38,7 @@ LEASE = timedelta(minutes=15)
 STOP_BEFORE = timedelta(minutes=5)
 """A holder stops so long before its lease ends: clocks differ, and what it has sent may still take effect."""
 EXTEND_AFTER = timedelta(seconds=5)
+LOOK_AGAIN_AFTER = 10.0  # seconds
 GONE = 404
 
 
@@ -48,6 +52,8 @@ class Lease(BaseModel):
     """Random: tells this holder's Variable from another's."""
     by: str
     """What holds the lock, such as "a restore"."""
+    run: str | None = None
+    """The id of the flow run that holds it, if one does."""
     until: AwareDatetime
 
 
@@ -57,7 +63,7 @@ def leased(url: str, run_id: str, by: str) -> Generator[Check]:
 
     Raises `Refused` without a lasting Prefect server, and `PrefectUnavailable`.
     """
-    held = _Held(url, f"{PREFIX}{run_id}", Lease(by=by, until=_now() + LEASE))
+    held = _Held(url, f"{PREFIX}{run_id}", by)
     try:
         yield held.check
     finally:
@@ -67,27 +73,41 @@ def leased(url: str, run_id: str, by: str) -> Generator[Check]:
 class _Held:
     """A lease that this process holds, from its creation on."""
 
-    def __init__(self, url: str, name: str, lease: Lease) -> None:
+    def __init__(self, url: str, name: str, by: str) -> None:
         check_server(url)
-        self._url, self._name, self._lease = url, name, lease
-        self._extended = _now()
-        self._id = self._create()
+        self._url, self._name = url, name
+        run = flow_run.get_id()
+        seen: Lease | None = None
+        while True:
+            self._extended = _now()
+            self._lease = Lease(by=by, run=run, until=self._extended + LEASE)
+            self._id, holder = self._create()
+            if holder.nonce == self._lease.nonce:
+                return
+            alive = seen and holder != seen  # it has extended its lease, or is another
+            if alive or run is None or holder.run != run:
+                raise self._taken(holder)
+            if seen is None:
+                logger.info(
+                    "The lock of %s is that of an earlier attempt: waiting until %s.", url, _minute(holder.until)
+                )
+            seen = holder
+            connect.sleep(LOOK_AGAIN_AFTER)
 
-    def _create(self) -> UUID:
-        with prefect() as server:
+    def _create(self) -> tuple[UUID, Lease]:
+        """Create this process's Variable, unless another's stands; return the id and the lease of what does then."""
+        with connect.prefect() as server:
             if found := server.read_variable_by_name(self._name):
                 if (other := self._parse(found)).until > _now():
-                    raise self._taken(other)
+                    return found.id, other
                 _delete(server, found.id)
             value = self._lease.model_dump(mode="json")
             with suppress(ObjectAlreadyExists):  # also our own: Prefect's client repeats a request without an answer
                 server.create_variable(VariableCreate(name=self._name, value=value, tags=[TAG]))
             found = server.read_variable_by_name(self._name)
         if found is None:
-            raise Locked(f"Somebody deleted the Prefect Variable {self._name}: try again.")
-        if (holder := self._parse(found)).nonce != self._lease.nonce:
-            raise self._taken(holder)
-        return found.id
+            raise Locked(f"Somebody deleted the Prefect Variable {self._name}: repeat this.")
+        return found.id, self._parse(found)
 
     def check(self) -> None:
         """Extend the lease. Raises `Locked` if it was taken over, or if it ends too soon to do anything more.
@@ -102,7 +122,7 @@ class _Held:
         longer = self._lease.model_copy(update={"until": now + LEASE})
         body: dict[str, Any] = {"value": longer.model_dump(mode="json")}
         try:
-            with prefect() as server:
+            with connect.prefect() as server:
                 server.request("PATCH", f"/variables/{self._id}", json=body).raise_for_status()  # pyright: ignore
         except PrefectUnavailable as error:
             if _is_gone(error.__cause__):
@@ -113,7 +133,7 @@ class _Held:
     def release(self) -> None:
         """Delete this holder's own Variable. If that fails, its lease runs out."""
         try:
-            with prefect() as server:
+            with connect.prefect() as server:
                 _delete(server, self._id)
         except PrefectUnavailable as error:
             logger.warning("The lock of %s stays until %s: %s", self._url, _minute(self._lease.until), error)

@@ -109,6 +109,38 @@ def test_of_two_who_see_a_dead_lock_one_takes_it(
         first.__exit__(None, None, None)
 
 
+def test_a_retry_of_the_run_that_has_died_waits_for_its_lock_and_not_for_one_that_lives(
+    bucket: Archive, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed restore of a deployment is retried by an automation, once: refused, nobody would try it again."""
+    slept: list[float] = []
+
+    def lives(seconds: float) -> None:
+        slept.append(seconds)
+        extend()
+
+    def is_dead(seconds: float) -> None:
+        slept.append(seconds)
+        run_out(prefect)
+
+    monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))
+    monkeypatch.setattr(lease, "EXTEND_AFTER", timedelta())
+    with locked(bucket, "a restore") as extend:
+        monkeypatch.setattr("tasks.runs.connect.sleep", lives)
+        with pytest.raises(Locked, match="locked by a restore"), locked(bucket, "a restore"):
+            pytest.fail("both hold it")
+        monkeypatch.setattr("tasks.runs.connect.sleep", is_dead)
+        with locked(bucket, "a restore"):
+            assert len(slept) == 2
+
+        monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))
+    with locked(bucket, "a restore"):
+        monkeypatch.setenv("PREFECT__FLOW_RUN_ID", str(uuid4()))
+        with pytest.raises(Locked), locked(bucket, "another run's restore"):
+            pass
+    assert len(slept) == 2
+
+
 def test_who_was_superseded_finds_out_and_leaves_the_others_lock_alone(
     bucket: Archive, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

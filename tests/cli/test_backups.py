@@ -26,7 +26,7 @@ def backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def store(folder: Path, run: str, leads: list[dict[str, Any]], days: int = 30) -> None:
+def store(folder: Path | str, run: str, leads: list[dict[str, Any]], days: int = 30) -> None:
     archive = Archive.at(f"{folder}/orga_1/{run}")
     written = archive.write_leads(leads)
     now = datetime.now(UTC)
@@ -148,7 +148,9 @@ def test_without_a_server_it_prunes_what_was_settled_by_its_own_report(
 def test_nothing_in_a_bucket_is_changed_without_the_server_that_keeps_the_locks(
     lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ):
-    monkeypatch.setenv("CLOSE_BACKUP_URL", f"memory://{uuid4()}")
+    bucket = f"memory://{uuid4()}"
+    monkeypatch.setenv("CLOSE_BACKUP_URL", bucket)
+    store(bucket, RUN, [{"id": "lead_1"}], days=-1)
 
     lead_cleanup("backups", *words).is_one_line("kept by a Prefect server: start one with `make server`", code=3)
     assert lead_cleanup("backups").code == 0
