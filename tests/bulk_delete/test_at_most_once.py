@@ -86,7 +86,9 @@ def test_of_two_runs_at_once_at_most_one_starts(sandbox: CloseAccount, run_clean
     assert [str(each.outcome) for each in ended].count("deleted") == len(sandbox.posts(BULK_DELETE))
 
 
-def test_of_four_copies_of_a_run_one_starts_and_all_see_the_end(sandbox: CloseAccount, empty_ledger: None) -> None:
+def test_of_four_copies_of_a_run_one_starts_and_the_latest_says_how_it_ended(
+    sandbox: CloseAccount, empty_ledger: None
+) -> None:
     """Prefect may take a living run for dead and have it tried again beside itself. Close's list shows nothing yet."""
     sandbox.fault("GET", BULK_DELETE, "edit", fields={"data": []}, times=10_000)
     sandbox.add(*(lead(f"{n}", "Junk") for n in range(10)), *(lead(f"{n}") for n in range(2)))
@@ -99,7 +101,7 @@ def test_of_four_copies_of_a_run_one_starts_and_all_see_the_end(sandbox: CloseAc
     for each in copies:
         each.join()
 
-    assert [each and each.outcome for each in reports] == ["deleted"] * 4
+    assert {each.outcome for each in reports if each} == {"deleted"}, "those that a later one supersedes say nothing"
     assert len(sandbox.posts(BULK_DELETE)) == 1
 
 
