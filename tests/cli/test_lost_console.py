@@ -97,7 +97,7 @@ def test_a_hang_up_is_a_termination_and_the_run_goes_on_when_it_is_resumed(
     resumed = lead_cleanup("resume", str(crashed.id), "--json")
 
     assert run.returncode == 143, err
-    assert "Interrupted. Close continues bulk delete" in err
+    assert f"`lead-cleanup resume {crashed.id}` continues what it may have started" in err
     assert "Traceback" not in err
     assert crashed.state_name == "Crashed"
     assert (resumed.code, resumed.json["outcome"]) == (0, "deleted")
