@@ -33,7 +33,8 @@ browser:  ## install Chromium, if there is no browser, by apt-get, as root
 	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
 
 matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md again, by running every row
-	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/deployments/test_faults.py
+	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/faults/test_terminal.py \
+	    tests/deployments/test_faults.py
 
 check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that start nothing but themselves
 	$(BIN)/ruff check

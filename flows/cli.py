@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
+from flows.console.streams import survive_without_reader
 from flows.console.terminal import INTERRUPTED, Usage, say
 
 USAGE = 2
@@ -78,6 +79,7 @@ for name, text in COMMANDS.items():
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its code. What is wrong with its usage is one line on stderr."""
+    survive_without_reader()
     sys.exit(call(arguments))
 
 

@@ -134,6 +134,43 @@ MUTATIONS = [
         "if False and not",
     ),
     Mutation(
+        "a copy that is superseded claims nothing",
+        "bulk_delete/start.py",
+        "            stop.check()\n        check_latest(run)\n",
+        "            stop.check()\n",
+    ),
+    Mutation(
+        "a copy that is superseded posts nothing",
+        "bulk_delete/start.py",
+        "seen.jobs)\n        check_latest(run)\n",
+        "seen.jobs)\n",
+    ),
+    Mutation(
+        "a copy that is superseded seals no backup",
+        "backup/make_backup.py",
+        "        check_latest(run)  # a later attempt's backup must not be replaced by an earlier one's\n",
+        "",
+        ("tests/bulk_delete/test_superseded.py",),
+    ),
+    Mutation(
+        "the latest attempt speaks for the run",
+        "report/ending.py",
+        "            check_latest(self.run)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "a claim ages while the machine sleeps",
+        "bulk_delete/start.py",
+        " or age > CLAIM_SECONDS",
+        "",
+    ),
+    Mutation(
+        "a process that holds its lock lives",
+        "runs/alive.py",
+        "        return False\n",
+        "        return True\n",
+    ),
+    Mutation(
         "the leads are counted a last time",
         "bulk_delete/start.py",
         "    if matching > (backup",

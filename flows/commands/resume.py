@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING, Annotated
 
 from flows.console.arguments import AsJson, RunName, switch
+from flows.console.asking import ask_whether, somebody_is_there
 from flows.console.executing import execute
-from flows.console.terminal import me
+from flows.console.terminal import me, say
 from tasks.report.model import RunReport
 
 if TYPE_CHECKING:
@@ -32,7 +33,14 @@ def resume(
         from tasks.bulk_delete import resume
 
         found = resume.look_up(run)
-        here = resume.resume(found, me(), start_again=start_again)
+        confirm = ask_whether_gone if somebody_is_there() else None
+        here = resume.resume(found, me(), start_again=start_again, confirm=confirm)
         return execution.again(found.id) if here else None
 
     return execute(act, needs_server=NEEDS_SERVER, as_json=as_json)
+
+
+def ask_whether_gone(known: str) -> bool:
+    """Whether the person at the terminal says that the process of which this is *known* is gone."""
+    say(known)
+    return ask_whether("Is that process gone for certain, and is this run to continue here?")

@@ -16,9 +16,21 @@ def somebody_is_there() -> bool:
 
 def ask_for_number(question: str) -> int | None:
     """The whole number that the person types; None for anything else."""
-    say(question)
-    typed = sys.stdin.readline().strip().replace(",", "")
+    typed = _typed(question).replace(",", "")
     return int(typed) if typed.isdecimal() else None
+
+
+def ask_whether(question: str) -> bool:
+    """Whether the person types yes."""
+    return _typed(f"{question} Type yes; anything else stops:").lower() == "yes"
+
+
+def _typed(question: str) -> str:
+    say(question)
+    try:
+        return sys.stdin.readline().strip()
+    except OSError:  # the terminal has gone
+        return ""
 
 
 def ask_for_approval(plan: Plan) -> int | None:

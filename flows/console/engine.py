@@ -13,7 +13,6 @@ from uuid import UUID
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flow_engine import run_flow
-from prefect.flows import Flow
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
@@ -22,7 +21,7 @@ from prefect.settings import (
     PREFECT_SERVER_ALLOW_EPHEMERAL_MODE,
     temporary_settings,
 )
-from prefect.states import Cancelled
+from prefect.states import Cancelled, Pending
 from prefect.utilities.urls import url_for
 
 from flows.console.asking import ask_for_approval, somebody_is_there
@@ -34,6 +33,7 @@ from tasks.approval import ask
 from tasks.bulk_delete.cancel import cancel
 from tasks.report.ending import report_of
 from tasks.report.model import RunReport
+from tasks.runs.alive import Superseded, alive
 from tasks.runs.connect import PREFECT_ERRORS
 from tasks.runs.logs import LOGGERS, OURS, in_log_of
 from tasks.runs.outcomes import Outcome, Stop
@@ -127,8 +127,10 @@ class Execution:
         Raises `Defect` if there is none, and Prefect's own errors when its server can't be reached.
         """
         given = {name: getattr(parameters, name) for name in Parameters.model_fields}
-        with self._observed() as flow:
-            return self._report(flow(**given, cleanup=cleanup, return_state=True))
+        stored = lead_cleanup.serialize_parameters({**given, "cleanup": cleanup})
+        with get_client(sync_client=True) as prefect:
+            created = prefect.create_flow_run(lead_cleanup, parameters=stored, state=Pending())
+        return self._attempt(created)
 
     def restore(self, **parameters: Any) -> RunReport:
         """Run the flow that restores a backup, and return its report; the rest as `run`.
@@ -140,12 +142,9 @@ class Execution:
 
     def again(self, run_id: UUID) -> RunReport:
         """Run the flow once more as the flow run *run_id*, with its parameters; the rest as `run`."""
-        self.run_id = run_id
         with get_client(sync_client=True) as prefect:
             found = prefect.read_flow_run(run_id)
-        with self._observed() as flow:
-            state = run_flow(flow, flow_run=found, parameters=found.parameters, return_type="state")
-            return self._report(cast("State[Any]", state))
+        return self._attempt(found)
 
     def cancel(self) -> RunReport:
         """Cancel the run, which has been interrupted. Raises `Stop` where the ledger can't be read."""
@@ -157,11 +156,15 @@ class Execution:
             prefect.set_flow_run_state(self.run_id, Cancelled(message=report.message), force=True)
         return report
 
-    @contextmanager
-    def _observed(self) -> Generator[Flow[..., Any]]:
+    def _attempt(self, run: FlowRun) -> RunReport:
+        self.run_id = run.id
         ask.ask_here = ask_for_approval if somebody_is_there() else None
-        with self._unwatched():
-            yield lead_cleanup.with_options(on_running=[self._note])
+        try:
+            with self._unwatched(), alive(run.id):
+                state = run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state")
+        except Superseded as error:
+            raise Stop(Outcome.FAILED, str(error)) from None
+        return self._report(cast("State[Any]", state))
 
     @contextmanager
     def _unwatched(self) -> Generator[None]:
@@ -174,10 +177,6 @@ class Execution:
         if report is None:
             raise Defect(str(state.message or state.name))
         return report
-
-    def _note(self, flow: object, flow_run: FlowRun, state: object) -> None:
-        del flow, state
-        self.run_id = flow_run.id
 
 
 def run_url(run_id: str | None) -> str | None:

@@ -20,7 +20,7 @@ P = ParamSpec("P")
 
 
 class Terminated(BaseException):
-    """Somebody sent SIGTERM."""
+    """Somebody sent SIGTERM, or the terminal hung up."""
 
 
 def execute(
@@ -78,16 +78,26 @@ def at_server(why: str) -> Callable[[Callable[P, None]], Callable[P, int]]:
 
 @contextmanager
 def _terminable() -> Generator[None]:
-    """A block in which SIGTERM raises `Terminated`; Prefect, while it runs a flow, first notes that the run crashed."""
+    """A block in which SIGTERM raises `Terminated`; Prefect, while it runs a flow, first notes that the run crashed.
+
+    So does a hang-up, unless `nohup` has it ignored.
+    """
 
     def terminate(*_: object) -> None:
         raise Terminated
 
-    before = signal.signal(signal.SIGTERM, terminate)
+    def hang_up(*_: object) -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it comes from the shell, and from the terminal as well
+        signal.raise_signal(signal.SIGTERM)  # of which Prefect knows what it means
+
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, hang_up)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _unless_interrupted(execution: "Execution", act: Callable[["Execution"], RunReport | None]) -> RunReport | None:

@@ -18,6 +18,7 @@ from tasks.criteria.selection import Criteria
 from tasks.ledger import store as ledger
 from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Plan
+from tasks.runs.alive import check_latest
 from tasks.runs.connect import connect, settings
 from tasks.runs.host import ephemeral_host
 from tasks.runs.logs import log_if_it_fails
@@ -93,6 +94,7 @@ def _checked_and_sealed(
             return other.backup
         check_complete(close, plan, written.leads)
         archive.verify(manifest)
+        check_latest(run)  # a later attempt's backup must not be replaced by an earlier one's
     except BaseException:
         with suppress(Refused):
             archive.drop(written.file)

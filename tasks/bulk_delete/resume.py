@@ -5,13 +5,13 @@ Each is an act on the ledger, with the person's name; a run's parameters can't c
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from uuid import UUID
 
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
-from prefect.states import AwaitingRetry
+from prefect.states import AwaitingRetry, Crashed
 
 from tasks.bulk_delete.find import LOOK_SECONDS, bulk_delete_of, visible_within_seconds
 from tasks.bulk_delete.start import resume_if_paused
@@ -19,6 +19,7 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
 from tasks.ledger.record import GIVEN_UP, MINUTE, Act, Record
 from tasks.runs import stop
+from tasks.runs.alive import Process, is_gone
 from tasks.runs.connect import connect, plain, prefect
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
@@ -45,11 +46,13 @@ def look_up(name: str, flows: Collection[str] = (FLOW,)) -> FlowRun:
     return found[0]
 
 
-def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
+def resume(found: FlowRun, by: str, *, start_again: bool, confirm: Callable[[str], bool] | None = None) -> bool:
     """Resume the run in the name of *by*. Returns whether the caller has to make the new attempt, not a worker.
 
     With *start_again* it may start a bulk delete once more, which only a person may say: see `permit`. A run that is
-    alive needs no new attempt: only its bulk delete is resumed. Raises `Stop`, and a CloseError.
+    alive needs no new attempt: only its bulk delete is resumed. A run without a deployment whose process is gone is
+    taken over; where that can't be seen, *confirm* shows a person what is known, and returns whether it is gone.
+    Raises `Stop`, and a CloseError.
     """
     if found.state and found.state.is_paused():
         raise Refused(f"Run {found.id} waits for an approval: `lead-cleanup approve {found.id}`.")
@@ -62,6 +65,8 @@ def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
         raise Refused(
             f"The claim of run {found.id} was given up by {act.by} on {act.at:{MINUTE}}: {job}run the cleanup again."
         )
+    if not _is_over(found) and found.deployment_id is None and _has_no_process(found, confirm):
+        found = _crashed(found, by)
     if start_again:
         record = permit(found, record, by)
     if not _is_over(found):
@@ -69,7 +74,8 @@ def resume(found: FlowRun, by: str, *, start_again: bool) -> bool:
             raise Refused(f"Run {found.id} is {_state(found)}: there is nothing to resume.")
         with connect(record.organization_id) as close:
             resume_if_paused(close, record.bulk_delete_id)
-        logger.info("Run %s is %s, and keeps waiting.", found.id, _state(found))
+        lives = "" if found.deployment_id else " in a process that lives on this machine"
+        logger.info("Run %s is %s%s, and keeps waiting.", found.id, _state(found), lives)
         return False
     _retry(found, by)
     if found.deployment_id:
@@ -132,9 +138,36 @@ def _last_look(record: Record) -> BulkDelete | None:
             close.sleep(LOOK_SECONDS)
 
 
+def _has_no_process(found: FlowRun, confirm: Callable[[str], bool] | None) -> bool:
+    """Whether the process of a run without a deployment has ended. Raises `Refused` if nobody can tell."""
+    process = Process.of(found)
+    gone = is_gone(process, Process.here()) if process else None
+    if gone is None:
+        where = f"on {process.host}" if process else "nobody recorded where"
+        seen = f"{plain(found.state.timestamp):{MINUTE}}" if found.state else "no time that is known"
+        known = (
+            f"Run {found.id} is {_state(found)}: it was executed {where}, and its last sign of life is of {seen}. "
+            "Whether its process still lives can't be seen from here."
+        )
+        if confirm is None:
+            raise Refused(f"{known} If it is gone, say so at a terminal: `lead-cleanup resume {found.id}` asks there.")
+        if not confirm(known):
+            raise Refused(f"Nothing was changed: run {found.id} is {_state(found)}.")
+        return True
+    return gone
+
+
+def _crashed(found: FlowRun, by: str) -> FlowRun:
+    logger.warning("The process of run %s has ended without a word: taking the run over.", found.id)
+    with prefect() as server:
+        server.set_flow_run_state(found.id, Crashed(message=f"Its process is gone, {by} found."), force=True)
+        return server.read_flow_run(found.id)
+
+
 def _retry(found: FlowRun, by: str) -> None:
-    ended = plain(found.state.timestamp) if found.state else datetime.now(UTC)
-    time.sleep(max(0.0, CRASH_IS_REPORTED_WITHIN - (datetime.now(UTC) - ended).total_seconds()))
+    if found.deployment_id:
+        ended = plain(found.state.timestamp) if found.state else datetime.now(UTC)
+        time.sleep(max(0.0, CRASH_IS_REPORTED_WITHIN - (datetime.now(UTC) - ended).total_seconds()))
     with prefect() as server:
         server.set_flow_run_state(found.id, AwaitingRetry(message=f"Resumed by {by}."), force=True)
 

@@ -1,6 +1,7 @@
 """Tasks that start a bulk delete at most once, or continue one that was started."""
 
 import logging
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tasks.backup.make_backup import check_in_backup
@@ -17,6 +18,7 @@ from tasks.ledger.record import GIVEN_UP, MINUTE, REFUSED, BackupTaken, Record
 from tasks.plan.checks import check_limits
 from tasks.plan.model import Plan
 from tasks.runs import stop
+from tasks.runs.alive import Superseded, check_latest
 from tasks.runs.attempts import retried_by_person
 from tasks.runs.connect import connect, prefect
 from tasks.runs.logs import log_if_it_fails
@@ -53,6 +55,7 @@ def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -
     within *limits* as they are now. What a person has cancelled is continued for a person only, never for an
     automation. Raises `Stop`.
     """
+    check_latest(run)
     by_person = retried_by_person(run)
     if record.cancelled_at and not by_person:
         raise Stop(Outcome.CANCELLED, f"This run is cancelled. `lead-cleanup resume {run.id}` resumes it.")
@@ -84,11 +87,12 @@ def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | Non
         seen = preflight(close, plan, backup, again)
         if seen.started is None:
             stop.check()
+        check_latest(run)
         deadline = close.clock() + CLAIM_SECONDS
         record = ledger.claim(mine := ledger.next_claim(run, plan, backup, after))
         if record.nonce != mine.nonce:
             return adopt_other_attempt(close, record, plan)
-        job = seen.started or _post(close, record, plan, seen, deadline)
+        job = seen.started or _post(close, run, record, plan, seen, deadline)
         _record(record, job)
         if job.s_query is not None and not plan.has_query(job.s_query):
             logger.warning("Close returns another query than it was sent: look at bulk delete %s.", job.id)
@@ -137,14 +141,16 @@ def _given_up(jobs: list[BulkDelete], plan: Plan) -> set[str]:
     return {record.bulk_delete_id or "" for record in ledger.given_up(plan.organization_id)}
 
 
-def _post(close: CloseClient, record: Record, plan: Plan, seen: Preflight, deadline: float) -> BulkDelete:
+def _post(close: CloseClient, run: Run, record: Record, plan: Plan, seen: Preflight, deadline: float) -> BulkDelete:
     try:
         _check_claim(record, seen.jobs)
+        check_latest(run)
         if not seen.matching:
             raise Stop(Outcome.NOTHING_TO_DO, "None of the planned leads matches any more.")
-        if close.clock() > deadline:
+        age = (datetime.now(UTC) - record.claimed_at).total_seconds()  # a clock that counts while the machine sleeps
+        if close.clock() > deadline or age > CLAIM_SECONDS:
             raise Refused(f"The claim is more than {CLAIM_SECONDS:.0f} s old, too old to start: retry this run.")
-    except Stop:
+    except (Stop, Superseded):
         _record_refusal(record)
         raise
     try:

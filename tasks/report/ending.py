@@ -1,6 +1,7 @@
 """How a run ends: with one report, published once, and a Prefect state named after its outcome."""
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,6 +10,8 @@ from prefect.states import Cancelled, Completed, Failed
 
 from tasks.close.errors import CloseError
 from tasks.report.model import RunReport, Unsuccessful
+from tasks.runs.alive import check_latest
+from tasks.runs.connect import PrefectUnavailable
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.run import Run
 
@@ -17,7 +20,7 @@ class Ending(ABC):
     """A context manager around a run that turns its end into the report.
 
     A `Stop` or a `CloseError` becomes a report. Any other exception, such as a cancellation or a bug, propagates, and
-    Prefect sets the state.
+    Prefect sets the state. Only the latest attempt speaks for the run: an earlier one raises `Superseded` instead.
     """
 
     def __init__(self, run: Run) -> None:
@@ -37,6 +40,8 @@ class Ending(ABC):
                 outcome, message = outcome_of(error), str(error)
             case _:
                 return False
+        with suppress(PrefectUnavailable):
+            check_latest(self.run)
         self._report = self._concluded(outcome, message)
         return True
 

@@ -9,13 +9,12 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from deployed_runs import PREFECT, PrefectServer, StartWorker, await_state, wait_for
-from faults.happening import AFTER, PARAMETERS, POINTS, PROCESS_FAULTS, Stage, rows
+from faults.happening import AFTER, PARAMETERS, POINTS, PROCESS_FAULTS, Stage, hold, rows
 from faults.table import Row, check
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
@@ -31,10 +30,8 @@ from tasks.runs.outcomes import Outcome
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed_faults"), pytest.mark.timeout(900)]
 
 BULK_DELETES = "/bulk_action/delete/"
-HELD = 25  # seconds; a client waits thirty
 MANY = 200  # leads: at one a second, more than go while somebody cancels three times on a busy machine
 POINT = {point.name: point for point in POINTS}
-Held = Callable[[], bool]
 
 
 @pytest.fixture
@@ -204,18 +201,6 @@ def test_what_happens_to_processes(
         outcome_of(third) if third else "",
     )
     check(row, rows())
-
-
-def hold(close: CloseAccount, point: Stage) -> Held:
-    """Let the request by which *point* is known wait for its answer; gives a question: does it wait now?"""
-
-    def asked() -> int:
-        return sum(each["method"] == point.method and each["path"].startswith(point.path) for each in close.requests())
-
-    before = asked()
-    how = "delay" if point.name == AFTER else "drop_before"
-    close.fault(point.method, point.path, how, after=point.after, seconds=HELD)
-    return lambda: asked() - before > point.after
 
 
 def process_of(run_id: UUID) -> int:

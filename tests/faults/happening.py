@@ -217,8 +217,27 @@ POINTS = [
 ]
 """Where a process meets its end."""
 
+TERMINAL_FAULTS = ("hang-up of the terminal", "lost console")
+"""What happens to `lead-cleanup run`, which no worker watches, at the same points."""
+HELD = 25  # seconds; a client waits thirty
+
+
+def hold(close: CloseAccount, point: Stage, seconds: float = HELD) -> Callable[[], bool]:
+    """Let the request by which *point* is known wait for its answer; gives a question: does it wait now?"""
+
+    def asked() -> int:
+        return sum(each["method"] == point.method and each["path"].startswith(point.path) for each in close.requests())
+
+    before = asked()
+    how = "delay" if point.name == AFTER else "drop_before"
+    close.fault(point.method, point.path, how, after=point.after, seconds=seconds)
+    return lambda: asked() - before > point.after
+
 
 def rows() -> list[tuple[str, str]]:
     """Every row of the matrix, in its order."""
     requests = [(each.stage, each.fault) for each in (*at_close(), *at_prefect())]
-    return [*requests, *((point.name, fault) for point in POINTS for fault in PROCESS_FAULTS)]
+    return [
+        *requests,
+        *((point.name, fault) for faults in (PROCESS_FAULTS, TERMINAL_FAULTS) for point in POINTS for fault in faults),
+    ]

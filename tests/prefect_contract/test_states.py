@@ -6,16 +6,19 @@ Each test says in its assertion what of ours would break.
 import logging
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Abort
 from prefect.settings import PREFECT_FLOW_DEFAULT_RETRIES, temporary_settings
 from prefect.states import Completed, Failed
 
 from tasks.runs.logs import LOGGERS
+from tasks.runs.run import this_run
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract"), pytest.mark.usefixtures("here")]
 
@@ -137,4 +140,26 @@ def test_what_a_task_or_a_flow_raises_is_logged_by_the_loggers_that_we_hush(hear
     assert not silent, (
         f"{' and '.join(silent)} no longer log what is raised: tasks/runs/logs.py filters nothing there, and every "
         "refusal shows a traceback."
+    )
+
+
+def test_a_flow_that_aborts_in_a_task_leaves_the_state_of_its_run_alone(prefect: SyncPrefectClient) -> None:
+    """Rests on it: an attempt that a later one supersedes ends without a word. A worker sees it exit with 0."""
+    runs: list[UUID] = []
+
+    @task(cache_policy=NO_CACHE, persist_result=False)
+    def is_superseded() -> None:
+        raise Abort("A later attempt has taken over.")
+
+    @flow(persist_result=False)
+    def aborts() -> None:
+        runs.append(this_run().id)
+        is_superseded()
+
+    with pytest.raises(Abort):
+        aborts()
+
+    assert prefect.read_flow_run(runs[0]).state_name == "Running", (
+        "An attempt that aborts changes the state of its run: one that was asleep would call a run failed that a later "
+        "attempt has ended well."
     )

@@ -18,6 +18,7 @@ from tasks.bulk_delete.resume import permit
 from tasks.ledger import store as ledger
 from tasks.report.ending import report_of
 from tasks.report.model import Report
+from tasks.runs.alive import Superseded
 from tasks.runs.run import cleanup_of, run_of
 
 
@@ -50,8 +51,11 @@ def on_one_tick(parameters: list[dict[str, Any]], marks: list[int]) -> list[Flow
 
 
 def attempt(run: FlowRun) -> Report | None:
-    """One attempt of the run; None if it ends without a report."""
-    report = report_of(run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state"))  # pyright: ignore[reportArgumentType]
+    """One attempt of the run; None if it ends without a report, as one does that a later one supersedes."""
+    try:
+        report = report_of(run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state"))  # pyright: ignore[reportArgumentType]
+    except Superseded:
+        return None
     assert report is None or isinstance(report, Report)
     return report
 

@@ -1,0 +1,65 @@
+"""``lead-cleanup`` as processes of their own, which lose their terminal, are stopped, or are killed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.sorting import FlowRunSort
+from support.attempts import wait_until
+
+CHECKOUT = Path(__file__).parents[2]
+FLOWS = (sys.executable, "-m", "flows")
+JUNK = ("run", "--match.status", "Junk", "--limits.max-share", "1", "--no-limits.ramp", "--no-dry-run")
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@contextmanager
+def processes(prefect: str) -> Generator[Start]:
+    """Starts ``lead-cleanup`` with these words. At the end of the block, what still runs is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str, before: tuple[str, ...] = (), **how: Any) -> "subprocess.Popen[str]":
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+        env = {**os.environ, "PREFECT_API_URL": prefect}
+        process = subprocess.Popen([*before, *FLOWS, *words], text=True, cwd=CHECKOUT, env=env, **pipes)
+        started.append(process)
+        return process
+
+    try:
+        yield start
+    finally:
+        for each in started:
+            each.kill()
+            each.communicate()
+
+
+def newest_run() -> FlowRun:
+    """The run that was created last."""
+    with get_client(sync_client=True) as prefect:
+        return prefect.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)[0]
+
+
+def run_of(process: "subprocess.Popen[str]", known: UUID | None) -> UUID:
+    """The id of the run that *process* executes, once it says so; *known* is the run before it."""
+
+    def begun() -> bool:
+        assert process.poll() is None
+        run = newest_run()
+        return run.id != known and "process.lock" in run.labels
+
+    wait_until(begun)
+    return newest_run().id
+
+
+def newest_id() -> UUID | None:
+    """The id of the run that was created last, if there is one."""
+    with get_client(sync_client=True) as prefect:
+        found = prefect.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1)
+    return found[0].id if found else None
