@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 from flows.console.arguments import AsJson, RunName, switch
 from flows.console.asking import ask_whether, somebody_is_there
 from flows.console.executing import execute
-from flows.console.terminal import me, say
+from flows.console.terminal import say
 from tasks.report.model import RunReport
+from tasks.runs.user import user
 
 if TYPE_CHECKING:
     from flows.console.engine import Execution
@@ -34,7 +35,7 @@ def resume(
 
         found = resume.look_up(run)
         confirm = ask_whether_gone if somebody_is_there() else None
-        here = resume.resume(found, me(), start_again=start_again, confirm=confirm)
+        here = resume.resume(found, user(), start_again=start_again, confirm=confirm)
         return execution.again(found.id) if here else None
 
     return execute(act, needs_server=NEEDS_SERVER, as_json=as_json)
