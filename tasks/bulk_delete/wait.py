@@ -15,6 +15,7 @@ from tasks.report.artifacts import Progress
 from tasks.runs.connect import connect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.own_state import OwnState
 from tasks.runs.retries import reads
 from tasks.runs.run import Run
 from tasks.runs.wording import counted
@@ -39,7 +40,8 @@ class Finished:
 def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_minutes: int) -> Finished:
     """Poll until Close says that the bulk delete is done or in error, and record in the ledger that it has ended.
 
-    Close being away doesn't end the wait; the deadline does, as ``still_running``: Close is still deleting.
+    Close being away doesn't end the wait; the deadline does, as ``still_running``: Close is still deleting. Raises
+    `Suspended` when a person suspends the run.
     """
     progress = Progress(run, bulk_delete_id)
     with connect(plan.organization_id) as close:
@@ -56,7 +58,7 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
     started = close.clock()
     deadline = started + patience.total_seconds()
     pace, movement = Pace(started), Movement(started)
-    polls = 0
+    own, polls = OwnState(), 0
     job: BulkDelete | None = None
     missing_since: float | None = None
     while True:
@@ -80,7 +82,7 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
         if now >= deadline:
             raise Stop(*_at_the_deadline(bulk_delete_id, job, patience))
         ends = deadline if missing_since is None else min(deadline, missing_since + VANISHED_AFTER)
-        close.sleep(min(pace.next(job, now), ends - now))  # polls a last time at the deadline itself
+        own.sleep(close.sleep, min(pace.next(job, now), ends - now))  # polls a last time at the deadline itself
 
 
 @dataclass

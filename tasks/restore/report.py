@@ -7,7 +7,6 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from tasks.close.resources import Kind
-from tasks.report.artifacts import publish_report
 from tasks.report.ending import Ending
 from tasks.report.model import HEADLINES, Report, RunReport
 from tasks.restore.create import Restored
@@ -117,7 +116,7 @@ class RestoreEnding(Ending):
             **(_of_plan(self.plan, self.restored) if self.plan else {}),
             **(_of_restored(self.restored) if self.restored else {}),
         )
-        publish_report(self.run, report, self.plan.organization if self.plan else "")
+        self._publish(report, self.plan.organization if self.plan else "")
         return report
 
 
