@@ -3,12 +3,13 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
@@ -61,11 +62,11 @@ def cancelled(run_id: UUID | str) -> Report:
     return cancel(run_of(run, cleanup_of(run)))
 
 
-def suspend(run_id: UUID | str) -> None:
-    """What *Suspend* in the Prefect UI sends."""
+def suspend(run_id: UUID | str, server: SyncPrefectClient | None = None) -> None:
+    """What *Suspend* in the Prefect UI sends, to this *server* if it isn't that of this process."""
     details = StateDetails(pause_timeout=datetime.now(UTC) + timedelta(seconds=300), pause_reschedule=True)
     suspended = State[Any](type=StateType.PAUSED, name="Suspended", state_details=details)
-    with get_client(sync_client=True) as prefect:
+    with nullcontext(server) if server else get_client(sync_client=True) as prefect:
         prefect.set_flow_run_state(UUID(str(run_id)), suspended, force=True)
 
 
