@@ -8,13 +8,16 @@ from uuid import uuid4
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from support.attempts import attempt, suspend, suspended_attempt, wait_until
+from prefect.exceptions import Pause
+from prefect.states import AwaitingRetry, Crashed, Running
+from support.attempts import attempt, created, suspend, suspended_attempt, wait_until
 from support.close_account import CloseAccount, lead
 from support.terminal_session import Command
 
 from flows.lead_cleanup import lead_cleanup as flow
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
+from tasks.runs.attempts import BY_AUTOMATION
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 
@@ -142,7 +145,7 @@ def test_suspended_right_before_the_claim_it_starts_nothing_and_may_plan_again(
 def test_suspended_while_it_exports_it_starts_nothing(
     close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
 ) -> None:
-    close.jobs(export_seconds=600)
+    close.fault("GET", "/export/", "edit", times=1000, fields={"status": "in_progress"})
     prefect.update_flow_run(run.id, parameters={**PARAMETERS, "backup": True})
 
     with ThreadPoolExecutor() as elsewhere:

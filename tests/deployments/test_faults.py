@@ -81,7 +81,7 @@ def test_a_run_that_is_killed_three_times_on_its_way_deletes_once(
 def test_what_became_of_a_run_that_is_cancelled_stands_in_its_log(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
 ) -> None:
-    """Said once by the run's own process, which asks Close at once, and once by that in which Prefect calls our hook."""
+    """By the run's own process, which asks Close at once; and later by that in which Prefect calls our hook."""
     close.jobs(leads_per_second=0.01)
     with start_worker():
         wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
