@@ -8,6 +8,7 @@ from tasks.close.resources import BulkDelete
 from tasks.ledger.record import BackupTaken, Record
 from tasks.plan import ramp
 from tasks.plan.model import Plan
+from tasks.report.artifacts import publish_report
 from tasks.report.ending import Ending
 from tasks.report.model import Report, of_plan, with_backup
 from tasks.runs.attempts import interruptions, states_of
@@ -56,7 +57,7 @@ class CleanupEnding(Ending):
         with log_if_it_fails("Reading how the run was interrupted"):
             report = report.model_copy(update={"notes": (*report.notes, *interruptions(states_of(self.run)))})
         report = with_backup(report, self.backup_taken, started=self._started)
-        self._publish(report, self.plan.organization if self.plan else "")
+        publish_report(self.run, report, self.plan.organization if self.plan else "")
         if self.backup_taken:
             with log_if_it_fails("Storing the report with the backup"):
                 Archive.at(self.backup_taken.url).store_report(report)

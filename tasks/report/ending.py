@@ -10,7 +10,6 @@ from prefect.states import Cancelled, Completed, Failed
 from prefect.states import Suspended as SuspendedState
 
 from tasks.close.errors import CloseError
-from tasks.report.artifacts import publish_report
 from tasks.report.model import RunReport, Unsuccessful
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.own_state import Suspended, is_suspended
@@ -68,11 +67,6 @@ class Ending(ABC):
     def _cancelled(self) -> str | None:
         """Do what is to be done while the process is terminated; return a sentence on it, None if that is nothing."""
         return None
-
-    def _publish(self, report: RunReport, organization: str) -> None:
-        """Publish *report*: by a task, unless the run is interrupted; then Prefect starts none."""
-        interrupted = report.outcome in {Outcome.SUSPENDED, Outcome.CANCELLED}
-        (publish_report.fn if interrupted else publish_report)(self.run, report, organization)
 
     @property
     def state(self) -> State[Any]:

@@ -116,7 +116,7 @@ class RestoreEnding(Ending):
             **(_of_plan(self.plan, self.restored) if self.plan else {}),
             **(_of_restored(self.restored) if self.restored else {}),
         )
-        self._publish(report, self.plan.organization if self.plan else "")
+        publish_report(self.run, report, self.plan.organization if self.plan else "")
         return report
 
 
