@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from tasks.close.resources import Kind
+from tasks.report.artifacts import publish_report
 from tasks.report.ending import Ending
 from tasks.report.model import HEADLINES, Report, RunReport
 from tasks.restore.create import Restored

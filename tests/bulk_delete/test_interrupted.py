@@ -1,4 +1,4 @@
-"""A process that is terminated asks Close to pause only if a person has cancelled the run: once, and without waiting."""
+"""A process that is terminated asks Close to pause only if a person has cancelled the run: once, without waiting."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -61,9 +61,9 @@ def terminated(close: CloseAccount, run: Run, job: str) -> None:
     counts = Counts(total=20, matched=20, kept={"total": 0}, planned=20)
     organization = close.get("/status/lead/")["data"][0]["organization_id"]
     facts: dict[str, Any] = {"organization": "Sandbox", "user_id": "user_1", "as_of": run.as_of, "counts": counts}
-    with pytest.raises(TerminationSignal), CleanupEnding(run) as end:
-        end.plan = Plan.of(QUERY, organization, **facts)
-        end.bulk_delete_id = job
+    end = CleanupEnding(run)
+    end.plan, end.bulk_delete_id = Plan.of(QUERY, organization, **facts), job
+    with pytest.raises(TerminationSignal), end:
         raise TerminationSignal(15)
 
 
