@@ -10,11 +10,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from uuid import UUID
 
 import pytest
-from deployed_runs import PREFECT, PrefectServer, StartWorker, await_state, wait_for
+from deployed_runs import PREFECT, PrefectServer, StartWorker, await_state, is_alive, process_of, wait_for
 from faults.happening import AFTER, PARAMETERS, POINTS, PROCESS_FAULTS, Stage, rows
 from faults.table import Row, check
 from prefect.client.orchestration import SyncPrefectClient
@@ -266,30 +265,6 @@ def hold(close: CloseAccount, point: Stage) -> Held:
     how = "delay" if point.name == AFTER else "drop_before"
     close.fault(point.method, point.path, how, after=point.after, seconds=HELD)
     return lambda: asked() - before > point.after
-
-
-def is_alive(run_id: UUID) -> bool:
-    """Whether a process runs it."""
-    return bool(processes_of(run_id))
-
-
-def process_of(run_id: UUID) -> int:
-    """The process in which the flow runs."""
-    [found] = processes_of(run_id)
-    return found
-
-
-def processes_of(run_id: UUID) -> list[int]:
-    """Those in which the flow runs: only those of Prefect's engine have the run's id in their environment."""
-    found: list[int] = []
-    for folder in Path("/proc").iterdir():
-        try:
-            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"prefect.engine" in command and str(run_id).encode() in environment:
-            found.append(int(folder.name))
-    return found
 
 
 def tried_again(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
