@@ -87,10 +87,11 @@ def empty_ledger(prefect_server: str) -> None:
 
 @pytest.fixture
 def fake_clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """Runs in this process wait for Close by a clock that leaps."""
+    """Runs in this process wait for Close by a clock that leaps, and don't look at their own state meanwhile."""
     clock = FakeClock()
     monkeypatch.setattr("tasks.runs.connect.sleep", clock.sleep)
     monkeypatch.setattr("tasks.runs.connect.clock", clock)
+    monkeypatch.setattr("tasks.runs.own_state.LOOK_SECONDS", 3600.0)
     return clock
 
 

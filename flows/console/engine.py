@@ -5,13 +5,14 @@ Importing this module imports Prefect, which takes seconds: commands do it when 
 
 import logging
 import re
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.server.api.server import SubprocessASGIServer
@@ -31,8 +32,10 @@ from flows.lead_cleanup import lead_cleanup
 from flows.restore_leads import restore_leads
 from tasks.approval import ask
 from tasks.bulk_delete.cancel import cancel
+from tasks.report.artifacts import recall_report
 from tasks.report.ending import report_of
 from tasks.report.model import RunReport
+from tasks.restore.report import read
 from tasks.runs.alive import Superseded, alive
 from tasks.runs.connect import PREFECT_ERRORS
 from tasks.runs.logs import LOGGERS, OURS, in_log_of
@@ -138,7 +141,7 @@ class Execution:
         Interrupted, it simply ends: its journal says where the next run continues.
         """
         with self._unwatched():
-            return self._report(restore_leads(**parameters, return_state=True))
+            return self._report(lambda: restore_leads(**parameters, return_state=True))
 
     def again(self, run_id: UUID) -> RunReport:
         """Run the flow once more as the flow run *run_id*, with its parameters; the rest as `run`."""
@@ -161,10 +164,14 @@ class Execution:
         ask.ask_here = ask_for_approval if somebody_is_there() else None
         try:
             with self._unwatched(), alive(run.id):
-                state = run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state")
+                return self._report(
+                    lambda: cast(
+                        "State[Any]",
+                        run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state"),
+                    )
+                )
         except Superseded as error:
             raise Stop(Outcome.FAILED, str(error)) from None
-        return self._report(cast("State[Any]", state))
 
     @contextmanager
     def _unwatched(self) -> Generator[None]:
@@ -172,7 +179,14 @@ class Execution:
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
 
-    def _report(self, state: State[Any]) -> RunReport:
+    def _report(self, run: Callable[[], State[Any]]) -> RunReport:
+        try:
+            state = run()
+        except Pause as suspended:  # by a person, in the Prefect UI
+            run_id = suspended.state and suspended.state.state_details.flow_run_id
+            if run_id is None:
+                raise Defect("It was suspended.") from None
+            return read(recall_report(run_id))
         report = report_of(state)
         if report is None:
             raise Defect(str(state.message or state.name))

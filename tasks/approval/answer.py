@@ -8,6 +8,7 @@ from tasks.report.escaping import unescape
 from tasks.runs import stop
 from tasks.runs.connect import prefect
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.own_state import is_suspended
 from tasks.runs.wording import counted
 
 
@@ -15,6 +16,8 @@ def waits_for(found: FlowRun) -> Request:
     """The request that the run waits for. Raises `Refused` if it isn't waiting."""
     if found.state and (request := Request.read(found.state)):
         return request
+    if found.state and is_suspended(found.state):
+        raise Refused(f"Run {found.id} is suspended and waits for no approval: `lead-cleanup resume {found.id}`.")
     raise Refused(f"Run {found.id} is {found.state_name or 'without a state'}: it isn't waiting for approval.")
 
 

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, FlowRunInput, State, StateType
-from prefect.exceptions import PrefectHTTPStatusError
+from prefect.exceptions import Pause, PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import Keyset, keyset_from_base_key
@@ -27,7 +27,7 @@ from tasks.plan.model import Approved, Plan
 from tasks.report.artifacts import page_of_plan, write_report
 from tasks.report.escaping import escape, kept_by
 from tasks.report.model import Report
-from tasks.runs.attempts import states_of
+from tasks.runs.attempts import BY_EXPIRY, states_of
 from tasks.runs.connect import PREFECT_ERRORS, PrefectUnavailable, plain, prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
@@ -40,8 +40,8 @@ logger = logging.getLogger(__name__)
 EXPIRES_AFTER = timedelta(hours=72)
 """After this, Prefect accepts no answer and fails the run. Shortly before, deployments/automations.yaml restarts it,
 so that it ends itself as expired."""
-BY_EXPIRY = "Nobody has approved this run in time."
-"""The message of the state into which that automation puts it, kept the same by a test."""
+ASKED = "lead-cleanup.approval-asked"
+"""The event with which that automation begins. A person may suspend a run too, and then nothing was asked."""
 
 LINK = "\n\nA sample of them, and the query, are in "
 CONFLICT = 409  # HTTP
@@ -192,11 +192,31 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
     try:
         form.save(request.inputs, run.id)  # Prefect stores it after suspending: a crash in between would lose the form
         suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=request.key)
+    except Pause:
+        with log_if_it_fails("Announcing the request, without which Prefect fails it after 72 hours without a report,"):
+            _announce(run)
+        raise
     except PREFECT_ERRORS as error:
         raise PrefectUnavailable(error) from error
     except RuntimeError as error:  # for example, Prefect has marked it crashed though it is alive
         raise Stop(Outcome.FAILED, f"This run can't wait for its approval, and nothing was deleted: {error}") from error
     raise Stop(Outcome.FAILED, "Prefect didn't suspend this run for its approval. Nothing was deleted.")
+
+
+def _announce(run: Run) -> None:
+    """Emit the event `ASKED`, about the run and with its tags, as Prefect's own events of runs have them."""
+    with prefect() as server:
+        event = {
+            "id": str(uuid4()),
+            "occurred": datetime.now(UTC).isoformat(),
+            "event": ASKED,
+            "resource": {"prefect.resource.id": f"prefect.flow-run.{run.id}"},
+            "related": [
+                {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"}
+                for tag in server.read_flow_run(run.id).tags
+            ],
+        }
+        server.request("POST", "/events", json=[event]).raise_for_status()
 
 
 def _describe(run: Run, plan: Plan) -> str:

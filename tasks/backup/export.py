@@ -13,6 +13,7 @@ from tasks.close.errors import CloseUnavailable, RateLimited
 from tasks.close.polling import Pace
 from tasks.close.resources import Export, ExportStatus
 from tasks.runs.outcomes import Refused
+from tasks.runs.own_state import OwnState
 
 logger = logging.getLogger(__name__)
 
@@ -34,13 +35,13 @@ def finished_export(close: CloseClient, s_query: dict[str, Any]) -> Export:
     export = close.start_export(s_query)
     started = close.clock()
     deadline = started + PATIENCE.total_seconds()
-    pace = Pace(started)
+    pace, own = Pace(started), OwnState()
     while not export.finished:
         now = close.clock()
         if now >= deadline:
             late = f"After {PATIENCE / HOUR:.0f} hours Close has not finished export {export.id} ({export.status})."
             raise Refused(f"{late} {TRY_AGAIN}")
-        close.sleep(min(pace.next(export, now), deadline - now))
+        own.sleep(close.sleep, min(pace.next(export, now), deadline - now))
         try:
             export = close.export(export.id)
         except (CloseUnavailable, RateLimited) as error:
@@ -57,7 +58,7 @@ def store(close: CloseClient, export: Export, archive: Archive, check: Check) ->
         left -= 1
         try:
             with close.download(export.id) as chunks:
-                return archive.write_leads(check(leads_in(chunks, export.id)))
+                return archive.write_leads(OwnState().during(check(leads_in(chunks, export.id))))
         except CloseUnavailable as error:
             if not left:
                 raise

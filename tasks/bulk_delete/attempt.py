@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from tasks.criteria.policy import Limits
 from tasks.ledger.record import Record
 from tasks.runs import stop
-from tasks.runs.attempts import ended_before, last_asked, states_of, tries_by_automation
+from tasks.runs.attempts import ended_before, last_asked, left_suspended, states_of, tries_by_automation
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.retries import reads
 from tasks.runs.run import Run
@@ -42,6 +42,8 @@ def check_may_retry(run: Run) -> None:
 
 
 def _check_states(states: Sequence[State[Any]], record: Record | None) -> None:
+    if left_suspended(states):
+        raise Stop(Outcome.SUSPENDED, "A person has suspended this run, and nobody has resumed it.")
     check_crashed(ended_before(states), record)
     if tries_by_automation(states) > MOST_TRIES:
         started = record and record.bulk_delete_id

@@ -106,14 +106,14 @@ def _pause_claimed(close: CloseClient, record: Record) -> tuple[str, bool]:
     return f"{job.id} is {job.status} at {job.progress}.", has_stopped(job)
 
 
-def pause(close: CloseClient, bulk_delete_id: str) -> BulkDelete:
+def pause(close: CloseClient, bulk_delete_id: str, *, once: bool = False) -> BulkDelete:
     """Ask Close to pause the bulk delete, and return it as Close shows it then.
 
     Close may refuse the request, or accept it without effect; it is given a minute. Raises a CloseError when the bulk
     delete can't be read.
     """
     try:
-        close.pause_bulk_delete(bulk_delete_id)
+        close.pause_bulk_delete(bulk_delete_id, once=once)
     except CloseError:
         return close.bulk_delete(bulk_delete_id)
     deadline = close.clock() + OBEYS_WITHIN
@@ -140,7 +140,8 @@ def _cancelled(run: Run, record: Record) -> Report:
         if job.finished:
             with log_if_it_fails("Recording the end of the bulk delete"):
                 ledger.update(record, ended=str(job.status))
-        message = _what_became(run, job)
+        resume = f"`lead-cleanup resume {run.id}`, or a retry of the run in Prefect,"
+        message = what_became(job, "Cancelled", resume)
         level = logging.INFO if has_stopped(job) else logging.WARNING
     except (CloseError, Stop) as error:
         message = _could_not(record, bulk_delete_id, error)
@@ -167,15 +168,16 @@ def _could_not(record: Record, bulk_delete_id: str | None, error: Exception) -> 
 NOTHING_STARTED = "Cancelled before anything was started: nothing was deleted."
 
 
-def _what_became(run: Run, job: BulkDelete) -> str:
+def what_became(job: BulkDelete, done: str, resume: str) -> str:
+    """What became of the bulk delete of a run that is *done*, such as cancelled; *resume* says how to continue it."""
     if job.finished:
-        return f"Cancelled too late: bulk delete {job.id} is {job.status}, after {job.progress}."
+        return f"{done} too late: bulk delete {job.id} is {job.status}, after {job.progress}."
     if has_stopped(job):
         return (
-            f"Cancelled: Close has paused bulk delete {job.id} at {job.progress}. `lead-cleanup resume {run.id}`, "
-            "or a retry of the run in Prefect, resumes it; after seven days Close refuses."
+            f"{done}: Close has paused bulk delete {job.id} at {job.progress}. {resume} resumes it; after seven days "
+            "Close refuses."
         )
     return (
-        f"Cancelled, but Close did not pause bulk delete {job.id}: it is {job.status} at {job.progress}, and still "
+        f"{done}, but Close did not pause bulk delete {job.id}: it is {job.status} at {job.progress}, and still "
         "deletes. Pause it in Close."
     )

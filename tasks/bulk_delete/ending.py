@@ -1,14 +1,17 @@
 """How a cleanup ends."""
 
 from tasks.backup.archive import Archive
+from tasks.bulk_delete.interrupted import pause_if_cancelled, pause_suspended
 from tasks.bulk_delete.reconcile import Log, verdict
 from tasks.bulk_delete.wait import Finished, out_of_sight
+from tasks.close.resources import BulkDelete
 from tasks.ledger.record import BackupTaken, Record
 from tasks.plan import ramp
 from tasks.plan.model import Plan
 from tasks.report.artifacts import publish_report
 from tasks.report.ending import Ending
 from tasks.report.model import Report, of_plan, with_backup
+from tasks.runs.attempts import interruptions, states_of
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome
 from tasks.runs.run import Run
@@ -26,6 +29,7 @@ class CleanupEnding(Ending):
         self.finished: Finished | None = None
         self.remaining: int | None = None
         self.log: Log | None = None
+        self._paused: BulkDelete | None = None
 
     def _verdict(self) -> tuple[Outcome, str]:
         if self.plan is None or self.finished is None or self.remaining is None:
@@ -38,7 +42,7 @@ class CleanupEnding(Ending):
         if outcome is Outcome.DELETED and self.plan:
             with log_if_it_fails("Advancing the ramp"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
-        job = self.finished.job if self.finished else None
+        job = self.finished.job if self.finished else self._paused
         report = Report(
             outcome=outcome,
             message=message,
@@ -50,6 +54,8 @@ class CleanupEnding(Ending):
             polls=self.finished.polls if self.finished else None,
             flow_run_id=str(self.run.id),
         )
+        with log_if_it_fails("Reading how the run was interrupted"):
+            report = report.model_copy(update={"notes": (*report.notes, *interruptions(states_of(self.run)))})
         report = with_backup(report, self.backup_taken, started=self._started)
         publish_report(self.run, report, self.plan.organization if self.plan else "")
         if self.backup_taken:
@@ -75,6 +81,21 @@ class CleanupEnding(Ending):
     @property
     def _known_id(self) -> str | None:
         return self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None)
+
+    def _suspended(self) -> str:
+        message, self._paused = pause_suspended(self.run)
+        return message
+
+    def _cancelled(self) -> str | None:
+        record = self.record if self.record and not self.record.ended else None
+        bulk_delete_id = self.bulk_delete_id or (record.bulk_delete_id if record else None)
+        planned = self.plan or record
+        if self.finished or bulk_delete_id is None or planned is None:
+            return None
+        self._paused = pause_if_cancelled(self.run, planned.organization_id, bulk_delete_id)
+        if self._paused is None:
+            return None
+        return f"Cancelled: Close was asked to pause bulk delete {bulk_delete_id} at {self._paused.progress}."
 
     @property
     def _started(self) -> bool:

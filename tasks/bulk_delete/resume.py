@@ -17,11 +17,13 @@ from tasks.bulk_delete.find import LOOK_SECONDS, bulk_delete_of, visible_within_
 from tasks.bulk_delete.start import resume_if_paused
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
-from tasks.ledger.record import GIVEN_UP, MINUTE, Act, Record
+from tasks.ledger.record import GIVEN_UP, Act, Record
 from tasks.runs import stop
 from tasks.runs.alive import Process, is_gone
 from tasks.runs.connect import connect, plain, prefect
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.own_state import is_suspended
+from tasks.runs.wording import MINUTE
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ def resume(found: FlowRun, by: str, *, start_again: bool, confirm: Callable[[str
     taken over; where that can't be seen, *confirm* shows a person what is known, and returns whether it is gone.
     Raises `Stop`, and a CloseError.
     """
-    if found.state and found.state.is_paused():
+    if found.state and found.state.is_paused() and not is_suspended(found.state):
         raise Refused(f"Run {found.id} waits for an approval: `lead-cleanup approve {found.id}`.")
     stop.check()
     record = ledger.read(found.id)
@@ -173,7 +175,8 @@ def _retry(found: FlowRun, by: str) -> None:
 
 
 def _is_over(found: FlowRun) -> bool:
-    return found.state is not None and found.state.is_final()
+    """Whether no process is expected to work for it."""
+    return found.state is not None and (found.state.is_final() or is_suspended(found.state))
 
 
 def _state(found: FlowRun) -> str:

@@ -14,18 +14,19 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.criteria.policy import Limits
 from tasks.criteria.selection import LEADS
 from tasks.ledger import store as ledger
-from tasks.ledger.record import GIVEN_UP, MINUTE, REFUSED, BackupTaken, Record
+from tasks.ledger.record import GIVEN_UP, REFUSED, BackupTaken, Record
 from tasks.plan.checks import check_limits
 from tasks.plan.model import Plan
 from tasks.runs import stop
 from tasks.runs.alive import Superseded, check_latest
-from tasks.runs.attempts import retried_by_person
+from tasks.runs.attempts import continued_by_person
 from tasks.runs.connect import connect, prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.own_state import Suspended, is_suspended
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
-from tasks.runs.wording import counted
+from tasks.runs.wording import MINUTE, counted
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +52,12 @@ def start_bulk_delete(run: Run, plan: Plan, record: Record | None, backup: Backu
 def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -> str:
     """Continue what an earlier attempt of this run claimed in *record*, and return the id of the bulk delete.
 
-    Finds it, and resumes it if it is paused and a person retried the run. Starts it only with a person's permission,
-    within *limits* as they are now. What a person has cancelled is continued for a person only, never for an
-    automation. Raises `Stop`.
+    Finds it, and resumes it if it is paused and a person retried or resumed the run. Starts it only with a person's
+    permission, within *limits* as they are now. What a person has cancelled is continued for a person only, never for
+    an automation. Raises `Stop`.
     """
     check_latest(run)
-    by_person = retried_by_person(run)
+    by_person = continued_by_person(run)
     if record.cancelled_at and not by_person:
         raise Stop(Outcome.CANCELLED, f"This run is cancelled. `lead-cleanup resume {run.id}` resumes it.")
     if record.unused_permission:
@@ -164,7 +165,7 @@ def _post(close: CloseClient, run: Run, record: Record, plan: Plan, seen: Prefli
 
 
 def _check_claim(record: Record, jobs: list[BulkDelete]) -> None:
-    """Raise `Stop` unless our claim is unchanged, the run isn't being cancelled, and no other run has an open claim.
+    """Raise `Stop` if our claim has changed, the run is cancelled or suspended, or another run has an open claim.
 
     Read after the claim is written: of two runs that claim at once, at least one sees the other; and whoever cancels
     either finds the claim or is seen here.
@@ -174,6 +175,8 @@ def _check_claim(record: Record, jobs: list[BulkDelete]) -> None:
         raise Stop(Outcome.UNKNOWN, f"The claim {record.name} of this run is gone: somebody changed the ledger.")
     with prefect() as server:
         state = server.read_flow_run(record.run_id).state
+    if state and is_suspended(state):
+        raise Suspended
     if latest.cancelled_at or (state and (state.is_cancelling() or state.is_cancelled())):
         raise Stop(Outcome.CANCELLED, "This run was cancelled before anything was started.")
     for other in ledger.unresolved(record.organization_id):

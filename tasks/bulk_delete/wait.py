@@ -15,6 +15,7 @@ from tasks.report.artifacts import Progress
 from tasks.runs.connect import connect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.own_state import OwnState
 from tasks.runs.retries import reads
 from tasks.runs.run import Run
 from tasks.runs.wording import counted
@@ -41,6 +42,7 @@ def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_min
 
     Close being away doesn't end the wait. The deadline does, and whatever keeps the run from looking, such as a revoked
     key: as ``still_running``, since Close is still deleting.
+    Raises `Suspended` when a person suspends the run.
     """
     progress = Progress(run, bulk_delete_id)
     with connect(plan.organization_id) as close:
@@ -58,7 +60,7 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
     started = close.clock()
     deadline = started + patience.total_seconds()
     pace, movement = Pace(started), Movement(started)
-    polls = 0
+    own, polls = OwnState(), 0
     job: BulkDelete | None = None
     missing_since: float | None = None
     while True:
@@ -84,7 +86,7 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
         if now >= deadline:
             raise Stop(*_at_the_deadline(bulk_delete_id, job, patience))
         ends = deadline if missing_since is None else min(deadline, missing_since + VANISHED_AFTER)
-        close.sleep(min(pace.next(job, now), ends - now))  # polls a last time at the deadline itself
+        own.sleep(close.sleep, min(pace.next(job, now), ends - now))  # polls a last time at the deadline itself
 
 
 @dataclass

@@ -194,9 +194,15 @@ class CloseClient:
         request = Request("POST", "/bulk_action/delete/", body=body)
         return parse(BulkDelete, self._transport.start(request), request)
 
-    def pause_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
-        """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not the address: we assume it."""
-        return self._pages.one(BulkDelete, _status(bulk_delete_id, "paused"))  # harmless to retry
+    def pause_bulk_delete(self, bulk_delete_id: str, *, once: bool = False) -> BulkDelete:
+        """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not the address: we assume it.
+
+        Retried, which is harmless unless somebody resumes it meanwhile: with *once* it isn't.
+        """
+        request = _status(bulk_delete_id, "paused")
+        if once:
+            return parse(BulkDelete, self._transport.send_once(request), request)
+        return self._pages.one(BulkDelete, request)
 
     def resume_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
         """Ask Close to resume; it refuses after seven days. The address is assumed, as for pausing. Never retried."""

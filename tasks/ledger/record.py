@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.plan.model import Planned
+from tasks.runs.wording import MINUTE
 
 VERSION = 2
 """Of a record. Version 1, written by 0.1, is still read; one that a newer version wrote is refused."""
 PREFIX = "lead_cleanup_run_"
 REFUSED = "refused"
 GIVEN_UP = "given up"
-MINUTE = "%Y-%m-%d %H:%M UTC"
 
 
 class Act(BaseModel):

@@ -19,7 +19,6 @@ from tasks.report.model import RunReport
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
-from tasks.runs.retries import once
 from tasks.runs.run import Run, slug
 from tasks.runs.wording import counted
 
@@ -29,9 +28,11 @@ BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 """The JSON in an artifact's markdown: a report, or the query of a plan that 0.1 published."""
 
 
-@once
 def publish_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish how the run ended. A failure to publish is logged, and doesn't change the outcome."""
+    """Publish how the run ended. A failure to publish is logged, and doesn't change the outcome.
+
+    No task: in a run that a person has suspended, Prefect begins none.
+    """
     with log_if_it_fails("Publishing the report"):
         write_report(run, report, organization)
 

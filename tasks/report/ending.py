@@ -6,13 +6,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from prefect.client.schemas.objects import State
+from prefect.exceptions import Pause, TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
+from prefect.states import Suspended as SuspendedState
 
 from tasks.close.errors import CloseError
 from tasks.report.model import RunReport, Unsuccessful
 from tasks.runs.alive import check_latest
 from tasks.runs.connect import PrefectUnavailable
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
+from tasks.runs.own_state import Suspended, is_suspended
 from tasks.runs.run import Run
 
 
@@ -20,7 +23,8 @@ class Ending(ABC):
     """A context manager around a run that turns its end into the report.
 
     A `Stop` or a `CloseError` becomes a report. Any other exception, such as a cancellation or a bug, propagates, and
-    Prefect sets the state. Only the latest attempt speaks for the run: an earlier one raises `Superseded` instead.
+    Prefect sets the state; a report on what a person has interrupted is published all the same. Only the latest attempt
+    speaks for the run: an earlier one raises `Superseded` instead.
     """
 
     def __init__(self, run: Run) -> None:
@@ -36,6 +40,15 @@ class Ending(ABC):
         match error:
             case None:
                 outcome, message = self._verdict()
+            case Suspended():
+                outcome, message = Outcome.SUSPENDED, self._suspended()
+            case Pause() if error.state and is_suspended(error.state):  # noticed by Prefect, between two tasks
+                self._concluded(Outcome.SUSPENDED, self._suspended())
+                return False
+            case TerminationSignal():
+                if cancelled := self._cancelled():
+                    self._concluded(Outcome.CANCELLED, cancelled)
+                return False
             case Stop() | CloseError():
                 outcome, message = outcome_of(error), str(error)
             case _:
@@ -53,6 +66,14 @@ class Ending(ABC):
     def _concluded(self, outcome: Outcome, message: str) -> RunReport:
         """Publish the report, and return it."""
 
+    def _suspended(self) -> str:
+        """Do what is to be done at once when a person has suspended the run, and return a sentence on it."""
+        return f"Suspended by a person. *Resume* in Prefect, or `lead-cleanup resume {self.run.id}`, continues."
+
+    def _cancelled(self) -> str | None:
+        """Do what is to be done while the process is terminated; return a sentence on it, None if that is nothing."""
+        return None
+
     @property
     def state(self) -> State[Any]:
         """The run's final state; `report_of` finds the report in it."""
@@ -64,6 +85,8 @@ class Ending(ABC):
 def state_of(report: RunReport) -> State[Any]:
     """The final state of the run that ended with *report*."""
     outcome = report.outcome
+    if outcome is Outcome.SUSPENDED:
+        return SuspendedState(message=report.message)
     state = Completed if outcome.good else Cancelled if outcome is Outcome.CANCELLED else Failed
     return state(name=outcome.state_name, message=report.message, data=report if outcome.good else Unsuccessful(report))
 

@@ -30,6 +30,7 @@ from tasks.restore.new_objects import (
 from tasks.restore.plan import RestorePlan, leads_to_restore
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
+from tasks.runs.own_state import OwnState
 from tasks.runs.retries import once
 
 logger = logging.getLogger(__name__)
@@ -101,14 +102,15 @@ def restore(plan: RestorePlan) -> Restored:
 class Creator:
     """Creates leads and what belongs to them, one object at a time.
 
-    Raises `Stop` when the journal can't be written, or when Close can no longer tell what an attempt created; and the
-    CloseErrors that concern more than one object, such as a missing permission.
+    Raises `Stop` when the journal can't be written, when Close can no longer tell what an attempt created, or when a
+    person suspends the run; and the CloseErrors that concern more than one object, such as a missing permission.
     """
 
     close: CloseClient
     journal: Journal
     user_id: str
     restored: Restored = field(default_factory=Restored)
+    own: OwnState = field(default_factory=OwnState)
 
     def restore(self, lead: NewLead) -> None:
         """Create *lead* and what belongs to it, except the objects that Close already has."""
@@ -168,6 +170,7 @@ class Creator:
 
     def _create(self, intent: Entry, body: dict[str, Any], search: Search) -> dict[str, Any] | None:
         """POST the object and return it as Close shows it; None if Close rejects it, or doesn't create it."""
+        self.own.look()
         kind = intent.kind
         check_sends_nothing(kind, body)
         problem: CloseError | None = None
@@ -212,7 +215,7 @@ class Creator:
             left = settled - self.close.clock()
             if left <= 0:
                 return None
-            self.close.sleep(min(left, waits.pop(0) if len(waits) > 1 else waits[0]))
+            self.own.sleep(self.close.sleep, min(left, waits.pop(0) if len(waits) > 1 else waits[0]))
 
     def _find_lead(self, intent: Entry, body: Object) -> dict[str, Any] | None:
         """Find a lead with the same words that this user created since and that no entry has.

@@ -9,6 +9,7 @@
     still_running                                    Failed      exit 4   Close is still deleting
     unknown                                          Failed      exit 5   wakes someone: was it started?
     cancelled                                        Cancelled   exit 6
+    suspended                                        Suspended   exit 6   until a person resumes it
 
 Exit 2 is for wrong usage and invalid parameters, without a run.
 """
@@ -42,6 +43,7 @@ class Outcome(StrEnum):
     STILL_RUNNING = "still_running", 4
     UNKNOWN = "unknown", 5
     CANCELLED = "cancelled", 6
+    SUSPENDED = "suspended", 6
 
     @property
     def good(self) -> bool:

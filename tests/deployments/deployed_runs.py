@@ -114,3 +114,27 @@ def read_all(api: str, what: str) -> list[dict[str, Any]]:
         rows += found
         if len(found) < 200:
             return rows
+
+
+def is_alive(run_id: UUID) -> bool:
+    """Whether a process runs it."""
+    return bool(processes_of(run_id))
+
+
+def process_of(run_id: UUID) -> int:
+    """The process in which the flow runs."""
+    [found] = processes_of(run_id)
+    return found
+
+
+def processes_of(run_id: UUID) -> list[int]:
+    """Those in which the flow runs: only those of Prefect's engine have the run's id in their environment."""
+    found: list[int] = []
+    for folder in Path("/proc").iterdir():
+        try:
+            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if b"prefect.engine" in command and str(run_id).encode() in environment:
+            found.append(int(folder.name))
+    return found

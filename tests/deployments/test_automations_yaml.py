@@ -11,11 +11,11 @@ from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from deployments import automations, deploy
-from tasks.approval.ask import BY_EXPIRY, EXPIRES_AFTER
+from tasks.approval.ask import ASKED, EXPIRES_AFTER
 from tasks.bulk_delete.attempt import MOST_TRIES
-from tasks.runs.attempts import BY_AUTOMATION
+from tasks.runs.attempts import BY_AUTOMATION, BY_EXPIRY
 
-SILENT, CRASHED, NEVER_BEGINS, EXPIRES = automations.read()
+SILENT, DEAD, CRASHED, NEVER_BEGINS, EXPIRES = automations.read()
 
 
 def trigger_of(automation: AutomationCore) -> EventTrigger:
@@ -68,7 +68,17 @@ def test_it_waits_for_three_heartbeats_and_for_any_sign_of_life(automation: Auto
 
 def test_only_a_run_that_was_alive_is_called_crashed():
     assert trigger_of(SILENT).after == {"prefect.flow-run.heartbeat"}
-    assert action_of(SILENT).state == StateType.CRASHED
+    assert trigger_of(DEAD).expect == {f"prefect.flow-run.{action_of(SILENT).name}"}
+    assert trigger_of(DEAD).posture == Posture.Reactive
+    assert action_of(DEAD).state == StateType.CRASHED
+
+
+def test_a_heartbeat_that_comes_after_a_suspension_makes_no_crash():
+    """Prefect pauses only a run that is running: tests/prefect_contract/test_triggers.py. So a first step to a crash is
+    a pause, and a run that a person has suspended, that has ended or is being cancelled stays as it is.
+    """
+    assert action_of(SILENT).state == StateType.PAUSED
+    assert trigger_of(DEAD).after == set()
 
 
 def test_only_a_crashed_run_is_tried_again_and_knows_by_whom():
@@ -97,9 +107,18 @@ def test_a_request_expires_before_prefect_fails_the_run_and_the_run_knows_why():
     trigger, action = trigger_of(EXPIRES), action_of(EXPIRES)
 
     assert trigger.posture == Posture.Proactive
-    assert (trigger.after, trigger.expect) == ({"prefect.flow-run.Suspended"}, {"prefect.flow-run.*"})
+    assert trigger.after == {ASKED}
     assert timedelta(minutes=15) <= EXPIRES_AFTER - trigger.within <= timedelta(hours=1)
     assert (action.state, action.message) == (StateType.SCHEDULED, BY_EXPIRY)
+
+
+def test_a_request_does_not_expire_once_it_is_answered_or_ended_and_no_suspension_or_heartbeat_counts():
+    """A person suspends runs too, and the last heartbeat of the run that asks may come after its request."""
+    expected = trigger_of(EXPIRES).expect
+
+    ends = {"Resuming", "Cancelled", "Expired", "Failed", "Crashed", "Completed", "AwaitingRetry"}
+    assert {f"prefect.flow-run.{name}" for name in ends} <= expected
+    assert not any(each.endswith(("*", ".Suspended", ".heartbeat")) for each in expected)
 
 
 @pytest.mark.parametrize(

@@ -9,17 +9,17 @@ import random
 import signal
 import subprocess
 import time
-from pathlib import Path
 from uuid import UUID
 
 import pytest
-from deployed_runs import PREFECT, PrefectServer, StartWorker, await_state, wait_for
+from deployed_runs import PREFECT, PrefectServer, StartWorker, await_state, is_alive, process_of, wait_for
 from faults.happening import AFTER, PARAMETERS, POINTS, PROCESS_FAULTS, Stage, hold, rows
 from faults.table import Row, check
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Cancelling, Crashed
+from support.attempts import suspend
 from support.close_account import CloseAccount, lead
 
 from tasks.bulk_delete.resume import CRASH_IS_REPORTED_WITHIN, permit
@@ -77,17 +77,58 @@ def test_a_run_that_is_killed_three_times_on_its_way_deletes_once(
 def test_what_became_of_a_run_that_is_cancelled_stands_in_its_log(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
 ) -> None:
-    """Once: by the process in which Prefect calls our hook, and which knows nothing of the run."""
+    """By the run's own process, which asks Close at once; and later by that in which Prefect calls our hook."""
     close.jobs(leads_per_second=0.01)
     with start_worker():
         wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
         prefect.set_flow_run_state(run_id, Cancelling())
+        wait_for(lambda: not is_alive(run_id), close.requests)
+        [job] = close.get(BULK_DELETES)["data"]
+        pauses = sum(each["method"] == "PUT" for each in close.requests())
+        state = prefect.read_flow_run(run_id).state_name
+        at_once = latest_report(run_id)
         await_state(prefect, run_id, "Cancelled")
         logs = prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])), limit=200)
 
-    [job] = close.get(BULK_DELETES)["data"]
+    assert (job["status"], pauses, state) == ("paused", 1, "Cancelling"), "before Prefect's hook has begun"
+    assert f"Cancelled: Close was asked to pause bulk delete {job['id']} at 0 of 3 leads." in at_once
     [said] = [each.message for each in logs if each.name == "tasks.bulk_delete.cancel"]
     assert said.startswith(f"Cancelled: Close has paused bulk delete {job['id']} at 0 of 3 leads.")
+
+
+def test_a_process_that_is_terminated_without_a_cancel_leaves_close_alone(
+    prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
+) -> None:
+    """A container that stops, a worker that is updated: Close continues, and a retry waits for what it has started."""
+    close.jobs(leads_per_second=0.01)
+    with start_worker():
+        wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
+        os.kill(process_of(run_id), signal.SIGTERM)
+        await_state(prefect, run_id, "Crashed")
+
+    [job] = close.get(BULK_DELETES)["data"]
+    assert job["status"] == "processing"
+    assert not any(each["method"] == "PUT" for each in close.requests())
+
+
+def test_a_run_that_is_suspended_pauses_at_close_and_ends_its_process_and_resume_continues_it(
+    prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
+) -> None:
+    close.jobs(leads_per_second=0.01)
+    with start_worker():
+        wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
+        suspend(run_id, prefect)
+        wait_for(lambda: not is_alive(run_id), close.requests)
+        state = prefect.read_flow_run(run_id).state_name
+        [job] = close.get(BULK_DELETES)["data"]
+        report = latest_report(run_id)
+        close.jobs(leads_per_second=100)
+        ends = resumed(prefect, run_id)
+
+    assert (state, job["status"]) == ("Suspended", "paused")
+    assert f"Suspended: Close has paused bulk delete {job['id']} at 0 of 3 leads." in report
+    assert (outcome_of(ends), ends.run_count) == ("deleted", 1)
+    assert len(close.posts(BULK_DELETES)) == 1
 
 
 @pytest.mark.exhaustive  # a row of the matrix shows it too
@@ -173,6 +214,10 @@ def test_what_happens_to_processes(
                 ends = await_end(prefect, run_id)
             case "SIGTERM of the worker":
                 ends = None  # the block's end stops it
+            case "suspended by a person, then resumed":
+                suspend(run_id, prefect)
+                wait_for(lambda: not is_alive(run_id), close.requests)
+                ends = prefect.read_flow_run(run_id)
             case _:
                 pytest.fail(f"Nobody knows how to bring about {fault}.")
     if ends is None:
@@ -180,15 +225,19 @@ def test_what_happens_to_processes(
         assert ends.state_name == "Running"
         prefect.set_flow_run_state(run_id, Crashed(), force=True)
     started, sent = close.get(BULK_DELETES)["data"], len(close.posts(BULK_DELETES))
+    pauses = sum(each["method"] == "PUT" for each in close.requests())
     time.sleep(CRASH_IS_REPORTED_WITHIN)
     with start_worker():
-        again = tried_again(prefect, run_id)
+        again = resumed(prefect, run_id) if ends.state_name == "Suspended" else tried_again(prefect, run_id)
         third = None
         if outcome_of(again) == "unknown":
             permit(again, ledger.read(run_id), "a test")
             third = tried_again(prefect, run_id)
 
     assert len(started) <= 1
+    assert pauses == 0 or ends.state_name == "Suspended", (
+        "a process that is terminated leaves Close alone, unless cancelled"
+    )
     assert len(close.get(BULK_DELETES)["data"]) == 1
     assert outcome_of(third or again) == "deleted"
     assert len(close.leads()) == 2
@@ -203,23 +252,17 @@ def test_what_happens_to_processes(
     check(row, rows())
 
 
-def process_of(run_id: UUID) -> int:
-    """The process in which the flow runs: the only one of Prefect's engine that has the run's id in its environment."""
-    for folder in Path("/proc").iterdir():
-        try:
-            command, environment = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
-        except OSError:
-            continue
-        if b"prefect.engine" in command and str(run_id).encode() in environment:
-            return int(folder.name)
-    raise AssertionError(f"No process runs {run_id}.")
-
-
 def tried_again(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
     """The run once it has ended after one more attempt."""
     attempt = prefect.read_flow_run(run_id).run_count + 1
     prefect.set_flow_run_state(run_id, AwaitingRetry(), force=True)
     return await_end(prefect, run_id, attempt)
+
+
+def resumed(prefect: SyncPrefectClient, run_id: UUID) -> FlowRun:
+    """The run once it has ended after *Resume* in the Prefect UI."""
+    prefect.resume_flow_run(run_id)
+    return await_end(prefect, run_id)
 
 
 def await_end(prefect: SyncPrefectClient, run_id: UUID, attempt: int = 1) -> FlowRun:

@@ -1,18 +1,22 @@
 """What a person does in the Prefect UI, in a real browser, with a real server and a real worker."""
 
+import logging
 import re
+import time
 from collections.abc import Iterator
 from shutil import which
 from typing import Any
 from uuid import UUID
 
 import pytest
-from deployed_runs import StartWorker, await_state, wait_for
+from deployed_runs import StartWorker, await_state, is_alive, wait_for
 from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwright
 from prefect.client.orchestration import SyncPrefectClient
-from support.close_account import CloseAccount
+from support.close_account import CloseAccount, lead
 
 pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.xdist_group("deployed")]
+
+logger = logging.getLogger(__name__)
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # the Makefile looks for them too
 LONGEST = 120_000  # milliseconds; on an idle machine nothing here takes more than two seconds
@@ -81,6 +85,66 @@ def test_whoever_types_another_number_declines(
     assert run.state.message == "Ann answered 3, but the plan had 2 leads."
     assert close.writes() == []
     assert len(close.leads()) == 4
+
+
+@pytest.mark.exhaustive
+def test_whoever_suspends_or_cancels_a_run_that_deletes_sees_close_pause_at_once(
+    prefect: SyncPrefectClient, start_worker: StartWorker, sandbox: CloseAccount, page: Page
+) -> None:
+    """By the run's own process. Prefect calls its hook later, in another one, and sends no signal for a suspension."""
+    sandbox.add(*(lead(f"junk {number}", "Junk") for number in range(100)), lead("A"))
+    sandbox.jobs(leads_per_second=1)
+    ad_hoc = prefect.read_deployment_by_name("lead-cleanup/ad-hoc")
+    limits = {"max_share": 1.0, "max_leads": 1000, "ramp": False}
+    parameters = {"match": {"status": ["Junk"]}, "limits": limits, "dry_run": False, "backup": False}
+    with start_worker():
+        run_id = prefect.create_flow_run_from_deployment(ad_hoc.id, parameters=parameters).id
+        await_polls(sandbox)
+        page.goto(f"/runs/flow-run/{run_id}")
+        press(page, "Suspend", "Submit")
+        suspended_after = await_pause(sandbox)
+        state = prefect.read_flow_run(run_id).state_name
+        wait_for(lambda: not is_alive(run_id), sandbox.requests)
+
+        sandbox.forget_requests()
+        press(page, "Resume", "Submit")
+        await_polls(sandbox)
+        sandbox.forget_requests()
+        press(page, "Cancel", "Cancel Run")
+        cancelled_after = await_pause(sandbox)
+        cancelling = prefect.read_flow_run(run_id).state_name
+        await_state(prefect, run_id, "Cancelled")
+
+    logger.info("Close was asked to pause %.1f s after Suspend, %.1f s after Cancel.", suspended_after, cancelled_after)
+    assert (state, cancelling) == ("Suspended", "Cancelling")
+    assert sandbox.get("/bulk_action/delete/")["data"][0]["status"] == "paused"
+
+
+def press(page: Page, what: str, submit: str) -> None:
+    """Press the button on the run's page, and the one in the dialog that it opens."""
+    page.get_by_role("button", name=what, exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=submit).click()
+
+
+def await_polls(sandbox: CloseAccount) -> None:
+    """Wait until a run has polled for its bulk delete a few times."""
+
+    def polled() -> bool:
+        polls = [each for each in sandbox.requests() if "/delete/bulkdelete_" in each["path"]]
+        return sum(each["method"] == "GET" for each in polls) > 2
+
+    wait_for(polled, sandbox.requests)
+
+
+def await_pause(sandbox: CloseAccount) -> float:
+    """Wait until Close is asked to pause; how many seconds that took."""
+    began = time.monotonic()
+
+    def asked() -> bool:
+        return any(each["method"] == "PUT" for each in sandbox.requests())
+
+    wait_for(asked, sandbox.requests)
+    return time.monotonic() - began
 
 
 def browser_here() -> str:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import httpx
 import pytest
 from deployed_runs import StartWorker, await_state, history, wait_for
 from foreign_flow import somebody_elses
@@ -16,6 +17,7 @@ from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNam
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.events.schemas.events import Event
 from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Pending, Running
+from support.attempts import suspend
 from support.close_account import CloseAccount, lead
 
 from deployments import automations
@@ -40,7 +42,7 @@ def within(seconds: float, automation: AutomationCore) -> AutomationCore:
 @pytest.fixture
 def hurried(prefect: SyncPrefectClient) -> Iterator[SyncPrefectClient]:
     """The server, with automations that take seconds."""
-    silent, crashed, *_ = automations.read()
+    silent, _, crashed, *_ = automations.read()
     automations.apply(prefect, [within(SILENCE, silent), within(SOONEST, crashed)])
     yield prefect
     automations.apply(prefect, automations.read())
@@ -88,7 +90,8 @@ def test_a_run_whose_worker_was_stopped_goes_on_by_itself_and_another_flows_run_
     assert run.run_count == 2
     assert len(sandbox.posts("/bulk_action/delete/")) == 1
     assert len(sandbox.leads()) == 2
-    assert [(each.type.value, each.message) for each in after_running(hurried, ours)][:2] == [
+    assert [(each.type.value, each.message) for each in after_running(hurried, ours)][:3] == [
+        ("PAUSED", "Nothing was heard of this run for two minutes."),
         ("CRASHED", "Nothing was heard of this run for two minutes."),
         ("SCHEDULED", BY_AUTOMATION),
     ]
@@ -108,6 +111,25 @@ def test_what_has_crashed_is_tried_again_unless_a_person_has_cancelled_it_or_it_
     assert hurried.read_flow_run(cancelled).state_name == "Cancelled"
     assert hurried.read_flow_run(foreign).state_name == "Crashed"
     for each in (foreign, ours):
+        hurried.set_flow_run_state(each, Completed(), force=True)
+
+
+def test_a_run_that_a_person_has_suspended_is_touched_by_no_automation(
+    hurried: SyncPrefectClient, ad_hoc: UUID
+) -> None:
+    """Although a heartbeat of its process arrives afterwards. The other run falls silent later: once that is retried,
+    the time of the first is over.
+    """
+    suspended = live_through(hurried, ad_hoc, Pending(), Running())
+    suspend(suspended, hurried)
+    beat(hurried, suspended)
+    dead = live_through(hurried, ad_hoc, Pending(), Running())
+    beat(hurried, dead)
+
+    await_state(hurried, dead, "AwaitingRetry")
+
+    assert [each.name for each in after_running(hurried, suspended)] == ["Suspended"]
+    for each in (suspended, dead):
         hurried.set_flow_run_state(each, Completed(), force=True)
 
 
@@ -184,6 +206,20 @@ def await_heartbeat(prefect: SyncPrefectClient, run_id: UUID) -> None:
         return prefect.read_events(heartbeats, limit=1).events
 
     wait_for(look, lambda: prefect.read_flow_run(run_id).state)
+
+
+def beat(prefect: SyncPrefectClient, run_id: UUID) -> None:
+    """A heartbeat, as the run's process would send it."""
+    tags = prefect.read_flow_run(run_id).tags
+    event: dict[str, Any] = {
+        "id": str(uuid4()),
+        "occurred": datetime.now(UTC).isoformat(),
+        "event": "prefect.flow-run.heartbeat",
+        "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
+        "related": [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in tags],
+    }
+    httpx.post(f"{str(prefect.api_url).rstrip('/')}/events", json=[event]).raise_for_status()
+    time.sleep(PACE)
 
 
 def await_wait(sandbox: CloseAccount) -> None:

@@ -208,6 +208,7 @@ PROCESS_FAULTS = (
     "SIGTERM of the flow",
     "SIGTERM of the worker",
     "restart of the Prefect server",
+    "suspended by a person, then resumed",
 )
 BEFORE, AFTER = "POST, before its effect", "POST, after its effect"
 POINTS = [

@@ -18,7 +18,18 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State, StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
-from prefect.states import AwaitingRetry, Cancelled, Cancelling, Completed, Crashed, Failed, Pending, Running
+from prefect.states import (
+    AwaitingRetry,
+    Cancelled,
+    Cancelling,
+    Completed,
+    Crashed,
+    Failed,
+    Paused,
+    Pending,
+    Running,
+    Suspended,
+)
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
 
@@ -174,6 +185,30 @@ def test_what_has_ended_or_is_being_cancelled_cannot_be_called_crashed(watch: Wa
 
     assert watch.states(run_id)[-1][0] == end.type.value, (
         f"A run that is {end.name} can be called crashed: when a last heartbeat comes late, it is tried again."
+    )
+
+
+@pytest.mark.parametrize(
+    "end",
+    [Suspended(timeout_seconds=600), Completed(), Failed(), Cancelled(), Cancelling()],
+    ids=lambda end: str(end.name),
+)
+def test_only_a_run_that_is_running_can_be_called_silent(watch: Watch, end: State[Any]) -> None:
+    """Rests on it: a heartbeat that arrives after a person has suspended a run makes no crash of it, for the automation
+    pauses what falls silent before it is called crashed.
+    """
+    run_id, dead = watch.run(Running(), end), watch.run(Running())
+
+    for each in (run_id, dead):
+        watch.prefect.set_flow_run_state(each, Paused(name="Silent"))
+    watch.prefect.set_flow_run_state(dead, Crashed())
+    watch.prefect.set_flow_run_state(dead, AwaitingRetry(message=MESSAGE))
+
+    assert watch.states(run_id)[-1][0] == end.type.value, (
+        f"A run that is {end.name} can be paused: when a last heartbeat comes late, it is called crashed."
+    )
+    assert [state for state, _ in watch.states(dead)][-3:] == ["PAUSED", "CRASHED", "SCHEDULED"], (
+        "A run that has fallen silent can't be paused, called crashed and tried again: nobody finds it."
     )
 
 

@@ -13,6 +13,7 @@ from prefect.states import (
     Completed,
     Crashed,
     Failed,
+    Paused,
     Pending,
     Running,
     Scheduled,
@@ -22,7 +23,15 @@ from prefect.states import (
 from tasks.bulk_delete.attempt import check_crashed, lateness
 from tasks.ledger.record import Record
 from tasks.plan.model import Counts
-from tasks.runs.attempts import BY_AUTOMATION, ended_before, last_asked, tries_by_automation
+from tasks.runs.attempts import (
+    BY_AUTOMATION,
+    BY_EXPIRY,
+    ended_before,
+    interruptions,
+    last_asked,
+    left_suspended,
+    tries_by_automation,
+)
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.run import Run
 
@@ -164,3 +173,41 @@ def test_a_run_that_crashes_after_its_approval_is_as_late_as_the_approval_is_old
 
 def test_what_nobody_has_asked_for_again_is_late_since_it_was_due():
     assert last_asked(history(*BEGAN, *AUTOMATICALLY)) is None
+
+
+BY_PERSON = Suspended()
+ASKS = Suspended(pause_key="2-digest-nonce")
+ASKS.state_details.run_input_keyset = {"response": "suspended-2-digest-nonce-response"}
+RESUMED: list[State[Any]] = [Scheduled(name="Resuming"), Pending(), Running()]
+SILENT: list[State[Any]] = [Paused(name="Silent"), *AUTOMATICALLY]
+
+
+def test_what_a_person_has_suspended_stays_so_whatever_automations_do():
+    expired = [Scheduled(name="Expiring", message=BY_EXPIRY), Pending(), Running()]
+
+    assert left_suspended(history(*BEGAN, BY_PERSON, *AUTOMATICALLY))
+    assert left_suspended(history(*BEGAN, BY_PERSON, *SILENT, *AUTOMATICALLY))
+    assert left_suspended(history(*BEGAN, *AUTOMATICALLY, BY_PERSON, *AUTOMATICALLY))
+    assert left_suspended(history(*BEGAN, BY_PERSON, *expired))
+
+
+def test_what_a_person_has_resumed_or_retried_is_suspended_no_more():
+    assert not left_suspended(history(*BEGAN))
+    assert not left_suspended(history(*BEGAN, BY_PERSON, *RESUMED))
+    assert not left_suspended(history(*BEGAN, BY_PERSON, Failed(), *BY_A_PERSON))
+    assert not left_suspended(history(*BEGAN, BY_PERSON, *RESUMED, *SILENT))
+
+
+def test_a_run_that_waits_for_an_approval_is_not_suspended_by_a_person():
+    assert not left_suspended(history(*BEGAN, ASKS, *AUTOMATICALLY))
+    assert interruptions(history(*BEGAN, ASKS, *RESUMED)) == []
+
+
+def test_what_people_did_to_a_run_is_told_by_its_later_attempts():
+    states = history(*BEGAN, Cancelled(), *BY_A_PERSON[1:], BY_PERSON, *RESUMED, *AUTOMATICALLY)
+    minutes = [f"{states[place].timestamp:%Y-%m-%d %H:%M UTC}" for place in (3, 7)]
+
+    assert interruptions(states) == [
+        f"Cancelled at {minutes[0]}, and resumed later.",
+        f"Suspended at {minutes[1]}, and resumed later.",
+    ]

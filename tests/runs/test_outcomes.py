@@ -22,6 +22,7 @@ ENDS: dict[Outcome, tuple[bool, int, str]] = {
     Outcome.STILL_RUNNING: (False, 4, "StillRunning"),
     Outcome.UNKNOWN: (False, 5, "Unknown"),
     Outcome.CANCELLED: (False, 6, "Cancelled"),
+    Outcome.SUSPENDED: (False, 6, "Suspended"),
 }
 
 

@@ -1,13 +1,17 @@
 """What happens to a run after its first attempt, in this process: what Prefect, automations and people do with it."""
 
+import json
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import FlowRun
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.states import AwaitingRetry, Cancelling
 from support.prefect_database import in_database, stored
@@ -16,6 +20,7 @@ from flows.lead_cleanup import lead_cleanup
 from tasks.bulk_delete.cancel import cancel
 from tasks.bulk_delete.resume import permit
 from tasks.ledger import store as ledger
+from tasks.report.artifacts import recall_report
 from tasks.report.ending import report_of
 from tasks.report.model import Report
 from tasks.runs.alive import Superseded
@@ -82,6 +87,21 @@ def cancelled(run_id: UUID | str) -> Report:
         prefect.set_flow_run_state(UUID(str(run_id)), Cancelling(), force=True)
         run = prefect.read_flow_run(UUID(str(run_id)))
     return cancel(run_of(run, cleanup_of(run)))
+
+
+def suspend(run_id: UUID | str, server: SyncPrefectClient | None = None) -> None:
+    """What *Suspend* in the Prefect UI sends, to this *server* if it isn't that of this process."""
+    details = StateDetails(pause_timeout=datetime.now(UTC) + timedelta(seconds=300), pause_reschedule=True)
+    suspended = State[Any](type=StateType.PAUSED, name="Suspended", state_details=details)
+    with nullcontext(server) if server else get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(UUID(str(run_id)), suspended, force=True)
+
+
+def suspended_attempt(run: FlowRun) -> Report:
+    """One attempt of a run that somebody suspends meanwhile: the report that it leaves."""
+    with pytest.raises(Pause):
+        attempt(run)
+    return Report.model_validate(json.loads(recall_report(run.id)))
 
 
 def wait_until(true: Callable[[], bool]) -> None:

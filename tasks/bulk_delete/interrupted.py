@@ -1,0 +1,61 @@
+"""What a process does at once when a person has suspended or cancelled its run: ask Close to pause the bulk delete.
+
+Prefect calls its hook for a cancelled run too, some twenty seconds later and in another process: see `cancel`.
+"""
+
+import logging
+from datetime import UTC, datetime
+
+from tasks.bulk_delete.cancel import pause, what_became
+from tasks.close.errors import CloseError
+from tasks.close.resources import BulkDelete
+from tasks.ledger import store as ledger
+from tasks.runs.connect import connect, prefect
+from tasks.runs.logs import log_if_it_fails
+from tasks.runs.outcomes import Stop
+from tasks.runs.run import Run
+
+logger = logging.getLogger(__name__)
+
+
+def pause_suspended(run: Run) -> tuple[str, BulkDelete | None]:
+    """Ask Close to pause the bulk delete of *run*, which a person has suspended.
+
+    Returns a sentence on where it stands, and the bulk delete as Close shows it, if it can be asked for one.
+    """
+    resume = f"*Resume* in Prefect, or `lead-cleanup resume {run.id}`,"
+    try:
+        record = ledger.read(run.id)
+        if record is None or record.refused:
+            return f"Suspended before anything was started: nothing was deleted. {resume} continues.", None
+        if record.ended:
+            return f"Suspended after its bulk delete had ended ({record.ended}). {resume} continues.", None
+        if record.bulk_delete_id is None:
+            return f"Suspended without knowing what it has started. {resume} looks for it.", None
+        with connect(record.organization_id) as close:
+            job = pause(close, record.bulk_delete_id, once=True)
+    except (CloseError, Stop) as error:
+        return f"Suspended, but Close could not be asked to pause what this run may have started: {error}", None
+    return what_became(job, "Suspended", resume), job
+
+
+def pause_if_cancelled(run: Run, organization_id: str, bulk_delete_id: str) -> BulkDelete | None:
+    """Ask Close once to pause the bulk delete, if Prefect says that *run* is being cancelled; return Close's answer.
+
+    For a process that is being terminated: it neither searches nor waits. A worker that is stopped terminates its runs
+    too: where Prefect says nothing of a cancellation, or nothing at all, the bulk delete is left alone.
+    """
+    try:
+        with prefect() as server:
+            state = server.read_flow_run(run.id).state
+        if state is None or not (state.is_cancelling() or state.is_cancelled()):
+            return None
+        with connect(organization_id) as close:
+            job = close.pause_bulk_delete(bulk_delete_id, once=True)
+    except (CloseError, Stop) as error:
+        logger.warning("Bulk delete %s could not be paused at once: %s", bulk_delete_id, error)
+        return None
+    with log_if_it_fails("Recording the cancellation"):
+        if (record := ledger.read(run.id)) and not record.ended:
+            ledger.update(record, cancelled_at=record.cancelled_at or datetime.now(UTC))
+    return job

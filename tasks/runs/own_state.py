@@ -1,0 +1,82 @@
+"""Whether a person has suspended the run that this process is in, looked at while it works.
+
+Prefect sends no signal for that, and looks only between tasks. So every loop that may take long looks itself, apart
+from how often it asks Close.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+from uuid import UUID
+
+from prefect.client.schemas.objects import State, StateType
+from prefect.context import FlowRunContext, TaskRunContext
+
+from tasks.runs.connect import PrefectUnavailable, prefect
+from tasks.runs.outcomes import Outcome, Stop
+
+LOOK_SECONDS = 2.0
+AWAY_SECONDS = 30.0
+"""After how long to look again where Prefect could not be asked: that took long itself."""
+
+T = TypeVar("T")
+
+
+class Suspended(Stop):
+    """Ends the attempt: a person has just suspended the run."""
+
+    def __init__(self, message: str = "A person has suspended this run.") -> None:
+        super().__init__(Outcome.SUSPENDED, message)
+        self.args = (message,)  # unpickling calls the class with these
+
+
+def is_suspended(state: State[Any]) -> bool:
+    """Whether *state* is a suspension by a person: a run that waits for an approval has a form to fill in."""
+    return state.type == StateType.PAUSED and state.name == "Suspended" and state.state_details.run_input_keyset is None
+
+
+class OwnState:
+    """Looks every two seconds at the state of this process's run, while it sleeps or works. Outside a run, never.
+
+    Raises `Suspended`. A Prefect server that can't be asked changes nothing.
+    """
+
+    def __init__(self) -> None:
+        self._run_id = _own_run()
+        self._due = time.monotonic() + LOOK_SECONDS
+
+    def sleep(self, sleep: Callable[[float], None], seconds: float) -> None:
+        """Sleep so long with *sleep*, and look meanwhile."""
+        while self._run_id and seconds > LOOK_SECONDS:
+            sleep(LOOK_SECONDS)
+            seconds -= LOOK_SECONDS
+            self.look()
+        sleep(seconds)
+        self.look()
+
+    def during(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield *items*, and look between them."""
+        for item in items:
+            self.look()
+            yield item
+
+    def look(self) -> None:
+        """Look, if it is time."""
+        if self._run_id is None or time.monotonic() < self._due:
+            return
+        try:
+            with prefect() as server:
+                state = server.read_flow_run(self._run_id).state
+        except PrefectUnavailable:
+            self._due = time.monotonic() + AWAY_SECONDS
+            return
+        self._due = time.monotonic() + LOOK_SECONDS
+        if state and is_suspended(state):
+            raise Suspended
+
+
+def _own_run() -> UUID | None:
+    task, flow = TaskRunContext.get(), FlowRunContext.get()
+    if task:
+        return task.task_run.flow_run_id
+    return flow.flow_run.id if flow and flow.flow_run else None
