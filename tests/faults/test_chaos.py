@@ -89,7 +89,7 @@ def test_whatever_happens_a_run_deletes_at_most_once_and_only_what_was_planned(
 
 
 @pytest.mark.parametrize("seed", seeds(always=2))
-@pytest.mark.parametrize("marks", [222_333, 444_111, 222_111], ids=["the first mark", "the second mark", "both marks"])
+@pytest.mark.parametrize("marks", [444_111, 222_333, 222_111], ids=["the first mark", "the second mark", "both marks"])
 def test_two_cleanups_on_one_tick_whose_marks_collide_delete_their_own_at_most_once(
     seed: int, marks: int, sandbox: CloseAccount, empty_ledger: None
 ) -> None:
@@ -110,29 +110,25 @@ def test_two_cleanups_on_one_tick_whose_marks_collide_delete_their_own_at_most_o
     runs = dict(zip(doomed, due, strict=True))
     outcomes: dict[str, list[str]] = {label: [] for label in doomed}
 
-    def try_(label: str, message: str | None = None) -> None:
-        run = runs[label]
-        report = tried_again(run.id, message) if outcomes[label] else attempt(run)
-        outcomes[label].append(report.outcome if report else "no report")
-        record = ledger.read(run.id)
-        if not message and outcomes[label][-1] == Outcome.UNKNOWN and record and not sandbox_is_faulty:
-            outcomes[label] += ["started again", start_again(run.id).outcome]
-        of_each = [str(event) for event in accepted(sandbox)]
-        for each, ends in outcomes.items():
-            posted = sum(statuses[each] in event for event in of_each)
-            assert posted <= 1 + ends.count("started again"), outcomes
-            assert ends[-1:] != ["deleted"] or not set(sandbox.leads()) & set(doomed[each]), outcomes
-        assert set(kept) <= set(sandbox.leads()), outcomes
-
-    sandbox_is_faulty = True
-    for _ in range(chance.randint(1, 4)):
-        go_wrong(sandbox, chance)
-        try_(chance.choice([*doomed]), chance.choice([None, BY_AUTOMATION]))
-    sandbox.clear_faults()
-    sandbox_is_faulty = False
-    for label in [*doomed, *doomed]:
-        if outcomes[label][-1:] != ["deleted"]:
-            try_(label)
+    troubled = [(chance.choice([*doomed]), chance.choice([None, BY_AUTOMATION])) for _ in range(chance.randint(1, 4))]
+    for number, (label, message) in enumerate([*troubled, *((label, None) for label in [*doomed, *doomed])]):
+        if well := number >= len(troubled):
+            sandbox.clear_faults()
+        else:
+            go_wrong(sandbox, chance)
+        run, ends = runs[label], outcomes[label]
+        if well and ends[-1:] == ["deleted"]:
+            continue
+        report = tried_again(run.id, message) if ends else attempt(run)
+        ends.append(report.outcome if report else "no report")
+        if well and ends[-1] == "unknown" and ledger.read(run.id):
+            ends += ["started again", start_again(run.id).outcome]
+        posted = [str(event) for event in accepted(sandbox)]
+        left = set(sandbox.leads())
+        for each, known in outcomes.items():
+            assert sum(statuses[each] in event for event in posted) <= 1 + known.count("started again"), outcomes
+            assert known[-1:] != ["deleted"] or not left & set(doomed[each]), outcomes
+        assert set(kept) <= left, outcomes
 
     last = sorted(ends[-1] for ends in outcomes.values())
     assert last == (["deleted", "unknown"] if marks == 222_111 else ["deleted", "deleted"]), outcomes
