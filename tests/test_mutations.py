@@ -325,7 +325,7 @@ MUTATIONS = [
     Mutation(
         "a dead lock is deleted by its id",
         "backup/lease.py",
-        "                _delete(server, found.id)\n",
+        "                delete_variable(server, found.id)\n",
         "                server.delete_variable_by_name(self._name)\n",
         LOCKS,
     ),
