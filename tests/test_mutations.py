@@ -26,6 +26,7 @@ LIMITS = (
 READING = ("tests/criteria/test_exported.py", *BACKUP)
 RECONCILE = ("tests/report/test_report.py", "tests/bulk_delete/test_reconcile.py")
 RESTORE = ("tests/restore/test_new_objects.py", "tests/restore", "tests/fundamentals/test_13_restore.py")
+LOCKS = ("tests/backup/test_locks.py", "tests/backup/test_archive.py")
 
 
 class Mutation(NamedTuple):
@@ -356,6 +357,70 @@ MUTATIONS = [
         "    if not silent.get(kind, True) or SENDING & set(body):",
         "    if False:",
         RESTORE,
+    ),
+    Mutation(
+        "two restores do not run at once",
+        "restore/create.py",
+        '        locked(archive, "a restore") as check,\n        journal.opened(check),\n',
+        "        journal.opened(lambda: None),\n",
+        RESTORE,
+    ),
+    Mutation(
+        "a restore looks whether it still holds the lock",
+        "restore/journal.py",
+        "        self.check = check\n",
+        "",
+        ("tests/backup/buckets/test_at_once.py",),
+    ),
+    Mutation(
+        "nobody is forgotten while their lead may be restored",
+        "backup/forget.py",
+        '    with locked(archive, "an erasure") as check:\n',
+        "    check = lambda: None\n    if True:\n",
+        LOCKS,
+    ),
+    Mutation(
+        "what is restored is not pruned",
+        "backup/prune.py",
+        '            with locked(archive, "a deletion of old backups"):\n',
+        "            if True:\n",
+        LOCKS,
+    ),
+    Mutation(
+        "what an open claim needs is not pruned",
+        "backup/prune.py",
+        "if run_of(archive) in needed:",
+        "if False:",
+        BACKUP,
+    ),
+    Mutation(
+        "a dead lock is deleted by its id",
+        "backup/lease.py",
+        "                delete_variable(server, found.id)\n",
+        "                server.delete_variable_by_name(self._name)\n",
+        LOCKS,
+    ),
+    Mutation(
+        "a lock is known by its nonce",
+        "backup/lease.py",
+        "if holder.nonce == self._lease.nonce:",
+        "if True:",
+        LOCKS,
+    ),
+    Mutation(
+        "a lock that has nearly ended is not relied on",
+        "backup/lease.py",
+        "if now > self._lease.until - STOP_BEFORE:",
+        "if False:",
+        LOCKS,
+    ),
+    Mutation("a mount needs somebody's word", "backup/place.py", "if lasts and mount and", "if mount and", LOCKS),
+    Mutation(
+        "memory and a container's layers never last",
+        "backup/place.py",
+        "if lasts and mount and mount.kind not in NEVER_LAST:",
+        "if lasts and mount:",
+        LOCKS,
     ),
 ]
 

@@ -100,7 +100,7 @@ class _Held:
             if found := server.read_variable_by_name(self._name):
                 if (other := self._parse(found)).until > _now():
                     return found.id, other
-                _delete(server, found.id)
+                delete_variable(server, found.id)
             value = self._lease.model_dump(mode="json")
             with suppress(ObjectAlreadyExists):  # also our own: Prefect's client repeats a request without an answer
                 server.create_variable(VariableCreate(name=self._name, value=value, tags=[TAG]))
@@ -134,7 +134,7 @@ class _Held:
         """Delete this holder's own Variable. If that fails, its lease runs out."""
         try:
             with connect.prefect() as server:
-                _delete(server, self._id)
+                delete_variable(server, self._id)
         except PrefectUnavailable as error:
             logger.warning("The lock of %s stays until %s: %s", self._url, _minute(self._lease.until), error)
 
@@ -171,7 +171,7 @@ def check_server(url: str) -> None:
         )
 
 
-def _delete(server: SyncPrefectClient, variable_id: UUID) -> None:
+def delete_variable(server: SyncPrefectClient, variable_id: UUID) -> None:
     """Delete this Variable, and none that bears its name since."""
     try:
         server.request("DELETE", f"/variables/{variable_id}").raise_for_status()  # pyright: ignore

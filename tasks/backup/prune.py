@@ -65,7 +65,7 @@ def _outcome(archive: Archive) -> str | None:
     try:
         with archive.open(REPORT) as file:
             return json.load(file).get("outcome")
-    except (FileNotFoundError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError):
         return None
 
 

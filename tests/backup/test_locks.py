@@ -92,7 +92,7 @@ def test_of_two_who_see_a_dead_lock_one_takes_it(
     bucket: Archive, prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second deletes what it saw, and not the lock that the first has created since under the same name."""
-    delete, first = lease._delete, locked(bucket, "the first")
+    delete, first = lease.delete_variable, locked(bucket, "the first")
 
     def slowly(server: SyncPrefectClient, variable_id: UUID) -> None:
         monkeypatch.undo()
@@ -101,7 +101,7 @@ def test_of_two_who_see_a_dead_lock_one_takes_it(
 
     with locked(bucket, "a dead restore"):
         run_out(prefect)
-        monkeypatch.setattr(lease, "_delete", slowly)
+        monkeypatch.setattr(lease, "delete_variable", slowly)
 
         with pytest.raises(Locked, match="locked by the first"), locked(bucket, "the second"):
             pytest.fail("both hold it")

@@ -624,14 +624,18 @@ def test_the_type_of_its_work_pool_says_whether_a_run_has_a_folder_to_leave_thin
 def test_in_a_container_a_vouched_for_volume_holds_the_backup_and_the_report_says_who_said_so(
     sandbox: CloseAccount, run_cleanup: Run, backups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The sandbox has nothing to lose, so here it passes for the real Close."""
+    """The sandbox has nothing to lose: its folders are never refused, so here the settings name the real Close."""
+
+    def as_if_close_were_real(run: FlowRun, known: CloseSettings) -> str | None:
+        return ephemeral_host(run, known.model_copy(update={"api_url": "https://api.close.com/api/v1/"}))
+
     sandbox.add(lead("A", "Junk"), lead("B"))
     (backups.parent / ".dockerenv").touch()
     mounts = backups.parent / "mountinfo"
     mounts.write_text(f"1 0 0:1 / / rw - overlay overlay rw\n2 1 8:1 / {backups.parent} rw - ext4 /dev/sda1 rw\n")
     monkeypatch.setattr("tasks.runs.host.CONTAINERS", (backups.parent / ".dockerenv",))
     monkeypatch.setattr("tasks.backup.place.MOUNTS", mounts)
-    monkeypatch.setattr(CloseSettings, "on_this_machine", False)
+    monkeypatch.setattr("tasks.backup.make_backup.ephemeral_host", as_if_close_were_real)
 
     refused = run_cleanup(**JUNK).report
     monkeypatch.setenv("CLOSE_BACKUP_FOLDER_LASTS", "true")
