@@ -1,6 +1,6 @@
 """A process is taken for dead that was only asleep, and its run is tried again: when it wakes up, it is superseded.
 
-The later attempt speaks for the run. The earlier one claims, posts and seals nothing, and changes neither the report nor
+The later attempt speaks for the run. The earlier one claims, posts and seals nothing, and changes neither report nor
 the state.
 """
 
@@ -78,7 +78,7 @@ def test_a_copy_that_wakes_up_later_changes_nothing(
 def test_a_copy_that_wakes_up_while_the_later_attempt_exports_leaves_the_claim_to_it(
     close: CloseAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would claim, find itself superseded, and refuse its claim, which the later attempt takes for another's."""
+    """Else it would claim, find itself superseded, and refuse its claim, for the later attempt another's."""
     run = created(JUNK)
     later: list[Report] = []
     other = Thread(target=lambda: later.append(tried_again(run.id)))
