@@ -162,7 +162,7 @@ def _has_no_process(found: FlowRun, confirm: Callable[[str], bool] | None) -> bo
 def _crashed(found: FlowRun, by: str) -> FlowRun:
     logger.warning("The process of run %s has ended without a word: taking the run over.", found.id)
     with prefect() as server:
-        server.set_flow_run_state(found.id, Crashed(message=f"Its process is gone, {by} found."), force=True)
+        server.set_flow_run_state(found.id, Crashed(message=f"Its process is gone; {by} resumes the run."), force=True)
         return server.read_flow_run(found.id)
 
 

@@ -163,7 +163,12 @@ def checks_claim(world: World, me: Process) -> Iterator[Move]:
 
 
 def checks_state(world: World, me: Process) -> Iterator[Move]:
-    """`_check_claim`, what it reads next: the state of the run."""
+    """`_check_claim`, what it reads next: the state of the run; and `check_latest`.
+
+    Which of two attempts is the later isn't kept here, so each may find itself superseded by the other.
+    """
+    if any(other.run == me.run for other in world.processes if other.name != me.name):
+        yield f"{me.name} sees that a later attempt has begun", is_refused(world, me, "superseded")
     if world.cancelled and me.run != ANOTHER_RUN and world.scenario.has(Guard.NOT_CANCELLED):
         yield f"{me.name} sees that the run is cancelled", is_refused(world, me, "cancelled")
     else:
