@@ -35,7 +35,7 @@ PARAMETERS: dict[str, Any] = {
 def close(sandbox: CloseAccount) -> CloseAccount:
     """More leads to delete than go in a few seconds."""
     sandbox.add(*(lead(f"junk {number}", "Junk") for number in range(LEADS)), lead("A"), lead("B"))
-    sandbox.jobs(leads_per_second=1)
+    sandbox.jobs(leads_per_second=2)
     return sandbox
 
 
@@ -78,7 +78,6 @@ def test_suspended_while_close_deletes_it_pauses_at_close_and_resume_lets_it_con
     said = suspended_while_it_waits(run)
     job, left = job_of(close), len(close.leads())
     state = prefect.read_flow_run(run.id).state_name
-    close.jobs(leads_per_second=1000)
     prefect.resume_flow_run(run.id)
     resumed = attempt(prefect.read_flow_run(run.id))
 
@@ -103,7 +102,6 @@ def test_an_automation_that_retries_what_a_person_has_suspended_changes_nothing(
     prefect.set_flow_run_state(run.id, AwaitingRetry(message=BY_AUTOMATION))
     put_back = attempt(prefect.read_flow_run(run.id))
     state, asked = prefect.read_flow_run(run.id).state, close.requests()
-    close.jobs(leads_per_second=1000)
     prefect.resume_flow_run(run.id)
     resumed = attempt(prefect.read_flow_run(run.id))
 
@@ -197,7 +195,6 @@ def test_without_a_deployment_the_terminal_says_where_it_stands_and_resume_conti
     run = created(PARAMETERS)
     message = suspended_while_it_waits(run)
     left = len(close.leads())
-    close.jobs(leads_per_second=1000)
 
     resumed = lead_cleanup("resume", str(run.id), "--json")
 

@@ -114,7 +114,7 @@ def test_a_process_that_is_terminated_without_a_cancel_leaves_close_alone(
 def test_a_run_that_is_suspended_pauses_at_close_and_ends_its_process_and_resume_continues_it(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
 ) -> None:
-    close.jobs(leads_per_second=0.01)
+    close.jobs(leads_per_second=0.05)
     with start_worker():
         wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
         suspend(run_id, prefect)
@@ -122,11 +122,10 @@ def test_a_run_that_is_suspended_pauses_at_close_and_ends_its_process_and_resume
         state = prefect.read_flow_run(run_id).state_name
         [job] = close.get(BULK_DELETES)["data"]
         report = latest_report(run_id)
-        close.jobs(leads_per_second=100)
         ends = resumed(prefect, run_id)
 
     assert (state, job["status"]) == ("Suspended", "paused")
-    assert f"Suspended: Close has paused bulk delete {job['id']} at 0 of 3 leads." in report
+    assert f"Suspended: Close has paused bulk delete {job['id']} at {job['n_leads_processed']} of 3 leads." in report
     assert (outcome_of(ends), ends.run_count) == ("deleted", 1)
     assert len(close.posts(BULK_DELETES)) == 1
 

@@ -1,15 +1,23 @@
 """Leads come back with everything that can come back, and nothing twice."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Pause
+from prefect.flow_engine import run_flow
+from prefect.states import AwaitingRetry
 from restore.backups import BackUp, delete, export, field_by_field, rich
+from support.attempts import suspend, wait_until
 from support.close_account import CloseAccount, lead
 
-from tasks.report.artifacts import artifacts_of
+from flows.restore_leads import restore_leads
+from tasks.report.artifacts import artifacts_of, recall_report
+from tasks.restore.report import read
 
 pytestmark = pytest.mark.server
 
@@ -72,3 +80,33 @@ def test_the_report_is_kept_as_an_artifact_without_names(
     assert "Opportunities" in found[f"{name}-counts"]
     assert "Acme" not in str(found)
     assert "Ann Other" not in str(found)
+
+
+def test_a_restore_that_a_person_suspends_stops_and_goes_on_where_it_was(
+    sandbox: CloseAccount, back_up: BackUp, prefect_server: str
+) -> None:
+    """It looks at its own run while it creates: Prefect sends no signal for a suspension."""
+    sandbox.add(*(lead(f"lead {number}") for number in range(30)))
+    backup = back_up()
+    delete(sandbox)
+    sandbox.forget_requests()
+    sandbox.fault("POST", "/lead/", "delay", times=1000, seconds=0.2)
+    parameters = {"backup": str(backup), "dry_run": False}
+    with get_client(sync_client=True) as prefect:
+        run = prefect.create_flow_run(restore_leads, parameters=parameters)
+        with ThreadPoolExecutor() as elsewhere:
+            ends = elsewhere.submit(run_flow, restore_leads, flow_run=run, parameters=parameters)
+            wait_until(lambda: len(sandbox.posts("/lead/")) > 2)
+            suspend(run.id)
+            with pytest.raises(Pause):
+                ends.result()
+        so_far, report = len(sandbox.leads()), read(recall_report(run.id))
+        sandbox.clear_faults()
+        prefect.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+        again = run_flow(
+            restore_leads, flow_run=prefect.read_flow_run(run.id), parameters=parameters, return_type="state"
+        )
+
+    assert 2 < so_far < 30
+    assert (report.outcome, f"Restored so far: {so_far} leads." in report.message) == ("suspended", True)
+    assert (again.name, len(sandbox.leads()), len(sandbox.posts("/lead/"))) == ("Restored", 30, 30)  # pyright: ignore
