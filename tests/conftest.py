@@ -34,6 +34,7 @@ def settings_of_the_test_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name in list(os.environ):
         if name.startswith("CLOSE_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CLOSE_RETRY_DELAYS", "never")
 
 
 @pytest.fixture(scope="session")

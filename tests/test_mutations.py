@@ -120,8 +120,8 @@ MUTATIONS = [
     Mutation(
         "the backup is counted",
         "backup/make_backup.py",
-        "        check_complete(close, plan, written.leads)\n",
-        "",
+        "            check_complete(close, plan, written.leads)\n",
+        "            pass\n",
         BACKUP,
     ),
     Mutation("the backup is read back", "backup/make_backup.py", "        archive.verify(manifest)\n", "", BACKUP),
