@@ -109,7 +109,7 @@ def test_an_outage_that_outlives_the_retries_fails_the_run(sandbox: CloseAccount
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "failed"
-    assert "Close has a problem with POST /data/search/ (503)" in report.message
+    assert "Close has a problem with POST /data/search/ (503" in report.message
 
 
 def test_an_event_log_that_can_not_be_read_changes_nothing(sandbox: CloseAccount, run_cleanup: Run) -> None:
@@ -142,9 +142,8 @@ def test_what_starts_something_is_tried_once(
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "failed"
-    assert (
-        len([each for each in sandbox.requests() if (each["method"], each["path"]) == (method, f"/api/v1{path}")]) == 1
-    )
+    tries = [each for each in sandbox.requests() if each["method"] == method and each["path"].endswith(path)]
+    assert len(tries) == 1
     assert len(sandbox.leads()) == 2
 
 
