@@ -51,6 +51,13 @@ MUTATIONS = [
         "the record is read first", "bulk_delete/start.py", "    return ledger.read(run.id)\n", "    return None\n"
     ),
     Mutation(
+        "a start is never retried",
+        "bulk_delete/start.py",
+        "@once\ndef start_bulk_delete(",
+        "@reads\ndef start_bulk_delete(",
+        ("tests/runs/test_retries.py",),
+    ),
+    Mutation(
         "a look before the claim",
         "bulk_delete/start.py",
         "    jobs = close.bulk_deletes()\n    if",

@@ -55,9 +55,6 @@ def looks(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Looks:
 def prefect(prefect_server: str, empty_ledger: None) -> Iterator[SyncPrefectClient]:
     with get_client(sync_client=True) as client:
         yield client
-        for run in client.read_flow_runs():
-            if run.state and run.state.is_running():
-                client.set_flow_run_state(run.id, Failed(), force=True)
 
 
 def deployed(prefect: SyncPrefectClient, name: str, parameters: dict[str, Any], state: State[Any]) -> FlowRun:

@@ -13,6 +13,7 @@ from prefect.flow_engine import run_flow
 from prefect.flows import Flow
 from support.close_account import CloseAccount, lead
 
+from flows.restore_leads import restore_leads
 from tasks.close.errors import BadRequest, CloseError, CloseUnavailable, NotAllowed, RateLimited
 from tasks.runs.outcomes import Foreseen, Refused
 from tasks.runs.retries import once, reads
@@ -119,6 +120,16 @@ def test_an_event_log_that_can_not_be_read_changes_nothing(sandbox: CloseAccount
     report = run_cleanup(**JUNK).report
 
     assert (report.outcome, report.logged) == ("deleted", None)
+
+
+def test_an_outage_while_a_restore_is_planned_is_outlived(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    backup = run_cleanup(**JUNK).report.backup
+    sandbox.fault("GET", "/lead/", "status", times=2, status=503)
+
+    state = restore_leads(backup, return_state=True)
+
+    assert state.name == "DryRun"
 
 
 # --- what starts or makes something is never retried ------------------------------------------------------------------
