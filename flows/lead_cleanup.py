@@ -13,6 +13,7 @@ from tasks.backup.make_backup import make_backup
 from tasks.bulk_delete.attempt import check_may_run
 from tasks.bulk_delete.cancel import pause_when_cancelled
 from tasks.bulk_delete.ending import CleanupEnding
+from tasks.bulk_delete.other_runs import wait_for_other_runs
 from tasks.bulk_delete.reconcile import count_remaining, read_event_log
 from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.bulk_delete.wait import wait_for_bulk_delete
@@ -66,6 +67,7 @@ def lead_cleanup(
         end.record = read_record(end.run)
         check_may_run(end.run, end.record, limits)
         if end.record is None or end.record.may_plan_again:
+            wait_for_other_runs(end.run, limits, dry_run=dry_run)
             criteria = Criteria(match, keep, end.run.as_of, time_zone, end.run.updated_before)
             end.plan = make_plan(end.run, criteria, limits, approval, sample=sample)
             publish_plan(end.run, end.plan)

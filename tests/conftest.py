@@ -35,6 +35,7 @@ def settings_of_the_test_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     for name in list(os.environ):
         if name.startswith("CLOSE_"):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("CLOSE_RETRY_DELAYS", "never")
 
 
 @pytest.fixture(scope="session")
@@ -77,12 +78,17 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def empty_ledger(prefect_server: str) -> None:
-    """No run has claimed anything: what one test leaves unresolved would stop the runs of the next."""
+    """No run has claimed anything, and none is running: what one test leaves would hold up the runs of the next."""
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.states import Crashed
 
+    running = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING"]}}})
     with get_client(sync_client=True) as prefect:
         for variable in prefect.read_variables():
             prefect.delete_variable_by_name(variable.name)
+        for run in prefect.read_flow_runs(flow_run_filter=running):
+            prefect.set_flow_run_state(run.id, Crashed(), force=True)
 
 
 @pytest.fixture

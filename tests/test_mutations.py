@@ -99,6 +99,13 @@ MUTATIONS = [
         "the record is read first", "bulk_delete/start.py", "    return ledger.read(run.id)\n", "    return None\n"
     ),
     Mutation(
+        "a start is never retried",
+        "bulk_delete/start.py",
+        "@once\ndef start_bulk_delete(",
+        "@reads\ndef start_bulk_delete(",
+        ("tests/runs/test_retries.py",),
+    ),
+    Mutation(
         "a look before the claim",
         "bulk_delete/start.py",
         "    jobs = close.bulk_deletes()\n    if",
@@ -233,8 +240,8 @@ MUTATIONS = [
     Mutation(
         "the backup is counted",
         "backup/make_backup.py",
-        "        check_complete(close, plan, written.leads)\n",
-        "",
+        "            check_complete(close, plan, written.leads)\n",
+        "            pass\n",
         BACKUP,
     ),
     Mutation("the backup is read back", "backup/make_backup.py", "        archive.verify(manifest)\n", "", BACKUP),

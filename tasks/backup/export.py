@@ -1,4 +1,4 @@
-"""Exporting leads from Close: start, wait, store while downloading."""
+"""Exporting leads from Close: wait, store while downloading."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -27,12 +27,11 @@ DOWNLOAD_AGAIN_AFTER = 5.0  # seconds
 TRY_AGAIN = "There is no backup, so nothing was deleted: try again."
 
 
-def finished_export(close: CloseClient, s_query: dict[str, Any]) -> Export:
-    """Start an export and wait for it. Raises `Refused` if it fails or takes too long.
+def finished_export(close: CloseClient, export: Export) -> Export:
+    """Wait for an export that was started. Raises `Refused` if it fails or takes too long.
 
     Close being away doesn't end the wait; the deadline does.
     """
-    export = close.start_export(s_query)
     started = close.clock()
     deadline = started + PATIENCE.total_seconds()
     pace, own = Pace(started), OwnState()

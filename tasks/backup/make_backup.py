@@ -1,9 +1,10 @@
-"""The task that copies the planned leads before anything is deleted, and proves that it has them all."""
+"""The tasks that copy the planned leads before anything is deleted, and prove that the copy has them all."""
 
 import logging
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from typing import NamedTuple
 
 from tasks.backup.archive import Archive, Manifest, Written
 from tasks.backup.export import TRY_AGAIN, finished_export, store
@@ -12,6 +13,7 @@ from tasks.backup.prune import prune
 from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.errors import CloseError, NotAllowed, WrongKey
 from tasks.close.query.conditions import FixedUtc
+from tasks.close.resources import Export
 from tasks.close.settings import CloseSettings
 from tasks.criteria.reading import EXAMPLES, agreeing
 from tasks.criteria.selection import Criteria
@@ -23,14 +25,13 @@ from tasks.runs.connect import connect, settings
 from tasks.runs.host import ephemeral_host
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused, Stop, outcome_of
-from tasks.runs.retries import once
+from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
 from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
 
 
-@once
 def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> BackupTaken | None:
     """Export the planned leads, store them and read them back. None if no backup is *wanted*.
 
@@ -44,37 +45,53 @@ def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> Ba
     vouched = check_place(known.backup_url, ephemeral_host(run, known), lasts=known.backup_folder_lasts)
     archive = Archive.of_run(known.backup_url, plan.organization_id, run.id)
     try:
-        with connect(plan.organization_id, user_id=plan.user_id) as close:
-            with log_if_it_fails("Deleting old backups"):
-                _prune(known, plan.organization_id, close.now())
-            export = finished_export(close, plan.s_query)
-            with archive.lock(exclusive=False):
-                written = store(close, export, archive, partial(agreeing, criteria=criteria))
-                taken = _checked_and_sealed(close, run, plan, archive, written, known.backup_days)
-                return taken and taken.model_copy(update={"vouched": vouched})
+        export = wait_for_export(plan, start_export(plan))
+        with archive.lock(exclusive=False):
+            downloaded = download_export(plan, criteria, export, archive.url)
+            taken = seal_backup(run, plan, archive.url, downloaded, known.backup_days)
+            return taken and taken.model_copy(update={"vouched": vouched})
     except (NotAllowed, WrongKey) as error:
         raise Refused(f"{NOT_ALLOWED} ({error})") from error
     except CloseError as error:
         raise Stop(outcome_of(error), f"There is no backup, so nothing was deleted: {error}") from error
 
 
-NOT_ALLOWED = (
-    "The API key's user may not export leads, so there is no backup and nothing was deleted: use the key of a user who "
-    "may, such as an admin, or turn `backup` off."
-)
+class Downloaded(NamedTuple):
+    """A file of leads that is no backup yet, and when (by Close's clock) it was complete."""
+
+    written: Written
+    made_at: datetime
 
 
-def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
-    needed = {str(record.run_id) for record in ledger.unresolved(organization_id)}
-    for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
-        logger.info("Deleted an old backup: %s.", url)
+@once
+def start_export(plan: Plan) -> Export:
+    """Delete what was kept long enough, and start an export of the planned leads."""
+    known = settings()
+    with connect(plan.organization_id, user_id=plan.user_id) as close:
+        with log_if_it_fails("Deleting old backups"):
+            _prune(known, plan.organization_id, close.now())
+        return close.start_export(plan.s_query)
 
 
-def _checked_and_sealed(
-    close: CloseClient, run: Run, plan: Plan, archive: Archive, written: Written, days: int
-) -> BackupTaken | None:
-    """Check what was *written* and make it the backup of *run*, or delete it."""
-    made_at = close.now()
+@reads
+def wait_for_export(plan: Plan, export: Export) -> Export:
+    """Wait until the *export* is done, and return it as it is then."""
+    with connect(plan.organization_id, user_id=plan.user_id) as close:
+        return finished_export(close, export)
+
+
+@reads
+def download_export(plan: Plan, criteria: Criteria, export: Export, url: str) -> Downloaded:
+    """Download the *export* into a new file in the folder at *url*, which no manifest names; it goes if that fails."""
+    with connect(plan.organization_id, user_id=plan.user_id) as close:
+        written = store(close, export, Archive.at(url), partial(agreeing, criteria=criteria))
+        return Downloaded(written, close.now())
+
+
+@once
+def seal_backup(run: Run, plan: Plan, url: str, downloaded: Downloaded, days: int) -> BackupTaken | None:
+    """Check what was *downloaded* and make it the backup of *run*, to be kept for some *days*, or delete it."""
+    archive, (written, made_at) = Archive.at(url), downloaded
     manifest = Manifest(
         organization_id=plan.organization_id,
         flow_run_id=str(run.id),
@@ -92,7 +109,8 @@ def _checked_and_sealed(
         if other and not other.may_plan_again:
             archive.drop(written.file)
             return other.backup
-        check_complete(close, plan, written.leads)
+        with connect(plan.organization_id, user_id=plan.user_id) as close:
+            check_complete(close, plan, written.leads)
         archive.verify(manifest)
         check_latest(run)  # a later attempt's backup must not be replaced by an earlier one's
     except BaseException:
@@ -104,6 +122,18 @@ def _checked_and_sealed(
     leads = counted(found.leads, "lead is", "leads are")
     logger.info("%s in the backup %s, until %s.", leads, archive.url, found.keep_until.date())
     return BackupTaken(url=archive.url, leads=found.leads, keep_until=found.keep_until)
+
+
+NOT_ALLOWED = (
+    "The API key's user may not export leads, so there is no backup and nothing was deleted: use the key of a user who "
+    "may, such as an admin, or turn `backup` off."
+)
+
+
+def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
+    needed = {str(record.run_id) for record in ledger.unresolved(organization_id)}
+    for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
+        logger.info("Deleted an old backup: %s.", url)
 
 
 def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:

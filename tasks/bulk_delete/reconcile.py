@@ -47,7 +47,6 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
         return _settled(close, lambda: close.count(plan.s_query), lambda remaining: remaining == 0)
 
 
-@reads
 def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | None:
     """What Close's event log says that the bulk delete *job* has deleted, compared with the *backup*.
 
@@ -57,14 +56,22 @@ def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> L
     if job.status != BulkStatus.DONE or job.date_created is None or job.processed > MOST_LOGGED:
         return None
     try:
-        with connect(plan.organization_id) as close:
-            since = job.date_created - CLOCKS
-            deleted = _settled(close, lambda: _deleted(close, job, since), lambda found: len(found) >= job.processed)
+        deleted = read_deleted_leads(plan, job, job.date_created - CLOCKS)
         copied = Archive.at(backup.url).lead_ids() if backup else deleted
     except (CloseError, Refused) as error:
         logger.warning("Could not compare with Close's event log what was deleted: %s", error)
         return None
     return Log(deleted=len(deleted), strangers=tuple(sorted(deleted - copied)))
+
+
+@reads
+def read_deleted_leads(plan: Plan, job: BulkDelete, since: datetime) -> set[str]:
+    """The ids of the leads that, by Close's event log *since* then, the bulk delete *job* has deleted.
+
+    Reads it again until it has them all, for half a minute at most.
+    """
+    with connect(plan.organization_id) as close:
+        return _settled(close, lambda: _deleted(close, job, since), lambda found: len(found) >= job.processed)
 
 
 def _settled(close: CloseClient, look: Callable[[], Seen], enough: Callable[[Seen], bool]) -> Seen:

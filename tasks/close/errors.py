@@ -45,6 +45,11 @@ class CloseError(Exception):
         return self._starts_something and self.status in _REFUSALS
 
     @property
+    def transient(self) -> bool:
+        """Whether the same request may have an answer later. A POST must not be sent again for that reason alone."""
+        return False
+
+    @property
     def _starts_something(self) -> bool:
         return self.method == "POST" and self.path not in HARMLESS_POSTS
 
@@ -61,6 +66,11 @@ class CloseUnavailable(CloseError):
         """Whether this proves that a POST which starts something never reached Close. Always false for reads."""
         return self._starts_something and not self.maybe_accepted
 
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may have an answer later: not after a redirect."""
+        return self.status is None or not 300 <= self.status < 400
+
 
 class RateLimited(CloseError):
     """Close limits the rate of requests; `retry_after` is in seconds."""
@@ -68,6 +78,11 @@ class RateLimited(CloseError):
     def __init__(self, message: str, *, retry_after: float = 0.0, **facts: Unpack[Facts]) -> None:
         super().__init__(message, **facts)
         self.retry_after = retry_after
+
+    @property
+    def transient(self) -> bool:
+        """Always: the limit is renewed."""
+        return True
 
 
 class BadRequest(CloseError):

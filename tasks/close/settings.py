@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 GUARDS = ("CLOSE_KEEP_SMART_VIEW", "CLOSE_ORGANIZATION_ID")
 """Settings that protect leads: misspelt, they would silently do nothing. Other unknown names are ignored."""
@@ -66,6 +66,10 @@ class CloseSettings(BaseSettings):
     timeout: float = Field(
         default=30.0, gt=0, le=300, description="Seconds to wait for each part of an answer; to connect, at most 10."
     )
+    retry_delays: Annotated[tuple[Annotated[float, Field(ge=0, le=3600)], ...], NoDecode] = Field(
+        default=(60.0, 120.0, 300.0, 600.0),
+        description="Seconds after which a step that only reads is retried while Close is unavailable; or `never`.",
+    )
     api_key_block: str | None = Field(
         default=None, description="Name of a Prefect Secret block that holds the API key."
     )
@@ -101,6 +105,13 @@ class CloseSettings(BaseSettings):
                 "it has a space, a quote, a colon or another character no key has; copy it from Close again"
             )
         return SecretStr(key) if key else None
+
+    @field_validator("retry_delays", mode="before")
+    @classmethod
+    def _separated_by_commas(cls, given: object) -> object:
+        if isinstance(given, str):
+            return () if given.lower() == "never" else given.split(",")
+        return given
 
     @field_validator("organization_id", "api_key_block", "keep_smart_view", mode="after")
     @classmethod

@@ -15,15 +15,14 @@ from typing import Any, cast
 import httpx
 
 from tasks.close.answers import broken_download, no_answer, refusal, unusable_answer
-from tasks.close.errors import CloseError, CloseUnavailable, MissingKey, RateLimited
+from tasks.close.errors import CloseError, MissingKey, RateLimited
 from tasks.close.request import JSON, Request
 from tasks.close.settings import CloseSettings
 
-ATTEMPTS = 7
 # Seconds.
 LONGEST_CONNECT = 10.0
 LONGEST_BACKOFF = 30.0
-READ_PATIENCE = 120.0  # after the first attempt; none begins later
+READ_PATIENCE = 120.0  # from the first attempt to the last, however many there are
 START_PATIENCE = 10.0  # the same; short, so that the checks right before a bulk delete still hold
 DEFAULT_RETRY_AFTER = 2.0  # for a 429 without a number
 
@@ -70,18 +69,18 @@ class Transport:
 
     def read(self, request: Request) -> JSON:
         """Send what changes nothing. Retried while there is no usable answer."""
-        return self._send_with_retries(self._pool, request, _is_transient, READ_PATIENCE)
+        return self._send_with_retries(self._pool, request, lambda error: error.transient, READ_PATIENCE)
 
     def start(self, request: Request) -> JSON:
         """Send what must happen once, on a new connection. Retried only if Close can't have accepted it."""
-        return self._send_with_retries(self._unpooled, request, _is_transient_and_refused, START_PATIENCE)
+        return self._send_with_retries(self._unpooled, request, _may_send_again, START_PATIENCE)
 
     def create(self, request: Request) -> JSON:
         """Send what creates one object. Retried only if Close can't have accepted it, but for as long as a read.
 
         On a kept connection, since there may be thousands. After an ambiguous answer the caller must search Close.
         """
-        return self._send_with_retries(self._pool, request, _is_transient_and_refused, READ_PATIENCE)
+        return self._send_with_retries(self._pool, request, _may_send_again, READ_PATIENCE)
 
     def send_once(self, request: Request) -> JSON:
         """Send without any retry, on a new connection."""
@@ -114,17 +113,17 @@ class Transport:
             try:
                 return self._send(client, request)
             except CloseError as error:
-                wait = self._back_off(error, attempts)
-                if not may_retry(error) or attempts == ATTEMPTS or self._clock() + wait > deadline:
+                asked = error.retry_after if isinstance(error, RateLimited) else 0.0
+                left = deadline - self._clock()
+                if not may_retry(error) or left <= asked:
                     raise
+                wait = min(asked + self._back_off(attempts), left)
                 logger.info("%s %s has no usable answer. Trying again in %.1f s.", request.method, request.path, wait)
                 self._sleep(wait)
 
-    def _back_off(self, error: CloseError, attempts: int) -> float:
-        """Return the seconds to wait: as Close asks, or longer each time. Random, so that clients don't collide."""
-        if isinstance(error, RateLimited):
-            return error.retry_after + self._random()
-        return self._random() * min(LONGEST_BACKOFF, 2.0 ** (attempts - 1))
+    def _back_off(self, attempts: int) -> float:
+        """Return the seconds to wait besides what Close asks for: longer each time, and random against collisions."""
+        return self._random() * min(LONGEST_BACKOFF, 2.0 ** min(attempts - 1, 10))
 
     def _wait_for_rate_limit(self, request: Request, deadline: float) -> None:
         """Wait until the rate limit is renewed, rather than run into a 429 that is certain."""
@@ -207,14 +206,8 @@ def _open(settings: CloseSettings, limits: httpx.Limits, **more: Any) -> httpx.C
     return client
 
 
-def _is_transient(error: CloseError) -> bool:
-    """Whether a retry may help. After a redirect it never does."""
-    redirected = error.status is not None and 300 <= error.status < 400
-    return isinstance(error, CloseUnavailable | RateLimited) and not redirected
-
-
-def _is_transient_and_refused(error: CloseError) -> bool:
-    return _is_transient(error) and error.nothing_started
+def _may_send_again(error: CloseError) -> bool:
+    return error.transient and error.nothing_started
 
 
 def _retry_after(response: httpx.Response, limit: RateLimit | None) -> float:

@@ -15,7 +15,7 @@ from tasks.plan.ramp import read as read_ramp
 from tasks.runs.connect import Identity, client, remember, settings
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
-from tasks.runs.run import Run, deployed_parameters
+from tasks.runs.run import Run, deployed_parameters, label
 from tasks.runs.wording import counted
 
 RAMPED = (
@@ -42,6 +42,7 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
     """
     account = read_account(criteria)
     organization_id = account.organization.id
+    label(run, organization_id)
     selection = criteria.select(account.names, organization_id)
     digest_of_criteria = criteria_digest(criteria, account.names, organization_id)
     ramp = read_ramp(run, organization_id, digest_of_criteria).most if limits.ramp else None

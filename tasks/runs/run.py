@@ -11,8 +11,11 @@ from prefect.context import FlowRunContext
 from prefect.runtime import deployment, flow_run
 
 from tasks.runs.connect import plain, prefect
+from tasks.runs.logs import log_if_it_fails
 
 AD_HOC = "ad-hoc"
+ORGANIZATION = "close.organization_id"
+"""The label of a run that says in which organisation it is."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,12 @@ def run_of(found: FlowRun, cleanup: str) -> Run:
         late=started - expected,
         attempt=found.run_count,
     )
+
+
+def label(run: Run, organization_id: str) -> None:
+    """Label *run* with its organisation, by which other runs know whether to wait for it."""
+    with log_if_it_fails("Labelling the run"), prefect() as server:
+        server.update_flow_run_labels(run.id, {ORGANIZATION: organization_id})
 
 
 def deployed_parameters(run: Run) -> dict[str, Any]:

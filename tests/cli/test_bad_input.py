@@ -191,7 +191,7 @@ def test_a_key_that_may_not_bulk_delete_is_refused(
 def test_close_being_away_is_one_line(lead_cleanup: Command, prefect_server: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CLOSE_API_KEY", "api_a.b")
     monkeypatch.setenv("CLOSE_API_URL", "http://127.0.0.1:9/api/v1/")
-    monkeypatch.setattr("tasks.close.transport.ATTEMPTS", 1)
+    monkeypatch.setattr("tasks.close.transport.READ_PATIENCE", 0.0)
 
     said = lead_cleanup("run", "--match.status", "Junk", "--json")
 

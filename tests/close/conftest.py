@@ -28,9 +28,9 @@ def connect(server: ScriptedClose, clock: Clock) -> Iterator[Callable[..., Close
     """Makes clients of the server, with settings to taste."""
     with ExitStack() as clients:
 
-        def connect_with(**settings: Any) -> CloseClient:
+        def connect_with(random: Callable[[], float] = lambda: 0.5, **settings: Any) -> CloseClient:
             values: dict[str, Any] = {"api_url": server.url, "api_key": SecretStr(KEY), **settings}
-            client = CloseClient(CloseSettings(**values), sleep=clock.sleep, clock=clock, random=lambda: 0.5)
+            client = CloseClient(CloseSettings(**values), sleep=clock.sleep, clock=clock, random=random)
             return clients.enter_context(client)
 
         yield connect_with

@@ -3,8 +3,9 @@
 import logging
 import pickle
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from pydantic import SecretStr
@@ -13,7 +14,7 @@ from scripted_close import KEY, Answer, Clock, ScriptedClose
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, CloseUnavailable, MissingKey, NotFound, RateLimited, WrongKey
 from tasks.close.settings import CloseSettings
-from tasks.close.transport import ATTEMPTS, LONGEST_BACKOFF, READ_PATIENCE, START_PATIENCE
+from tasks.close.transport import LONGEST_BACKOFF, READ_PATIENCE, START_PATIENCE
 
 ME = Answer({"id": "user_1"})
 JOB = Answer({"id": "bulkdelete_1", "status": "created"})
@@ -24,6 +25,17 @@ HTML = Answer(b"<html>Sorry!</html>", headers={"content-type": "text/html"})
 def limited(header: str = "", *, retry_after: str = "", body: object = None) -> Answer:
     headers = {"ratelimit": header, "retry-after": retry_after}
     return Answer(body, 429, {name: value for name, value in headers.items() if value})
+
+
+@contextmanager
+def nobody_there(clock: Clock) -> Generator[CloseClient]:
+    """A client of an address that is bound, but where nobody listens: connections are refused."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{nobody.getsockname()[1]}/api/v1/"
+        settings = CloseSettings(api_url=url, api_key=SecretStr(KEY))
+        with CloseClient(settings, sleep=clock.sleep, clock=clock, random=lambda: 0.5) as close:
+            yield close
 
 
 class TestReads:
@@ -57,20 +69,47 @@ class TestReads:
 
         assert close.count(LEADS) == 7
 
-    def test_each_wait_is_twice_as_long_up_to_a_bound_and_then_the_read_fails(
+    def test_each_wait_is_twice_as_long_up_to_a_bound(
         self, server: ScriptedClose, close: CloseClient, clock: Clock
     ) -> None:
-        server.will_answer(*[Answer(None, 503, {"trace-id": "0af7"})] * ATTEMPTS)
+        server.will_answer(*[Answer(None, 503)] * 8, ME)
+
+        close.me()
+
+        assert clock.sleeps == [0.5, 1, 2, 4, 8, *[LONGEST_BACKOFF / 2] * 3]
+
+    @pytest.mark.parametrize("trouble", [Answer(None, 503, {"trace-id": "0af7"}), limited(retry_after="0.01")])
+    @pytest.mark.parametrize("luck", [0.05, 0.5, 1.0])
+    def test_a_read_goes_on_for_two_minutes_however_many_tries_that_takes(
+        self, server: ScriptedClose, connect: Callable[..., CloseClient], clock: Clock, trouble: Answer, luck: float
+    ) -> None:
+        """Patience is time. A number of tries would be used up in seconds by a storm of 429s."""
+        close = connect(random=lambda: luck)
+        server.will_answer(*[trouble] * 1000)
+
+        with pytest.raises((CloseUnavailable, RateLimited)):
+            close.me()
+
+        assert sum(clock.sleeps) == pytest.approx(READ_PATIENCE)
+        assert len(server.asked) > 7
+
+    def test_a_refused_connection_is_tried_for_two_minutes(self, clock: Clock) -> None:
+        with nobody_there(clock) as close, pytest.raises(CloseUnavailable, match="can't be reached"):
+            close.me()
+
+        assert sum(clock.sleeps) == pytest.approx(READ_PATIENCE)
+
+    def test_the_error_of_the_last_try_says_what_to_do(self, server: ScriptedClose, close: CloseClient) -> None:
+        server.will_answer(*[Answer(None, 503, {"trace-id": "0af7"})] * 100)
 
         with pytest.raises(
             CloseUnavailable, match=r"Close has a problem with GET /me/ \(503, trace id 0af7\): try again"
         ) as caught:
             close.me()
 
-        assert clock.sleeps == [0.5, 1, 2, 4, 8, LONGEST_BACKOFF / 2]
         assert caught.value.status == 503
 
-    def test_no_try_begins_after_patience_has_run_out(
+    def test_no_try_begins_before_close_allows_it_or_after_patience_has_run_out(
         self, server: ScriptedClose, close: CloseClient, clock: Clock
     ) -> None:
         server.will_answer(*[limited("limit=16, remaining=0, reset=50")] * 5)
@@ -243,18 +282,12 @@ class TestTheOnePost:
         assert sum(clock.sleeps) <= START_PATIENCE
 
     def test_a_refused_connection_is_tried_again_and_proves_that_nothing_started(self, clock: Clock) -> None:
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))  # bound, not listening: connections are refused
-            settings = CloseSettings(
-                api_url=f"http://127.0.0.1:{nobody.getsockname()[1]}/api/v1/", api_key=SecretStr(KEY)
-            )
-            client = CloseClient(settings, sleep=clock.sleep, clock=clock, random=lambda: 0.5)
-            with client as close, pytest.raises(CloseUnavailable, match="can't be reached") as caught:
-                close.start_bulk_delete(LEADS)
+        with nobody_there(clock) as close, pytest.raises(CloseUnavailable, match="can't be reached") as caught:
+            close.start_bulk_delete(LEADS)
 
         assert caught.value.nothing_started
         assert not caught.value.maybe_accepted
-        assert 0 < sum(clock.sleeps) <= START_PATIENCE
+        assert sum(clock.sleeps) == pytest.approx(START_PATIENCE)
 
     def test_it_has_a_connection_of_its_own(self, server: ScriptedClose, close: CloseClient) -> None:
         """A kept connection may be closed by Close just as we write to it, and nobody could say what happened."""

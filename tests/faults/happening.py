@@ -9,6 +9,7 @@ from support.close_account import OTHER, CloseAccount
 from support.proxy import Proxy, Spoil
 
 LASTING = 100_000  # requests
+OUTAGE = 300.0  # seconds of the clock that leaps, from the first wait in it: longer than the client's patience
 TOO_LATE = 1.0  # seconds, for a client that waits WAITS
 WAITS = "0.6"
 
@@ -97,6 +98,8 @@ class Happening:
     @property
     def telling(self) -> bool:
         """Whether it says more than others do: a request that only reads is tried again after each fault alike."""
+        if "outage" in self.fault:
+            return True
         if self.stage in ONLY_READS:
             return self.fault == TELLING[ONLY_READS.index(self.stage) % len(TELLING)]
         return self.fault in {"poll": AT_POLL, "POST": AT_POST}.get(self.stage, AT_PREFECT)
@@ -114,9 +117,11 @@ def at_close() -> Iterator[Happening]:
         for fault, order in FAULTS.items():
             yield Happening(stage.name, fault, _ordered(stage, order))
         yield Happening(stage.name, "wrong organisation", _other_key(stage))
+        yield Happening(stage.name, "an outage longer than patience", _outage(stage))
     poll = next(stage for stage in STAGES if stage.name == "poll")
     for fault, order in POLL_FAULTS.items():
         yield Happening(poll.name, fault, _ordered(poll, order))
+    yield Happening("POST", "reply is lost in such an outage", _reply_lost_in_an_outage)
 
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -155,6 +160,42 @@ def _refused(stage: Stage) -> Callable[[World], None]:
         world.close_front.shut_after(stage.requests, stage.saying)
 
     return bring_about
+
+
+def _outage(stage: Stage) -> Callable[[World], None]:
+    """Close refuses connections for longer than the client's patience; Prefect's retries have no delays."""
+
+    def bring_about(world: World) -> None:
+        world.close_front.shut_after(stage.requests, stage.saying)
+        _ends_by_itself(world, lambda: world.close_front.is_shut)
+
+    return bring_about
+
+
+def _reply_lost_in_an_outage(world: World) -> None:
+    """The bulk delete was accepted; from then on Close doesn't list any, for longer than a run looks for its own."""
+    world.close.fault("POST", BULK_DELETES, "drop_after")
+    world.close.fault("GET", BULK_DELETES, "status", after=1, times=LASTING, status=503)
+    _ends_by_itself(world, lambda: True)
+
+
+def _ends_by_itself(world: World, is_under_way: Callable[[], bool]) -> None:
+    """Let all be well again once the run has waited for so long."""
+    from tasks.runs import connect
+
+    world.monkeypatch.setenv("CLOSE_RETRY_DELAYS", "0,0,0,0")
+    sleep, left = connect.sleep, OUTAGE
+
+    def sleep_in_the_outage(seconds: float) -> None:
+        nonlocal left
+        sleep(seconds)
+        if is_under_way():
+            left -= seconds
+            if left <= 0:
+                world.close.clear_faults()
+                world.close_front.mend()
+
+    world.monkeypatch.setattr("tasks.runs.connect.sleep", sleep_in_the_outage)
 
 
 def _other_key(stage: Stage) -> Callable[[World], None]:

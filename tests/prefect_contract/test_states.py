@@ -5,19 +5,25 @@ Each test says in its assertion what of ours would break.
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 import pytest
+from contract_runs import wait_for
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
 from prefect.exceptions import Abort
 from prefect.settings import PREFECT_FLOW_DEFAULT_RETRIES, temporary_settings
 from prefect.states import Completed, Failed
 
+from tasks.close.errors import CloseUnavailable
 from tasks.runs.logs import LOGGERS
+from tasks.runs.retries import reads
 from tasks.runs.run import this_run
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract"), pytest.mark.usefixtures("here")]
@@ -163,3 +169,37 @@ def test_a_flow_that_aborts_in_a_task_leaves_the_state_of_its_run_alone(prefect:
         "An attempt that aborts changes the state of its run: one that was asleep would call a run failed that a later "
         "attempt has ended well."
     )
+
+
+def test_a_task_that_reads_is_shown_as_awaiting_its_retry_and_then_as_retrying(
+    prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rests on it: whoever looks at a run during an outage sees that it goes on by itself, and when."""
+    monkeypatch.setenv("CLOSE_RETRY_DELAYS", "1,1")
+    runs_seen: list[UUID] = []
+
+    @reads
+    def looks() -> None:
+        context = TaskRunContext.get()
+        assert context
+        runs_seen.append(context.task_run.id)
+        if len(runs_seen) < 3:
+            raise CloseUnavailable("Close is away.", status=503)
+
+    @flow(persist_result=False)
+    def runs() -> None:
+        looks()
+
+    runs()
+
+    def states() -> list[State[Any]] | None:
+        found = sorted(prefect.read_task_run_states(runs_seen[0]), key=lambda state: state.timestamp)
+        return found if found and found[-1].is_final() else None
+
+    shown = wait_for("The states of a task are stored", states)
+    assert len(set(runs_seen)) == 1, "A retry is another task run: the UI shows a step for every try."
+    assert [state.name for state in shown] == [
+        *("Pending", "Running", "AwaitingRetry", "Retrying", "AwaitingRetry", "Retrying", "Completed")
+    ], "A task that waits for its retry isn't shown as AwaitingRetry: tasks/runs/retries.py says that it is."
+    waits = [after.timestamp - state.timestamp for state, after in pairwise(shown) if state.name == "AwaitingRetry"]
+    assert min(waits) >= timedelta(seconds=0.5), "A retry doesn't wait for its delay: an outage outlives all of them."

@@ -40,14 +40,14 @@ def test_a_run_says_in_its_log_that_it_tries_again_and_how_far_it_is_and_names_n
     """By Close's client, which knows nothing of Prefect, as well as by the tasks; each beside its task."""
     sandbox.add(lead("Zanzibar Trading", "Junk"), lead("Zanzibar Shipping"))
     sandbox.fault("POST", "/data/search/", "status", status=503)
-    sandbox.fault("GET", "/bulk_action/delete/bulkdelete_", "status", times=7, status=503)
+    sandbox.fault("GET", "/bulk_action/delete/bulkdelete_", "status", times=40, status=503)
 
     report = run_cleanup(match={"status": ["Junk"]}, dry_run=False).report
 
     log = log_of(UUID(report.flow_run_id), "Finished in state Deleted")
     said = [each.message for each in log if each.name.startswith("tasks.") and each.task_run_id]
     assert sum(text.startswith("POST /data/search/ has no usable answer. Trying again in ") for text in said) == 1
-    assert sum("Could not ask Close, which keeps deleting meanwhile: " in text for text in said) == 1
+    assert any("Could not ask Close, which keeps deleting meanwhile: " in text for text in said)
     assert said.count("1 of 1 lead deleted.") == 1
     assert not [each.message for each in log if "Zanzibar" in each.message]
 

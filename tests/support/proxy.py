@@ -64,6 +64,11 @@ class Proxy:
         self._saying = saying
         self._shut_after = self._passed + requests
 
+    @property
+    def is_shut(self) -> bool:
+        """Whether it refuses every connection."""
+        return self._is_shut
+
     def mend(self) -> None:
         """All is well again."""
         self._troubles.clear()
