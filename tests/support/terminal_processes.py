@@ -51,8 +51,7 @@ def run_of(process: "subprocess.Popen[str]", known: UUID | None) -> UUID:
 
     def begun() -> bool:
         assert process.poll() is None
-        run = newest_run()
-        return run.id != known and "process.lock" in run.labels
+        return newest_id() != known and "process.lock" in newest_run().labels
 
     wait_until(begun)
     return newest_run().id
