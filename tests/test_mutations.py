@@ -238,6 +238,24 @@ MUTATIONS = [
         "",
     ),
     Mutation(
+        "a run that a person has suspended claims nothing",
+        "bulk_delete/start.py",
+        "    if state and is_suspended(state):\n        raise Suspended\n",
+        "",
+    ),
+    Mutation(
+        "an automation doesn't continue what a person has suspended",
+        "bulk_delete/attempt.py",
+        "if left_suspended(states):",
+        "if False:",
+    ),
+    Mutation(
+        "a process that is terminated without a cancel leaves Close alone",
+        "bulk_delete/interrupted.py",
+        "if state is None or not (state.is_cancelling() or state.is_cancelled()):",
+        "if state is None:",
+    ),
+    Mutation(
         "the backup is counted",
         "backup/make_backup.py",
         "            check_complete(close, plan, written.leads)\n",

@@ -43,7 +43,7 @@ def check_may_retry(run: Run) -> None:
 
 def _check_states(states: Sequence[State[Any]], record: Record | None) -> None:
     if left_suspended(states):
-        raise Stop(Outcome.SUSPENDED, "A person has suspended this run, and nobody has resumed it.")
+        raise Stop(Outcome.SUSPENDED, SUSPENDED)
     check_crashed(ended_before(states), record)
     if tries_by_automation(states) > MOST_TRIES:
         started = record and record.bulk_delete_id
@@ -52,6 +52,9 @@ def _check_states(states: Sequence[State[Any]], record: Record | None) -> None:
             f"This run has crashed and was retried {MOST_TRIES} times in a row: its log says why. Fix that, then retry "
             "it: it starts nothing twice.",
         )
+
+
+SUSPENDED = "Suspended by a person: *Resume* in Prefect, or `lead-cleanup resume` with the id of this run, continues."
 
 
 def check_crashed(ended: State[Any] | None, record: Record | None) -> None:

@@ -4,16 +4,15 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State, StateDetails, StateType
+from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
-from prefect.states import AwaitingRetry, Cancelling
+from prefect.states import AwaitingRetry, Cancelling, Suspended
 from support.prefect_database import in_database, stored
 
 from flows.lead_cleanup import lead_cleanup
@@ -91,10 +90,8 @@ def cancelled(run_id: UUID | str) -> Report:
 
 def suspend(run_id: UUID | str, server: SyncPrefectClient | None = None) -> None:
     """What *Suspend* in the Prefect UI sends, to this *server* if it isn't that of this process."""
-    details = StateDetails(pause_timeout=datetime.now(UTC) + timedelta(seconds=300), pause_reschedule=True)
-    suspended = State[Any](type=StateType.PAUSED, name="Suspended", state_details=details)
     with nullcontext(server) if server else get_client(sync_client=True) as prefect:
-        prefect.set_flow_run_state(UUID(str(run_id)), suspended, force=True)
+        prefect.set_flow_run_state(UUID(str(run_id)), Suspended(timeout_seconds=300), force=True)
 
 
 def suspended_attempt(run: FlowRun) -> Report:
