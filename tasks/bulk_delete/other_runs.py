@@ -142,11 +142,12 @@ def _others(run: Run, seen: Collection[UUID] = ()) -> list[Other]:
     if mine is None:  # somebody has cancelled or suspended it
         return []
     live = (each for each in running if each.id != run.id and not each.parameters.get("dry_run", True))
-    others = [Other(each, claims.get(each.id), _is_ahead(each, mine)) for each in live]
+    others = [Other(each, claims.get(each.id), is_ahead(each, mine)) for each in live]
     return [each for each in others if each.record or each.ahead or each.found.id in seen]
 
 
-def _is_ahead(other: FlowRun, mine: FlowRun) -> bool:
+def is_ahead(other: FlowRun, mine: FlowRun) -> bool:
+    """Whether *other* is a deployment's run that began before *mine*, and within the longest wait."""
     if other.deployment_id is None or other.state is None or mine.state is None:
         return False
     lead = mine.state.timestamp - other.state.timestamp

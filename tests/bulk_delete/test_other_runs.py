@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -15,7 +15,8 @@ from support.close_account import CloseAccount, lead
 from support.fake_clock import FakeClock
 
 from flows.lead_cleanup import lead_cleanup
-from tasks.bulk_delete.other_runs import LOOK_SECONDS
+from tasks.bulk_delete.attempt import check_may_run
+from tasks.bulk_delete.other_runs import LOOK_SECONDS, is_ahead
 from tasks.ledger import store as ledger
 from tasks.runs import stop
 from tasks.runs.run import ORGANIZATION
@@ -64,9 +65,8 @@ def deployed(prefect: SyncPrefectClient, name: str, parameters: dict[str, Any], 
 
 
 def deleting(sandbox: CloseAccount, prefect: SyncPrefectClient, run_cleanup: Run, **job: Any) -> UUID:
-    """Another run, which Prefect calls running: it has started a bulk delete that takes Close a second, or as long as
-    *job* says."""
-    sandbox.jobs(**{"leads_per_second": 4, **job})
+    """Another run, which Prefect calls running: its bulk delete takes Close some seconds, or as long as *job* says."""
+    sandbox.jobs(**{"leads_per_second": 1.5, **job})
     report = run_cleanup(**OTHERS).report
     sandbox.jobs(leads_per_second=5000)
     assert report.outcome == "still_running"
@@ -210,16 +210,47 @@ def test_a_run_says_in_which_organisation_it_is(
     assert prefect.read_flow_run(UUID(report.flow_run_id)).labels.get(ORGANIZATION) == report.organization_id
 
 
-def test_a_run_that_began_later_or_long_ago_or_without_a_deployment_is_not_waited_for(
-    sandbox: CloseAccount, prefect: SyncPrefectClient, run_cleanup: Run, looks: Looks
+def test_a_run_that_began_later_or_without_a_deployment_is_not_waited_for(
+    sandbox: CloseAccount, prefect: SyncPrefectClient, run_cleanup: Run, looks: Looks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The one waits for us; the process of the others may be gone."""
-    now = datetime.now(UTC)
-    deployed(prefect, "later", OTHERS, Running(timestamp=now + timedelta(hours=1)))
-    deployed(prefect, "long ago", OTHERS, Running(timestamp=now - timedelta(hours=2)))
-    prefect.create_flow_run(lead_cleanup, parameters=OTHERS, state=Running())
+    """The one waits for us; the process of the other may be gone, and nobody may notice."""
+
+    def check_while_others_begin(*given: Any) -> None:
+        deployed(prefect, "later", OTHERS, Running())
+        prefect.create_flow_run(lead_cleanup, parameters=OTHERS, state=Running())
+        check_may_run(*given)
+
+    monkeypatch.setattr("flows.lead_cleanup.check_may_run", check_while_others_begin)
 
     assert (run_cleanup(**JUNK).report.outcome, looks.number) == ("deleted", 0)
+
+
+@pytest.mark.parametrize(
+    ("deployment", "earlier", "ahead"),
+    [
+        (True, timedelta(milliseconds=1), True),
+        (True, timedelta(minutes=59), True),
+        (True, timedelta(minutes=61), False),
+        (True, timedelta(milliseconds=-1), False),
+        (False, timedelta(minutes=1), False),
+    ],
+)
+def test_ahead_is_a_deployed_run_that_began_before_and_within_an_hour(
+    deployment: bool, earlier: timedelta, ahead: bool
+) -> None:
+    now = datetime.now(UTC)
+    mine = FlowRun(flow_id=uuid4(), state=Running(timestamp=now))
+    deployment_id = uuid4() if deployment else None
+    other = FlowRun(flow_id=uuid4(), deployment_id=deployment_id, state=Running(timestamp=now - earlier))
+
+    assert is_ahead(other, mine) == ahead
+
+
+def test_of_two_runs_that_began_at_the_same_instant_one_is_ahead() -> None:
+    began = Running(timestamp=datetime.now(UTC))
+    one, other = (FlowRun(flow_id=uuid4(), deployment_id=uuid4(), state=began) for _ in range(2))
+
+    assert is_ahead(one, other) != is_ahead(other, one)
 
 
 def test_the_stop_ends_the_wait(
