@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 
 from tasks.backup.archive import Archive
-from tasks.bulk_delete.find import bulk_delete_of, search_until_visible
+from tasks.bulk_delete.find import bulk_delete_of, search_until_visible, visible_within_seconds
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
@@ -22,7 +22,7 @@ from tasks.ledger.record import Record
 from tasks.report.artifacts import write_report
 from tasks.report.model import Report, of_planned
 from tasks.runs.connect import PrefectUnavailable, connect
-from tasks.runs.logs import in_log_of
+from tasks.runs.logs import in_log_of, log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, cleanup_of, run_of
 
@@ -64,28 +64,46 @@ def cancel(run: Run) -> Report:
 def pause_running() -> Iterator[str]:
     """Ask Close to pause the unfinished bulk deletes of all runs, in the organisation of the API key.
 
-    Yields a sentence on what became of each, and on those in other organisations. Raises `Stop` if one isn't paused.
+    Yields a sentence on what became of each; those in other organisations are only named. Raises `Stop` in the end if
+    any isn't known to be paused, and names them.
     """
-    deleting: list[str] = []
-    with connect() as close:
-        here = close.organization_id()
-        for record in ledger.unresolved():
-            if record.organization_id != here:
-                yield f"Not asked, in another organisation: {record.line}."
-                continue
-            jobs = close.bulk_deletes()
-            job = next((each for each in jobs if each.id == record.bulk_delete_id), None)
-            if job is None and (job := bulk_delete_of(record, jobs)) is None:
-                yield f"Close shows no bulk delete of it: {record.line}."
-                continue
-            job = pause(close, job.id)
-            yield f"{job.id} is {job.status} at {job.progress}."
-            if not has_stopped(job):
-                deleting.append(job.id)
-    if deleting:
+    records, unreadable = ledger.list_unresolved()
+    not_paused = {each.name: each.bulk_delete_id or f"what run {each.run_id} has claimed" for each in records}
+    not_paused |= {sentence: sentence.removesuffix(".") for sentence in unreadable}
+    try:
+        with connect() as close:
+            here = close.organization_id()
+            for record in records:
+                if record.organization_id != here:
+                    said, has_paused = f"Not asked, in another organisation: {record.line}.", True
+                else:
+                    said, has_paused = _pause_claimed(close, record)
+                yield said
+                if has_paused:
+                    del not_paused[record.name]
+    except (CloseError, Stop) as error:
+        yield f"Close could not be asked: {error}"
+    if not_paused:
+        names = "; ".join(not_paused.values())
         raise Stop(
-            Outcome.FAILED, f"Close did not pause these, which still delete: {', '.join(deleting)}. Pause them there."
+            Outcome.FAILED, f"Not known to be paused: {names}. Look in Close, and pause there what still deletes."
         )
+
+
+def _pause_claimed(close: CloseClient, record: Record) -> tuple[str, bool]:
+    """Pause the bulk delete of *record*. Returns what became of it, and whether it deletes nothing more."""
+    try:
+        job = bulk_delete_of(record, close.bulk_deletes()) if record.bulk_delete_id is None else None
+        bulk_delete_id = record.bulk_delete_id or (job and job.id)
+        if bulk_delete_id is None:
+            age = (datetime.now(UTC) - record.claimed_at).total_seconds()
+            may_start_yet = age < visible_within_seconds(close)
+            again = " It may be about to start: repeat this in two minutes." if may_start_yet else ""
+            return f"Close shows no bulk delete of it: {record.line}.{again}", not may_start_yet
+        job = pause(close, bulk_delete_id)
+    except (CloseError, Stop) as error:
+        return f"Close could not be asked to pause it: {record.line}. {error}", False
+    return f"{job.id} is {job.status} at {job.progress}.", has_stopped(job)
 
 
 def pause(close: CloseClient, bulk_delete_id: str) -> BulkDelete:
@@ -116,10 +134,12 @@ def _cancelled(run: Run, record: Record) -> Report:
         with connect(record.organization_id) as close:
             if bulk_delete_id is None:
                 bulk_delete_id = search_until_visible(close, record).id
-                ledger.update(record, bulk_delete_id=bulk_delete_id)
+                with log_if_it_fails("Recording which bulk delete the run has started"):
+                    ledger.update(record, bulk_delete_id=bulk_delete_id)
             job = pause(close, bulk_delete_id)
         if job.finished:
-            ledger.update(record, ended=str(job.status))
+            with log_if_it_fails("Recording the end of the bulk delete"):
+                ledger.update(record, ended=str(job.status))
         message = _what_became(run, job)
         level = logging.INFO if has_stopped(job) else logging.WARNING
     except (CloseError, Stop) as error:

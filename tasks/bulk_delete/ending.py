@@ -2,7 +2,7 @@
 
 from tasks.backup.archive import Archive
 from tasks.bulk_delete.reconcile import Log, verdict
-from tasks.bulk_delete.wait import Finished
+from tasks.bulk_delete.wait import Finished, out_of_sight
 from tasks.ledger.record import BackupTaken, Record
 from tasks.plan import ramp
 from tasks.plan.model import Plan
@@ -34,7 +34,7 @@ class CleanupEnding(Ending):
 
     def _concluded(self, outcome: Outcome, message: str) -> Report:
         if self._started and outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
-            outcome = Outcome.FAILED if self.bulk_delete_id else Outcome.UNKNOWN  # refused means: nothing was deleted
+            outcome, message = self._despite_the_start(message)
         if outcome is Outcome.DELETED and self.plan:
             with log_if_it_fails("Advancing the ramp"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
@@ -43,7 +43,7 @@ class CleanupEnding(Ending):
             outcome=outcome,
             message=message,
             **(of_plan(self.plan) if self.plan else {}),
-            bulk_delete_id=self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None),
+            bulk_delete_id=self._known_id,
             processed=job.processed if job else None,
             remaining=self.remaining,
             logged=self.log.deleted if self.log else None,
@@ -56,6 +56,25 @@ class CleanupEnding(Ending):
             with log_if_it_fails("Storing the report with the backup"):
                 Archive.at(self.backup_taken.url).store_report(report)
         return report
+
+    def _despite_the_start(self, message: str) -> tuple[Outcome, str]:
+        """How a run ends that may have started a bulk delete, and then was kept from finding out what became of it."""
+        known = self._known_id
+        if known is None:
+            return Outcome.UNKNOWN, message
+        had_ended = self.record and self.record.bulk_delete_id == known and self.record.ended
+        if self.finished is None and not had_ended:
+            return Outcome.STILL_RUNNING, out_of_sight(known, message)
+        if self.finished and self.remaining is None:
+            job = self.finished.job
+            message = (
+                f"Bulk delete {known} is {job.status}, after {job.progress}, but what is left isn't known: {message}"
+            )
+        return Outcome.FAILED, message
+
+    @property
+    def _known_id(self) -> str | None:
+        return self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None)
 
     @property
     def _started(self) -> bool:

@@ -19,6 +19,7 @@ from tasks.plan.model import Plan, digest
 from tasks.runs import stop
 from tasks.runs.attempts import retried_by_person
 from tasks.runs.connect import connect, prefect
+from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
@@ -88,7 +89,7 @@ def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | Non
         if record.nonce != mine.nonce:
             return adopt_other_attempt(close, record, plan)
         job = seen.started or _post(close, record, plan, seen, deadline)
-        ledger.update(record, bulk_delete_id=job.id)
+        _record(record, job)
         if job.s_query is not None and digest(plan.organization_id, job.s_query) != plan.digest:
             logger.warning("Close returns another query than it was sent: look at bulk delete %s.", job.id)
         return job.id
@@ -144,13 +145,13 @@ def _post(close: CloseClient, record: Record, plan: Plan, seen: Preflight, deadl
         if close.clock() > deadline:
             raise Refused(f"The claim is more than {CLAIM_SECONDS:.0f} s old, too old to start: retry this run.")
     except Stop:
-        ledger.update(record, ended=REFUSED)
+        _record_refusal(record)
         raise
     try:
         return close.start_bulk_delete(plan.s_query)
     except CloseError as error:
         if error.nothing_started:
-            ledger.update(record, ended=REFUSED)
+            _record_refusal(record)
             raise
         logger.warning("It isn't certain that Close started the bulk delete: %s Looking for it.", error)
         return search_until_visible(close, record)
@@ -188,19 +189,37 @@ def _check_over(other: Record, jobs: list[BulkDelete]) -> None:
 
 def _search_and_record(close: CloseClient, record: Record) -> str:
     job = search_until_visible(close, record)
-    ledger.update(record, bulk_delete_id=job.id)
+    _record(record, job)
     return job.id
 
 
+def _record(record: Record, job: BulkDelete) -> None:
+    """Record which bulk delete was started. If that fails, the run waits for it all the same, and then records it.
+
+    Meanwhile the claim keeps other runs from starting, and a retry finds the bulk delete in Close.
+    """
+    with log_if_it_fails(f"Recording that bulk delete {job.id} was started"):
+        ledger.update(record, bulk_delete_id=job.id)
+
+
+def _record_refusal(record: Record) -> None:
+    """Record that nothing was started. If that fails, what the run reports is still why; a retry ends ``unknown``."""
+    with log_if_it_fails("Recording that nothing was started"):
+        ledger.update(record, ended=REFUSED)
+
+
 def resume_if_paused(close: CloseClient, bulk_delete_id: str) -> None:
-    """Resume a bulk delete that is paused. Raises `Stop` while the stop is set, and if Close refuses."""
+    """Resume a bulk delete that is paused. Raises `Stop` while the stop is set or if Close refuses, or a CloseError."""
     try:
         job = close.bulk_delete(bulk_delete_id)
-        if job.status != BulkStatus.PAUSED:
-            return
-        stop.check()
-        close.resume_bulk_delete(bulk_delete_id)
     except NotFound:  # the wait finds out whether it is gone
+        return
+    if job.status != BulkStatus.PAUSED:
+        return
+    stop.check()
+    try:
+        close.resume_bulk_delete(bulk_delete_id)
+    except NotFound:
         return
     except CloseError as error:
         raise Stop(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tasks.close.client import CloseClient
-from tasks.close.errors import CloseUnavailable, NotFound, RateLimited
+from tasks.close.errors import CloseError, CloseUnavailable, NotFound, RateLimited
 from tasks.close.polling import Pace
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
@@ -39,15 +39,17 @@ class Finished:
 def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_minutes: int) -> Finished:
     """Poll until Close says that the bulk delete is done or in error, and record in the ledger that it has ended.
 
-    Close being away doesn't end the wait; the deadline does, as ``still_running``: Close is still deleting.
+    Close being away doesn't end the wait. The deadline does, and whatever keeps the run from looking, such as a revoked
+    key: as ``still_running``, since Close is still deleting.
     """
     progress = Progress(run, bulk_delete_id)
     with connect(plan.organization_id) as close:
         finished = wait(close, bulk_delete_id, timedelta(minutes=max_wait_minutes), progress.show)
     with log_if_it_fails("Recording the end of the bulk delete"):
         record = ledger.read(run.id)
-        if record and record.bulk_delete_id == bulk_delete_id:
-            ledger.update(record, ended=str(finished.job.status))
+        not_recorded = record and record.bulk_delete_id is None and record.ended is None
+        if record and (not_recorded or record.bulk_delete_id == bulk_delete_id):
+            ledger.update(record, bulk_delete_id=bulk_delete_id, ended=str(finished.job.status))
     return finished
 
 
@@ -69,6 +71,8 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
                 raise Stop(Outcome.UNKNOWN, _vanished(bulk_delete_id, job)) from None
         except (CloseUnavailable, RateLimited) as error:
             logger.warning("Could not ask Close, which keeps deleting meanwhile: %s", error)
+        except CloseError as error:  # it refuses the key, not the bulk delete
+            raise Stop(Outcome.STILL_RUNNING, out_of_sight(bulk_delete_id, error, job)) from error
         else:
             missing_since = None
             show(job)
@@ -109,7 +113,19 @@ class Movement:
         return None
 
 
+RETRY = "Retry this run to keep waiting; it will not start another one."
 PAUSED = "Somebody can resume it in Close, or with `lead-cleanup resume` and the id of this run."
+
+
+def out_of_sight(bulk_delete_id: str, why: object, job: BulkDelete | None = None) -> str:
+    """A sentence for a run that can't see how its bulk delete, last seen as *job*, gets on. *why* says what to do."""
+    if job is None:
+        seen = f"Close goes on with bulk delete {bulk_delete_id}, unless it is paused,"
+    elif job.status == BulkStatus.PAUSED:
+        seen = f"Close has paused bulk delete {bulk_delete_id} at {job.progress},"
+    else:
+        seen = f"Close goes on with bulk delete {bulk_delete_id}, which had come to {job.progress},"
+    return f"{seen} but this run can't follow it: {why} {RETRY}"
 
 
 def _vanished(bulk_delete_id: str, job: BulkDelete | None) -> str:
@@ -119,14 +135,13 @@ def _vanished(bulk_delete_id: str, job: BulkDelete | None) -> str:
 
 def _at_the_deadline(bulk_delete_id: str, job: BulkDelete | None, patience: timedelta) -> tuple[Outcome, str]:
     """How a wait ends whose bulk delete hasn't. A deadline never means that anything was cancelled."""
-    retry = "Retry this run to keep waiting; it will not start another one."
     hours, minutes = divmod(round(patience / timedelta(minutes=1)), 60)
     long = counted(hours, "hour") if hours and not minutes else counted(60 * hours + minutes, "minute")
     if job is None:
-        return Outcome.STILL_RUNNING, f"Close did not answer about bulk delete {bulk_delete_id} for {long}. {retry}"
+        return Outcome.STILL_RUNNING, f"Close did not answer about bulk delete {bulk_delete_id} for {long}. {RETRY}"
     text = f"After {long} Close has not finished bulk delete {bulk_delete_id} ({job.progress}, {job.status})."
     if job.status == BulkStatus.PAUSED:
         return Outcome.STILL_RUNNING, f"{text} {PAUSED}"
     if not isinstance(job.status, BulkStatus):
-        return Outcome.UNKNOWN, f"{text} That status isn't known here: look at it in Close. {retry}"
-    return Outcome.STILL_RUNNING, f"{text} It is still deleting. {retry}"
+        return Outcome.UNKNOWN, f"{text} That status isn't known here: look at it in Close. {RETRY}"
+    return Outcome.STILL_RUNNING, f"{text} It is still deleting. {RETRY}"

@@ -5,6 +5,7 @@ nothing was started, or a person has said so, the run may claim once more: under
 People find the records in the Prefect UI under Variables, as ``lead_cleanup_run_…``.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count
@@ -19,7 +20,8 @@ from pydantic import ValidationError
 
 from tasks.ledger.record import PREFIX, VERSION, BackupTaken, Record, name_of
 from tasks.plan.model import Plan
-from tasks.runs.connect import prefect
+from tasks.runs.connect import prefect, repeat_write
+from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.run import Run
 from tasks.runs.versions import from_newer_version
@@ -71,16 +73,13 @@ def claim(record: Record) -> Record:
 def update(record: Record, **fields: object) -> Record:
     """Set *fields* of the record, and return it as it is then in the ledger.
 
-    Reads it again first: another process may have updated it meanwhile. Raises `PrefectUnavailable`, and `Stop` if
-    another claim has taken its place.
+    Repeated for half a minute, since it tells what Close was asked to do. Each time reads the record again and changes
+    these fields only: another process may have updated it. What another process has set since *record* was read is not
+    cleared. Raises `PrefectUnavailable`, and `Stop` if another claim has taken its place.
     """
-    with prefect() as server:
-        latest = _reread(server, record)
-        if latest.nonce != record.nonce:
-            raise Stop(Outcome.UNKNOWN, f"The claim {record.name} is gone: somebody changed the ledger.")
-        updated = latest.model_copy(update=fields)
-        server.update_variable(VariableUpdate(**_variable(updated)))
-        if updated.bulk_delete_id:
+    updated = repeat_write(lambda: _update(record, fields))
+    if updated.bulk_delete_id:
+        with log_if_it_fails("Labelling the run with its bulk delete"), prefect() as server:
             server.update_flow_run_labels(updated.run_id, {"close.bulk_delete_id": updated.bulk_delete_id})
     return updated
 
@@ -119,6 +118,18 @@ def prune(now: datetime) -> tuple[list[Record], list[str]]:
                 server.delete_variable_by_name(each.name)
                 deleted.append(each)
     return deleted, unreadable
+
+
+def _update(record: Record, fields: Mapping[str, object]) -> Record:
+    with prefect() as server:
+        latest = _reread(server, record)
+        if latest.nonce != record.nonce:
+            raise Stop(Outcome.UNKNOWN, f"The claim {record.name} is gone: somebody changed the ledger.")
+        unchanged = {name for name in fields if getattr(latest, name) == getattr(record, name)}
+        changes = {name: value for name, value in fields.items() if value is not None or name in unchanged}
+        updated = latest.model_copy(update=changes)
+        server.update_variable(VariableUpdate(**_variable(updated)))
+    return updated
 
 
 def _reread(server: SyncPrefectClient, record: Record) -> Record:

@@ -1,16 +1,18 @@
 """Clients of Close and Prefect for tasks, and the error when Prefect is unavailable."""
 
+import logging
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import TypeVar, cast
 
 import httpx
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import PrefectException
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import ValidationError
 
 from tasks.close.client import CloseClient
@@ -18,8 +20,16 @@ from tasks.close.errors import WrongOrganization
 from tasks.close.settings import CloseSettings, settings_problem
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
+logger = logging.getLogger(__name__)
+
 sleep, clock = time.sleep, time.monotonic
 """The clock of every wait for Close, which tests replace."""
+
+WRITE_SECONDS = 30.0
+"""How long to repeat a write that the Prefect server doesn't accept."""
+REWRITE_SECONDS = 3.0
+
+Written = TypeVar("Written")
 
 PREFECT_ERRORS = (PrefectException, httpx.HTTPError)
 """What Prefect's client raises when its server can't be reached, or refuses."""
@@ -47,6 +57,24 @@ def prefect() -> Generator[SyncPrefectClient]:
             yield client
     except PREFECT_ERRORS as error:
         raise PrefectUnavailable(error) from error
+
+
+def repeat_write(write: Callable[[], Written]) -> Written:
+    """Call *write* until the Prefect server accepts it, for half a minute; return what it returns.
+
+    *write* must read again what it changes, since others may have changed it meanwhile. So Prefect's client, which
+    would repeat the same request, does not. Raises `PrefectUnavailable` in the end.
+    """
+    deadline = clock() + WRITE_SECONDS
+    while True:
+        try:
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+                return write()
+        except PrefectUnavailable as error:
+            if clock() >= deadline:
+                raise
+            logger.warning("The Prefect server has not taken a write (%s): trying again.", type(error.args[0]).__name__)
+        sleep(REWRITE_SECONDS)
 
 
 def plain(moment: datetime) -> datetime:
