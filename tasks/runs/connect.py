@@ -25,9 +25,8 @@ logger = logging.getLogger(__name__)
 sleep, clock = time.sleep, time.monotonic
 """The clock of every wait for Close, which tests replace."""
 
-WRITE_SECONDS = 30.0
-"""How long to repeat a write that the Prefect server doesn't accept."""
-REWRITE_SECONDS = 3.0
+WRITE_SECONDS, REWRITE_SECONDS = 30.0, 1.0
+"""How long, and how often, to repeat a write that the Prefect server doesn't accept."""
 
 Written = TypeVar("Written")
 
@@ -65,16 +64,16 @@ def repeat_write(write: Callable[[], Written]) -> Written:
     *write* must read again what it changes, since others may have changed it meanwhile. So Prefect's client, which
     would repeat the same request, does not. Raises `PrefectUnavailable` in the end.
     """
-    deadline = clock() + WRITE_SECONDS
+    deadline = time.monotonic() + WRITE_SECONDS
     while True:
         try:
             with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
                 return write()
         except PrefectUnavailable as error:
-            if clock() >= deadline:
+            if time.monotonic() >= deadline:
                 raise
             logger.warning("The Prefect server has not taken a write (%s): trying again.", type(error.args[0]).__name__)
-        sleep(REWRITE_SECONDS)
+        time.sleep(REWRITE_SECONDS)
 
 
 def plain(moment: datetime) -> datetime:

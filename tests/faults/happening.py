@@ -60,12 +60,12 @@ backup goes wrong before anything is claimed: see tests/backup/test_make_backup.
 
 ONLY_READS = ("resolve", "count", "sample", "list", "last count", "recount")
 TELLING = ("connection refused", "500 lasting", "missing field", "wrong organisation")
-AT_POLL = {"connection refused", "500 lasting", "key revoked", "unknown status", "job gone"}
+AT_POLL = {"connection refused", "500 lasting", "key revoked", "not allowed", "unknown status", "job gone"}
 AT_POST = {
     *("connection refused", "time-out after the effect", "reset before the effect", "reset after the effect"),
     *("429 as a storm", "500 lasting", "truncated JSON", "missing field", "key revoked", "wrong organisation"),
 }
-AT_PREFECT = {"reply is lost"}
+AT_PREFECT = {"reply is lost", "write is refused"}
 
 
 @dataclass
@@ -137,6 +137,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 POLL_FAULTS: dict[str, dict[str, Any]] = {
     "unknown status": {"fault": "edit", "fields": {"status": "archived"}, "times": LASTING},
     "job gone": {"fault": "status", "status": 404, "times": LASTING},
+    "not allowed": {"fault": "status", "status": 403, "times": LASTING},
 }
 
 
@@ -192,6 +193,8 @@ def at_prefect() -> Iterator[Happening]:
     for stage, request in writes.items():
         for fault, (spoil, times) in spoils.items():
             yield Happening(stage, fault, _prefect(request, spoil, times))
+    yield Happening("record the id", "write is refused", _prefect("PATCH /api/variables/", "forbid", LASTING))
+    yield Happening("label the run", "write fails", _prefect("PATCH /api/flow_runs/", "error", LASTING))
     after_the_plan = 2  # artifacts: its table and its JSON
     yield Happening("publish", "write fails", _prefect("POST /api/artifacts/ ", "error", LASTING, after_the_plan))
 

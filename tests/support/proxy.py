@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-Spoil = Literal["drop_before", "drop_after", "error"]
+Spoil = Literal["drop_before", "drop_after", "error", "busy", "forbid"]
 
 
 @dataclass
@@ -23,6 +23,7 @@ class Trouble:
     spoil: Spoil
     times: int
     after: int
+    meanwhile: Callable[[], object]
 
 
 class Proxy:
@@ -44,9 +45,19 @@ class Proxy:
         """Where it listens."""
         return f"http://127.0.0.1:{self._port}"
 
-    def trouble(self, request: str, spoil: Spoil, times: int = 1, after: int = 0) -> None:
-        """Plan trouble; ``error`` answers 500 instead of passing the request on."""
-        self._troubles.append(Trouble(request, spoil, times, after))
+    def trouble(
+        self,
+        request: str,
+        spoil: Spoil,
+        times: int = 1,
+        after: int = 0,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Plan trouble, during which *meanwhile* happens.
+
+        ``error`` answers 500, ``busy`` 503 and ``forbid`` 403, instead of passing the request on.
+        """
+        self._troubles.append(Trouble(request, spoil, times, after, meanwhile))
 
     def shut_after(self, requests: int, saying: bytes = b"") -> None:
         """Refuse every connection once so many more requests are answered, and one of them with these words."""
@@ -86,6 +97,7 @@ class Proxy:
                     trouble.after -= 1
                     continue
                 trouble.times -= 1
+                trouble.meanwhile()
                 return trouble.spoil
         return None
 
@@ -128,8 +140,8 @@ class _Server(ThreadingTCPServer):
                 spoil = spoilt(request)
                 if spoil == "drop_before":
                     return False
-                if spoil == "error":
-                    self.wfile.write(ERROR)
+                if spoil in ANSWERS:
+                    self.wfile.write(ANSWERS[spoil])
                     return True
                 server.sendall(request)
                 reply = _message(replies)
@@ -157,7 +169,14 @@ class _Server(ThreadingTCPServer):
                 each.shutdown(socket.SHUT_RD)
 
 
-ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+ANSWERS: dict[str, bytes] = {
+    spoil: b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}" % status
+    for spoil, status in {
+        "error": b"500 Internal Server Error",
+        "busy": b"503 Service Unavailable",
+        "forbid": b"403 Forbidden",
+    }.items()
+}
 
 
 def _message(stream: BufferedIOBase) -> bytes:
