@@ -7,7 +7,8 @@ from cyclopts import Parameter
 from flows.console.arguments import RunName
 from flows.console.asking import ask_for_number, somebody_is_there
 from flows.console.executing import at_server
-from flows.console.terminal import Usage, me, put, say
+from flows.console.terminal import Usage, put, say
+from tasks.runs.user import user
 
 
 @at_server("The run that waits for an approval is on a Prefect server.")
@@ -35,7 +36,7 @@ def approve(
     request = answer.waits_for(found)
     number = leads if leads is not None else _ask(found.name, answer.described(found, request))
     try:
-        given = Answer(leads=number, approver=me() if by is None else by, note=note)
+        given = Answer(leads=number, approver=user() if by is None else by, note=note)
     except ValidationError as error:
         raise Usage(f"{problems(error)}.") from None
     answer.answer(found, request, given)

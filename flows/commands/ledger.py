@@ -7,7 +7,8 @@ from cyclopts import Parameter
 
 from flows.console.arguments import switch
 from flows.console.executing import at_server
-from flows.console.terminal import me, put
+from flows.console.terminal import put
+from tasks.runs.user import user
 from tasks.runs.wording import counted
 
 
@@ -30,7 +31,7 @@ def ledger(
     from tasks.ledger import store
 
     if give_up is not None:
-        put(f"Given up: {resume.give_up(resume.look_up(give_up), me()).line}.")
+        put(f"Given up: {resume.give_up(resume.look_up(give_up), user()).line}.")
     if prune:
         deleted, _ = store.prune(datetime.now(UTC))
         put(f"Deleted {counted(len(deleted), 'old record')}.")

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from flows.console.arguments import AsJson, RunName, switch
 from flows.console.executing import execute
-from flows.console.terminal import me
 from tasks.report.model import RunReport
+from tasks.runs.user import user
 
 if TYPE_CHECKING:
     from flows.console.engine import Execution
@@ -32,7 +32,7 @@ def resume(
         from tasks.bulk_delete import resume
 
         found = resume.look_up(run)
-        here = resume.resume(found, me(), start_again=start_again)
+        here = resume.resume(found, user(), start_again=start_again)
         return execution.again(found.id) if here else None
 
     return execute(act, needs_server=NEEDS_SERVER, as_json=as_json)

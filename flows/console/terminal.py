@@ -1,6 +1,5 @@
 """Speaking to the person at the terminal: results on stdout, everything else on stderr."""
 
-import getpass
 import sys
 import unicodedata
 
@@ -20,11 +19,6 @@ def say(text: str) -> None:
 def put(text: str) -> None:
     """A result, on stdout."""
     print(text, flush=True)  # noqa: T201
-
-
-def me() -> str:
-    """Who is at the terminal, for the record; nobody checks it."""
-    return getpass.getuser()
 
 
 def printable(text: str) -> str:

@@ -6,7 +6,6 @@ suspended state, the answer among the run's inputs; an approval is for the query
 A run without a deployment can't be suspended: it asks at the terminal that started it.
 """
 
-import getpass
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from tasks.runs.connect import PREFECT_ERRORS, PrefectUnavailable, plain, prefec
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.run import Run, run_of
+from tasks.runs.user import user
 from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
@@ -132,7 +132,7 @@ def _given_here(plan: Plan, expect: int | None) -> Approved:
     typed = ask_here(plan) if expect is None and ask_here else expect
     if typed != planned:
         raise Stop(Outcome.DECLINED, f"{plan_has}, but {'no number' if typed is None else f'{typed:,}'} was typed.")
-    return Approved(leads=planned, by=getpass.getuser(), at=datetime.now(UTC))
+    return Approved(leads=planned, by=user(), at=datetime.now(UTC))
 
 
 def _given(run: Run, plan: Plan) -> Approved | None:

@@ -1,4 +1,4 @@
-"""What a run writes on the Prefect server once Close deletes: repeated, never from a stale copy, and waited on without."""
+"""What a run writes on the Prefect server once Close deletes: repeated, and never from a stale copy."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,10 +25,9 @@ LASTING = 1000  # requests
 
 @pytest.fixture
 def front(sandbox: CloseAccount, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A server in front of Prefect's; half a minute is half a second."""
+    """A server in front of Prefect's."""
     sandbox.add(lead("A", "Junk"), lead("B"))
     monkeypatch.setattr("tasks.runs.connect.REWRITE_SECONDS", 0.05)
-    monkeypatch.setattr("tasks.runs.connect.WRITE_SECONDS", 0.5)
     with Proxy(prefect_server) as proxy:
 
         def through_the_front(*, sync_client: bool) -> SyncPrefectClient:
@@ -45,7 +44,13 @@ def recorded(run_id: UUID | str | None) -> Record:
     return record
 
 
-@pytest.mark.parametrize("spoil", ["error", "busy", "forbid", "drop_before", "drop_after"])
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is repeated."""
+    monkeypatch.setattr("tasks.runs.connect.WRITE_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("spoil", ["error", "forbid", "drop_before", "drop_after"])
 def test_a_failed_write_of_the_id_is_repeated(
     sandbox: CloseAccount, front: Proxy, run_cleanup: Callable[..., Any], spoil: Spoil
 ) -> None:
@@ -60,7 +65,7 @@ def test_a_failed_write_of_the_id_is_repeated(
 
 
 def test_a_run_whose_id_can_not_be_recorded_waits_all_the_same_and_names_it(
-    sandbox: CloseAccount, front: Proxy
+    sandbox: CloseAccount, front: Proxy, impatient: None
 ) -> None:
     """Close deletes, and somebody has to look how that ends; the open claim keeps other runs away meanwhile."""
     front.trouble(RECORD, "error", times=LASTING)
@@ -80,10 +85,7 @@ def test_a_run_whose_id_can_not_be_recorded_waits_all_the_same_and_names_it(
     assert len(sandbox.posts(BULK_DELETE)) == 1
 
 
-def test_the_end_of_the_wait_records_the_id_too(
-    sandbox: CloseAccount, front: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tasks.runs.connect.WRITE_SECONDS", 0.0)
+def test_the_end_of_the_wait_records_the_id_too(sandbox: CloseAccount, front: Proxy, impatient: None) -> None:
     front.trouble(RECORD, "error")
     run = created(JUNK)
 
@@ -141,7 +143,9 @@ def test_a_label_that_can_not_be_written_does_not_lose_the_id(sandbox: CloseAcco
     assert (report.outcome, recorded(run.id).bulk_delete_id) == ("deleted", report.bulk_delete_id)
 
 
-def test_that_close_refused_is_reported_even_if_it_can_not_be_recorded(sandbox: CloseAccount, front: Proxy) -> None:
+def test_that_close_refused_is_reported_even_if_it_can_not_be_recorded(
+    sandbox: CloseAccount, front: Proxy, impatient: None
+) -> None:
     front.trouble(RECORD, "error", times=LASTING)
     sandbox.fault("POST", BULK_DELETE, "status", status=403)
 
