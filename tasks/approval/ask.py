@@ -20,9 +20,9 @@ from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import Keyset, keyset_from_base_key
 from prefect.states import Failed
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationError
 
-from tasks.criteria.policy import most_without_approval
+from tasks.criteria.policy import Keep, Limits, Match, most_without_approval
 from tasks.plan.model import Approved, Plan
 from tasks.report.artifacts import page_of_plan, write_report
 from tasks.report.escaping import escape, kept_by
@@ -217,24 +217,59 @@ def _retire_older(run: Run, plan: Plan) -> None:
             organization_id=plan.organization_id,
             flow_run_id=str(other.id),
         )
+        if not _withdraw(other, run):
+            logger.info("Run %s was answered meanwhile.", other.id)
+            continue
         with prefect() as server:
             server.set_flow_run_state(other.id, Failed(name=report.outcome.state_name, message=report.message))
         with log_if_it_fails("Publishing the report of an older run"):
             write_report(run_of(other, run.cleanup), report, plan.organization)
 
 
+def _withdraw(other: FlowRun, run: Run) -> bool:
+    """Answer the request of *other* with no leads, so that nobody else can; return whether it still waits.
+
+    A request has one answer, and Prefect stores it and resumes the run in one transaction: somebody who approves it at
+    this moment either comes first, or gets an error.
+    """
+    request = _request_of(other.id)
+    if request is None:
+        return False
+    declined = Answer(leads=0, approver=f"run {run.id}", note="It has a newer plan of this cleanup.")
+    with prefect() as server:
+        try:
+            server.create_flow_run_input(other.id, request.inputs["response"], declined.model_dump_json())
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != CONFLICT:
+                raise
+    return _request_of(other.id) == request
+
+
+def _request_of(run_id: UUID) -> Request | None:
+    with prefect() as server:
+        state = server.read_flow_run(run_id).state
+    return Request.read(state) if state else None
+
+
 def _waiting_too(run: Run) -> list[tuple[FlowRun, bool]]:
-    """Other runs of the deployment that wait for approval of the same criteria, each with whether it is newer."""
+    """Other runs of the deployment that wait for approval of the same, each with whether it is newer."""
     waiting = {"deployment_id": {"any_": [run.deployment_id]}, "state": {"type": {"any_": [StateType.PAUSED]}}}
     with prefect() as server:
         this = server.read_flow_run(run.id)
         found = server.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(waiting))
-    same = [other for other in found if other.id != run.id and _criteria(other) == _criteria(this)]
-    return [(each, _due(each) > _due(this)) for each in same]
+    asking = [other for other in found if other.id != run.id and other.state and Request.read(other.state)]
+    return [(each, _due(each) > _due(this)) for each in asking if _asked_for(each) == _asked_for(this)]
 
 
-def _criteria(found: FlowRun) -> tuple[object, object]:
-    return found.parameters.get("match"), found.parameters.get("cleanup")
+def _asked_for(found: FlowRun) -> object:
+    """All parameters that decide what a request shows, with the defaults of those that were left out."""
+    given = {"keep": {}, "limits": {}, "time_zone": "UTC", "cleanup": None, **found.parameters}
+    try:
+        policies = [Match.model_validate(given["match"]), Keep.model_validate(given["keep"])]
+        policies.append(Limits.model_validate(given["limits"]))
+    except (KeyError, ValidationError):
+        return found.id  # an earlier version's: like no other
+    return [*(each.model_dump() for each in policies), given["time_zone"], given["cleanup"]]
 
 
 def _due(found: FlowRun) -> datetime:

@@ -1,11 +1,12 @@
 """A person's approval: what is asked, what counts as an answer, and that nothing is deleted without one."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.exceptions import Pause
-from prefect.states import Cancelling, Scheduled
+from prefect.exceptions import Pause, PrefectHTTPStatusError
+from prefect.states import Cancelling, Running, Scheduled, Suspended
 from support.approvals import Ask
 from support.attempts import tried_again
 from support.cleanups import RunCleanup
@@ -145,6 +146,93 @@ def test_a_newer_plan_of_the_same_cleanup_retires_the_older_request(close: Close
     assert str(newer.id) in str(older.found.state.message)
     assert any("Expired: nothing was deleted" in str(each.data) for each in artifacts_of(older.id))
     assert older.answer(2).status.value == "ABORT"
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {"keep": {"created_within_days": 7}},
+        {"limits": {"max_leads": 10, "max_share": 1.0}},
+        {"time_zone": "Europe/Berlin"},
+    ],
+)
+def test_a_request_that_shows_something_else_is_left_alone(
+    close: CloseAccount, ask: Ask, differs: dict[str, Any]
+) -> None:
+    """What a person is about to approve there isn't what the newer plan shows."""
+    older = ask(**differs)
+    newer = ask()
+
+    assert (older.state, newer.state) == ("Suspended", "Suspended")
+
+
+def test_the_same_plan_written_otherwise_is_the_same(close: CloseAccount, ask: Ask) -> None:
+    """A form sends the defaults that a schedule leaves out."""
+    older = ask(keep={}, limits={"ramp": True}, time_zone="UTC")
+
+    newer = ask()
+
+    assert (older.state, newer.state) == ("Expired", "Suspended")
+
+
+@pytest.fixture
+def front(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """A server in front of Prefect's."""
+    with Proxy(prefect_server) as proxy:
+
+        def through_the_front(*, sync_client: bool) -> SyncPrefectClient:
+            assert sync_client
+            return SyncPrefectClient(f"{proxy.address}/api")
+
+        monkeypatch.setattr("tasks.runs.connect.get_client", through_the_front)
+        yield proxy
+
+
+@pytest.mark.parametrize("right_before", ["GET /api/flow_runs/{} ", "POST /api/flow_runs/{}/input "])
+def test_a_run_that_is_approved_while_a_newer_plan_is_made_is_not_retired(
+    close: CloseAccount, ask: Ask, front: Proxy, right_before: str
+) -> None:
+    older, newer = ask(), ask(waits=False)
+    front.trouble(right_before.format(older.id), None, meanwhile=lambda: older.answer(2))
+
+    assert newer.waits()
+
+    assert older.state == "Resuming"
+    assert older.goes_on().outcome == "deleted"
+
+
+def test_a_run_that_is_retired_can_not_be_approved_at_the_same_moment(
+    close: CloseAccount, ask: Ask, front: Proxy
+) -> None:
+    """Once it has been looked at for the last time, an approval fails, rather than being lost."""
+    older, newer = ask(), ask(waits=False)
+    errors: list[Exception] = []
+
+    def approved_too_late() -> None:
+        try:
+            older.answer(2)
+        except PrefectHTTPStatusError as error:
+            errors.append(error)
+
+    front.trouble(f"POST /api/flow_runs/{older.id}/set_state ", None, meanwhile=approved_too_late)
+
+    assert newer.waits()
+
+    assert len(errors) == 1
+    assert older.state == "Expired"
+    assert close.writes() == []
+
+
+def test_a_run_that_somebody_suspended_is_not_retired(close: CloseAccount, ask: Ask) -> None:
+    """It waits for no approval: Close may be deleting for it."""
+    other = ask(waits=False)
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(other.id, Running())
+        prefect.set_flow_run_state(other.id, Suspended(timeout_seconds=3600))
+
+    assert ask().state == "Suspended"
+
+    assert other.state == "Suspended"
 
 
 @pytest.mark.exhaustive

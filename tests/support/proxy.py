@@ -20,7 +20,7 @@ class Trouble:
     """What becomes of *times* requests that begin with *request*, as in ``POST /api/x``, after so many others."""
 
     request: str
-    spoil: Spoil
+    spoil: Spoil | None
     times: int
     after: int
     meanwhile: Callable[[], object]
@@ -48,12 +48,12 @@ class Proxy:
     def trouble(
         self,
         request: str,
-        spoil: Spoil,
+        spoil: Spoil | None,
         times: int = 1,
         after: int = 0,
         meanwhile: Callable[[], object] = lambda: None,
     ) -> None:
-        """Plan trouble, during which *meanwhile* happens.
+        """Plan trouble, right before which *meanwhile* happens; None is no more trouble than that.
 
         ``error`` answers 500, ``busy`` 503 and ``forbid`` 403, instead of passing the request on.
         """
