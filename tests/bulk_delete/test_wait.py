@@ -112,6 +112,32 @@ def test_close_being_away_does_not_end_the_wait(server: ScriptedClose):
     assert found.job.status == "done"
 
 
+@pytest.mark.parametrize("status", [400, 401, 402, 403])
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        ([], "Close goes on with bulk delete bulkdelete_1, unless it is paused, but"),
+        ([("created", 0)], "Close goes on with bulk delete bulkdelete_1, which had come to 0 of 1,000 leads, but"),
+        ([("processing", 5)], "Close goes on with bulk delete bulkdelete_1, which had come to 5 of 1,000 leads, but"),
+        ([("paused", 5)], "Close has paused bulk delete bulkdelete_1 at 5 of 1,000 leads, but"),
+    ],
+)
+def test_a_key_that_is_refused_while_close_deletes_is_still_running(
+    server: ScriptedClose, status: int, before: list[tuple[str, int]], says: str
+):
+    """Not failed: Close goes on. It says so, how far that had come, what is wrong with the key, and what to do then."""
+    seen = [Answer(answer(each, processed, 1000)) for each, processed in before]
+    server.will_answer(*seen, Answer({"error": "no"}, status=status))
+
+    with pytest.raises(Stop) as caught:
+        waited(server, Clock())
+
+    assert caught.value.outcome is Outcome.STILL_RUNNING
+    assert caught.value.message.startswith(says)
+    assert caught.value.message.endswith("Retry this run to keep waiting; it will not start another one.")
+    assert status != 401 or "CLOSE_API_KEY" in caught.value.message
+
+
 def test_a_job_that_has_vanished_is_unknown(server: ScriptedClose):
     clock = Clock()
     server.will_answer(Answer(answer("processing", 1, 3)), *[Answer({"error": "gone"}, status=404)] * 100)
