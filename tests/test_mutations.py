@@ -17,6 +17,7 @@ TESTS = (
     *("tests/bulk_delete", "tests/runs", "tests/plan/test_checks.py", "tests/fundamentals"),
     "tests/cli/test_resume.py",
 )
+RECORDING = ("tests/bulk_delete/test_recording.py",)
 BACKUP = ("tests/backup/test_make_backup.py", "tests/fundamentals/test_07_backup.py")
 APPROVAL = ("tests/fundamentals/test_06_approval.py", "tests/approval/test_ask.py")
 LIMITS = (
@@ -47,6 +48,52 @@ MUTATIONS = [
         "            return record",
     ),
     Mutation("a claim is known by its nonce", "bulk_delete/start.py", "if record.nonce != mine.nonce:", "if False:"),
+    Mutation(
+        "a write after the POST is repeated",
+        "ledger/store.py",
+        "repeat_write(lambda: _update(record, fields))",
+        "_update(record, fields)",
+        RECORDING,
+    ),
+    Mutation(
+        "a repeated write reads the record again",
+        "runs/connect.py",
+        "with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):",
+        "if True:",
+        RECORDING,
+    ),
+    Mutation(
+        "a run waits for what it could not record",
+        "bulk_delete/start.py",
+        'with log_if_it_fails(f"Recording that bulk delete {job.id} was started"):',
+        "if True:",
+        RECORDING,
+    ),
+    Mutation(
+        "a claim's time counts from before its first try",
+        "bulk_delete/start.py",
+        """        deadline = close.clock() + CLAIM_SECONDS
+        record = ledger.claim(mine := ledger.next_claim(run, plan, backup, after))
+""",
+        """        record = ledger.claim(mine := ledger.next_claim(run, plan, backup, after))
+        deadline = close.clock() + CLAIM_SECONDS
+""",
+        RECORDING,
+    ),
+    Mutation(
+        "the answer of a withdrawn request is taken",
+        "approval/ask.py",
+        'server.create_flow_run_input(other.id, request.inputs["response"], declined.model_dump_json())',
+        "pass",
+        APPROVAL,
+    ),
+    Mutation(
+        "a withdrawn request is looked at again",
+        "approval/ask.py",
+        "return _request_of(other.id) == request",
+        "return True",
+        APPROVAL,
+    ),
     Mutation(
         "the record is read first", "bulk_delete/start.py", "    return ledger.read(run.id)\n", "    return None\n"
     ),
