@@ -5,7 +5,8 @@ steps anything else may happen. The turn, the stop and the last count are left o
 starting.
 
 A crash is no move: who has crashed takes no further step, and the search obliges nobody to take one. So whatever it
-reaches, it reaches with any of the processes dead. A Prefect server that is away ends an attempt like a crash.
+reaches, it reaches with any of the processes dead. A Prefect server that is away ends an attempt like a crash; if only
+the id of a bulk delete can't be recorded, the attempt goes on.
 """
 
 from collections.abc import Iterator
@@ -250,8 +251,9 @@ def waits(world: World, me: Process) -> Iterator[Move]:
     elif status == DONE:
         record = world.latest(me.run)
         me = me._replace(outcome="deleted")
-        mine = record is not None and record.job == me.job
-        after = updates(world, me, record, ended=DONE) if record and mine else ends(world, me, "deleted")
+        mine = record is not None and (record.job == me.job or (record.job is None and not record.ended))
+        facts = {"ended": DONE} if record and record.job else {"job": me.job, "ended": DONE}
+        after = updates(world, me, record, **facts) if record and mine else ends(world, me, "deleted")
         yield f"{me.name} sees that bulk delete {me.job} is done", after
 
 
@@ -290,3 +292,6 @@ def writes(world: World, me: Process) -> Iterator[Move]:
     else:
         claim = me.updated if me.updated.run == me.run else me.claim
         yield said, goes_on(after, me, step=me.then, claim=claim, updated=None, facts=(), then=None)
+    if me.then in (waits, resumes_if_paused) and me.job and not world.scenario.calm:
+        said = f"{me.name} can't record bulk delete {me.job}, and goes on all the same"
+        yield said, goes_on(world, me, step=me.then, updated=None, facts=(), then=None)
