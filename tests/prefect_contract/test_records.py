@@ -10,11 +10,14 @@ from uuid import UUID, uuid4
 import pytest
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.actions import VariableCreate
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.exceptions import ObjectAlreadyExists
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import ValidationError
-from support.proxy import Proxy
+from support.proxy import Proxy, Spoil
+
+from tasks.runs.connect import PREFECT_ERRORS
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
 
@@ -52,6 +55,22 @@ def test_creating_a_variable_has_one_winner(server: str) -> None:
     assert standing.value == {"nonce": winners[0]}, (
         "The Variable doesn't hold what its winner wrote: ledger.claim errs."
     )
+
+
+@pytest.mark.parametrize("spoil", ["busy", "drop_before"])
+def test_the_client_repeats_no_write_when_it_is_told_so(server: str, spoil: Spoil) -> None:
+    """Rests on it: a repeated write to the ledger reads the record again, and no stale copy erases a cancellation."""
+    shared = name()
+
+    with Proxy(server) as proxy, SyncPrefectClient(f"{proxy.address}/api") as prefect:
+        prefect.create_variable(VariableCreate(name=shared, value=1))
+        proxy.trouble("PATCH /api/variables/", spoil)
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}), pytest.raises(PREFECT_ERRORS):
+            prefect.update_variable(VariableUpdate(name=shared, value=2))
+        standing = prefect.read_variable_by_name(shared)
+
+    assert standing, "A Variable is gone after a failed update."
+    assert standing.value == 1, "Prefect's client repeats a write that it should not: see repeat_write in connect.py."
 
 
 def test_creating_a_variable_is_repeated_when_its_reply_is_lost(server: str) -> None:

@@ -15,7 +15,7 @@ from contract_runs import Deploy, wait_for
 from prefect import flow
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State, StateType
-from prefect.exceptions import Pause
+from prefect.exceptions import Pause, PrefectHTTPStatusError
 from prefect.flow_runs import suspend_flow_run
 from prefect.input import RunInput
 from prefect.input.run_input import keyset_from_paused_state
@@ -95,6 +95,34 @@ def test_a_form_that_is_not_filled_in_lets_nothing_go_on(
 
     assert state_of(prefect, run_id).type == StateType.PAUSED, "A run goes on without the answer that it asks for."
     assert responses(prefect, run_id) == [], "An answer that doesn't fit the form is stored."
+
+
+def test_a_request_whose_answer_is_there_already_can_not_be_approved(
+    prefect: SyncPrefectClient, suspend: Suspend
+) -> None:
+    """Rests on it: a newer plan withdraws a request by answering it, and whoever approves that too late gets an error."""
+    run_id = suspend()
+
+    prefect.create_flow_run_input(run_id, RESPONSE, '{"leads":0}')
+    with pytest.raises(PrefectHTTPStatusError):
+        prefect.resume_flow_run(run_id, run_input={"leads": 2})
+
+    assert state_of(prefect, run_id).type == StateType.PAUSED, (
+        "A run is resumed although its answer could not be stored: an approval would be lost, see _withdraw in ask.py."
+    )
+    assert responses(prefect, run_id) == ['{"leads":0}'], "A request has two answers, or the second replaces the first."
+
+
+def test_an_approved_request_can_not_be_answered_again(prefect: SyncPrefectClient, suspend: Suspend) -> None:
+    """Rests on it: a run that was approved first is not withdrawn."""
+    run_id = suspend()
+    prefect.resume_flow_run(run_id, run_input={"leads": 2})
+
+    with pytest.raises(PrefectHTTPStatusError) as caught:
+        prefect.create_flow_run_input(run_id, RESPONSE, '{"leads":0}')
+
+    assert caught.value.response.status_code == 409, "_withdraw in ask.py knows an answered request by this status."
+    assert responses(prefect, run_id) == ['{"leads":2}'], "The answer of a person was replaced."
 
 
 def test_an_answer_that_comes_too_late_counts_for_nothing(prefect: SyncPrefectClient, suspend: Suspend) -> None:
