@@ -263,7 +263,7 @@ def _waiting_too(run: Run) -> list[tuple[FlowRun, bool]]:
 
 def _asked_for(found: FlowRun) -> object:
     """All parameters that decide what a request shows, with the defaults of those that were left out."""
-    given = {"keep": {}, "limits": {}, "time_zone": "UTC", "cleanup": None, **found.parameters}
+    given: dict[str, Any] = {"keep": {}, "limits": {}, "time_zone": "UTC", "cleanup": None, **found.parameters}
     try:
         match, keep = Match.model_validate(given["match"]), Keep.model_validate(given["keep"])
         limits = Limits.model_validate(given["limits"])
