@@ -283,13 +283,13 @@ def _waiting_too(run: Run) -> list[tuple[FlowRun, bool]]:
 
 def _asked_for(found: FlowRun) -> object:
     """All parameters that decide what a request shows, with the defaults of those that were left out."""
-    given = {"keep": {}, "limits": {}, "time_zone": "UTC", "cleanup": None, **found.parameters}
+    given: dict[str, Any] = {"keep": {}, "limits": {}, "time_zone": "UTC", "cleanup": None, **found.parameters}
     try:
-        policies = [Match.model_validate(given["match"]), Keep.model_validate(given["keep"])]
-        policies.append(Limits.model_validate(given["limits"]))
+        match, keep = Match.model_validate(given["match"]), Keep.model_validate(given["keep"])
+        limits = Limits.model_validate(given["limits"])
     except (KeyError, ValidationError):
         return found.id  # an earlier version's: like no other
-    return [*(each.model_dump() for each in policies), given["time_zone"], given["cleanup"]]
+    return match.model_dump(), keep.model_dump(), limits.model_dump(), given["time_zone"], given["cleanup"]
 
 
 def _due(found: FlowRun) -> datetime:

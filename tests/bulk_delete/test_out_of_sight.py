@@ -35,7 +35,7 @@ def close(sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch) -> CloseAccoun
 
 def refuses(close: CloseAccount, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """Close refuses the key, wherever it is asked first; or the settings do."""
-    connect._known.clear()
+    monkeypatch.setattr(connect, "_known", {})
     match why:
         case "revoked":
             close.fault("GET", "/", "status", times=100, status=401)
