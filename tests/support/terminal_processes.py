@@ -26,7 +26,12 @@ def processes(prefect: str) -> Generator[Start]:
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str, before: tuple[str, ...] = (), **how: Any) -> "subprocess.Popen[str]":
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **how}
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **how,
+        }
         env = {**os.environ, "PREFECT_API_URL": prefect}
         process = subprocess.Popen([*before, *FLOWS, *words], text=True, cwd=CHECKOUT, env=env, **pipes)
         started.append(process)
