@@ -173,8 +173,8 @@ MUTATIONS = [
     Mutation(
         "the transport sends a start once",
         "close/transport.py",
-        "_is_transient_and_refused, START",
-        "_is_transient, START",
+        "_may_send_again, START",
+        "lambda error: error.transient, START",
     ),
     Mutation(
         "another's claim stands in the way",
