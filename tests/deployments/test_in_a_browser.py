@@ -110,7 +110,7 @@ def test_whoever_suspends_or_cancels_a_run_that_deletes_sees_close_pause_at_once
         press(page, "Resume", "Submit")
         await_polls(sandbox)
         sandbox.forget_requests()
-        press(page, "Cancel", "Cancel Run")
+        press(page, "Cancel", "Confirm")
         cancelled_after = await_pause(sandbox)
         cancelling = prefect.read_flow_run(run_id).state_name
         await_state(prefect, run_id, "Cancelled")
