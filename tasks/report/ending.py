@@ -49,6 +49,8 @@ class Ending(ABC):
                 if cancelled := self._cancelled():
                     self._concluded(Outcome.CANCELLED, cancelled)
                 return False
+            case Stop(outcome=Outcome.CANCELLED):
+                outcome, message = Outcome.CANCELLED, self._cancelled() or str(error)
             case Stop() | CloseError():
                 outcome, message = outcome_of(error), str(error)
             case _:

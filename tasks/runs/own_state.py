@@ -1,7 +1,7 @@
-"""Whether a person has suspended the run that this process is in, looked at while it works.
+"""Whether a person has suspended the run that this process is in, or cancelled it then, looked at while it works.
 
-Prefect sends no signal for that, and looks only between tasks. So every loop that may take long looks itself, apart
-from how often it asks Close.
+Prefect sends no signal for either, and looks only between tasks. So every loop that may take long looks itself, apart
+from how often it asks Close. (To cancel a run that is running, Prefect terminates its process.)
 """
 
 import time
@@ -38,7 +38,7 @@ def is_suspended(state: State[Any]) -> bool:
 class OwnState:
     """Looks every two seconds at the state of this process's run, while it sleeps or works. Outside a run, never.
 
-    Raises `Suspended`. A Prefect server that can't be asked changes nothing.
+    Raises `Suspended`, and `Stop` if the run is cancelled. A Prefect server that can't be asked changes nothing.
     """
 
     def __init__(self) -> None:
@@ -73,6 +73,8 @@ class OwnState:
         self._due = time.monotonic() + LOOK_SECONDS
         if state and is_suspended(state):
             raise Suspended
+        if state and state.is_cancelled():
+            raise Stop(Outcome.CANCELLED, "A person has cancelled this run.")
 
 
 def _own_run() -> UUID | None:

@@ -1,7 +1,9 @@
 """Suspended by a person in the Prefect UI: Close is asked to pause, and only a person lets the run continue."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +11,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
-from prefect.states import AwaitingRetry, Crashed, Running
+from prefect.states import AwaitingRetry, Cancelled, Crashed, Running
 from support.attempts import attempt, created, suspend, suspended_attempt, wait_until
 from support.close_account import CloseAccount, lead
 from support.terminal_session import Command
@@ -17,6 +19,7 @@ from support.terminal_session import Command
 from flows.lead_cleanup import lead_cleanup as flow
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
+from tasks.report.artifacts import recall_report
 from tasks.runs.attempts import BY_AUTOMATION
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
@@ -90,6 +93,30 @@ def test_suspended_while_close_deletes_it_pauses_at_close_and_resume_lets_it_con
     assert (resumed.outcome, prefect.read_flow_run(run.id).run_count) == ("deleted", 1)
     assert any(note.startswith("Suspended at ") and note.endswith(", and resumed later.") for note in resumed.notes)
     assert (len(close.posts(BULK_DELETES)), puts(close)) == (1, 2)
+
+
+def test_cancelled_right_after_it_was_suspended_it_pauses_at_close(
+    close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
+) -> None:
+    """Before the run has noticed either. Prefect calls it cancelled at once, and terminates nothing."""
+
+    def ends() -> None:
+        with suppress(Pause):  # as far as Prefect has noticed
+            attempt(run)
+
+    with ThreadPoolExecutor() as elsewhere:
+        ended = elsewhere.submit(ends)
+        wait_until(lambda: bool((record := ledger.read(run.id)) and record.bulk_delete_id))
+        suspend(run.id)
+        prefect.set_flow_run_state(run.id, Cancelled())
+        ended.result()
+
+    report = json.loads(recall_report(run.id))
+    assert report["outcome"] in {"suspended", "cancelled"}
+    assert report["bulk_delete_id"] in report["message"]
+    assert (job_of(close)["status"], puts(close)) == ("paused", 1)
+    assert prefect.read_flow_run(run.id).state_name == "Cancelled"
+    assert len(close.leads()) > 2
 
 
 def test_an_automation_that_retries_what_a_person_has_suspended_changes_nothing(
