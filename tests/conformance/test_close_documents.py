@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from asking import GOOD, LEADS, WRONG, Body, Close
-from documented import ANSWERED, DOCUMENT, LEFT_OUT, Operation, assert_documented, faults
+from documented import ANSWERED, DOCUMENT, LEFT_OUT, OPERATIONS, Operation, assert_documented, faults
 from starlette.routing import Route
 from support.close_account import ADMIN, USER, CloseAccount, lead
 
@@ -207,6 +207,13 @@ def test_every_path_of_the_sandbox_is_described_or_known_to_be_beyond():
 
     assert served - BEYOND == {operation.path for operation in ANSWERED}
     assert served >= BEYOND
+
+
+def test_every_documented_operation_is_imitated_or_named_in_the_readme():
+    imitated, left_out = set(map(str, ANSWERED)), set(map(str, LEFT_OUT))
+
+    assert imitated - set(OPERATIONS) == {"POST /data/search/"}  # described on a page of its own
+    assert set(OPERATIONS) - imitated == left_out
 
 
 @pytest.mark.parametrize("operation", LEFT_OUT, ids=str)

@@ -113,7 +113,7 @@ def test_a_long_get_may_be_sent_as_a_post(close: Close) -> None:
 @pytest.mark.parametrize(
     ("params", "error"),
     [
-        ({"_limit": "101"}, "(max_limit = 100)"),
+        ({"_limit": "201"}, "(max_limit = 200)"),
         ({"_limit": "x"}, '_limit must be an integer (got "x" instead).'),
         ({"_skip": "-1"}, '_skip must be a non-negative integer (got "-1" instead).'),
         ({"_skip": "250001"}, "(max_skip = 250000)"),

@@ -280,11 +280,3 @@ def test_an_sms_has_one_of_closes_statuses(close: Close) -> None:
 
     assert close.post("activity/sms/", {**body, "status": "draft"})["status"] == "draft"
     assert close.http.post("activity/sms/", json={**body, "status": "lost"}).status_code == 400
-
-
-@pytest.mark.parametrize("path", CHILDREN)
-def test_a_filter_that_the_sandbox_does_not_know_is_refused_by_name(close: Close, path: str) -> None:
-    answer = close.http.get(path, params={"lead_id": "lead_nobody", "date_created__gte": "2024-01-01"})
-
-    assert (answer.status_code, list(answer.json()["field-errors"])) == (400, ["date_created__gte"])
-    assert "The sandbox doesn't know this filter" in answer.text

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from deployments.sandbox.api.rows import page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.labels import row_json
 from deployments.sandbox.objects.write_leads import stamps
@@ -65,6 +65,7 @@ def add_field(request: ApiRequest, object_type: str) -> JsonObject:
 def _fields_route(object_type: str) -> Route:
     return route(
         f"/custom_field/{object_type}/",
+        *PAGING,
         GET=lambda request: list_fields(request, object_type),
         POST=lambda request: add_field(request, object_type),
     )
