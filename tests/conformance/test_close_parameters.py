@@ -74,7 +74,8 @@ def close(running_sandbox: CloseAccount) -> Iterator[Close]:
                 user_id=owners[number],
                 **dates,
             )
-    running_sandbox.put(f"/contact/{contact['id']}/", name="Bea")
+    changed = running_sandbox.post("/contact/", lead_id=acme, name="Bob")["id"]
+    running_sandbox.put(f"/contact/{changed}/", name="Bea")
     with Close(running_sandbox, ADMIN) as asking:
         yield asking
 
@@ -151,8 +152,8 @@ def test_the_readme_names_the_documented_parameters_that_are_refused(path: str, 
 
 @pytest.mark.parametrize(("path", "name"), [("/task/", "is_complete"), ("/user/", "_limit"), ("/lead/", "_fields")])
 def test_an_empty_or_repeated_parameter_is_refused_by_name(close: Close, path: str, name: str):
-    for params in ([(name, "")], [(name, "1"), (name, "2")]):
-        answer = close.http.get(path.removeprefix("/"), params=params)
+    for query in (f"{name}=", f"{name}=1&{name}=2"):
+        answer = close.http.get(f"{path.removeprefix('/')}?{query}")
 
         assert (answer.status_code, list(answer.json()["field-errors"])) == (400, [name])
 

@@ -78,6 +78,13 @@ def test_a_path_without_its_slash_redirects(close: Close) -> None:
     assert (answer.status_code, answer.headers["location"]) == (307, f"{close.base}/api/v1/me/")
 
 
+def test_two_slashes_in_a_path_are_one(close: Close) -> None:
+    """Clients join an address that ends in one and a path that begins with one."""
+    for path in ("/api/v1//me/", "//api/v1/me/", "/api/v1/me//"):
+        assert close.http.get(f"{close.base}{path}").json()["email"] == "ada@sandbox.example"
+    assert {each["path"] for each in close.control("GET", "requests")} == {"/me/"}
+
+
 def test_unknown_urls_methods_and_objects(close: Close) -> None:
     nowhere, method, nobody = close.http.get("nothing/"), close.http.delete("me/"), close.http.get("lead/lead_nobody/")
 
@@ -117,6 +124,7 @@ def test_a_long_get_may_be_sent_as_a_post(close: Close) -> None:
         ({"_limit": "x"}, '_limit must be an integer (got "x" instead).'),
         ({"_skip": "-1"}, '_skip must be a non-negative integer (got "-1" instead).'),
         ({"_skip": "250001"}, "(max_skip = 250000)"),
+        ({"_skip": "1" * 5000}, "_skip must be an integer"),
     ],
 )
 def test_pages_have_bounds(close: Close, params: dict[str, str], error: str) -> None:

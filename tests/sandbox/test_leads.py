@@ -280,3 +280,63 @@ def test_an_sms_has_one_of_closes_statuses(close: Close) -> None:
 
     assert close.post("activity/sms/", {**body, "status": "draft"})["status"] == "draft"
     assert close.http.post("activity/sms/", json={**body, "status": "lost"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [("number", 3.5, "3"), ("date", "2024-01-31", "soon"), ("datetime", "2024-01-31T12:00:00Z", 5), ("text", "a", 5)],
+)
+def test_a_custom_field_takes_only_values_of_its_type(close: Close, kind: str, good: object, bad: object) -> None:
+    """Text in a field of numbers would be found by any range of numbers."""
+    key = f"custom.{close.post('custom_field/lead/', {'name': kind, 'type': kind})['id']}"
+    lead = close.post("lead/", {"name": "X", key: good})
+    contact_key = f"custom.{close.post('custom_field/contact/', {'name': kind, 'type': kind})['id']}"
+
+    refused = [
+        close.http.post("lead/", json={"name": "Y", key: bad}),
+        close.http.put(f"lead/{lead['id']}/", json={key: bad}),
+        close.http.put(f"lead/{lead['id']}/", json={key: [good]}),
+    ]
+    contact = close.http.post("contact/", json={"lead_id": lead["id"], contact_key: bad})
+
+    assert [(answer.status_code, list(answer.json()["field-errors"])) for answer in refused] == [(400, [key])] * 3
+    assert (contact.status_code, list(contact.json()["field-errors"])) == (400, [contact_key])
+    assert close.get(f"lead/{lead['id']}/")[key] == good
+
+
+ENDS_OF_TIME = ("9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+14:00", "9999-12-31", "0001-01-01")
+
+
+@pytest.mark.parametrize("moment", ENDS_OF_TIME)
+def test_moments_at_the_ends_of_time_are_compared_or_refused(close: Close, moment: str) -> None:
+    lead = close.post("lead/", {"name": "X"})["id"]
+    key = f"custom.{close.post('custom_field/lead/', {'name': 'when', 'type': 'datetime'})['id']}"
+    note, meeting = {"lead_id": lead, "note": "hm"}, {"lead_id": lead, "title": "demo"}
+    answers = [
+        close.http.get("event/", params={"date_updated__lt": moment}),
+        close.http.get("opportunity/", params={"date_created__gte": moment}),
+        close.http.get("task/", params={"date__lte": moment}),
+        close.http.get("activity/note/", params={"activity_at__gt": moment}),
+        close.http.put(f"lead/{lead}/", json={key: moment}),
+        close.http.post("activity/note/", json={**note, "activity_at": moment}),
+        close.http.post("activity/meeting/", json={**meeting, "starts_at": moment}),
+        close.http.post("lead/", json={"name": "Y", "date_created": moment}),
+    ]
+
+    assert {answer.status_code for answer in answers} <= {200, 400}
+    assert close.get("lead/")["total_results"] >= 1
+    close.get("activity/", lead_id=lead)
+
+
+@pytest.mark.parametrize("cursor", ["n" + "1" * 24, "n" + "1" * 5000, "n-1", "x", "n"])
+def test_a_cursor_that_no_page_of_events_gave_is_refused(close: Close, cursor: str) -> None:
+    answer = close.http.get("event/", params={"_cursor": cursor})
+
+    assert (answer.status_code, list(answer.json()["field-errors"])) == (400, ["_cursor"])
+
+
+def test_a_cursor_that_no_search_gave_is_refused(close: Close) -> None:
+    for cursor in ("NQ==", "x", "bnVsbA==", "é"):
+        answer = close.http.post("data/search/", json={"query": {"type": "match_all"}, "cursor": cursor})
+
+        assert (answer.status_code, list(answer.json()["field-errors"])) == (400, ["cursor"])

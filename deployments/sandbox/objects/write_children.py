@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal, update
@@ -21,6 +21,8 @@ DATES = ("date_won", "date_lost")
 CALL_STATUSES = ("created", "in-progress", "completed", "cancel", "no-answer", "busy", "failed", "timeout")
 CALL_SOURCES = ("Close.io", "External")
 SMS_STATUSES = ("inbox", "draft", "scheduled", "outbox", "sent")
+HALF_AN_HOUR = timedelta(minutes=30)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 DIRECTIONS = {"inbound": "incoming", "outbound": "outgoing"}
 
 
@@ -138,7 +140,7 @@ def add_activity(connection: Connection, body: Body, kind: str, lead_pk: int, us
     }
     if kind == "meeting":
         row["starts_at"] = row.get("starts_at") or at
-        row["ends_at"] = row.get("ends_at") or row["starts_at"] + timedelta(minutes=30)
+        row["ends_at"] = row.get("ends_at") or min(row["starts_at"], END_OF_TIME - HALF_AN_HOUR) + HALF_AN_HOUR
     _follow(connection, lead_pk, kind, at, row["user_id"])
     return add(connection, schema.activities, body, user_id, **row)
 

@@ -97,7 +97,7 @@ class Body:
             return None
         try:
             return parse_moment(value)
-        except (ValueError, OverflowError):
+        except ValueError:
             raise self.invalid(key, "Could not parse datetime") from None
 
     def object(self, key: str) -> Body | None:
