@@ -17,7 +17,14 @@ pytestmark = pytest.mark.xdist_group("documents")  # they share what earlier one
 BEYOND = {
     *("/custom_field/contact/", "/custom_field/opportunity/"),
     *("/user/{id}/", "/status/opportunity/", "/pipeline/", "/contact/{id}/", "/opportunity/{id}/", "/task/{id}/"),
-    *("/activity/", "/activity/note/{id}/", "/activity/call/{id}/", "/export/opportunity/", "/export/lead/{id}/"),
+    *(
+        "/activity/",
+        "/activity/task_completed/{id}/",
+        "/activity/note/{id}/",
+        "/activity/call/{id}/",
+        "/export/opportunity/",
+        "/export/lead/{id}/",
+    ),
     *(f"/activity/{kind}/{rest}" for kind in ("sms", "email", "meeting") for rest in ("", "{id}/")),
 }
 CREATED = {"type": "regular_field", "object_type": "lead", "field_name": "date_created"}

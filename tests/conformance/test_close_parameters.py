@@ -65,6 +65,7 @@ def close(running_sandbox: CloseAccount) -> Iterator[Close]:
             )
         )
         contact = running_sandbox.post("/contact/", lead_id=acme if number else bolt, name="Bob")
+        running_sandbox.post("/task/", lead_id=contact["lead_id"], date=day, is_complete=True)
         for kind in ("note", "call"):
             dates = {"activity_at": f"{day}T12:00:00+00:00", "date_created": f"{day}T08:00:00+00:00"}
             running_sandbox.post(
@@ -88,11 +89,11 @@ def test_a_documented_filter_selects_the_rows_that_show_what_it_asks(close: Clos
     beside = BESIDE.get(name, {}) if operation.path == "/event/" else {}
     rows = [row for row in _rows(close, operation, every) if all(row[key] == value for key, value in beside.items())]
     shown = sorted({str(row[field]) for row in rows if row[field] is not None})
-    assert shown
+    assert shown or name == "contact_id"  # no completed task has one
     others = {key: value for key, value in every.items() if key.partition("__")[0] != field}
 
     many = comparison == "in" or (operation.path.startswith("/activity/") and name in MANY)
-    for value in [*shown, *([",".join(shown[:2])] if many else [])]:
+    for value in [*shown, *([",".join(shown[:2])] if many and shown else [])]:
         found = _rows(close, operation, {**others, **beside, name: value})
         wanted = [row for row in rows if _meets(row[field], comparison, value, many=many)]
         assert sorted(row["id"] for row in found) == sorted(row["id"] for row in wanted), value

@@ -49,6 +49,9 @@ def test_an_organisation_is_visible_to_its_own_members_only(close: Close) -> Non
     }
     assert all("user_email" in member for member in organization["memberships"])
     assert close.as_other.get(f"organization/{ours}/").status_code == 404
+    assert close.get(f"organization/{ours}/", _fields="lead_custom_fields") == {
+        "lead_custom_fields": close.get("custom_field/lead/")["data"]
+    }
     expanded = close.get(f"organization/{ours}/", _expand="memberships__user")
     assert expanded["memberships"][0]["user"]["email"] == organization["memberships"][0]["user_email"]
 

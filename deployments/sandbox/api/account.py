@@ -6,6 +6,7 @@ from operator import attrgetter
 
 from sqlalchemy import select
 
+from deployments.sandbox.api.custom_fields import CUSTOM_FIELD_OWNERS, fields_of
 from deployments.sandbox.database import schema
 from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
@@ -113,6 +114,7 @@ def organization(request: ApiRequest) -> JsonObject:
         "memberships": members,
         "inactive_memberships": [],
         "pipelines": _pipelines(ours),
+        **{f"{kind}_custom_fields": fields_of(request, kind) for kind in CUSTOM_FIELD_OWNERS},
     }
     return found
 

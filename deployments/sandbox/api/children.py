@@ -28,12 +28,13 @@ from deployments.sandbox.objects.delete_leads import not_deleted
 from deployments.sandbox.objects.events import Change, changes_between, record
 from deployments.sandbox.objects.labels import Labels, read_labels
 from deployments.sandbox.objects.serialize_children import ACTIVITY_TYPES, event_type
-from deployments.sandbox.objects.serialize_leads import children_json, lead_json
+from deployments.sandbox.objects.serialize_leads import children_json, logged_leads, rows_of
 from deployments.sandbox.objects.write_children import (
     activity_values,
     add_activity,
     add_opportunity,
     add_task,
+    add_task_completed,
     opportunity_values,
     task_values,
 )
@@ -98,6 +99,8 @@ OPPORTUNITY = Kind(
 )
 TASK = Kind("Task", schema.tasks, _add_task, task_values, OF_TASKS, TASK_ORDERS)
 ACTIVITIES = {kind: _activity(kind) for kind in ("note", "call", "sms", "email", "meeting")}
+# Close makes these: they can't be created or changed.
+TASK_COMPLETED = _activity("task_completed")
 ANY_ACTIVITY = replace(ACTIVITIES["note"], name="Activity", activity=None)
 
 
@@ -135,11 +138,30 @@ def _add(request: ApiRequest, kind: Kind) -> JsonObject:
         if kind in (CONTACT, OPPORTUNITY):
             check_custom_values(connection, own, kind.name.lower())
         lead = _lead_for(request, connection, kind, own)
+        labels = read_labels(connection, request.organization)
+        before = logged_leads(connection, [lead], labels)[0]
         row = kind.add(connection, own, lead.pk, request.user.id)
-        found = kind.show(connection, [row], read_labels(connection, request.organization))[0]
+        found = kind.show(connection, [row], labels)[0]
         event = event_type(kind.table, row)
-        record(connection, request.cause, [Change("created", event, row.id, lead.id, found)])
+        changes = [Change("created", event, row.id, lead.id, found)]
+        changes += _of_lead(connection, lead, before, labels)
+        if kind is TASK and row.is_complete:
+            changes += _task_completed(request, connection, row, lead.id, labels)
+        record(connection, request.cause, changes)
     return found
+
+
+def _of_lead(connection: Connection, lead: Row[Any], before: JsonObject, labels: Labels) -> list[Change]:
+    """The change of a lead to which a contact was added, or whose contact was deleted."""
+    return changes_between("lead", lead.id, before, logged_leads(connection, [lead], labels)[0])
+
+
+def _task_completed(
+    request: ApiRequest, connection: Connection, task: Row[Any], lead_id: str, labels: Labels
+) -> list[Change]:
+    row = add_task_completed(connection, task, request.user.id)
+    shown = TASK_COMPLETED.show(connection, [row], labels)[0]
+    return [Change("created", event_type(TASK_COMPLETED.table, row), row.id, lead_id, shown)]
 
 
 def _check_users(request: ApiRequest, body: Body) -> None:
@@ -154,7 +176,7 @@ def _lead_for(request: ApiRequest, connection: Connection, kind: Kind, body: Bod
     if kind in (CONTACT, OPPORTUNITY) and body.text("lead_id") is None:
         name: JsonObject = {"name": body.text("name")}
         lead = add_lead(connection, Body(name), request.user.id, request.index_lag)
-        shown = lead_json(lead, read_labels(connection, request.organization))
+        shown = logged_leads(connection, [lead], read_labels(connection, request.organization))[0]
         record(connection, request.cause, [Change("created", "lead", lead.id, lead.id, shown)])
         return lead
     return required_lead(connection, body)
@@ -165,28 +187,37 @@ def _change(request: ApiRequest, kind: Kind) -> JsonObject:
         before = _find(request, connection, kind)
         labels = read_labels(connection, request.organization)
         shown = kind.show(connection, [before], labels)[0]
+        if kind in (CONTACT, OPPORTUNITY):
+            check_custom_values(connection, request.body, kind.name.lower())
         values = {**kind.values(request.body), "date_updated": now(), "updated_by": request.user.id}
         values["extra"] = {**(before.extra or {}), **extra_fields(kind.table, request.body)} or None
         if kind is CONTACT:
             set_reachable(connection, before.pk, request.body)
         changed = update(kind.table).where(kind.table.c.pk == before.pk).values(values).returning(kind.table)
-        after = kind.show(connection, [connection.execute(changed).one()], labels)[0]
-        event = event_type(kind.table, before)
-        record(connection, request.cause, changes_between(event, str(after["lead_id"]), shown, after))
+        row = connection.execute(changed).one()
+        after = kind.show(connection, [row], labels)[0]
+        lead_id = str(after["lead_id"])
+        changes = changes_between(event_type(kind.table, before), lead_id, shown, after)
+        if kind is TASK and row.is_complete and not before.is_complete:
+            changes += _task_completed(request, connection, row, lead_id, labels)
+        record(connection, request.cause, changes)
     return after
 
 
 def _remove(request: ApiRequest, kind: Kind) -> JsonObject:
     with request.store.writing() as connection:
         row = _find(request, connection, kind)
-        shown = kind.show(connection, [row], read_labels(connection, request.organization))[0]
+        labels = read_labels(connection, request.organization)
+        shown = kind.show(connection, [row], labels)[0]
+        lead = rows_of(connection, schema.leads, "pk", [row.lead_pk])[0]
+        before = logged_leads(connection, [lead], labels)[0]
         if kind is CONTACT:
             for table, _, _ in schema.REACHABLE:
                 connection.execute(delete(table).where(table.c.contact_pk == row.pk))
         connection.execute(delete(kind.table).where(kind.table.c.pk == row.pk))
         event = event_type(kind.table, row)
-        change = Change("deleted", event, row.id, str(shown["lead_id"]), previous=shown)
-        record(connection, request.cause, [change])
+        change = Change("deleted", event, row.id, lead.id, previous=shown)
+        record(connection, request.cause, [change, *_of_lead(connection, lead, before, labels)])
     return {}
 
 
@@ -199,10 +230,12 @@ def _parameters(kind: Kind) -> tuple[str, ...]:
     return (*PAGING, *kind.filters, *(["_order_by"] if kind.orders else []))
 
 
-def _routes(path: str, kind: Kind) -> tuple[Route, Route]:
-    def bind(work: Callable[[ApiRequest, Kind], JsonObject]) -> Callable[[ApiRequest], JsonObject]:
-        return lambda request: work(request, kind)
+def _bound(kind: Kind) -> Callable[[Callable[[ApiRequest, Kind], JsonObject]], Callable[[ApiRequest], JsonObject]]:
+    return lambda work: lambda request: work(request, kind)
 
+
+def _routes(path: str, kind: Kind) -> tuple[Route, Route]:
+    bind = _bound(kind)
     return (
         route(path, *_parameters(kind), GET=bind(_listing), POST=bind(_add)),
         route(f"{path}{{id}}/", GET=bind(_one), PUT=bind(_change), DELETE=bind(_remove)),
@@ -214,5 +247,7 @@ ROUTES = (
     *_routes("/opportunity/", OPPORTUNITY),
     *_routes("/task/", TASK),
     route("/activity/", *_parameters(ANY_ACTIVITY), GET=activities),
+    route("/activity/task_completed/", *_parameters(TASK_COMPLETED), GET=_bound(TASK_COMPLETED)(_listing)),
+    route("/activity/task_completed/{id}/", GET=_bound(TASK_COMPLETED)(_one), DELETE=_bound(TASK_COMPLETED)(_remove)),
     *(each for name, kind in ACTIVITIES.items() for each in _routes(f"/activity/{name}/", kind)),
 )

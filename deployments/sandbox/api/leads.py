@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, select, update
 
 from deployments.sandbox.api.rows import find
 from deployments.sandbox.database import schema
@@ -16,8 +16,15 @@ from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.delete_leads import delete_leads, not_deleted
 from deployments.sandbox.objects.events import Change, changes_between, record
-from deployments.sandbox.objects.labels import read_labels
-from deployments.sandbox.objects.serialize_leads import children_by_lead, lead_json, leads_json
+from deployments.sandbox.objects.labels import Labels, read_labels
+from deployments.sandbox.objects.serialize_children import event_type
+from deployments.sandbox.objects.serialize_leads import (
+    children_by_lead,
+    children_json,
+    leads_json,
+    logged_leads,
+    rows_of,
+)
 from deployments.sandbox.objects.write_leads import (
     CUSTOM,
     add_lead,
@@ -93,7 +100,7 @@ def add(request: ApiRequest) -> JsonObject:
             check_custom_values(connection, contact, "contact")
         lead = add_lead(connection, body, request.user.id, request.index_lag)
         labels = read_labels(connection, request.organization)
-        changes = [Change("created", "lead", lead.id, lead.id, lead_json(lead, labels))]
+        changes = [Change("created", "lead", lead.id, lead.id, logged_leads(connection, [lead], labels)[0])]
         contacts = children_by_lead(connection, schema.contacts, {lead.pk: lead}, labels)[lead.pk]
         changes += [Change("created", "contact", str(contact["id"]), lead.id, contact) for contact in contacts]
         record(connection, request.cause, changes)
@@ -105,6 +112,8 @@ def change(request: ApiRequest) -> JsonObject:
     body = request.body
     with request.store.writing() as connection:
         before = _find(connection, request.ids["id"])
+        labels = read_labels(connection, request.organization)
+        shown = logged_leads(connection, [before], labels)[0]
         values: dict[str, Any] = {"date_updated": now(), "updated_by": request.user.id}
         if "name" in body:
             name = body.text("name") or ""
@@ -121,9 +130,8 @@ def change(request: ApiRequest) -> JsonObject:
             connection.execute(delete(schema.addresses).where(schema.addresses.c.lead_pk == before.pk))
             set_addresses(connection, before.pk, body)
         after = connection.execute(update(leads).where(leads.c.pk == before.pk).values(values).returning(leads)).one()
-        labels = read_labels(connection, request.organization)
-        shown = lead_json(before, labels), lead_json(after, labels)
-        record(connection, request.cause, changes_between("lead", after.id, *shown))
+        logged = logged_leads(connection, [after], labels)[0]
+        record(connection, request.cause, changes_between("lead", after.id, shown, logged))
         return _shown(request, connection, [after])[0]
 
 
@@ -142,12 +150,33 @@ def merge(request: ApiRequest) -> JsonObject:
         source, destination = (_named(request, connection, key) for key in ("source", "destination"))
         if source.pk == destination.pk:
             raise Invalid("A lead can't be merged with itself.", ("destination",))
-        for table in (*schema.CHILDREN, schema.addresses):
-            connection.execute(update(table).where(table.c.lead_pk == source.pk).values(lead_pk=destination.pk))
         cause = replace(request.cause, merged=(source.id, destination.id))
         labels = read_labels(connection, request.organization)
+        shown = logged_leads(connection, [destination], labels)[0]
+        changes: list[Change] = []
+        for table in (*schema.CHILDREN, schema.addresses):
+            changes += _moved(connection, table, source, destination, labels)
+        logged = logged_leads(connection, [destination], labels)[0]
+        changes += changes_between("lead", destination.id, shown, logged)
+        record(connection, cause, changes)
         delete_leads(connection, [source.pk], cause, labels, lag=request.index_lag)
+        record(connection, cause, [Change("merged", "lead", destination.id, destination.id, logged)])
     return {}
+
+
+def _moved(
+    connection: Connection, table: Table, source: Row[Any], destination: Row[Any], labels: Labels
+) -> Iterator[Change]:
+    """Move the objects in *table* from the source to the destination. Yields the change of each."""
+    rows = rows_of(connection, table, "lead_pk", [source.pk])
+    before = [] if table is schema.addresses else children_json(connection, table, rows, labels)
+    pks = [row.pk for row in rows]
+    connection.execute(update(table).where(table.c.pk.in_(pks)).values(lead_pk=destination.pk))
+    if table is schema.addresses:  # they are part of the lead
+        return
+    rows = rows_of(connection, table, "pk", pks)
+    for row, shown, moved in zip(rows, before, children_json(connection, table, rows, labels), strict=True):
+        yield from changes_between(event_type(table, row), destination.id, shown, moved)
 
 
 def _named(request: ApiRequest, connection: Connection, key: str) -> Row[Any]:

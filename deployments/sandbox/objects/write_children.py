@@ -13,6 +13,7 @@ from deployments.sandbox.objects.write_leads import add
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import NO_SUCH_OBJECT
+from deployments.sandbox.wire.json_types import JsonObject
 from deployments.sandbox.wire.moments import now
 
 DEFAULT_OPPORTUNITY_STATUS = next(iter(OPPORTUNITY_STATUSES))
@@ -86,6 +87,13 @@ def add_task(connection: Connection, body: Body, lead_pk: int, user_id: str | No
     """Insert a task, open by default."""
     values = {"type": body.text("_type") or "lead", "is_complete": False, "assigned_to": user_id, **task_values(body)}
     return add(connection, schema.tasks, body, user_id, lead_pk=lead_pk, **values)
+
+
+def add_task_completed(connection: Connection, task: Row[Any], user_id: str | None) -> Row[Any]:
+    """Insert the activity that a completed task leaves."""
+    about: JsonObject = {"task_id": task.id, "task_text": task.text, "task_assigned_to": task.assigned_to}
+    values = {"lead_pk": task.lead_pk, "type": "task_completed", "user_id": user_id, "activity_at": now()}
+    return add(connection, schema.activities, Body(about), user_id, **values)
 
 
 def activity_values(body: Body, kind: str) -> dict[str, Any]:
