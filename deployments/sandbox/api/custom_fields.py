@@ -71,9 +71,9 @@ def fields_of(request: ApiRequest, object_type: str) -> list[Json]:
     return [_field_json(row, request.organization.id) for row in rows]
 
 
-def _fields_route(object_type: str) -> Route:
+def _fields_route(object_type: str, path: str = "/custom_field/") -> Route:
     return route(
-        f"/custom_field/{object_type}/",
+        f"{path}{object_type}/",
         *PAGING,
         GET=lambda request: list_fields(request, object_type),
         POST=lambda request: add_field(request, object_type),
@@ -89,5 +89,6 @@ def field_schema(request: ApiRequest) -> JsonObject:
 
 ROUTES = (
     *map(_fields_route, CUSTOM_FIELD_OWNERS),
+    _fields_route("lead", "/custom_fields/"),  # the name it had before; a Singer tap reads it still
     route("/custom_field_schema/{object_type}/", GET=field_schema),
 )
