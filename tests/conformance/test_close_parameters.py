@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from asking import Close
 from documented import OPERATIONS, Operation, assert_documented, left_out_section
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from support.close_account import ADMIN, CloseAccount, lead
 
 pytestmark = pytest.mark.xdist_group("parameters")
@@ -141,6 +143,22 @@ def test_no_documented_parameter_is_ignored(close: Close, operation: Operation):
         )
 
         assert answer.status_code == 400 or answer.json()["data"] == [], name
+
+
+WORDS = st.text(max_size=30) | st.datetimes().map(str) | st.dates().map(str) | st.integers().map(str)
+PARAMETERS = [*sorted({name for names in OPERATIONS.values() for name in names}), "_fields", "_cursor"]
+
+
+@given(st.sampled_from(LISTS), st.dictionaries(st.sampled_from(PARAMETERS), WORDS, min_size=1, max_size=3))
+@example(Operation("GET", "/event/"), {"date_updated__gte": "9999-12-31T23:59:59-23:59"})
+@example(Operation("GET", "/opportunity/"), {"date_won__lte": "0001-01-01T00:00:00+14:00"})
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_is_asked_of_a_list_it_is_answered_or_refused_by_name(
+    close: Close, operation: Operation, params: dict[str, str]
+):
+    answer = close.ask(operation, params=params)
+
+    assert_documented(operation, answer, 400) if answer.status_code == 400 else answer.raise_for_status()
 
 
 @pytest.mark.parametrize(("path", "names"), REFUSED.items())
