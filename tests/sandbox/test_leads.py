@@ -426,3 +426,16 @@ def test_a_cursor_that_no_search_gave_is_refused(close: Close) -> None:
         answer = close.http.post("data/search/", json={"query": {"type": "match_all"}, "cursor": cursor})
 
         assert (answer.status_code, list(answer.json()["field-errors"])) == (400, ["cursor"])
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "NaN", "-Infinity", "1e400", '[{"deep": "\\udfff"}]'])
+@pytest.mark.parametrize("key", ["note", "anything"])
+def test_what_no_answer_could_repeat_is_refused(close: Close, key: str, value: str) -> None:
+    """In a field that the sandbox doesn't read too: it is kept, and would break every list that shows it."""
+    lead = close.post("lead/", {"name": "X"})["id"]
+    body = f'{{"lead_id": "{lead}", "{key}": {value}}}'
+
+    answer = close.http.post("activity/note/", content=body, headers={"content-type": "application/json"})
+
+    assert (answer.status_code, list(answer.json()["field-errors"])) == (400, [key])
+    assert close.get("activity/", lead_id=lead)["data"] == []

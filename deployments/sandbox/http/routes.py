@@ -19,7 +19,7 @@ from deployments.sandbox.jobs.worker import Worker
 from deployments.sandbox.objects.serialize_leads import ALL, select_fields
 from deployments.sandbox.state import Member, State
 from deployments.sandbox.switches.rate_limits import RateLimit, RateLimited
-from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.body import Body, check_storable
 from deployments.sandbox.wire.errors import REQUIRED, ApiError, Invalid, Unauthorized
 from deployments.sandbox.wire.ids import SHORT, new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
@@ -124,6 +124,7 @@ def _body(request: Request, raw: bytes) -> Body:
         raise Invalid("Send JSON, with the header Content-Type: application/json.")
     try:
         data: Json = json.loads(raw)
+        check_storable(data)
     except (ValueError, RecursionError):
         raise Invalid("The request contains invalid JSON.") from None
     if not isinstance(data, dict):
