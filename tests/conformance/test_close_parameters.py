@@ -158,7 +158,9 @@ def test_whatever_is_asked_of_a_list_it_is_answered_or_refused_by_name(
 ):
     answer = close.ask(operation, params=params)
 
-    assert_documented(operation, answer, 400) if answer.status_code == 400 else answer.raise_for_status()
+    assert answer.status_code in (200, 400)
+    if answer.status_code == 400:
+        assert_documented(operation, answer, 400)
 
 
 @pytest.mark.parametrize(("path", "names"), REFUSED.items())

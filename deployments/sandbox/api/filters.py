@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from operator import eq
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, false, func, select, true
 
 from deployments.sandbox.database import schema
 from deployments.sandbox.http.request import ApiRequest
@@ -127,9 +127,9 @@ def of_lead(lead_pk: Column, several: bool = False) -> Filter:
     return lambda request, text: lead_pk.in_(select(schema.leads.c.pk).where(ids(request, text)))
 
 
-def of_organization(id_: Column) -> Filter:
+def of_organization(request: ApiRequest, text: str) -> Clause:
     """Every row for the caller's organisation, which all that it sees belongs to; none for another."""
-    return lambda request, text: id_.is_not(None) if text == request.organization.id else id_.is_(None)
+    return true() if text == request.organization.id else false()
 
 
 def order(request: ApiRequest, columns: Mapping[str, Column], default: list[Column]) -> list[Column]:
@@ -150,7 +150,7 @@ def _activity_type(_: ApiRequest, text: str) -> Clause:
 
 
 def _task_type(request: ApiRequest, text: str) -> Clause:
-    return schema.tasks.c.id.is_not(None) if text == "all" else one(schema.tasks.c.type)(request, text)
+    return true() if text == "all" else one(schema.tasks.c.type)(request, text)
 
 
 def _opportunity_user(ask: Callable[[Column], Filter]) -> Filter:
@@ -169,7 +169,7 @@ _LABELS = {id_: label for id_, (label, _) in OPPORTUNITY_STATUSES.items()}
 OF_CONTACTS: Filters = {"lead_id": of_lead(contacts.c.lead_pk)}
 OF_OPPORTUNITIES: Filters = {
     "lead_id": of_lead(opportunities.c.lead_pk),
-    "organization_id": of_organization(opportunities.c.id),
+    "organization_id": of_organization,
     "user_id": _opportunity_user(one),
     "user_id__in": _opportunity_user(some),
     **one_or_some("status_id", opportunities.c.status_id),
@@ -185,7 +185,7 @@ OPPORTUNITY_ORDERS = {
 }
 OF_TASKS: Filters = {
     "lead_id": of_lead(tasks.c.lead_pk),
-    "organization_id": of_organization(tasks.c.id),
+    "organization_id": of_organization,
     **one_or_some("id", tasks.c.id),
     "assigned_to": one(tasks.c.assigned_to),
     "is_complete": boolean(tasks.c.is_complete),
@@ -199,7 +199,7 @@ OF_TASKS: Filters = {
 TASK_ORDERS = {name: tasks.c[name] for name in ("date", "date_created")}
 OF_ACTIVITIES: Filters = {
     "lead_id": of_lead(activities.c.lead_pk, several=True),
-    "organization_id": of_organization(activities.c.id),
+    "organization_id": of_organization,
     "id__in": some(activities.c.id),
     "contact_id": some(activities.c.contact_id),
     "user_id": some(activities.c.user_id),
