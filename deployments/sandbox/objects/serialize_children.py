@@ -82,7 +82,8 @@ def _complete_activity(found: JsonObject, row: Row[Any], labels: Labels) -> None
         found["source"] = found.get("source") or "External"
         found.setdefault("outcome_id", None)
     if row.type == "task_completed":
-        found["task_assigned_to_name"] = labels.user((row.extra or {}).get("task_assigned_to"))
+        assigned_to = found.get("task_assigned_to")
+        found["task_assigned_to_name"] = labels.user(assigned_to if isinstance(assigned_to, str) else None)
 
 
 EVENT_TYPES = {
