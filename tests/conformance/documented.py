@@ -1,5 +1,6 @@
 """What Close's documents say of an answer: `close_api.yaml`, read, and a judge for the sandbox's answers."""
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,7 +8,10 @@ import httpx
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-DOCUMENT: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "close_api.yaml").read_text())
+HERE = Path(__file__).parent
+DOCUMENT: dict[str, Any] = yaml.safe_load((HERE / "close_api.yaml").read_text())
+OPERATIONS: dict[str, list[str]] = yaml.safe_load((HERE / "close_operations.yaml").read_text())
+README = (HERE.parent.parent / "deployments" / "sandbox" / "README.md").read_text()
 WITH_TOTAL = ("Lead", "Opportunity")
 
 
@@ -27,8 +31,13 @@ class Operation(NamedTuple):
         return f"{self.method} {self.path}"
 
 
+def left_out_section() -> str:
+    """What the sandbox's README says that it leaves out."""
+    return README.partition("## What it leaves out\n")[2].partition("\n## ")[0]
+
+
 ANSWERED = [Operation.read(text) for text in DOCUMENT["answers"]]
-LEFT_OUT = [Operation.read(text) for text in DOCUMENT["left_out"]]
+LEFT_OUT = [Operation.read(text) for text in re.findall("`([A-Z]+ /[^`?]+)`", left_out_section())]
 
 
 def schema(shape: str | list[str]) -> dict[str, Any]:

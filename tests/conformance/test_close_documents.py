@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from asking import GOOD, LEADS, WRONG, Body, Close
-from documented import ANSWERED, DOCUMENT, LEFT_OUT, Operation, assert_documented, faults
+from documented import ANSWERED, DOCUMENT, LEFT_OUT, OPERATIONS, Operation, assert_documented, faults
 from starlette.routing import Route
 from support.close_account import ADMIN, USER, CloseAccount, lead
 
@@ -15,9 +15,16 @@ pytestmark = pytest.mark.xdist_group("documents")  # they share what earlier one
 
 # Paths of the sandbox that aren't restated in the document.
 BEYOND = {
-    *("/custom_field/contact/", "/custom_field/opportunity/"),
+    *("/custom_fields/lead/", "/custom_field/contact/", "/custom_field/opportunity/"),
     *("/user/{id}/", "/status/opportunity/", "/pipeline/", "/contact/{id}/", "/opportunity/{id}/", "/task/{id}/"),
-    *("/activity/", "/activity/note/{id}/", "/activity/call/{id}/", "/export/opportunity/", "/export/lead/{id}/"),
+    *(
+        "/activity/",
+        "/activity/task_completed/{id}/",
+        "/activity/note/{id}/",
+        "/activity/call/{id}/",
+        "/export/opportunity/",
+        "/export/lead/{id}/",
+    ),
     *(f"/activity/{kind}/{rest}" for kind in ("sms", "email", "meeting") for rest in ("", "{id}/")),
 }
 CREATED = {"type": "regular_field", "object_type": "lead", "field_name": "date_created"}
@@ -188,6 +195,7 @@ def test_an_export_is_as_documented_in_each_of_its_statuses(close: Close):
 @pytest.mark.parametrize(
     ("object_type", "shape"),
     [
+        ("lead", "Lead"),
         ("contact", "Contact"),
         ("opportunity", "Opportunity"),
         ("task.lead", "Task"),
@@ -207,6 +215,13 @@ def test_every_path_of_the_sandbox_is_described_or_known_to_be_beyond():
 
     assert served - BEYOND == {operation.path for operation in ANSWERED}
     assert served >= BEYOND
+
+
+def test_every_documented_operation_is_imitated_or_named_in_the_readme():
+    imitated, left_out = set(map(str, ANSWERED)), set(map(str, LEFT_OUT))
+
+    assert imitated - set(OPERATIONS) == {"POST /data/search/"}  # described on a page of its own
+    assert set(OPERATIONS) - imitated == left_out
 
 
 @pytest.mark.parametrize("operation", LEFT_OUT, ids=str)

@@ -49,6 +49,9 @@ def test_an_organisation_is_visible_to_its_own_members_only(close: Close) -> Non
     }
     assert all("user_email" in member for member in organization["memberships"])
     assert close.as_other.get(f"organization/{ours}/").status_code == 404
+    assert close.get(f"organization/{ours}/", _fields="lead_custom_fields") == {
+        "lead_custom_fields": close.get("custom_field/lead/")["data"]
+    }
     expanded = close.get(f"organization/{ours}/", _expand="memberships__user")
     assert expanded["memberships"][0]["user"]["email"] == organization["memberships"][0]["user_email"]
 
@@ -76,6 +79,13 @@ def test_a_path_without_its_slash_redirects(close: Close) -> None:
     answer = close.http.get("me")
 
     assert (answer.status_code, answer.headers["location"]) == (307, f"{close.base}/api/v1/me/")
+
+
+def test_two_slashes_in_a_path_are_one(close: Close) -> None:
+    """Clients join an address that ends in one and a path that begins with one."""
+    for path in ("/api/v1//me/", "//api/v1/me/", "/api/v1/me//"):
+        assert close.http.get(f"{close.base}{path}").json()["email"] == "ada@sandbox.example"
+    assert {each["path"] for each in close.control("GET", "requests")} == {"/me/"}
 
 
 def test_unknown_urls_methods_and_objects(close: Close) -> None:
@@ -113,10 +123,11 @@ def test_a_long_get_may_be_sent_as_a_post(close: Close) -> None:
 @pytest.mark.parametrize(
     ("params", "error"),
     [
-        ({"_limit": "101"}, "(max_limit = 100)"),
+        ({"_limit": "201"}, "(max_limit = 200)"),
         ({"_limit": "x"}, '_limit must be an integer (got "x" instead).'),
         ({"_skip": "-1"}, '_skip must be a non-negative integer (got "-1" instead).'),
         ({"_skip": "250001"}, "(max_skip = 250000)"),
+        ({"_skip": "1" * 5000}, "_skip must be an integer"),
     ],
 )
 def test_pages_have_bounds(close: Close, params: dict[str, str], error: str) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from sqlalchemy import select
 
+from deployments.sandbox.api.custom_fields import CUSTOM_FIELD_OWNERS, fields_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
-from deployments.sandbox.objects.serialize_leads import select_fields
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES, PIPELINE_ID, SANDBOX, Organization, User
-from deployments.sandbox.wire.errors import NotFound
+from deployments.sandbox.wire.errors import Invalid, NotFound
 from deployments.sandbox.wire.json_types import Json, JsonObject
+
+USER_ORDERS = ("last_name,first_name", "first_name,last_name")
+EXPANDED = ("memberships__user", "inactive_memberships__user")
 
 
 def _user(user: User, organization: Organization) -> JsonObject:
@@ -41,23 +46,27 @@ def me(request: ApiRequest) -> JsonObject:
     """The user the key belongs to, with the membership that decides what it may do."""
     organization: JsonObject = {"id": request.organization.id, "name": request.organization.name}
     found = _user(request.user, request.organization)
-    found |= {"organizations": [organization], "memberships": [_membership(request.user, request.organization)]}
-    return select_fields(found, request.fields())
+    membership = _membership(request.user, request.organization)
+    return {**found, "organizations": [organization], "memberships": [membership]}
 
 
 def users(request: ApiRequest) -> JsonObject:
     """The members of the organisation."""
-    found: list[Json] = [
-        select_fields(_user(user, request.organization), request.fields()) for user in request.organization.users
-    ]
-    return {"data": found, "has_more": False}
+    page, order = request.page(), request.query.get("_order_by")
+    if order not in (None, *USER_ORDERS):
+        raise Invalid("Not a valid choice.", ("_order_by",))
+    members = request.organization.users
+    if order:
+        members = sorted(members, key=attrgetter(*order.split(",")))
+    shown: list[Json] = [_user(each, request.organization) for each in members[page.skip :][: page.limit]]
+    return {"data": shown, "has_more": page.skip + page.limit < len(members)}
 
 
 def user(request: ApiRequest) -> JsonObject:
     """One member."""
     for each in request.organization.users:
         if each.id == request.ids["id"]:
-            return select_fields(_user(each, request.organization), request.fields())
+            return _user(each, request.organization)
     raise NotFound("User")
 
 
@@ -86,10 +95,13 @@ def organization(request: ApiRequest) -> JsonObject:
     ours = request.organization
     if request.ids["id"] != ours.id:
         raise NotFound("Organization")
+    expand = request.query.get("_expand", "").split(",")
+    if not set(expand) <= {"", *EXPANDED}:
+        raise Invalid(f"The sandbox expands {' and '.join(EXPANDED)} only.", ("_expand",))
     members: list[Json] = []
     for each in ours.users:
         shown = _user(each, ours)
-        if "memberships__user" in request.query.get("_expand", ""):
+        if "memberships__user" in expand:
             members.append({**_membership(each, ours), "user": shown})
         else:
             flat = {f"user_{key}": value for key, value in shown.items()}
@@ -102,8 +114,9 @@ def organization(request: ApiRequest) -> JsonObject:
         "memberships": members,
         "inactive_memberships": [],
         "pipelines": _pipelines(ours),
+        **{f"{kind}_custom_fields": fields_of(request, kind) for kind in CUSTOM_FIELD_OWNERS},
     }
-    return select_fields(found, request.fields())
+    return found
 
 
 def lead_statuses(request: ApiRequest) -> JsonObject:
@@ -127,9 +140,9 @@ def pipelines(request: ApiRequest) -> JsonObject:
 
 ROUTES = (
     route("/me/", GET=me),
-    route("/user/", GET=users),
+    route("/user/", *PAGING, "_order_by", GET=users),
     route("/user/{id}/", GET=user),
-    route("/organization/{id}/", GET=organization),
+    route("/organization/{id}/", "_expand", GET=organization),
     route("/status/lead/", GET=lead_statuses),
     route("/status/opportunity/", GET=opportunity_statuses),
     route("/pipeline/", GET=pipelines),

@@ -8,10 +8,9 @@ from sqlalchemy import Connection, Row, func, select
 
 from deployments.sandbox.api.rows import find, page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.jobs import bulk_deletes
-from deployments.sandbox.objects.serialize_leads import select_fields
 from deployments.sandbox.query.search import EVERY_LEAD, prepare_search
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import REQUIRED, ApiError, Invalid
@@ -70,7 +69,7 @@ def one(request: ApiRequest) -> JsonObject:
     """One bulk delete."""
     with request.store.reading() as connection:
         job = _job(request, connection)
-    return select_fields(bulk_deletes.job_json(job, request.organization.id), request.fields())
+    return bulk_deletes.job_json(job, request.organization.id)
 
 
 def change(request: ApiRequest) -> JsonObject:
@@ -91,6 +90,6 @@ def change(request: ApiRequest) -> JsonObject:
 
 
 ROUTES = (
-    route("/bulk_action/delete/", GET=listing, POST=start),
+    route("/bulk_action/delete/", *PAGING, GET=listing, POST=start),
     route("/bulk_action/delete/{id}/", GET=one, PUT=change),
 )

@@ -9,19 +9,20 @@ from starlette.routing import Route
 
 from deployments.sandbox.api.rows import page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.labels import row_json
 from deployments.sandbox.objects.write_leads import stamps
 from deployments.sandbox.wire.errors import REQUIRED, NotFound
 from deployments.sandbox.wire.ids import new_id
-from deployments.sandbox.wire.json_types import JsonObject
+from deployments.sandbox.wire.json_types import Json, JsonObject
 from deployments.sandbox.wire.moments import now
 
 fields = schema.custom_fields
 FIELD_TYPES = (
     *("text", "textarea", "number", "date", "datetime", "choices", "user", "contact", "custom_object", "hidden"),
 )
+CUSTOM_FIELD_OWNERS = ("lead", "contact", "opportunity")
 MULTIPLE = ("choices", "user", "contact", "custom_object")
 
 
@@ -62,9 +63,18 @@ def add_field(request: ApiRequest, object_type: str) -> JsonObject:
     return _field_json(row, request.organization.id)
 
 
-def _fields_route(object_type: str) -> Route:
+def fields_of(request: ApiRequest, object_type: str) -> list[Json]:
+    """Every custom field of leads, contacts or opportunities."""
+    query = select(fields).where(fields.c.object_type == object_type).order_by(fields.c.pk)
+    with request.store.reading() as connection:
+        rows = connection.execute(query).all()
+    return [_field_json(row, request.organization.id) for row in rows]
+
+
+def _fields_route(object_type: str, path: str = "/custom_field/") -> Route:
     return route(
-        f"/custom_field/{object_type}/",
+        f"{path}{object_type}/",
+        *PAGING,
         GET=lambda request: list_fields(request, object_type),
         POST=lambda request: add_field(request, object_type),
     )
@@ -74,13 +84,11 @@ def field_schema(request: ApiRequest) -> JsonObject:
     """The custom fields of leads in the order the user interface shows them."""
     if request.ids["object_type"] != "lead":
         raise NotFound("Custom field schema")
-    with request.store.reading() as connection:
-        query = select(fields).where(fields.c.object_type == "lead").order_by(fields.c.pk)
-        rows = connection.execute(query).all()
-    return {"object_type": "lead", "fields": [_field_json(row, request.organization.id) for row in rows]}
+    return {"object_type": "lead", "fields": fields_of(request, "lead")}
 
 
 ROUTES = (
-    *map(_fields_route, ("lead", "contact", "opportunity")),
+    *map(_fields_route, CUSTOM_FIELD_OWNERS),
+    _fields_route("lead", "/custom_fields/"),  # the name it had before; a Singer tap reads it still
     route("/custom_field_schema/{object_type}/", GET=field_schema),
 )

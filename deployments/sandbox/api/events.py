@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from operator import eq
 
 from sqlalchemy import ColumnElement, select
 
+from deployments.sandbox.api.filters import clauses, moments
 from deployments.sandbox.api.rows import find
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.request import CURSOR, MOST_DIGITS, ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.events import event_json
-from deployments.sandbox.query.conditions import COMPARISONS
 from deployments.sandbox.wire.errors import Invalid
 from deployments.sandbox.wire.json_types import JsonObject
-from deployments.sandbox.wire.moments import EPOCH, now, parse_moment
+from deployments.sandbox.wire.moments import EPOCH, now
 
 events = schema.events
 PAGE = 50
@@ -46,26 +45,27 @@ COMBINATIONS = (
     ),
 )
 FILTERS = ("object_type", "object_id", "action", "lead_id", "user_id", "request_id")
+UPDATED = moments("date_updated", events.c.date_updated)
 
 
 def list_events(request: ApiRequest) -> JsonObject:
     """Events, newest first, in pages of 50."""
-    limit = min(request.page(max_limit=PAGE).limit, PAGE)
-    clauses = _filters(request)
-    cursor = request.query.get("_cursor")
-    newer = cursor is not None and cursor.startswith("p")
-    if cursor is not None:
-        if cursor[:1] not in ("n", "p") or not cursor[1:].isdecimal():
-            raise Invalid("Invalid cursor.", ("_cursor",))
+    limit = min(request.non_negative("_limit", PAGE), PAGE)
+    wanted = _filters(request)
+    cursor = request.query.get(CURSOR)  # an empty one is the first page: Close's own scripts begin with it
+    newer = bool(cursor) and cursor.startswith("p")
+    if cursor:
+        if cursor[:1] not in ("n", "p") or not cursor[1:].isdecimal() or len(cursor) > MOST_DIGITS:
+            raise Invalid("Invalid cursor.", (CURSOR,))
         edge = int(cursor[1:])
-        clauses.append(events.c.pk > edge if newer else events.c.pk < edge)
+        wanted.append(events.c.pk > edge if newer else events.c.pk < edge)
     order = events.c.pk.asc() if newer else events.c.pk.desc()
     with request.store.reading() as connection:
-        rows = list(connection.execute(select(events).where(*clauses).order_by(order).limit(limit + 1)).all())
+        rows = list(connection.execute(select(events).where(*wanted).order_by(order).limit(limit + 1)).all())
     more, rows = len(rows) > limit, rows[:limit]
     if newer:
         rows.reverse()
-    before, after = (newer and more) or (cursor is not None and not newer), newer or more
+    before, after = (newer and more) or (bool(cursor) and not newer), newer or more
     return {
         "data": [event_json(row, request.organization.id, details_since=_details_since(request)) for row in rows],
         "cursor_next": f"n{rows[-1].pk}" if rows and after else None,
@@ -77,20 +77,8 @@ def _filters(request: ApiRequest) -> list[ColumnElement[bool]]:
     wanted = {name: request.query[name] for name in FILTERS if name in request.query}
     if frozenset(wanted) not in COMBINATIONS:
         raise Invalid(f"This combination of filters is not supported: {', '.join(sorted(wanted))}.")
-    clauses = [events.c[name] == value for name, value in wanted.items()]
-    clauses.append(events.c.date_updated > now() - RETENTION)
-    for name, value in request.query.items():
-        if not name.startswith("date_updated"):
-            continue
-        try:
-            edge = parse_moment(value)
-        except ValueError:
-            raise Invalid("Could not parse datetime", (name,)) from None
-        compare = {"": eq, **COMPARISONS}.get(name.removeprefix("date_updated").removeprefix("__"))
-        if compare is None:
-            raise Invalid("Not a valid choice.", (name,))
-        clauses.append(compare(events.c.date_updated, edge))
-    return clauses
+    retained = events.c.date_updated > now() - RETENTION
+    return [retained, *(events.c[name] == value for name, value in wanted.items()), *clauses(request, UPDATED)]
 
 
 def _details_since(request: ApiRequest) -> datetime:
@@ -104,4 +92,4 @@ def one_event(request: ApiRequest) -> JsonObject:
     return event_json(row, request.organization.id, details_since=_details_since(request))
 
 
-ROUTES = (route("/event/", GET=list_events), route("/event/{id}/", GET=one_event))
+ROUTES = (route("/event/", "_limit", CURSOR, *FILTERS, *UPDATED, GET=list_events), route("/event/{id}/", GET=one_event))

@@ -12,10 +12,9 @@ from starlette.routing import Route
 
 from deployments.sandbox.api.rows import find, page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.jobs import exports
-from deployments.sandbox.objects.serialize_leads import select_fields
 from deployments.sandbox.query.search import EVERY_LEAD, prepare_search
 from deployments.sandbox.state import State
 from deployments.sandbox.wire.body import Body
@@ -55,7 +54,7 @@ def one_export(request: ApiRequest) -> JsonObject:
     """One export."""
     with request.store.reading() as connection:
         row = find(connection, files, request.ids["id"], "Export")
-    return select_fields(_shown(request, row), request.fields())
+    return _shown(request, row)
 
 
 def _only_leads(_: ApiRequest) -> JsonObject:
@@ -81,8 +80,8 @@ def _file(state: State, export_id: str) -> bytes | None:
 
 
 ROUTES = (
-    route("/export/", GET=list_exports),
-    route("/export/lead/", GET=list_exports, POST=add_export),
+    route("/export/", *PAGING, GET=list_exports),
+    route("/export/lead/", *PAGING, GET=list_exports, POST=add_export),
     route("/export/opportunity/", POST=_only_leads),
     route("/export/{id}/", GET=one_export),
     route("/export/lead/{id}/", GET=one_export),

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select
 
 from deployments.sandbox.http.request import ApiRequest
-from deployments.sandbox.objects.serialize_leads import select_fields
 from deployments.sandbox.wire.errors import NotFound
 from deployments.sandbox.wire.json_types import JsonObject
 
@@ -27,8 +26,7 @@ def page_of(
     query: Select[Any],
     serialize: Callable[[Sequence[Row[Any]]], list[JsonObject]],
 ) -> JsonObject:
-    """The body for a list: the page of the *query* that the request asks for, with the fields it asks for."""
-    page, fields = request.page(), request.fields()
+    """The body for a list: the page of the *query* that the request asks for."""
+    page = request.page()
     rows = connection.execute(query.offset(page.skip).limit(page.limit + 1)).all()
-    data = [select_fields(each, fields) for each in serialize(rows[: page.limit])]
-    return {"data": [*data], "has_more": len(rows) > page.limit}
+    return {"data": [*serialize(rows[: page.limit])], "has_more": len(rows) > page.limit}

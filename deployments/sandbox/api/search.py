@@ -111,7 +111,7 @@ def _position(body: Body, digest: str) -> int:
         return 0
     try:
         bound, position, expires = json.loads(base64.urlsafe_b64decode(cursor))
-    except ValueError:
+    except (ValueError, TypeError):  # no base64, no JSON, or no list
         raise Invalid("Invalid cursor.", ("cursor",)) from None
     if bound != digest:
         raise Invalid("The cursor belongs to another query.", ("cursor",))

@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from deployments.sandbox.api.filters import clauses, one_or_some
 from deployments.sandbox.api.rows import find, page_of
 from deployments.sandbox.database import schema
-from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
 from deployments.sandbox.objects.labels import row_json
-from deployments.sandbox.objects.serialize_leads import select_fields
 from deployments.sandbox.objects.write_leads import stamps
 from deployments.sandbox.query.search import prepare_search
 from deployments.sandbox.wire.errors import Invalid
@@ -25,6 +25,8 @@ VIEW_TYPES = (
     *("custom_activity", "form_submission"),
 )
 
+FILTERS = one_or_some("type", views.c.type, VIEW_TYPES)
+
 
 def _view_json(row: Row[Any], organization_id: str) -> JsonObject:
     beside: JsonObject = {"selected_fields": [], "shared_with": [], "sharing_settings": None}
@@ -33,9 +35,9 @@ def _view_json(row: Row[Any], organization_id: str) -> JsonObject:
 
 def list_views(request: ApiRequest) -> JsonObject:
     """The Smart Views for leads, or for the types asked for."""
-    wanted = request.query.get("type__in", request.query.get("type", "lead")).split(",")
+    wanted = clauses(request, FILTERS) or [views.c.type == "lead"]
     with request.store.reading() as connection:
-        query = select(views).where(views.c.type.in_(wanted)).order_by(views.c.pk)
+        query = select(views).where(*wanted).order_by(views.c.pk)
         organization_id = request.organization.id
         return page_of(request, connection, query, lambda rows: [_view_json(row, organization_id) for row in rows])
 
@@ -48,7 +50,7 @@ def one_view(request: ApiRequest) -> JsonObject:
     """One Smart View."""
     with request.store.reading() as connection:
         row = _view(request, connection)
-    return select_fields(_view_json(row, request.organization.id), request.fields())
+    return _view_json(row, request.organization.id)
 
 
 def _wrapper(request: ApiRequest, connection: Connection) -> JsonObject:
@@ -119,6 +121,6 @@ def delete_view(request: ApiRequest) -> JsonObject:
 
 
 ROUTES = (
-    route("/saved_search/", GET=list_views, POST=add_view),
+    route("/saved_search/", *PAGING, *FILTERS, GET=list_views, POST=add_view),
     route("/saved_search/{id}/", GET=one_view, PUT=change_view, DELETE=delete_view),
 )

@@ -19,7 +19,7 @@ from deployments.sandbox.switches.behaviour import Behaviour
 from deployments.sandbox.switches.faults import Fault
 from deployments.sandbox.switches.jobs import JobSettings
 from deployments.sandbox.switches.rate_limits import RateLimitSettings
-from deployments.sandbox.wire.body import Body
+from deployments.sandbox.wire.body import Body, check_storable
 from deployments.sandbox.wire.errors import ApiError
 from deployments.sandbox.wire.json_types import Json, JsonObject
 from deployments.sandbox.wire.moments import format_moment
@@ -75,6 +75,7 @@ def _clear_faults(state: State, _: bytes) -> Json:
 
 def _add_leads(state: State, body: bytes) -> Json:
     found = TypeAdapter(list[Any]).validate_json(body)
+    check_storable(found)
     leads = Body({"leads": found}).objects("leads")
     with state.main.store.writing() as connection:
         return [*load_leads(connection, state, leads)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from deployments.sandbox.state import State
 from deployments.sandbox.switches.faults import Fault
 from deployments.sandbox.switches.rate_limits import RateLimit, RateLimited
 
+SLASHES = re.compile("//+")  # clients join an address and a path that both have one
 GARBAGE = b"<!doctype html><html><body><h1>Something is between you and Close</h1></body></html>"
 
 
@@ -33,7 +35,8 @@ class FaultMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Respond to one request, or abort its connection."""
-        path: str = scope.get("path", "")
+        path = SLASHES.sub("/", scope.get("path", ""))
+        scope = {**scope, "path": path}
         if scope["type"] != "http" or not path.startswith(PREFIX):
             await self._app(scope, receive, send)
             return

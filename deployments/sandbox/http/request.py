@@ -16,8 +16,19 @@ from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import Invalid, NotAllowed
 from deployments.sandbox.wire.moments import now
 
-MAX_LIMIT = 100
+DEFAULT_LIMIT = 100
 MAX_SKIP = 250_000
+MOST_DIGITS = 18  # what the database can store
+# The largest pages that connectors in production ask for; Close publishes none. 100 elsewhere.
+LARGEST_PAGES = {
+    "/lead/": 200,
+    "/opportunity/": 250,
+    "/saved_search/": 600,
+    "/task/": 1000,
+    **{f"/custom_field/{kind}/": 1000 for kind in ("lead", "contact", "opportunity")},
+}
+FIELDS, CURSOR = "_fields", "_cursor"
+PAGING = ("_skip", "_limit")
 
 
 @dataclass(frozen=True)
@@ -85,12 +96,13 @@ class ApiRequest:
 
     def fields(self) -> list[str] | None:
         """The fields in `_fields`, or None for all."""
-        wanted = self.query.get("_fields")
+        wanted = self.query.get(FIELDS)
         return None if wanted is None else [name.strip() for name in wanted.split(",") if name.strip()]
 
-    def page(self, max_limit: int = MAX_LIMIT) -> Page:
+    def page(self) -> Page:
         """`_skip` and `_limit`. Raises Invalid."""
-        skip, limit = self._non_negative("_skip", 0), self._non_negative("_limit", max_limit)
+        max_limit = LARGEST_PAGES.get(self.path, DEFAULT_LIMIT)
+        skip, limit = self.non_negative("_skip", 0), self.non_negative("_limit", DEFAULT_LIMIT)
         if skip > MAX_SKIP:
             raise Invalid(
                 f"The skip you set is larger than the maximum skip for this resource (max_skip = {MAX_SKIP}). "
@@ -102,11 +114,12 @@ class ApiRequest:
             )
         return Page(skip, limit)
 
-    def _non_negative(self, name: str, default: int) -> int:
+    def non_negative(self, name: str, default: int) -> int:
+        """A parameter that is a number. Raises Invalid."""
         text = self.query.get(name)
         if text is None:
             return default
         kind = "a non-negative integer" if text.startswith("-") else "an integer"
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > MOST_DIGITS:
             raise Invalid(f'{name} must be {kind} (got "{text}" instead).')
         return int(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -14,12 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deployments.sandbox.http.request import ApiRequest
+from deployments.sandbox.http.request import CURSOR, FIELDS, ApiRequest
 from deployments.sandbox.jobs.worker import Worker
+from deployments.sandbox.objects.serialize_leads import ALL, select_fields
 from deployments.sandbox.state import Member, State
 from deployments.sandbox.switches.rate_limits import RateLimit, RateLimited
-from deployments.sandbox.wire.body import Body
-from deployments.sandbox.wire.errors import ApiError, Invalid, Unauthorized
+from deployments.sandbox.wire.body import Body, check_storable
+from deployments.sandbox.wire.errors import REQUIRED, ApiError, Invalid, Unauthorized
 from deployments.sandbox.wire.ids import SHORT, new_id
 from deployments.sandbox.wire.json_types import Json, JsonObject
 
@@ -29,39 +30,43 @@ PREFIX = "/api/v1"
 LARGEST_OFFSET = 14  # hours; the largest offset from UTC on earth
 
 
-def route(path: str, **handlers: Handler) -> Route:
-    """A route for a *path* below /api/v1, with a handler per method (``GET=…``)."""
-    return Route(path, _endpoint(handlers), methods=METHODS)
+def route(path: str, *parameters: str, **handlers: Handler) -> Route:
+    """A route for a *path* below /api/v1, with a handler per method (``GET=…``).
+
+    GET takes these query *parameters*; every method takes `_fields`. Others are refused by name, never ignored.
+    """
+    return Route(path, _endpoint(parameters, handlers), methods=METHODS)
 
 
-def _endpoint(handlers: Mapping[str, Handler]) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(parameters: Iterable[str], handlers: Mapping[str, Handler]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         body = await request.body()
-        return await run_in_threadpool(_answer, request, body, handlers)
+        return await run_in_threadpool(_answer, request, body, parameters, handlers)
 
     return endpoint
 
 
-def _answer(request: Request, raw: bytes, handlers: Mapping[str, Handler]) -> Response:
+def _answer(request: Request, raw: bytes, parameters: Iterable[str], handlers: Mapping[str, Handler]) -> Response:
     state: State = request.app.state.sandbox
     rate_limit: RateLimit | None = None
     try:
         member = _member(request, state)
         method, path = request.method, request.url.path.removeprefix(PREFIX)
         body = _body(request, raw)
-        query: dict[str, str] = dict(request.query_params)
+        query = request.query_params.multi_items()
         if method == "POST" and request.headers.get("x-http-method-override", "").upper() == "GET":
-            method, query, body = "GET", _overridden(body), Body({})
+            method, query, body = "GET", [*_overridden(body).items()], Body({})
         rate_limit = state.limits.count(member.key, member.tenant.organization.id, method, path)
         handler = handlers.get("GET" if method == "HEAD" else method)
         if handler is None:
             raise ApiError(405, {"error": "The method is not allowed for the requested URL."})
+        found = _parameters(query, (FIELDS, *parameters) if method in ("GET", "HEAD") else (FIELDS,))
         worker: Worker = request.app.state.worker
         offset = _offset(request.headers.get("x-tz-offset"))
         ids: dict[str, str] = dict(request.path_params)
         request_id = new_id("req", SHORT)
-        api_request = ApiRequest(state, worker, member, method, path, ids, query, body, offset, request_id)
-        response = JSONResponse(handler(api_request))
+        api_request = ApiRequest(state, worker, member, method, path, ids, found, body, offset, request_id)
+        response = JSONResponse(_selected(handler(api_request), api_request.fields()))
     except ApiError as error:
         if isinstance(error, RateLimited):
             rate_limit = error.rate_limit
@@ -69,6 +74,30 @@ def _answer(request: Request, raw: bytes, handlers: Mapping[str, Handler]) -> Re
     if rate_limit is not None:
         response.headers["RateLimit"] = rate_limit.header(state.limits.settings.separator)
     return response
+
+
+def _parameters(query: Sequence[tuple[str, str]], known: Collection[str]) -> dict[str, str]:
+    """The query parameters. Raises Invalid for what a guess could get wrong: an unknown, empty or repeated one."""
+    found: dict[str, str] = {}
+    for name, value in query:
+        if name not in known:
+            raise Invalid(f"The sandbox doesn't know this parameter, only {', '.join(sorted(known))}.", (name,))
+        if name in found:
+            raise Invalid("The sandbox takes a parameter once: separate several values with commas.", (name,))
+        if not value and name != CURSOR:
+            raise Invalid(REQUIRED, (name,))
+        found[name] = value
+    return found
+
+
+def _selected(found: JsonObject, fields: Collection[str] | None) -> JsonObject:
+    """The fields that `_fields` asks for, of the object or of each row of the list."""
+    if fields is None or ALL in fields:
+        return found
+    rows = found.get("data")
+    if not isinstance(rows, list):
+        return select_fields(found, fields)
+    return {**found, "data": [select_fields(row, fields) if isinstance(row, dict) else row for row in rows]}
 
 
 def _member(request: Request, state: State) -> Member:
@@ -95,6 +124,7 @@ def _body(request: Request, raw: bytes) -> Body:
         raise Invalid("Send JSON, with the header Content-Type: application/json.")
     try:
         data: Json = json.loads(raw)
+        check_storable(data)
     except (ValueError, RecursionError):
         raise Invalid("The request contains invalid JSON.") from None
     if not isinstance(data, dict):

@@ -11,7 +11,7 @@ from deployments.sandbox.database import schema
 from deployments.sandbox.objects.events import Cause, Change, record
 from deployments.sandbox.objects.labels import Labels
 from deployments.sandbox.objects.serialize_children import event_type
-from deployments.sandbox.objects.serialize_leads import children_json, lead_json, rows_of
+from deployments.sandbox.objects.serialize_leads import children_json, logged_leads, rows_of
 from deployments.sandbox.wire.moments import now
 
 
@@ -33,7 +33,11 @@ def delete_leads(
         for row, previous in zip(rows, children_json(connection, table, rows, labels, by_pk), strict=True):
             kind, lead_id = event_type(table, row), by_pk[row.lead_pk].id
             changes.append(Change("deleted", kind, row.id, lead_id, previous=previous))
-    changes += [Change("deleted", "lead", lead.id, lead.id, previous=lead_json(lead, labels)) for lead in leads]
+    logged = logged_leads(connection, leads, labels)
+    changes += [
+        Change("deleted", "lead", lead.id, lead.id, previous=previous)
+        for lead, previous in zip(leads, logged, strict=True)
+    ]
     record(connection, cause, changes)
     if lag:
         due = now() + lag

@@ -17,6 +17,7 @@ ACTIVITY_TYPES = {
     "meeting": "Meeting",
     "note": "Note",
     "custom_activity": "CustomActivity",
+    "task_completed": "TaskCompleted",
 }
 CALL_DIRECTIONS: dict[str | None, str] = {"incoming": "inbound", "outgoing": "outbound"}
 
@@ -38,7 +39,7 @@ def child_json(table: Table, row: Row[Any], lead: Row[Any], labels: Labels) -> J
             found |= {"_type": found.pop("type"), "lead_name": lead.name, "date": day, "due_date": day}
             found["assigned_to_name"] = labels.user(row.assigned_to)
         case "activities":
-            _complete_activity(found, row)
+            _complete_activity(found, row, labels)
         case _:
             pass
     return found
@@ -70,15 +71,19 @@ def _share(value: int | None, percent: int) -> int | None:
     return None if value is None else value * percent // 100
 
 
-def _complete_activity(found: JsonObject, row: Row[Any]) -> None:
+def _complete_activity(found: JsonObject, row: Row[Any], labels: Labels) -> None:
     found |= {"_type": ACTIVITY_TYPES[row.type], "users": [row.user_id] if row.user_id else []}
-    hidden = {"note": ["direction", "status", "starts_at", "ends_at"], "meeting": []}
+    plain = ["direction", "status", "starts_at", "ends_at"]
+    hidden = {"note": plain, "task_completed": plain, "meeting": []}
     for name in ("type", *hidden.get(row.type, ["starts_at", "ends_at"])):
         del found[name]
     if row.type == "call":
         found["direction"] = CALL_DIRECTIONS.get(row.direction, row.direction)
         found["source"] = found.get("source") or "External"
         found.setdefault("outcome_id", None)
+    if row.type == "task_completed":
+        assigned_to = found.get("task_assigned_to")
+        found["task_assigned_to_name"] = labels.user(assigned_to if isinstance(assigned_to, str) else None)
 
 
 EVENT_TYPES = {

@@ -34,9 +34,7 @@ def leads_json(
         children_by_lead(connection, table, by_pk, labels)
         for table in (schema.contacts, schema.opportunities, schema.tasks)
     )
-    addresses: dict[int, list[Json]] = defaultdict(list)
-    for each in rows_of(connection, schema.addresses, "lead_pk", by_pk):
-        addresses[each.lead_pk].append({name: getattr(each, name) for name in schema.ADDRESS})
+    addresses = _addresses(connection, by_pk)
     smart = _smart_values(connection, list(by_pk), fields or ())
     return [
         {
@@ -49,6 +47,24 @@ def leads_json(
         }
         for row in rows
     ]
+
+
+def logged_leads(connection: Connection, rows: Sequence[Row[Any]], labels: Labels) -> list[JsonObject]:
+    """Leads as the event log has them: with their addresses, and of what belongs to them only the contacts' ids."""
+    pks = [row.pk for row in rows]
+    addresses, contact_ids = _addresses(connection, pks), defaultdict[int, list[Json]](list)
+    for each in rows_of(connection, schema.contacts, "lead_pk", pks):
+        contact_ids[each.lead_pk].append(each.id)
+    return [
+        {**lead_json(row, labels), "addresses": addresses[row.pk], "contact_ids": contact_ids[row.pk]} for row in rows
+    ]
+
+
+def _addresses(connection: Connection, lead_pks: Iterable[int]) -> dict[int, list[Json]]:
+    found: dict[int, list[Json]] = defaultdict(list)
+    for each in rows_of(connection, schema.addresses, "lead_pk", lead_pks):
+        found[each.lead_pk].append({name: getattr(each, name) for name in schema.ADDRESS})
+    return found
 
 
 def _smart_values(connection: Connection, pks: Sequence[int], fields: Iterable[str]) -> dict[int, JsonObject]:
@@ -81,7 +97,7 @@ def _contact_summary(contacts: Sequence[JsonObject]) -> JsonObject:
 
 
 def lead_json(row: Row[Any], labels: Labels) -> JsonObject:
-    """A lead without what belongs to it, as the event log has it."""
+    """A lead without what belongs to it."""
     custom: JsonObject = row.custom or {}
     return {
         **row_json(schema.leads, row, labels.organization.id, without=NOT_SHOWN),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, literal, update
@@ -13,6 +13,7 @@ from deployments.sandbox.objects.write_leads import add
 from deployments.sandbox.organization import OPPORTUNITY_STATUSES
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import NO_SUCH_OBJECT
+from deployments.sandbox.wire.json_types import JsonObject
 from deployments.sandbox.wire.moments import now
 
 DEFAULT_OPPORTUNITY_STATUS = next(iter(OPPORTUNITY_STATUSES))
@@ -21,6 +22,8 @@ DATES = ("date_won", "date_lost")
 CALL_STATUSES = ("created", "in-progress", "completed", "cancel", "no-answer", "busy", "failed", "timeout")
 CALL_SOURCES = ("Close.io", "External")
 SMS_STATUSES = ("inbox", "draft", "scheduled", "outbox", "sent")
+HALF_AN_HOUR = timedelta(minutes=30)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 DIRECTIONS = {"inbound": "incoming", "outbound": "outgoing"}
 
 
@@ -86,6 +89,13 @@ def add_task(connection: Connection, body: Body, lead_pk: int, user_id: str | No
     return add(connection, schema.tasks, body, user_id, lead_pk=lead_pk, **values)
 
 
+def add_task_completed(connection: Connection, task: Row[Any], user_id: str | None) -> Row[Any]:
+    """Insert the activity that a completed task leaves."""
+    about: JsonObject = {"task_id": task.id, "task_text": task.text, "task_assigned_to": task.assigned_to}
+    values = {"lead_pk": task.lead_pk, "type": "task_completed", "user_id": user_id, "activity_at": now()}
+    return add(connection, schema.activities, Body(about), user_id, **values)
+
+
 def activity_values(body: Body, kind: str) -> dict[str, Any]:
     """The columns of an activity that *body* names."""
     values: dict[str, Any] = {key: body.text(key) for key in ("contact_id", "user_id", "status") if key in body}
@@ -138,7 +148,7 @@ def add_activity(connection: Connection, body: Body, kind: str, lead_pk: int, us
     }
     if kind == "meeting":
         row["starts_at"] = row.get("starts_at") or at
-        row["ends_at"] = row.get("ends_at") or row["starts_at"] + timedelta(minutes=30)
+        row["ends_at"] = row.get("ends_at") or min(row["starts_at"], END_OF_TIME - HALF_AN_HOUR) + HALF_AN_HOUR
     _follow(connection, lead_pk, kind, at, row["user_id"])
     return add(connection, schema.activities, body, user_id, **row)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,10 +75,8 @@ def find_status_id(connection: Connection, body: Body) -> str | None:
 
 def custom_values(connection: Connection, body: Body, before: JsonObject) -> JsonObject:
     """The custom fields after the ``custom.cf_…`` keys of *body* are applied (``.add`` and ``.remove`` too)."""
-    fields = schema.custom_fields
-    rows = connection.execute(select(fields.c.id, fields.c.name).where(fields.c.object_type == "lead"))
-    known: dict[str, str] = {row.id: row.name for row in rows}
-    by_name = {name: field_id for field_id, name in known.items()}
+    known = _custom_fields(connection, "lead")
+    by_name = {field.name: field_id for field_id, field in known.items()}
     after = dict(before)
     named = body.object("custom")
     changes: JsonObject = {
@@ -94,17 +93,40 @@ def custom_values(connection: Connection, body: Body, before: JsonObject) -> Jso
             value = [*many, value]  # noqa: PLW2901 - the value to store
         elif operation == "remove":
             value = [each for each in many if each != value]  # noqa: PLW2901
+        _check_custom_value(body, key, known[field_id], value)
         after[field_id] = value
     return {key: value for key, value in after.items() if value is not None and value != []}
 
 
 def check_custom_values(connection: Connection, body: Body, object_type: str) -> None:
-    """Raises Invalid for a custom field in *body* that objects of this type don't have."""
+    """Raises Invalid for a custom field in *body* that objects of this type don't have, or with another's value."""
+    known = _custom_fields(connection, object_type)
+    for key, value in body.data.items():
+        if key.startswith(CUSTOM):
+            if (field := known.get(key.removeprefix(CUSTOM))) is None:
+                raise body.invalid(key, NO_SUCH_OBJECT)
+            _check_custom_value(body, key, field, value)
+
+
+def _custom_fields(connection: Connection, object_type: str) -> dict[str, Row[Any]]:
     fields = schema.custom_fields
-    known = set(connection.scalars(select(fields.c.id).where(fields.c.object_type == object_type)))
-    for key in body.data:
-        if key.startswith(CUSTOM) and key.removeprefix(CUSTOM) not in known:
-            raise body.invalid(key, NO_SUCH_OBJECT)
+    rows = connection.execute(select(fields).where(fields.c.object_type == object_type))
+    return {row.id: row for row in rows}
+
+
+CUSTOM_READERS: dict[str, Callable[[Body, str], object]] = {
+    "number": Body.number,
+    "date": Body.moment,
+    "datetime": Body.moment,
+}
+
+
+def _check_custom_value(body: Body, key: str, field: Row[Any], value: Json) -> None:
+    """Raises Invalid for a value that isn't of the field's type: a search would compare text with numbers."""
+    if isinstance(value, list) and not field.accepts_multiple_values:
+        raise body.invalid(key, "This field doesn't accept multiple values.")
+    for each in value if isinstance(value, list) else [value]:
+        CUSTOM_READERS.get(field.type, Body.text)(Body({key: each}, body.path), key)
 
 
 LEAD_DATES = tuple(column.name for column in schema.leads.c if column.name.endswith("_date"))  # smart fields

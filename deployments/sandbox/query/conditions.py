@@ -173,7 +173,7 @@ def _fixed_utc(body: Body, context: QueryContext) -> datetime:
     text = body.required_text("value")
     try:
         value = parse_moment(text)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise body.invalid("value", "Could not parse datetime") from None
     digits = text.partition(".")[2].partition("+")[0].partition("-")[0].removesuffix("Z")
     if len(digits) > 3 and context.behaviour.fixed_utc_microseconds == "refused":

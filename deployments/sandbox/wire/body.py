@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -10,6 +11,26 @@ from deployments.sandbox.wire.json_types import Json, JsonObject
 from deployments.sandbox.wire.moments import parse_moment
 
 LARGEST = 2**53  # beyond this, JSON numbers lose digits
+
+
+def check_storable(value: Json, path: Path = ()) -> None:
+    """Raises Invalid for lone surrogates, infinity and NaN, which no answer could repeat."""
+    match value:
+        case str():
+            if any("\ud800" <= letter <= "\udfff" for letter in value):
+                raise Invalid("Value must be valid Unicode.", path)
+        case float():
+            if not math.isfinite(value):
+                raise Invalid("Value must be a finite number.", path)
+        case dict():
+            for key, each in value.items():
+                check_storable(key, path)
+                check_storable(each, (*path, key))
+        case list():
+            for position, each in enumerate(value):
+                check_storable(each, (*path, position))
+        case _:
+            pass
 
 
 class Body:
@@ -33,12 +54,6 @@ class Body:
             return None
         if not isinstance(value, str):
             raise self.invalid(key, "Value must be of basestring type.")
-        return self._storable(key, value)
-
-    def _storable(self, key: str, value: str) -> str:
-        """Returns *value* unless it has lone surrogates, which JSON can spell but a database can't store."""
-        if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise self.invalid(key, "Value must be valid Unicode.")
         return value
 
     def required_text(self, key: str) -> str:
@@ -97,7 +112,7 @@ class Body:
             return None
         try:
             return parse_moment(value)
-        except (ValueError, OverflowError):
+        except ValueError:
             raise self.invalid(key, "Could not parse datetime") from None
 
     def object(self, key: str) -> Body | None:
@@ -140,7 +155,7 @@ class Body:
         for position, item in enumerate(self.array(key)):
             if not isinstance(item, str):
                 raise Invalid("Value must be of basestring type.", (*self.path, key, position))
-            items.append(self._storable(key, item))
+            items.append(item)
         return items
 
     def without(self, keys: Iterable[str]) -> JsonObject:

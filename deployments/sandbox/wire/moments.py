@@ -41,10 +41,13 @@ def format_event_moment(moment: datetime) -> str:
 def parse_moment(text: str, offset: timedelta = timedelta(0)) -> datetime:
     """Parse an ISO date or datetime; without a zone it is local, *offset* east of UTC.
 
-    Raises ValueError, or OverflowError for a date beyond the calendar.
+    Raises ValueError, for a moment that is beyond the calendar in UTC too.
     """
     moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) - offset if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) - offset if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
 
 
 def start_of_day(day: date, offset: timedelta) -> datetime:
