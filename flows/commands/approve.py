@@ -27,7 +27,7 @@ def approve(
     from tasks.approval import answer
     from tasks.approval.ask import Answer
     from tasks.bulk_delete import resume
-    from tasks.criteria.wording import problems
+    from tasks.close.problems import problems
 
     if leads is None and not somebody_is_there():
         raise Usage("Say how many leads are planned: --leads N.")

@@ -8,7 +8,8 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError
 
 from flows.console.terminal import Usage
-from tasks.criteria.wording import did_you_mean, problems
+from tasks.close.problems import problems
+from tasks.criteria.wording import did_you_mean
 
 FILE = "prefect.yaml"
 ENTRYPOINT = "flows/lead_cleanup.py:lead_cleanup"

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from flows.console.cleanups import parameters_of
 from flows.console.flags import Given
 from flows.console.terminal import Usage
+from tasks.close.problems import problems
 from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
-from tasks.criteria.wording import problems
 from tasks.plan.overrides import approval_loosened, rules_dropped
 
 

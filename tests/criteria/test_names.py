@@ -99,7 +99,7 @@ def test_a_name_that_two_bear_is_refused_but_their_ids_are_not():
         ("Lost", "There is no Smart View 'save_gone'"),
         ("People", "contact objects"),
         ("Near", "we don't know what near means"),
-        ("Broken", "at least 1 item"),
+        ("Broken", "one of its groups is empty"),
         ("The 50 oldest", "only its first 50"),
         ("Nests the 50 oldest", "only its first 50"),
     ],
