@@ -30,8 +30,7 @@ from tasks.close.query.rewrite import UnusableQuery, instant_of, rewritten
 
 FieldTypes = Mapping[str, str]
 """The types of custom fields, such as ``date``, by their ids."""
-ABSOLUTE = ("now", "fixed_utc")
-"""The moments that are instants on every field."""
+JSON = Mapping[str, Any]
 INSTANTS = re.compile(
     r"date_(created|updated|sent|lost)|activity_at|starts_at|ends_at|last_email_opened"
     r"|(first|last)_(communication|activity|note|(lead|opportunity)_status_change|((incoming|outgoing)_)?(call|email|sms))_date"
@@ -194,11 +193,12 @@ def _holds(field: FieldRef, types: FieldTypes | None) -> Literal["instants", "da
 def owners_of_days(value: object, owner: str = "lead") -> Iterator[str]:
     """Yield the object types whose custom fields *value*, a query as JSON, compares with days: `freeze` needs them."""
     match value:
-        case {"field": {"type": "custom_field"}, "condition": {"type": "moment_range", **bounds}}:
-            if any(_is_day(each) for each in bounds.values()):
+        case {"field": {"type": "custom_field"}, "condition": {"type": "moment_range"}}:
+            range_ = cast("Mapping[str, Any]", value["condition"])
+            if any(isinstance(bound, Mapping) and not _is_absolute(cast("JSON", bound)) for bound in range_.values()):
                 yield owner
         case Mapping():
-            node = cast("Mapping[str, Any]", value)
+            node = cast("JSON", value)
             for key, inner in node.items():
                 of = node.get("related_object_type", owner) if key == "related_query" else owner
                 yield from owners_of_days(inner, str(of))
@@ -209,5 +209,6 @@ def owners_of_days(value: object, owner: str = "lead") -> Iterator[str]:
             pass
 
 
-def _is_day(moment: object) -> bool:
-    return isinstance(moment, Mapping) and cast("Mapping[str, Any]", moment).get("type") not in ABSOLUTE
+def _is_absolute(moment: JSON) -> bool:
+    """Whether *moment* is an instant on every field."""
+    return moment.get("type") in ("now", "fixed_utc")

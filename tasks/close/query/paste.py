@@ -112,8 +112,9 @@ def _is_empty_group(node: object) -> bool:
 
 def _says_nothing(node: object) -> bool:
     match node:
-        case {"type": "and", "queries": [], **more}:
-            return more.get("negate", False) is False and not more.keys() - {"negate"}
+        case {"type": "and", "queries": []}:
+            known = cast("JSON", node)
+            return known.get("negate", False) is False and len(known) == 2 + ("negate" in known)
         case _:
             return False
 
