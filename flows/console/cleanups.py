@@ -49,10 +49,11 @@ def _cleanups() -> dict[str, Mapping[str, Any]]:
 
 def _read(file: Path) -> dict[str, Mapping[str, Any]]:
     try:
-        document = yaml_of(text_of(file)) or {}
-        deployed = Deployments.model_validate(document).deployments
+        document = yaml_of(text_of(file))
     except Unreadable as error:
         raise Usage(f"{file} {error}.") from None
+    try:
+        deployed = Deployments.model_validate(document or {}).deployments
     except ValidationError as error:
         raise Usage(f"{file} can't be used: {problems(error, document)}.") from None
     return {each.name: each.parameters for each in deployed if each.entrypoint == ENTRYPOINT}

@@ -53,7 +53,7 @@ class FieldValue:
         word_list: Expression | None = None,
         is_one_of: Callable[[list[str]], ColumnElement[bool]] | None = None,
     ) -> None:
-        self.kind = kind
+        self.kind: Kind = kind
         self.value = value
         self.words = func.spaced(value) if word_list is None else word_list
         self.is_one_of = is_one_of or value.in_

@@ -193,9 +193,9 @@ def _holds(field: FieldRef, types: FieldTypes | None) -> Literal["instants", "da
 def owners_of_days(value: object, owner: str = "lead") -> Iterator[str]:
     """Yield the object types whose custom fields *value*, a query as JSON, compares with days: `freeze` needs them."""
     match value:
-        case {"field": {"type": "custom_field"}, "condition": {"type": "moment_range"}}:
-            range_ = cast("Mapping[str, Any]", value["condition"])
-            if any(isinstance(bound, Mapping) and not _is_absolute(cast("JSON", bound)) for bound in range_.values()):
+        case {"field": {"type": "custom_field"}, "condition": {"type": "moment_range"} as condition}:
+            bounds = cast("JSON", condition).values()
+            if any(isinstance(bound, Mapping) and not _is_absolute(cast("JSON", bound)) for bound in bounds):
                 yield owner
         case Mapping():
             node = cast("JSON", value)

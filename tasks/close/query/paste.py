@@ -37,7 +37,8 @@ def unwrap(document: JSON) -> tuple[Query, int | None]:
 def _wrapped(document: JSON) -> tuple[JSON, int | None]:
     """The bare node inside *document*, and its limit."""
     kind = document.get("type")
-    if "s_query" in document and kind not in NODE_TYPES:
+    is_view = "s_query" in document or str(document.get("id")).startswith("save_")
+    if is_view and kind not in NODE_TYPES:
         stored = _stored(document)
         node, limit = (stored, None) if "type" in stored else _wrapped(stored)
         return node, limit if limit is not None else _limit(document)
@@ -51,7 +52,7 @@ def _wrapped(document: JSON) -> tuple[JSON, int | None]:
 
 def _stored(view: JSON) -> JSON:
     """The ``s_query`` of a whole Smart View."""
-    kind, stored = view.get("type"), view["s_query"]
+    kind, stored = view.get("type"), view.get("s_query")
     if kind not in (None, "lead"):
         raise UnusableQuery(f"this is a Smart View of {kind} objects; only those of leads can be used")
     if view.get("is_user_dependent"):
