@@ -51,12 +51,12 @@ def problems(error: ValidationError, document: object = None) -> str:
     found: dict[str, list[str]] = {}
     for each in error.errors(include_url=False, include_input=False):
         if each["type"] != "none_required":  # the other half of "a value or None"
-            place = ".".join(_steps(each["loc"], document))
+            place = ".".join(_steps(each["loc"], document, missing=each["type"] == "missing"))
             found.setdefault(place, []).append(_what(each["type"], each.get("ctx", {}), each["msg"]))
     return "; ".join(f"{place}: {_joined(what)}" if place else _joined(what) for place, what in found.items())
 
 
-def _steps(location: tuple[int | str, ...], document: object) -> Iterator[str]:
+def _steps(location: tuple[int | str, ...], document: object, *, missing: bool) -> Iterator[str]:
     """The keys and indexes in *location*, which has the names of the kinds that were tried among them."""
     guessed = document is None
     for number, step in enumerate(location):
@@ -66,7 +66,7 @@ def _steps(location: tuple[int | str, ...], document: object) -> Iterator[str]:
                 yield str(step)
             continue
         match document:
-            case Mapping() if step in document or last:  # the last one may be a key that is missing
+            case Mapping() if step in document or (last and missing):
                 document = cast("Mapping[str | int, object]", document).get(step)
                 yield str(step)
             case list() if isinstance(step, int):
