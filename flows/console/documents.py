@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import yaml
 
-UTF_8 = "utf-8-sig"  # with a byte order mark, as Windows writes it, or without
+UTF_8 = "utf-8"
+MARK = "\ufeff"  # Windows writes it before the text; PyYAML skips it, json doesn't
 
 
 class Unreadable(Exception):
@@ -42,7 +43,7 @@ def _undecodable(error: ValueError) -> str:
 def json_of(text: str) -> object:
     """The value that *text* is in JSON. Raises `Unreadable`."""
     try:
-        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_once)
+        return json.loads(text.removeprefix(MARK), object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise Unreadable(f"is not JSON (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
