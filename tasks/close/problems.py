@@ -16,6 +16,8 @@ SENTENCES: dict[str, str] = {
     "extra_forbidden": "there is no setting of this name; correct or remove it",
     "string_too_short": "it is empty; write what you mean, or leave it out",
     "too_short": "it is empty; write what you mean, or leave it out",
+    "string_too_long": "write at most {max_length} characters",
+    "too_long": "write at most {max_length} of them",
     "greater_than_equal": "write {ge} or more",
     "greater_than": "write more than {gt}",
     "less_than_equal": "write {le} or less",
@@ -39,7 +41,7 @@ SHAPES: dict[str, str] = {
 }
 """What to write where a value is of the wrong kind, by the first word of the error's type: ``int_parsing``."""
 OF_THE_WRONG_KIND = ("_type", "_parsing", "_from_float", "_parsing_size", "_number")
-PATTERNS = {LEAD_ID: "write a lead's id, such as lead_AbC123"}
+PATTERNS = {LEAD_ID: "write a lead's id, such as lead_AbC123", r"\S": SENTENCES["too_short"]}
 ELSE = "it can't be read; compare it with the README"
 
 
@@ -52,7 +54,7 @@ def problems(error: ValidationError, document: object = None) -> str:
     for each in error.errors(include_url=False, include_input=False):
         if each["type"] != "none_required":  # the other half of "a value or None"
             place = ".".join(_steps(each["loc"], document, missing=each["type"] == "missing"))
-            found.setdefault(place, []).append(_what(each["type"], each.get("ctx", {}), each["msg"]))
+            found.setdefault(place, []).append(what_is_wrong(each["type"], each.get("ctx", {}), each["msg"]))
     return "; ".join(f"{place}: {_joined(what)}" if place else _joined(what) for place, what in found.items())
 
 
@@ -80,7 +82,8 @@ def _is_kind(step: str, *, last: bool) -> bool:
     return "[" in step or "-" in step or (last and step in {"str", "int", "float", "bool"})
 
 
-def _what(kind: str, facts: Mapping[str, Any], message: str) -> str:
+def what_is_wrong(kind: str, facts: Mapping[str, Any], message: str) -> str:
+    """Return what is wrong at one place, from the type, the context and the message of pydantic's error."""
     if kind == "setting":  # ours, see `tasks.close.settings`
         return message
     if kind == "string_pattern_mismatch":

@@ -15,6 +15,7 @@ from flows.console.terminal import Usage
 from tasks.close.problems import problems
 from tasks.close.query.paste import unwrap
 from tasks.close.query.rewrite import UnusableQuery
+from tasks.close.settings import CloseSettings, settings_problem
 from tasks.criteria.policy import Keep, Limits, Match
 
 FOREIGN = re.compile(
@@ -189,6 +190,19 @@ def test_every_wrong_file_of_cleanups_is_refused_in_our_words(written: str):
         with pytest.raises(Usage) as caught:
             build(flags, "mine")
         assert is_ours(str(caught.value)), caught.value
+
+
+@pytest.mark.parametrize("name", ["CLOSE_TIMEOUT", "CLOSE_BACKUP_DAYS"])
+@pytest.mark.parametrize("value", ["x", "-1", "0", "1e9", "1.5.0", "[]", "nan"])
+def test_every_wrong_setting_is_refused_in_our_words(name: str, value: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError) as caught:
+        CloseSettings()
+
+    said = settings_problem(caught.value)
+    assert said.startswith(f"{name}: write ")
+    assert is_ours(said), said
 
 
 def test_a_place_is_named_as_it_is_written():
