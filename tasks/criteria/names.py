@@ -69,9 +69,9 @@ class Names:
 
     def _nested(self, view_id: str) -> Query:
         """A view nested in a query. It may not be limited: "not among the first 50" would become "not among any"."""
-        return self._stored(view_id, may_limit=False)
+        return self._stored(view_id, may_limit=False, instead="remove the limit in Close")
 
-    def _stored(self, name: str, *, may_limit: bool) -> Query:
+    def _stored(self, name: str, *, may_limit: bool, instead: str = "remove the limit, use limits.batch") -> Query:
         view = _find("Smart View", name, self.smart_views, lambda each: each.name)
         if view.type != "lead":
             raise UnusableQuery(f"{view.name!r} is a view of {view.type} objects; only views of leads can be used")
@@ -81,7 +81,7 @@ class Names:
             raise UnusableQuery(f"{view.name!r} depends on the current user; name the user in it instead")
         query, limit = unwrap(view.s_query)
         if limit is not None and not may_limit:
-            raise UnusableQuery(f"{view.name!r} shows only its first {limit} leads; remove the limit, use limits.batch")
+            raise UnusableQuery(f"{view.name!r} shows only its first {limit} leads; {instead}")
         return query
 
 

@@ -172,6 +172,14 @@ def test_the_owners_of_custom_fields_that_are_compared_with_days_are_known(query
     assert set(owners_of_days([None, query])) == owners
 
 
+def test_a_view_that_nobody_uses_may_be_nested_without_end():
+    deep: Json = within(custom("cf_1"), before=day("2024-01-01"))
+    for _ in range(5_000):
+        deep = {"type": "and", "queries": [deep]}
+
+    assert list(owners_of_days([deep])) == ["lead"]
+
+
 # --- digits below the millisecond -------------------------------------------------------------------------------------
 
 

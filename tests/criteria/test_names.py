@@ -128,5 +128,24 @@ def test_a_nested_view_may_never_have_a_limit():
         NAMES.pasted("match.s_query", {**nested("save_50"), "negate": True})
 
 
+def test_advice_names_only_what_can_help():
+    """A limit of a nested view is no batch, and a keep rule may never have unknown parts."""
+    with pytest.raises(Refused, match=r"first 50 leads; remove the limit, use limits\.batch\.$"):
+        NAMES.smart_view("The 50 oldest")
+    with pytest.raises(Refused, match=r"first 50 leads; remove the limit in Close\.$"):
+        NAMES.smart_view("Nests the 50 oldest")
+    with pytest.raises(Refused, match=r"leave it out\.$"):
+        NAMES.smart_view("Near", may_limit=True)
+    with pytest.raises(Refused, match=r"leave it out \(match\.allow_unknown_nodes sends it anyway\)\.$"):
+        NAMES.smart_view("Near", allowed_by="match.allow_unknown_nodes")
+
+
+def test_views_in_views_without_end_are_a_sentence():
+    many = [view(f"save_{number}", f"View {number}", both(A, nested(f"save_{number + 1}"))) for number in range(2_000)]
+
+    with pytest.raises(Refused, match="nested more than 50 levels deep"):
+        Names(smart_views=[*many, view("save_2000", "The last", A)]).smart_view("View 0")
+
+
 def test_unknown_nodes_may_be_sent_on_request():
     assert to_json(NAMES.smart_view("Near", allow_unknown=True)) == {"type": "near"}

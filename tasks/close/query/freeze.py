@@ -190,23 +190,27 @@ def _holds(field: FieldRef, types: FieldTypes | None) -> Literal["instants", "da
     return cast("Literal['instants', 'dates']", known)
 
 
-def owners_of_days(value: object, owner: str = "lead") -> Iterator[str]:
-    """Yield the object types whose custom fields *value*, a query as JSON, compares with days: `freeze` needs them."""
-    match value:
-        case {"field": {"type": "custom_field"}, "condition": {"type": "moment_range"} as condition}:
-            bounds = cast("JSON", condition).values()
-            if any(isinstance(bound, Mapping) and not _is_absolute(cast("JSON", bound)) for bound in bounds):
-                yield owner
-        case Mapping():
-            node = cast("JSON", value)
-            for key, inner in node.items():
-                of = node.get("related_object_type", owner) if key == "related_query" else owner
-                yield from owners_of_days(inner, str(of))
-        case list() | tuple():
-            for inner in cast("list[object]", value):
-                yield from owners_of_days(inner, owner)
-        case _:
-            pass
+def owners_of_days(document: object) -> Iterator[str]:
+    """Yield the object types whose custom fields *document*, with queries as JSON, compares with days.
+
+    `freeze` needs the types of these fields. Without recursion: *document* may be nested deeper than we read queries.
+    """
+    left: list[tuple[object, str]] = [(document, "lead")]
+    while left:
+        value, owner = left.pop()
+        match value:
+            case {"field": {"type": "custom_field"}, "condition": {"type": "moment_range"} as condition}:
+                bounds = cast("JSON", condition).values()
+                if any(isinstance(bound, Mapping) and not _is_absolute(cast("JSON", bound)) for bound in bounds):
+                    yield owner
+            case Mapping():
+                node = cast("JSON", value)
+                related = str(node.get("related_object_type", owner))
+                left += [(inner, related if key == "related_query" else owner) for key, inner in node.items()]
+            case list() | tuple():
+                left += [(inner, owner) for inner in cast("list[object]", value)]
+            case _:
+                pass
 
 
 def _is_absolute(moment: JSON) -> bool:
