@@ -55,6 +55,7 @@ NAMES = Names(
         view("save_cont", "People", both({"type": "object_type", "object_type": "contact"}), type="contact"),
         view("save_new", "Near", {"type": "near"}),
         view("save_bad", "Broken", {"type": "and", "queries": []}),
+        view("save_search", "A mere search", both(A, both())),
         view("save_t1", "Twice", A),
         view("save_t2", "Twice", B),
     ],
@@ -109,6 +110,10 @@ def test_a_view_whose_meaning_isnt_certain_is_refused(name: str, reason: str):
         NAMES.smart_view(name)
 
     assert "\n" not in str(caught.value)
+
+
+def test_the_empty_group_that_closes_ui_adds_is_left_out_of_a_view():
+    assert to_json(NAMES.smart_view("A mere search")) == both(A)
 
 
 def test_nested_views_are_put_in_place_also_in_a_pasted_query():

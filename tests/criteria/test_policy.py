@@ -141,6 +141,49 @@ def test_what_makes_no_sense_gets_one_clear_sentence(model: type[Policy], given:
     assert "\n" not in said
 
 
+SEARCHED: dict[str, Any] = {
+    "query": {
+        "type": "and",
+        "queries": [
+            {"type": "object_type", "object_type": "lead"},
+            {"type": "text", "mode": "beginning_of_words", "value": "junk"},
+            {"negate": False, "queries": [], "type": "and"},
+        ],
+    },
+    "results_limit": None,
+    "sort": [],
+}
+"""What Copy Filters copies when only the search box is used."""
+
+
+@pytest.mark.parametrize("model", [Match, Keep])
+def test_copy_filters_of_a_mere_search_is_taken_as_it_is(model: type[Match | Keep]):
+    assert model.model_validate({"s_query": SEARCHED}).s_query == SEARCHED
+    with pytest.raises(ValidationError, match="one of its groups is empty"):
+        model.model_validate({"s_query": {"query": {**SEARCHED["query"], "type": "or"}}})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (Match, {"inactive_months": "12"}),
+        (Match, {"inactive_months": 12.0}),
+        (Match, {"created_before_months": "12"}),
+        (Keep, {"created_within_days": 30.0}),
+        (Keep, {"communication_within_days": "30"}),
+        (Limits, {"max_leads": 500.0}),
+        (Limits, {"max_share": "0.1"}),
+        (Limits, {"batch": "100"}),
+    ],
+)
+def test_numbers_are_strict(wrong: tuple[type[Policy], dict[str, Any]]):
+    model, given = wrong
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(given)
+
+    assert re.fullmatch(rf"{next(iter(given))}: write a (whole )?number without quotes", problems(caught.value))
+
+
 @pytest.mark.parametrize("empty", [{}, {"status": None}, {"never_communicated": False}, {"unreachable": None}])
 @pytest.mark.parametrize("more", [{}, {"allow_unknown_nodes": True}, {"smart_view": False, "inactive_months": None}])
 def test_false_null_and_absent_are_not_criteria(empty: dict[str, Any], more: dict[str, Any]):
