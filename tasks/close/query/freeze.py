@@ -32,7 +32,7 @@ FieldTypes = Mapping[str, str]
 """The types of custom fields, such as ``date``, by their ids."""
 JSON = Mapping[str, Any]
 INSTANTS = re.compile(
-    r"date_(created|updated|sent|lost)|activity_at|starts_at|ends_at|last_email_opened"
+    r"date_(created|updated|sent|lost)|activity_at|starts_at|ends_at|last_email_opened|primary_opportunity_(created|updated)"
     r"|(first|last)_(communication|activity|note|(lead|opportunity)_status_change|((incoming|outgoing)_)?(call|email|sms))_date"
 )
 """The regular fields that hold instants. What a task's date holds depends on the task."""
