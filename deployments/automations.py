@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.schemas.automations import Automation, AutomationCore
 from pydantic import ValidationError
+
+from flows.console.documents import Unreadable, text_of, yaml_of
+from tasks.close.problems import problems
 
 FILE = Path(__file__).parent / "automations.yaml"
 
@@ -24,16 +26,14 @@ class WrongFile(Exception):
 def read(file: Path = FILE) -> list[AutomationCore]:
     """The automations in *file*. Raises `WrongFile`."""
     try:
-        document: dict[str, Any] = yaml.safe_load(file.read_text())
+        document: Any = yaml_of(text_of(file))
         return [AutomationCore.model_validate(each) for each in document["automations"]]
-    except yaml.YAMLError as error:
-        raise WrongFile(f"{file.name} is not YAML: {' '.join(str(error).split())}") from error
+    except Unreadable as error:
+        raise WrongFile(f"{file.name} {error}.") from error
     except (KeyError, TypeError) as error:
         raise WrongFile(f"{file.name} has no list called automations.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise WrongFile(f"{file.name} has an automation that isn't one: {where}: {first['msg']}.") from error
+        raise WrongFile(f"{file.name} has an automation that isn't one: {problems(error)}.") from error
 
 
 def apply(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> list[str]:

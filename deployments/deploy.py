@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
-import yaml
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
@@ -24,6 +23,7 @@ from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr
 
 from deployments import automations
+from flows.console.documents import Unreadable, text_of, yaml_of
 
 ROOT = Path(__file__).parent.parent
 POOL = "lead-cleanup"
@@ -37,10 +37,13 @@ def main() -> int:
         return _fail("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
     try:
         wanted = automations.read()
+        _file()
         with get_client(sync_client=True) as prefect:
             return _deploy(prefect, wanted)
     except automations.WrongFile as error:
         return _fail(str(error))
+    except Unreadable as error:
+        return _fail(f"prefect.yaml {error}.")
     except (PrefectException, httpx.HTTPError) as error:
         where = f"The Prefect server at {PREFECT_API_URL.value()}"
         return _fail(f"{where} can't be reached, or refuses the request ({type(error).__name__}).")
@@ -51,8 +54,10 @@ def _deploy(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> int:
     if not _make_block():
         return _fail("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
     command: list[str | Path] = [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"]
-    # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the folder of whoever called.
-    if code := subprocess.run(command, cwd=ROOT, env={**os.environ, "PWD": str(ROOT)}, check=False).returncode:  # noqa: S603 - all ours
+    # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the folder of whoever called. Without
+    # PYTHONUTF8, Prefect reads the file in the encoding of the locale.
+    environment = {**os.environ, "PWD": str(ROOT), "PYTHONUTF8": "1"}
+    if code := subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:  # noqa: S603 - all ours
         return code
     for sentence in automations.apply(prefect, wanted):
         print(sentence)  # noqa: T201
@@ -80,9 +85,13 @@ def _make_block() -> bool:
     return True
 
 
+def _file() -> dict[str, list[dict[str, Any]]]:
+    """What prefect.yaml says. Raises `Unreadable`, also for a key that stands twice, of which Prefect reads one."""
+    return cast("dict[str, list[dict[str, Any]]]", yaml_of(text_of(ROOT / "prefect.yaml")))
+
+
 def _left_over(prefect: SyncPrefectClient) -> list[str]:
-    document: dict[str, Any] = yaml.safe_load((ROOT / "prefect.yaml").read_text())
-    wanted = {str(each["name"]) for each in cast("list[dict[str, Any]]", document["deployments"])}
+    wanted = {str(each["name"]) for each in _file()["deployments"]}
     deployed = prefect.read_deployments(
         deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
     )

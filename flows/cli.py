@@ -87,6 +87,10 @@ def call(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
+        if any(".custom-fields" in word for word in words):
+            from flows.console.flags import check_objects
+
+            check_objects(words)
         code: object = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         say(f"{_sentence(error)} See {_help(words)}.")
@@ -102,9 +106,13 @@ def call(arguments: Sequence[str] | None = None) -> int:
 
 def _sentence(error: CycloptsError) -> str:
     """What is wrong, without the name of a Python type that nobody typed."""
-    return re.sub(
+    said = re.sub(
         r"for (--\S+): unable to convert (.+) into dict\[.*", r"for \1: write \1.NAME VALUE, or JSON.", str(error)
     )
+    said = re.sub(
+        r"for (\S+): unable to convert (.+) into bool\.", r"for \1: it takes none; leave the value out.", said
+    )
+    return re.sub(r"Unused Tokens: \[(.*)\]\.", r"Too many words: \1.", said)
 
 
 def _help(words: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.console.arguments import RunName
+from flows.console.arguments import RunName, whole_number
 from flows.console.asking import ask_for_number, somebody_is_there
 from flows.console.executing import at_server
 from flows.console.terminal import Usage, put, say
@@ -17,7 +17,11 @@ def approve(
     /,
     *,
     leads: Annotated[
-        int | None, Parameter(help="How many leads are to be deleted, as planned. You are asked if you leave it out.")
+        int | None,
+        Parameter(
+            converter=whole_number,
+            help="How many leads are to be deleted, as planned. You are asked if you leave it out.",
+        ),
     ] = None,
     by: Annotated[str | None, Parameter(help="Your name, kept in the report; your login name by default.")] = None,
     note: Annotated[str, Parameter(show_default=False, help="Why, kept in the report.")] = "",
@@ -28,7 +32,7 @@ def approve(
     from tasks.approval import answer
     from tasks.approval.ask import Answer
     from tasks.bulk_delete import resume
-    from tasks.criteria.wording import problems
+    from tasks.close.problems import problems
 
     if leads is None and not somebody_is_there():
         raise Usage("Say how many leads are planned: --leads N.")

@@ -44,7 +44,7 @@ def query(
 
 def _names(parameters: Parameters) -> Names:
     needed = Needed.by(parameters.match, parameters.keep, close_settings().keep_smart_view)
-    if not (needed.statuses or needed.custom_fields or needed.smart_views):
+    if needed.nothing:
         return Names()
     with CloseClient(settings_with_key()) as close:
         close.organization_id()  # refuses the key of another organisation than expected

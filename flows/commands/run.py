@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.console.arguments import AsJson, switch
+from flows.console.arguments import AsJson, switch, whole_number
 from flows.console.executing import execute
 from flows.console.flags import Given, with_criteria
 from flows.console.parameters import build
@@ -37,8 +37,12 @@ def run(
             negative="--no-backup",
         ),
     ] = None,
-    expect: Annotated[int | None, Parameter(help="Stop unless exactly this many leads are planned.")] = None,
-    sample: Annotated[int | None, Parameter(help="How many planned leads to show by name. 25 by default.")] = None,
+    expect: Annotated[
+        int | None, Parameter(converter=whole_number, help="Stop unless exactly this many leads are planned.")
+    ] = None,
+    sample: Annotated[
+        int | None, Parameter(converter=whole_number, help="How many planned leads to show by name. 25 by default.")
+    ] = None,
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
     as_json: AsJson = False,
 ) -> int:

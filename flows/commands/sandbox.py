@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from flows.console.arguments import number, whole_number
 from flows.console.terminal import Usage, put
 
 ADMIN_KEY = "api_sandbox.admin"
@@ -14,10 +15,13 @@ USER_KEY = "api_sandbox.user"
 
 def sandbox(
     *,
-    port: Annotated[int, Parameter(help="Port on 127.0.0.1; 0 takes any free one.")] = 8765,
-    leads: Annotated[int, Parameter(help="How many leads to make up.")] = 1000,
-    seed: Annotated[int, Parameter(help="Which leads to make up: the same seed makes the same organisation.")] = 7,
-    leads_per_second: Annotated[float, Parameter(help="How fast bulk deletes go.")] = 200,
+    port: Annotated[int, Parameter(converter=whole_number, help="Port on 127.0.0.1; 0 takes any free one.")] = 8765,
+    leads: Annotated[int, Parameter(converter=whole_number, help="How many leads to make up.")] = 1000,
+    seed: Annotated[
+        int,
+        Parameter(converter=whole_number, help="Which leads to make up: the same seed makes the same organisation."),
+    ] = 7,
+    leads_per_second: Annotated[float, Parameter(converter=number, help="How fast bulk deletes go.")] = 200,
     database: Annotated[
         Path | None, Parameter(help="SQLite file to keep the organisation in; created if missing.")
     ] = None,

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from flows.console.documents import Unreadable, text_of, yaml_of
 from flows.console.terminal import Usage
-from tasks.criteria.wording import did_you_mean, problems
+from tasks.close.problems import problems
+from tasks.criteria.wording import did_you_mean
 
 FILE = "prefect.yaml"
 ENTRYPOINT = "flows/lead_cleanup.py:lead_cleanup"
@@ -48,10 +49,11 @@ def _cleanups() -> dict[str, Mapping[str, Any]]:
 
 def _read(file: Path) -> dict[str, Mapping[str, Any]]:
     try:
-        document = cast("object", yaml.safe_load(file.read_text()))
+        document = yaml_of(text_of(file))
+    except Unreadable as error:
+        raise Usage(f"{file} {error}.") from None
+    try:
         deployed = Deployments.model_validate(document or {}).deployments
-    except yaml.YAMLError as error:
-        raise Usage(f"{file} is not YAML: {error}") from None
     except ValidationError as error:
-        raise Usage(f"{file} can't be used: {problems(error)}.") from None
+        raise Usage(f"{file} can't be used: {problems(error, document)}.") from None
     return {each.name: each.parameters for each in deployed if each.entrypoint == ENTRYPOINT}

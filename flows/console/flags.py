@@ -6,14 +6,18 @@ were.
 
 import functools
 import inspect
+import re
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cyclopts import Group, Parameter
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from flows.console.arguments import number, whole_number
+from flows.console.documents import Unreadable, json_of
+from flows.console.terminal import Usage
 from tasks.criteria.policy import Keep, Limits, Match
 
 Given = dict[str, dict[str, object]]
@@ -25,6 +29,8 @@ _GROUPS = {
     "keep": Group("Keep: what protects a lead. Any one is enough", sort_key=2),
     "limits": Group("Limits: over one, the run stops", sort_key=3),
 }
+
+_CONVERTERS: dict[Any, Callable[..., Any]] = {int: whole_number, float: number}
 
 
 def with_criteria(command: Callable[..., int]) -> Callable[..., int]:
@@ -66,10 +72,28 @@ def _parameter(name: str, flag: str, field: FieldInfo) -> inspect.Parameter:
         group=_GROUPS[flag.partition(".")[0]],
         show_default=False,
         allow_leading_hyphen=kind is str,  # "-" is stdin
+        converter=_CONVERTERS.get(kind),
         negative=f"--no-{flag}" if may_be_off else (),
     )
     annotation = Annotated[Union[kind, None], settings]  # noqa: UP007 - kind is a value
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def check_objects(words: Sequence[str]) -> None:
+    """Raise `Usage` for a custom field that *words* names in a way that would be misread, or lost in silence."""
+    for number_, word in enumerate(words):
+        found = re.match(r"--(match|keep)[.]custom-fields(?:[.]([^=]*))?(?:=(.*))?$", word, re.DOTALL)
+        if not found:
+            continue
+        flag, name, value = f"--{found[1]}.custom-fields", found[2], found[3]
+        if name and "." in name:
+            raise Usage(f'{flag}: a name with a dot is written as JSON: {flag} \'{{"{name}": ["VALUE"]}}\'.')
+        text = value if value is not None else "".join(words[number_ + 1 : number_ + 2])
+        if name is None and text.lstrip().startswith("{"):
+            try:
+                json_of(text)
+            except Unreadable as error:
+                raise Usage(f"{flag} {error}.") from None
 
 
 def _usage(kind: Any, flag: str) -> str:

@@ -1,18 +1,17 @@
 """The parameters of a run: a deployment's, overridden by flags, checked before anything is sent anywhere."""
 
-import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flows.console.cleanups import parameters_of
+from flows.console.cleanups import FILE, parameters_of
+from flows.console.documents import Unreadable, json_of, text_of, text_of_stdin
 from flows.console.flags import Given
 from flows.console.terminal import Usage
+from tasks.close.problems import problems
 from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
-from tasks.criteria.wording import problems
 from tasks.plan.overrides import approval_loosened, rules_dropped
 
 
@@ -42,42 +41,39 @@ def build(given: Given, cleanup: str | None, **options: object) -> tuple[Paramet
     merged: dict[str, Any] = {"match": {}, **deployed, "dry_run": True}
     merged.update((name, value) for name, value in options.items() if value is not None)
     for prefix, fields in given.items():
-        merged[prefix] = _over(merged.get(prefix) or {}, prefix, fields)
+        merged[prefix] = _over(merged.get(prefix), prefix, fields)
     try:
         parameters = Parameters.model_validate(merged)
         rules = rules_dropped(Keep.model_validate(deployed.get("keep") or {}), parameters.keep) if cleanup else []
     except ValidationError as error:
-        raise Usage(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error)}.") from None
+        raise Usage(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error, merged)}.") from None
     return parameters, rules + approval_loosened(deployed.get("approval", "never"), parameters.approval)
 
 
-def _over(base: Mapping[str, object], prefix: str, fields: Mapping[str, object]) -> dict[str, object]:
+def _over(base: object, prefix: str, fields: Mapping[str, object]) -> dict[str, object]:
+    if base and not isinstance(base, Mapping):
+        raise Usage(f"{prefix} in {FILE} is {base!r}; write its settings with their values, each on a line.")
     off = [name for name, value in fields.items() if value is None or value in ([], {})]
     read = {
         name: document(f"--{prefix}.s-query", value) if name == "s_query" and isinstance(value, str) else value
         for name, value in fields.items()
     }
-    return {**base, **read, **dict.fromkeys(off)}
+    return {**cast("Mapping[str, object]", base or {}), **read, **dict.fromkeys(off)}
 
 
 def document(flag: str, text: str) -> dict[str, object]:
     """The JSON object that *text* is, or that the file ``@NAME`` or stdin (``-``) holds."""
-    source = _contents(flag, text)
+    where, advice = flag, "paste the text of Close's Copy Filters in single quotes"
     try:
-        found = cast("object", json.loads(source))
-    except ValueError as error:
-        raise Usage(f"{flag} is not JSON ({error}): paste the text of Close's Copy Filters in single quotes.") from None
+        if text == "-":
+            where, advice = f"{flag}: stdin", "send the text of Close's Copy Filters"
+            text = text_of_stdin()
+        elif text.startswith("@"):
+            where, advice = f"{flag}: the file {text[1:]}", "save the text of Close's Copy Filters in it"
+            text = text_of(Path(text[1:]))
+        found = json_of(text)
+    except Unreadable as error:
+        raise Usage(f"{where} {error}{f'; {advice}' if 'is not JSON' in str(error) else ''}.") from None
     if not isinstance(found, dict):
-        raise Usage(f"{flag} is JSON, but not an object: paste the text of Close's Copy Filters.")
+        raise Usage(f"{where} is JSON, but not an object; {advice}.")
     return cast("dict[str, object]", found)
-
-
-def _contents(flag: str, text: str) -> str:
-    if text == "-":
-        return sys.stdin.read()
-    if not text.startswith("@"):
-        return text
-    try:
-        return Path(text[1:]).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Usage(f"{flag}: the file {text[1:]} can't be read ({error}).") from None

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from tasks.close.problems import what_is_wrong
+
 GUARDS = ("CLOSE_KEEP_SMART_VIEW", "CLOSE_ORGANIZATION_ID")
 """Settings that protect leads: misspelt, they would silently do nothing. Other unknown names are ignored."""
 NEARLY = 0.9  # similarity; that of CLOSE_ORGANISATION_ID is above, that of CLOSE_ORGANIZATION_NAME below
@@ -165,13 +167,11 @@ def _invalid(sentence: str) -> ValidationError:
 
 def settings_problem(error: ValidationError) -> str:
     """Return what is wrong with the settings, one sentence per setting, without their values."""
-    return " ".join(_sentence(detail["loc"], detail["msg"]) for detail in error.errors(include_input=False))
-
-
-def _sentence(where: tuple[int | str, ...], what: str) -> str:
-    what = what.removeprefix("Value error, ")
-    name = "CLOSE_" + str(where[0]).upper() if where else ""
-    return f"{name}: {what}." if name else f"{what}."
+    sentences: list[str] = []
+    for each in error.errors(include_input=False):
+        what = what_is_wrong(each["type"], each.get("ctx", {}), each["msg"]).replace(" without quotes", "")
+        sentences.append(f"CLOSE_{str(each['loc'][0]).upper()}: {what}." if each["loc"] else f"{what}.")
+    return " ".join(sentences)
 
 
 def _is_loopback(host: str) -> bool:

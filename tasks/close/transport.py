@@ -144,8 +144,8 @@ class Transport:
             raise refusal(request, response, retry_after=_retry_after(response, limit))
         try:
             body = response.json()
-        except ValueError as error:
-            raise unusable_answer(request, "it is not JSON", response) from error
+        except (ValueError, RecursionError) as error:
+            raise unusable_answer(request, "it is not JSON that can be read", response) from error
         if not isinstance(body, dict):
             raise unusable_answer(request, "it is not a JSON object", response)
         return cast("JSON", body)

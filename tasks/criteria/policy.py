@@ -17,34 +17,38 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    StrictBool,
+    StrictFloat,
     StrictInt,
     StringConstraints,
-    ValidationError,
     model_serializer,
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
 
-from tasks.close.query.check import check, unwrap
+from tasks.close.query.check import check
+from tasks.close.query.paste import unwrap
 from tasks.close.query.rewrite import UnusableQuery
 from tasks.close.resources import LeadId
-from tasks.criteria.wording import did_you_mean, problems
+from tasks.criteria.spelling import domain_of, one_form
+from tasks.criteria.wording import did_you_mean
 
 APPROVAL = r"^(never|always|above \d{1,9})$"
+ALLOWS_UNKNOWN = "match.allow_unknown_nodes"
 LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one after the batch marks its end
 
 
 def _one_word(text: str) -> str:
+    text = one_form(text)
     if re.fullmatch(r"\w+", text) is None:
         raise ValueError(f"{text!r} is not one word: list each word separately, with letters and digits only")
     return text.lower()
 
 
-def _domain(text: str) -> str:
-    domain = text.removeprefix("@").lower()
-    if re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", domain) is None:
-        raise ValueError(f"{text!r} is not a whole domain such as example.com")
-    return domain
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty; write what you mean, or leave it out")
+    return text
 
 
 def _time_zone(name: str) -> str:
@@ -71,18 +75,20 @@ def _values(value: object) -> object:
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Statuses = Annotated[list[Name], Field(min_length=1)]
 Words = Annotated[list[Annotated[Name, AfterValidator(_one_word)]], Field(min_length=1)]
-Domains = Annotated[list[Annotated[Name, AfterValidator(_domain)]], Field(min_length=1)]
+Domains = Annotated[list[Annotated[Name, AfterValidator(domain_of)]], Field(min_length=1)]
 LeadIds = Annotated[list[LeadId], Field(min_length=1)]
-CustomValues = Annotated[list[Name | int | float | bool], BeforeValidator(_values), Field(min_length=1)]
+Exactly = Annotated[str, AfterValidator(_not_blank)]  # a choice's own name may end in a blank
+CustomValue = Exactly | StrictInt | StrictFloat | StrictBool
+CustomValues = Annotated[list[CustomValue], BeforeValidator(_values), Field(min_length=1)]
 CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
-Months = Annotated[int, Field(ge=1, le=600)]
+Months = Annotated[StrictInt, Field(ge=1, le=600)]
 # The form restores an emptied default, so 0 turns it off.
-Days = Annotated[int, Field(ge=0, le=20_000), AfterValidator(lambda days: days or None)]
+Days = Annotated[StrictInt, Field(ge=0, le=20_000), AfterValidator(lambda days: days or None)]
 
 # The flow's parameters that aren't models; here, so that the flow and the command line agree. Prefect's form submits
 # their defaults, so the schema must allow null, or the server would reject it.
 Expected = Annotated[StrictInt, Field(ge=0)] | None
-Sample = Annotated[int, Field(ge=0, le=100)]
+Sample = Annotated[StrictInt, Field(ge=0, le=100)]
 Approval = Annotated[str, BeforeValidator(_approval), Field(pattern=APPROVAL)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 CleanupName = Name | None
@@ -190,7 +196,7 @@ class Match(Policy):
         if not criteria:
             raise ValueError("set at least one criterion, for example status or inactive_months")
         if self.s_query is not None:
-            limit = _check_pasted(self.s_query, allow_unknown=self.allow_unknown_nodes)
+            limit = _check_pasted(self.s_query, allow_unknown=self.allow_unknown_nodes, allowed_by=ALLOWS_UNKNOWN)
             if limit is not None:
                 raise ValueError(
                     f"s_query: its results_limit of {limit} would be ignored; remove it, and use limits.batch"
@@ -235,15 +241,15 @@ class Keep(Policy):
 class Limits(Policy):
     """How much a run may do. `max_leads` and `max_share` stop it; with `batch` and `ramp` it plans the oldest leads."""
 
-    max_leads: int = Field(default=500, ge=1, title="Most leads", description="Stop if more leads are planned.")
-    max_share: float = Field(
+    max_leads: StrictInt = Field(default=500, ge=1, title="Most leads", description="Stop if more leads are planned.")
+    max_share: StrictFloat = Field(
         default=0.1,
         gt=0,
         le=1,
         title="Largest share",
         description="Stop if more than this share of all leads is planned. Not applied to plans of 20 leads or fewer.",
     )
-    batch: Annotated[int, Field(ge=1, le=LARGEST_BATCH)] | Unset = _optional(
+    batch: Annotated[StrictInt, Field(ge=1, le=LARGEST_BATCH)] | Unset = _optional(
         "Batch", "Plan only the oldest leads, at most this many; the next run continues."
     )
     ramp: bool = Field(
@@ -251,14 +257,14 @@ class Limits(Policy):
         title="Start small",
         description="Until a cleanup has deleted once, plan its 50 oldest leads; until it has twice, its 500 oldest.",
     )
-    max_wait_minutes: int = Field(
+    max_wait_minutes: StrictInt = Field(
         default=360,
         ge=1,
         le=30 * 24 * 60,
         title="Longest wait",
         description="Minutes to wait for Close to finish; after that the run ends as still running.",
     )
-    max_late_hours: int = Field(
+    max_late_hours: StrictInt = Field(
         default=4,
         ge=1,
         le=30 * 24,
@@ -267,13 +273,11 @@ class Limits(Policy):
     )
 
 
-def _check_pasted(document: dict[str, Any], *, allow_unknown: bool = False) -> int | None:
+def _check_pasted(document: dict[str, Any], *, allow_unknown: bool = False, allowed_by: str = "") -> int | None:
     """Return the ``results_limit`` of a pasted query. Raises ValueError, in one sentence, if it can't be used."""
     try:
         query, limit = unwrap(document)
-        check(query, allow_unknown=allow_unknown)
-    except ValidationError as error:
-        raise ValueError(f"s_query: {problems(error)}") from None
+        check(query, allow_unknown=allow_unknown, allowed_by=allowed_by)
     except UnusableQuery as error:
         raise ValueError(f"s_query: {error}") from None
     return limit

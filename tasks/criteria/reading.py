@@ -7,7 +7,6 @@ run. What a lead doesn't show isn't checked: workflows, Smart Views, pasted quer
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, cast
@@ -16,6 +15,7 @@ from dateutil.relativedelta import relativedelta
 
 from tasks.criteria.policy import Keep, Match
 from tasks.criteria.selection import Criteria
+from tasks.criteria.spelling import as_people_write_it, one_form
 from tasks.runs.outcomes import Refused
 from tasks.runs.wording import counted
 
@@ -129,7 +129,8 @@ def _of_keep(keep: Keep, as_of: datetime) -> Iterator[tuple[str, Contradicts]]:
 
 
 def _has_status(lead: Lead, labels: Sequence[str]) -> bool:
-    return not {lead.get("status_id"), lead.get("status_label")}.isdisjoint(labels)
+    shown = {lead.get("status_id"), one_form(str(lead.get("status_label") or ""))}
+    return not shown.isdisjoint(map(one_form, labels))
 
 
 def _spoken_to_or_created(lead: Lead, instant: datetime) -> bool:
@@ -175,11 +176,12 @@ def _shows_contacts(lead: Lead) -> bool:
 def has_word(lead: Lead, words: Sequence[str]) -> bool:
     """Whether one of *words* (lower case) is a whole word of the lead's name."""
     name = lead["name"] if "name" in lead else lead.get("display_name")
-    composed = unicodedata.normalize("NFC", str(name or ""))  # a combining accent would end a word
+    composed = one_form(str(name or ""))  # a combining accent would end a word
     return not set(words).isdisjoint(re.findall(r"\w+", composed.lower()))
 
 
 def has_domain(lead: Lead, domains: Sequence[str]) -> bool:
-    """Whether a contact has an e-mail address at one of *domains* (lower case), not at a subdomain."""
+    """Whether a contact has an e-mail address at one of *domains* (as `domain_of` writes them), not at a subdomain."""
     emails = [email for contact in _rows(lead, "contacts") for email in _rows(contact, "emails")]
-    return not set(domains).isdisjoint(str(each.get("email", "")).rpartition("@")[2].strip().lower() for each in emails)
+    shown = (as_people_write_it(str(each.get("email", "")).rpartition("@")[2]) for each in emails)
+    return not set(domains).isdisjoint(shown)

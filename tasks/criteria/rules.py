@@ -6,8 +6,9 @@ shows which of them an organisation accepts.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
@@ -21,11 +22,13 @@ from tasks.close.query.conditions import (
     Term,
     TextCondition,
 )
+from tasks.close.query.freeze import FieldTypes, freeze
 from tasks.close.query.nodes import Id, Query, all_of, any_of, before, empty, has, lead_field, on_or_after, where
-from tasks.close.query.rewrite import UnusableQuery, always, conditions_only, freeze
+from tasks.close.query.rewrite import UnusableQuery, always, conditions_only
 from tasks.close.resources import CustomField
 from tasks.criteria.names import Names
-from tasks.criteria.policy import Keep, Match
+from tasks.criteria.policy import ALLOWS_UNKNOWN, Keep, Match
+from tasks.criteria.spelling import as_mail_sends_it, one_form
 from tasks.criteria.wording import did_you_mean
 from tasks.runs.outcomes import Refused
 
@@ -39,12 +42,13 @@ LAST_COMMUNICATION = lead_field("last_communication_date")
 def match_clauses(match: Match, names: Names, as_of: datetime, zone: ZoneInfo) -> list[Query]:
     """What every matched lead must meet: one clause for each criterion of *match* that is set."""
     clauses = list(_typed_clauses(match, names, as_of))
+    unknown: Any = {"allow_unknown": match.allow_unknown_nodes, "allowed_by": ALLOWS_UNKNOWN}
     if match.smart_view:
-        view = names.smart_view(match.smart_view, allow_unknown=match.allow_unknown_nodes)
-        clauses.append(_frozen("match.smart_view", view, as_of, zone))
+        view = names.smart_view(match.smart_view, **unknown)
+        clauses.append(_frozen("match.smart_view", view, as_of, zone, names.field_types))
     if match.s_query:
-        pasted = names.pasted("match.s_query", match.s_query, allow_unknown=match.allow_unknown_nodes)
-        clauses.append(_frozen("match.s_query", pasted, as_of, zone))
+        pasted = names.pasted("match.s_query", match.s_query, **unknown)
+        clauses.append(_frozen("match.s_query", pasted, as_of, zone, names.field_types))
     return clauses
 
 
@@ -83,7 +87,7 @@ def keep_rules(keep: Keep, names: Names, as_of: datetime, zone: ZoneInfo) -> dic
         rules["s_query"] = names.pasted("keep.s_query", keep.s_query)
     if names.keep_view:
         rules[NEVER_DELETE] = _never_delete(names, names.keep_view)
-    frozen = {name: _frozen(f"keep.{name}", query, as_of, zone) for name, query in rules.items()}
+    frozen = {name: _frozen(setting(name), query, as_of, zone, names.field_types) for name, query in rules.items()}
     return {name: _protecting(name, query) for name, query in frozen.items()}
 
 
@@ -115,11 +119,11 @@ def _typed_rules(keep: Keep, names: Names, as_of: datetime) -> Iterator[tuple[st
         yield "custom_fields", any_of([custom_field_is(names.custom_field(name), values) for name, values in fields])
 
 
-def _frozen(setting: str, query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
+def _frozen(where: str, query: Query, as_of: datetime, zone: ZoneInfo, types: FieldTypes) -> Query:
     try:
-        return freeze(query, as_of, zone)
+        return freeze(query, as_of, zone, types)
     except UnusableQuery as error:
-        raise Refused(f"{setting} can't be used: {error}.") from None
+        raise Refused(f"{where} can't be used: {error}.") from None
 
 
 def _never_delete(names: Names, view: str) -> Query:
@@ -161,7 +165,8 @@ def has_opportunity(status_type: str) -> Query:
 def at_domains(domains: list[str]) -> Query:
     """A contact has an e-mail address at one of the domains, as Close splits words; `reading` checks them."""
     field = RegularField(object_type="contact_email", field_name="email")
-    any_domain = any_of([where(field, TextCondition(mode="full_words", value=domain)) for domain in domains])
+    spellings = [each for domain in domains for each in dict.fromkeys((domain, as_mail_sends_it(domain)))]
+    any_domain = any_of([where(field, TextCondition(mode="full_words", value=each)) for each in spellings])
     return has("contact", has("contact_email", any_domain, this="contact"))
 
 
@@ -170,24 +175,37 @@ def custom_field_is(field: CustomField, values: list[str | int | float | bool]) 
     reference, named = CustomFieldRef(custom_field_id=field.id), f"The custom field {field.name!r}"
     match field.type:
         case "choices":
-            for value in values:
-                if field.choices is not None and value not in field.choices:
-                    raise Refused(f"{named} has no choice {value!r}{did_you_mean(str(value), field.choices)}")
-            return where(reference, Term(values=tuple(values)))
+            choices = values if field.choices is None else [_choice(value, field.choices, named) for value in values]
+            return where(reference, Term(values=tuple(choices)))
         case "text" | "textarea" | "hidden":
             for value in values:
                 if not isinstance(value, str):  # YAML has changed an unquoted yes, 1.10 or 0123
                     raise Refused(f"{named} holds text; put {value!r} in quotes, as Close shows it.")
-            return any_of([where(reference, TextCondition(mode="exact_value", value=str(value))) for value in values])
+            texts = [TextCondition(mode="exact_value", value=str(value).strip()) for value in values]
+            return any_of([where(reference, text) for text in texts])
         case "number":
             return any_of([where(reference, _equal_to(value, named)) for value in values])
         case "user":
             for value in values:
-                if not str(value).startswith("user_"):  # Close wouldn't find a name, so it would protect no lead
+                if not str(value).strip().startswith("user_"):  # Close finds no name, so none would be protected
                     raise Refused(f"{named} holds users; use their ids (user_…), not {value!r}.")
-            return where(reference, Reference(reference_type="user", object_ids=tuple(map(str, values))))
+            ids = tuple(str(value).strip() for value in values)
+            return where(reference, Reference(reference_type="user", object_ids=ids))
         case _:
             raise Refused(f"{named} is of the type {field.type}, which custom_fields can't compare; use s_query.")
+
+
+def _choice(value: str | float, choices: Sequence[str], named: str) -> str:
+    """The choice that *value* means, in Close's own spelling."""
+    found = [each for each in choices if each == value] or [
+        each for each in choices if one_form(each) == one_form(str(value))
+    ]
+    if not found:
+        raise Refused(f"{named} has no choice {value!r}{did_you_mean(str(value), choices)}")
+    if len(found) > 1:
+        spellings = ", ".join(map(repr, found))
+        raise Refused(f"{named} has several choices {value!r}; write one exactly as it is: {spellings}.")
+    return found[0]
 
 
 def _equal_to(value: str | float, named: str) -> NumberRange:

@@ -1,12 +1,11 @@
-"""Messages to people about their input: what it selects, what is wrong with it, which name they may have meant."""
+"""Messages to people about their input: what it selects, and which name they may have meant."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 FEW = 15  # names: all are listed
 LONG = 200  # characters of a setting
@@ -20,21 +19,6 @@ def in_words(name: str, settings: BaseModel) -> Iterator[str]:
         elif value:
             text = ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else json.dumps(value)
             yield f"{name}.{key} {text if len(text) <= LONG else text[:LONG] + '…'}"
-
-
-def problems(error: ValidationError) -> str:
-    """What is wrong, in one line without values: ``inactive_months: Input should be greater than or equal to 1``."""
-    lines: dict[str, str] = {}
-    for each in error.errors(include_url=False, include_input=False):
-        if each["type"] == "none_required":  # the other half of "a value or None"
-            continue
-        steps = [str(step) for step in each["loc"]]
-        if steps and steps[-1] in {"str", "int", "float", "bool"}:  # types of one value: the first is enough
-            steps.pop()
-        place = ".".join(step for step in steps if not re.search(r"[\[-]", step))
-        message = each["msg"].removeprefix("Value error, ")
-        lines.setdefault(place, f"{place}: {message}" if place else message)
-    return "; ".join(lines.values())
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 from tasks.close.client import CloseClient
-from tasks.close.query.check import unwrap
+from tasks.close.query.freeze import owners_of_days
 from tasks.close.query.nodes import SavedSearch, parts
-from tasks.close.resources import Me, Membership, Organization
+from tasks.close.query.paste import unwrap
+from tasks.close.resources import FieldOwner, Me, Membership, Organization
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
 
+RELATED_OWNERS: tuple[FieldOwner, ...] = ("contact", "opportunity")
 ROLES_WITHOUT_BULK_DELETE = {"user", "restricted_user"}
 """Close documents that these built-in roles may not bulk delete; we guess their ids by that of ``admin``. It doesn't
 document which permission a custom role needs, so there we rely on Close to refuse."""
@@ -22,25 +24,39 @@ class Needed:
     custom_fields: bool
     smart_views: bool
     keep_view: str | None
+    with_days: frozenset[str] = frozenset()
+    """The object types whose custom fields a pasted query compares with days: what they hold decides."""
+
+    @property
+    def nothing(self) -> bool:
+        """Whether the criteria use none of them."""
+        return not (self.statuses or self.custom_fields or self.smart_views or self.with_days)
 
     @classmethod
     def by(cls, match: Match, keep: Keep, keep_view: str | None) -> "Needed":
         """What the criteria and the organisation's never-delete Smart View (*keep_view*, a name or id) use."""
-        pasted = [unwrap(document)[0] for document in (match.s_query, keep.s_query) if document is not None]
+        documents = [each for each in (match.s_query, keep.s_query) if each is not None]
+        pasted = [unwrap(each)[0] for each in documents]
         return cls(
             statuses=bool(match.status or keep.status),
             custom_fields=bool(match.custom_fields or keep.custom_fields),
             smart_views=bool(match.smart_view or keep.smart_view or keep_view)
             or any(isinstance(part, SavedSearch) for query in pasted for part in parts(query)),
             keep_view=keep_view,
+            with_days=frozenset(owners_of_days(documents)),
         )
 
     def read(self, close: CloseClient) -> Names:
         """Read them from Close."""
+        views = close.smart_views() if self.smart_views else ()
+        with_days = self.with_days | set(owners_of_days([each.s_query for each in views]))
         return Names(
             statuses=close.lead_statuses() if self.statuses else (),
-            custom_fields=close.custom_fields("lead") if self.custom_fields else (),
-            smart_views=close.smart_views() if self.smart_views else (),
+            custom_fields=close.custom_fields("lead") if self.custom_fields or "lead" in with_days else (),
+            related_fields=[
+                field for owner in RELATED_OWNERS if owner in with_days for field in close.custom_fields(owner)
+            ],
+            smart_views=views,
             keep_view=self.keep_view,
         )
 

@@ -106,7 +106,7 @@ def test_a_wrong_number_declines_the_run(
     ("flags", "sentence"),
     [
         ((), "Say how many leads are planned: --leads N."),
-        (("--leads", "-1"), "leads: Input should be greater than or equal to 0."),
+        (("--leads", "-1"), "leads: write 0 or more."),
         (("--leads", "2", "--by", " "), "approver: String should match pattern"),
         (("--leads", "2", "--note", "x" * 501), "note: String should have at most 500 characters."),
     ],

@@ -9,6 +9,8 @@ from support.terminal_session import Command
 
 CONTACTS = json.dumps({"type": "object_type", "object_type": "contact"})
 EVERYTHING = json.dumps({"type": "match_all"})
+UNKNOWN = json.dumps({"type": "near"})
+SMART_VIEW = json.dumps({"id": "save_1", "name": "x", "type": "contact", "s_query": {"query": {"type": "match_all"}}})
 OLDEST = json.dumps({"query": {"type": "id", "value": "lead_1"}, "results_limit": 50})
 
 
@@ -36,7 +38,17 @@ OLDEST = json.dumps({"query": {"type": "id", "value": "lead_1"}, "results_limit"
         (f"--match.s-query {EVERYTHING}", "every lead"),
         (f"--match.s-query {OLDEST}", "limits.batch"),
         ("--match.custom-fields source", "write --match.custom-fields.NAME VALUE"),
-        ("junk --keep.lead-ids 42", "keep.lead_ids"),
+        ("junk --keep.lead-ids 42", "keep.lead_ids.0: write a lead's id, such as lead_AbC123"),
+        ("--match.inactive-months 1.5", "--match.inactive-months: write a whole number, such as 12."),
+        ("--match.inactive-months 12.0", "--match.inactive-months: write a whole number, such as 12."),
+        ("junk --limits.max-share half", "--limits.max-share: write a number, such as 0.05."),
+        ("--match.never-communicated=perhaps", "--match.never-communicated: it takes none; leave the value out."),
+        ("--match.custom-fields.No.1 x", "a name with a dot is written as JSON"),
+        ('--match.custom-fields {"a":["x"],"a":["y"]}', "--match.custom-fields has the key 'a' twice"),
+        ('--match.custom-fields={"a":', "--match.custom-fields is not JSON (line 1, column 6)"),
+        (f"--match.s-query {UNKNOWN}", "leave it out (match.allow_unknown_nodes sends it anyway)"),
+        (f"junk --keep.s-query {UNKNOWN}", "we don't know what near means; leave it out."),
+        (f"--match.s-query {SMART_VIEW}", "Smart View of contact objects"),
     ],
 )
 def test_wrong_parameters(lead_cleanup: Command, sandbox: CloseAccount, command: str, words: str, sentence: str):
@@ -48,7 +60,12 @@ def test_wrong_parameters(lead_cleanup: Command, sandbox: CloseAccount, command:
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
-    [("junk --expect -1", "expect"), ("junk --sample 101", "sample"), ("junk --no-dry-rum", "--no-dry-run")],
+    [
+        ("junk --expect -1", "expect"),
+        ("junk --sample 101", "sample"),
+        ("junk --sample 2.0", "write a whole number"),
+        ("junk --no-dry-rum", "--no-dry-run"),
+    ],
 )
 def test_wrong_parameters_of_a_run(lead_cleanup: Command, sandbox: CloseAccount, words: str, sentence: str):
     said = lead_cleanup("run", *_split(words))
@@ -216,4 +233,7 @@ def test_deleting_off_this_machine_needs_a_prefect_server(lead_cleanup: Command,
 def _split(words: str) -> list[str]:
     """Words, where JSON is one of them."""
     before, brace, rest = words.partition("{")
-    return [*before.split(), *([f"{brace}{rest}"] if brace else [])]
+    given = before.split()
+    if before.endswith("="):
+        return [*given[:-1], f"{given[-1]}{brace}{rest}"]
+    return [*given, *([f"{brace}{rest}"] if brace else [])]

@@ -3,10 +3,14 @@
 import inspect
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from flows.console.cleanups import CHECKOUT
 from flows.console.flags import Given
 from flows.console.parameters import Parameters, build
 from flows.console.terminal import Usage
@@ -102,11 +106,85 @@ def test_a_query_is_given_as_text_in_a_file_or_on_stdin(how: str, monkeypatch: p
     query = {"type": "field_condition", "field": {"type": "custom_field", "custom_field_id": "cf_1"}}
     text = json.dumps({**query, "condition": {"type": "exists"}})
     Path("query.json").write_text(text)
-    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
     parameters = built({"match": {"s_query": {"text": text, "file": "@query.json", "stdin": "-"}[how]}})
 
     assert parameters.match.s_query == json.loads(text)
+
+
+MARKS = {"without a mark": "", "with a byte order mark": "\ufeff"}
+QUERY = {"type": "text", "mode": "full_words", "value": "M\u00fcller"}
+
+
+@pytest.mark.parametrize("mark", MARKS.values(), ids=MARKS)
+@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+def test_files_are_utf_8_with_or_without_a_mark_whatever_the_locale_says(mark: str, locale: str):
+    """Read as anything else, M\u00fcller protects nobody. A process of its own: Python asks for the locale once."""
+    Path("prefect.yaml").write_text(mark + YAML.replace("Partner", "M\u00fcller"), encoding="utf-8")
+    Path("query.json").write_text(mark + json.dumps(QUERY, ensure_ascii=False), encoding="utf-8")
+    program = (
+        "import json; from flows.console.parameters import build;"
+        "found = [build({'match': {'s_query': given}}, 'mine')[0] for given in ('@query.json', '-')];"
+        "print(json.dumps([[each.keep.status, each.match.s_query] for each in found]))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8=0", "-c", program],
+        env={**os.environ, "LC_ALL": locale, "PYTHONCOERCECLOCALE": "0", "PYTHONPATH": str(CHECKOUT)},
+        input=Path("query.json").read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+
+    assert json.loads(done.stdout) == [[["Customer", "M\u00fcller"], QUERY]] * 2
+
+
+def test_a_file_in_another_encoding_is_refused(tmp_path: Path):
+    Path("query.json").write_bytes(json.dumps(QUERY, ensure_ascii=False).encode("iso-8859-1"))
+    Path("prefect.yaml").write_bytes(YAML.replace("Partner", "M\u00fcller").encode("utf-16"))
+
+    with pytest.raises(Usage, match=r"--match.s-query: the file query.json is not UTF-8 text: save it as UTF-8"):
+        build({"match": {"s_query": "@query.json"}}, None)
+    with pytest.raises(Usage, match=r"prefect.yaml is not UTF-8 text"):
+        built()
+
+
+@pytest.mark.parametrize(
+    ("yaml", "key"),
+    [
+        (YAML.replace("      sample: 3\n", "      keep: {open_tasks: false}\n"), "'keep' twice, on lines 13 and 16"),
+        (YAML.replace("max_leads: 7", "max_leads: 7, max_leads: 900"), "'max_leads' twice, on lines 14 and 14"),
+        (YAML.replace("    open_tasks: true\n", "    status: [X]\n"), "'status' twice"),
+        (YAML + "deployments: []\n", "'deployments' twice"),
+    ],
+)
+def test_a_key_that_stands_twice_in_yaml_is_refused_by_name(yaml: str, key: str):
+    """Of two `keep:` the first would be lost without a word."""
+    Path("prefect.yaml").write_text(yaml, encoding="utf-8")
+
+    with pytest.raises(Usage, match=f"prefect.yaml has the key {key}"):
+        built()
+
+
+def test_a_key_that_overrides_a_merged_one_stands_once():
+    Path("prefect.yaml").write_text(
+        YAML.replace("keep: *keep", "keep: {<<: *keep, open_tasks: false}"), encoding="utf-8"
+    )
+
+    assert not built().keep.open_tasks
+    assert built().keep.status == ["Customer", "Partner"]
+
+
+@pytest.mark.parametrize("how", ["text", "file", "stdin"])
+def test_a_key_that_stands_twice_in_json_is_refused_by_name(how: str, monkeypatch: pytest.MonkeyPatch):
+    """Of two "negate" the first would be lost, and the query would mean the opposite."""
+    text = '{"type": "and", "queries": [{"negate": true, "type": "id", "value": "lead_1", "negate": false}]}'
+    Path("query.json").write_text(text, encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    with pytest.raises(Usage, match=r"--match.s-query.* has the key 'negate' twice in one object"):
+        built({"match": {"s_query": {"text": text, "file": "@query.json", "stdin": "-"}[how]}})
 
 
 def test_the_command_line_and_the_flow_have_the_same_parameters():

@@ -54,3 +54,42 @@ def test_the_organisations_never_delete_view_is_in_every_query(
     said = lead_cleanup("query", "--match.inactive-months", "12")
 
     assert len(said.json["queries"]) == len(plain.json["queries"]) + 1
+
+
+def _within(field: dict[str, str], **bounds: object) -> dict[str, object]:
+    return {"type": "field_condition", "field": field, "condition": {"type": "moment_range", **bounds}}
+
+
+@pytest.mark.parametrize("where", ["flag", "match view", "never-delete view"])
+def test_a_day_on_a_field_of_dates_is_sent_as_a_day(
+    where: str, lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch
+):
+    """Whether a field holds dates is asked of Close, wherever the query comes from."""
+    renewal = sandbox.post("/custom_field/lead/", name="renewal", type="date")["id"]
+    field = {"type": "custom_field", "custom_field_id": renewal}
+    today = {"type": "start_end_of_predefined_relative_period", "range": "today", "which": "start"}
+    query = _within(field, on_or_after={"type": "fixed_local_date", "value": "2024-01-01", "which": "start"})
+    leads = {"type": "object_type", "object_type": "lead"}
+    both = {"type": "and", "queries": [leads, query, _within(field, before=today)]}
+    sandbox.post("/saved_search/", name="Renewals", type="lead", s_query={"query": both, "sort": []})
+    if where == "never-delete view":
+        monkeypatch.setenv("CLOSE_KEEP_SMART_VIEW", "Renewals")
+    flags = {"flag": ["--match.s-query", json.dumps(both)], "match view": ["--match.smart-view", "Renewals"]}
+
+    said = lead_cleanup("query", *flags.get(where, ["--match.status", "Junk"]), "--time-zone", "America/New_York")
+
+    assert said.code == 0, said.err
+    printed = json.dumps(said.json)
+    assert '{"type": "fixed_local_date", "value": "2024-01-01", "which": "start"}' in printed
+    assert printed.count("fixed_local_date") == 2, "today is a day as well"
+    assert "T05:00" not in printed
+    assert sandbox.post("/data/search/", query=said.json, results_limit=0)["data"] == []
+
+
+def test_a_day_on_a_field_that_close_doesnt_list_is_refused(lead_cleanup: Command, sandbox: CloseAccount):
+    field = {"type": "custom_field", "custom_field_id": "cf_gone"}
+    query = _within(field, before={"type": "fixed_local_date", "value": "2024-01-01", "which": "start"})
+
+    said = lead_cleanup("query", "--match.s-query", json.dumps(query))
+
+    said.is_one_line("match.s_query can't be used: it compares cf_gone with a day", code=3)

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tasks.close.query.check import check, unwrap
+from tasks.close.query.check import check
 from tasks.close.query.nodes import ObjectType, parse
+from tasks.close.query.paste import unwrap
 from tasks.close.query.rewrite import UnusableQuery
 
 Json = dict[str, Any]

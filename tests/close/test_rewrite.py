@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tasks.close.query.conditions import FixedUtc
+from tasks.close.query.freeze import freeze
 from tasks.close.query.nodes import Query, parse, parts, to_json
 from tasks.close.query.rewrite import (
     UnusableQuery,
@@ -15,7 +16,6 @@ from tasks.close.query.rewrite import (
     canonical,
     conditions_only,
     denied,
-    freeze,
     inline,
     negated,
 )
@@ -154,7 +154,7 @@ def day(value: str, which: str = "start") -> Json:
 def frozen(moment: Json, as_of: datetime | str = AS_OF, zone: str = "UTC") -> str:
     """The instant that *moment* becomes."""
     as_of = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
-    query = freeze(parse(on("date_created", {"type": "moment_range", "before": moment})), as_of, ZoneInfo(zone))
+    query = freeze(parse(on("date_created", {"type": "moment_range", "before": moment})), as_of, ZoneInfo(zone), {})
     (found,) = [part for part in parts(query) if isinstance(part, FixedUtc)]
     return found.value
 
@@ -240,12 +240,12 @@ def test_nothing_else_changes_and_nothing_relative_is_left():
         on("date_updated", {"type": "moment_range", "before": {"type": "fixed_utc", "value": "2025-01-01T00:00:00"}}),
     )
 
-    once = freeze(parse(query), AS_OF, UTC_ZONE)
+    once = freeze(parse(query), AS_OF, UTC_ZONE, {})
 
     assert to_json(once)["queries"][0] == query["queries"][0]
     assert to_json(once)["queries"][3] == query["queries"][3]
     assert not {type(part).__name__ for part in parts(once)} & {"Now", "Offset", "FixedLocalDate"}
-    assert freeze(once, AS_OF + timedelta(days=99), ZoneInfo("Asia/Tokyo")) == once
+    assert freeze(once, AS_OF + timedelta(days=99), ZoneInfo("Asia/Tokyo"), {}) == once
 
 
 def test_other_relative_moments_are_refused():
@@ -408,6 +408,7 @@ def test_a_moment_that_says_more_than_we_know_is_never_fixed_to_less(moment: Jso
             ),
             datetime(2026, 3, 31, tzinfo=UTC),
             UTC_ZONE,
+            {},
         )
 
 

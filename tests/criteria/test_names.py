@@ -55,6 +55,7 @@ NAMES = Names(
         view("save_cont", "People", both({"type": "object_type", "object_type": "contact"}), type="contact"),
         view("save_new", "Near", {"type": "near"}),
         view("save_bad", "Broken", {"type": "and", "queries": []}),
+        view("save_search", "A mere search", both(A, both())),
         view("save_t1", "Twice", A),
         view("save_t2", "Twice", B),
     ],
@@ -99,7 +100,7 @@ def test_a_name_that_two_bear_is_refused_but_their_ids_are_not():
         ("Lost", "There is no Smart View 'save_gone'"),
         ("People", "contact objects"),
         ("Near", "we don't know what near means"),
-        ("Broken", "at least 1 item"),
+        ("Broken", "one of its groups is empty"),
         ("The 50 oldest", "only its first 50"),
         ("Nests the 50 oldest", "only its first 50"),
     ],
@@ -109,6 +110,10 @@ def test_a_view_whose_meaning_isnt_certain_is_refused(name: str, reason: str):
         NAMES.smart_view(name)
 
     assert "\n" not in str(caught.value)
+
+
+def test_the_empty_group_that_closes_ui_adds_is_left_out_of_a_view():
+    assert to_json(NAMES.smart_view("A mere search")) == both(A)
 
 
 def test_nested_views_are_put_in_place_also_in_a_pasted_query():
@@ -126,6 +131,25 @@ def test_a_nested_view_may_never_have_a_limit():
         NAMES.smart_view("Nests the 50 oldest", may_limit=True)
     with pytest.raises(Refused, match="only its first 50"):
         NAMES.pasted("match.s_query", {**nested("save_50"), "negate": True})
+
+
+def test_advice_names_only_what_can_help():
+    """A limit of a nested view is no batch, and a keep rule may never have unknown parts."""
+    with pytest.raises(Refused, match=r"first 50 leads; remove the limit, use limits\.batch\.$"):
+        NAMES.smart_view("The 50 oldest")
+    with pytest.raises(Refused, match=r"first 50 leads; remove the limit in Close\.$"):
+        NAMES.smart_view("Nests the 50 oldest")
+    with pytest.raises(Refused, match=r"leave it out\.$"):
+        NAMES.smart_view("Near", may_limit=True)
+    with pytest.raises(Refused, match=r"leave it out \(match\.allow_unknown_nodes sends it anyway\)\.$"):
+        NAMES.smart_view("Near", allowed_by="match.allow_unknown_nodes")
+
+
+def test_views_in_views_without_end_are_a_sentence():
+    many = [view(f"save_{number}", f"View {number}", both(A, nested(f"save_{number + 1}"))) for number in range(2_000)]
+
+    with pytest.raises(Refused, match="nested more than 50 levels deep"):
+        Names(smart_views=[*many, view("save_2000", "The last", A)]).smart_view("View 0")
 
 
 def test_unknown_nodes_may_be_sent_on_request():

@@ -8,8 +8,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from tasks.close.client import LONGEST_SEARCH
+from tasks.close.problems import problems
 from tasks.criteria.policy import LARGEST_BATCH, Approval, Keep, Limits, Match, Policy, TimeZone, most_without_approval
-from tasks.criteria.wording import problems
 
 STATUS = {"status": ["Junk"]}
 JUNK: dict[str, Any] = {
@@ -47,61 +47,81 @@ VALID: list[tuple[type[Policy], dict[str, Any]]] = [
 
 # What is wrong, and words that the one sentence about it must contain.
 INVALID: list[tuple[type[Policy], dict[str, Any], str]] = [
-    (Match, {"smart_view": " "}, "smart_view: String should have at least 1 character"),
-    (Match, {"smart_view": 5}, "smart_view: Input should be a valid string"),
+    (Match, {"smart_view": " "}, "smart_view: it is empty; write what you mean, or leave it out"),
+    (Match, {"smart_view": 5}, "smart_view: write text"),
     (Match, {"s_query": {}}, "s_query: this is neither a query node"),
-    (Match, {"s_query": "text"}, "s_query: Input should be a valid dictionary"),
+    (Match, {"s_query": "text"}, r"s_query: write an object, such as \{.name.: .value.\}"),
     (Match, {"s_query": {"type": "match_all"}}, "s_query: it matches every lead"),
-    (Match, {"s_query": {"type": "and", "queries": []}}, "s_query: and.queries: Tuple should have at least 1 item"),
+    (
+        Match,
+        {"s_query": {"type": "and", "queries": []}},
+        "s_query: one of its groups is empty",
+    ),
     (Match, {"s_query": {"type": "near"}}, "s_query: we don't know what near means"),
     (Match, {"s_query": {"type": "object_type", "object_type": "contact"}}, "s_query: it selects contact objects"),
     (Match, {"s_query": {"query": JUNK, "results_limit": 50}}, "s_query: its results_limit of 50 .* limits.batch"),
     (Match, {"s_query": {"query": JUNK, "results_limit": "50"}}, "s_query: its results_limit is '50'"),
-    (Match, {"status": "Junk"}, "status: Input should be a valid list"),
-    (Match, {"status": []}, "status: List should have at least 1 item"),
-    (Match, {"status": [""]}, "status.0: String should have at least 1 character"),
-    (Match, {"inactive_months": 0}, "inactive_months: Input should be greater than or equal to 1"),
-    (Match, {"inactive_months": -1}, "inactive_months: Input should be greater than or equal to 1"),
-    (Match, {"inactive_months": 601}, "inactive_months: Input should be less than or equal to 600"),
-    (Match, {"inactive_months": 1.5}, "inactive_months: Input should be a valid integer"),
+    (Match, {"status": "Junk"}, r"status: write a list, such as \[A, B\]"),
+    (Match, {"status": []}, "status: it is empty; write what you mean, or leave it out"),
+    (Match, {"status": [""]}, "status.0: it is empty; write what you mean, or leave it out"),
+    (Match, {"inactive_months": 0}, "inactive_months: write 1 or more"),
+    (Match, {"inactive_months": -1}, "inactive_months: write 1 or more"),
+    (Match, {"inactive_months": 601}, "inactive_months: write 600 or less"),
+    (Match, {"inactive_months": 1.5}, "inactive_months: write a whole number without quotes"),
     (Match, {"inactive_months": True}, "inactive_months: true is not a value for it"),
-    (Match, {"never_communicated": "perhaps"}, "never_communicated: Input should be a valid boolean"),
-    (Match, {"created_before_months": 0}, "created_before_months: Input should be greater than or equal to 1"),
-    (Match, {"without_contacts": 2}, "without_contacts: Input should be a valid boolean"),
-    (Match, {"unreachable": []}, "unreachable: Input should be a valid boolean"),
-    (Match, {"name_words": []}, "name_words: List should have at least 1 item"),
+    (Match, {"never_communicated": "perhaps"}, "never_communicated: write true or false"),
+    (Match, {"created_before_months": 0}, "created_before_months: write 1 or more"),
+    (Match, {"without_contacts": 2}, "without_contacts: write true or false"),
+    (Match, {"unreachable": []}, "unreachable: write true or false"),
+    (Match, {"name_words": []}, "name_words: it is empty; write what you mean, or leave it out"),
     (Match, {"name_words": ["two words"]}, "name_words.0: 'two words' is not one word"),
     (Match, {"name_words": ["test*"]}, r"name_words.0: 'test\*' is not one word"),
     (Match, {"email_domains": ["com"]}, "email_domains.0: 'com' is not a whole domain"),
     (Match, {"email_domains": ["ann@example.com"]}, "email_domains.0: 'ann@example.com' is not a whole domain"),
     (Match, {"email_domains": ["*.example.com"]}, r"email_domains.0: '\*.example.com' is not a whole domain"),
-    (Match, {"custom_fields": {}}, "custom_fields: Dictionary should have at least 1 item"),
-    (Match, {"custom_fields": {"Source": []}}, "custom_fields.Source: Value should have at least 1 item"),
-    (Match, {"custom_fields": {"Source": ""}}, "custom_fields.Source.0: String should have at least 1 character"),
-    (Match, {"custom_fields": {"Source": None}}, "custom_fields.Source.0: Input should be a valid string"),
-    (Match, {**STATUS, "allow_unknown_nodes": "?"}, "allow_unknown_nodes: Input should be a valid boolean"),
-    (Keep, {"created_within_days": -1}, "created_within_days: Input should be greater than or equal to 0"),
+    (Match, {"custom_fields": {}}, "custom_fields: it is empty; write what you mean, or leave it out"),
+    (
+        Match,
+        {"custom_fields": {"Source": []}},
+        "custom_fields.Source: it is empty; write what you mean",
+    ),
+    (
+        Match,
+        {"custom_fields": {"Source": ""}},
+        "custom_fields.Source.0: it is empty; write what you mean",
+    ),
+    (
+        Match,
+        {"custom_fields": {"Source": None}},
+        "custom_fields.Source.0: write text or a number without quotes or true",
+    ),
+    (Match, {**STATUS, "allow_unknown_nodes": "?"}, "allow_unknown_nodes: write true or false"),
+    (Keep, {"created_within_days": -1}, "created_within_days: write 0 or more"),
     (Keep, {"created_within_days": True}, "created_within_days: true is not a value for it"),
-    (Keep, {"communication_within_days": 20_001}, "communication_within_days: Input should be less than or equal"),
-    (Keep, {"open_tasks": 3}, "open_tasks: Input should be a valid boolean"),
-    (Keep, {"status": []}, "status: List should have at least 1 item"),
-    (Keep, {"smart_view": ""}, "smart_view: String should have at least 1 character"),
+    (Keep, {"communication_within_days": 20_001}, "communication_within_days: write 20000 or less"),
+    (Keep, {"open_tasks": 3}, "open_tasks: write true or false"),
+    (Keep, {"status": []}, "status: it is empty; write what you mean, or leave it out"),
+    (Keep, {"smart_view": ""}, "smart_view: it is empty; write what you mean, or leave it out"),
     (Keep, {"s_query": {"type": "match_all"}}, "s_query: it matches every lead"),
-    (Keep, {"lead_ids": []}, "lead_ids: List should have at least 1 item"),
-    (Keep, {"lead_ids": ["cont_abc"]}, "lead_ids.0: String should match pattern"),
-    (Keep, {"email_domains": [""]}, "email_domains.0: String should have at least 1 character"),
-    (Keep, {"custom_fields": {"Tier": [None]}}, "custom_fields.Tier.0: Input should be a valid string"),
-    (Limits, {"max_leads": 0}, "max_leads: Input should be greater than or equal to 1"),
-    (Limits, {"max_leads": None}, "max_leads: Input should be a valid integer"),
+    (Keep, {"lead_ids": []}, "lead_ids: it is empty; write what you mean, or leave it out"),
+    (Keep, {"lead_ids": ["cont_abc"]}, "lead_ids.0: write a lead's id, such as lead_AbC123"),
+    (Keep, {"email_domains": [""]}, "email_domains.0: it is empty; write what you mean, or leave it out"),
+    (
+        Keep,
+        {"custom_fields": {"Tier": [None]}},
+        "custom_fields.Tier.0: write text or a number without quotes or true",
+    ),
+    (Limits, {"max_leads": 0}, "max_leads: write 1 or more"),
+    (Limits, {"max_leads": None}, "max_leads: write a whole number without quotes"),
     (Limits, {"max_leads": True}, "max_leads: true is not a value for it"),
-    (Limits, {"max_share": 0}, "max_share: Input should be greater than 0"),
-    (Limits, {"max_share": 10}, "max_share: Input should be less than or equal to 1"),
+    (Limits, {"max_share": 0}, "max_share: write more than 0"),
+    (Limits, {"max_share": 10}, "max_share: write 1 or less"),
     (Limits, {"max_share": True}, "max_share: true is not a value for it"),
-    (Limits, {"max_share": float("nan")}, "max_share: Input should be"),
-    (Limits, {"batch": 0}, "batch: Input should be greater than or equal to 1"),
-    (Limits, {"batch": 10_000}, "batch: Input should be less than or equal to 9999"),
-    (Limits, {"max_wait_minutes": 0}, "max_wait_minutes: Input should be greater than or equal to 1"),
-    (Limits, {"max_wait_minutes": 10**13}, "max_wait_minutes: Input should be less than or equal to 43200"),
+    (Limits, {"max_share": float("nan")}, "max_share: write 1 or less"),
+    (Limits, {"batch": 0}, "batch: write 1 or more"),
+    (Limits, {"batch": 10_000}, "batch: write 9999 or less"),
+    (Limits, {"max_wait_minutes": 0}, "max_wait_minutes: write 1 or more"),
+    (Limits, {"max_wait_minutes": 10**13}, "max_wait_minutes: write 43200 or less"),
 ]
 
 
@@ -119,6 +139,49 @@ def test_what_makes_no_sense_gets_one_clear_sentence(model: type[Policy], given:
     assert re.match(sentence, said)
     assert ": " not in said.partition("; ")[2]  # one problem, one sentence
     assert "\n" not in said
+
+
+SEARCHED: dict[str, Any] = {
+    "query": {
+        "type": "and",
+        "queries": [
+            {"type": "object_type", "object_type": "lead"},
+            {"type": "text", "mode": "beginning_of_words", "value": "junk"},
+            {"negate": False, "queries": [], "type": "and"},
+        ],
+    },
+    "results_limit": None,
+    "sort": [],
+}
+"""What Copy Filters copies when only the search box is used."""
+
+
+@pytest.mark.parametrize("model", [Match, Keep])
+def test_copy_filters_of_a_mere_search_is_taken_as_it_is(model: type[Match | Keep]):
+    assert model.model_validate({"s_query": SEARCHED}).s_query == SEARCHED
+    with pytest.raises(ValidationError, match="one of its groups is empty"):
+        model.model_validate({"s_query": {"query": {**SEARCHED["query"], "type": "or"}}})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (Match, {"inactive_months": "12"}),
+        (Match, {"inactive_months": 12.0}),
+        (Match, {"created_before_months": "12"}),
+        (Keep, {"created_within_days": 30.0}),
+        (Keep, {"communication_within_days": "30"}),
+        (Limits, {"max_leads": 500.0}),
+        (Limits, {"max_share": "0.1"}),
+        (Limits, {"batch": "100"}),
+    ],
+)
+def test_numbers_are_strict(wrong: tuple[type[Policy], dict[str, Any]]):
+    model, given = wrong
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(given)
+
+    assert re.fullmatch(rf"{next(iter(given))}: write a (whole )?number without quotes", problems(caught.value))
 
 
 @pytest.mark.parametrize("empty", [{}, {"status": None}, {"never_communicated": False}, {"unreachable": None}])

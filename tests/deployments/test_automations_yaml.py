@@ -124,10 +124,14 @@ def test_a_request_does_not_expire_once_it_is_answered_or_ended_and_no_suspensio
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("automations: [", "file.yaml is not YAML: "),
+        ("automations: [", "file.yaml is not YAML (line 1, column 15)."),
+        (
+            "automations: []\nautomations: []",
+            "file.yaml has the key 'automations' twice, on lines 1 and 2: remove one.",
+        ),
         ("", "file.yaml has no list called automations."),
         ("automations:", "file.yaml has no list called automations."),
-        ("automations: [{name: x}]", "file.yaml has an automation that isn't one: trigger: Field required."),
+        ("automations: [{name: x}]", "file.yaml has an automation that isn't one: trigger: it is missing;"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_said_in_one_sentence(text: str, sentence: str, tmp_path: Path):

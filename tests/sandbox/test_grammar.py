@@ -1,6 +1,7 @@
 """Every node, condition and moment of Advanced Filtering finds the leads it should, and only those."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -138,6 +139,61 @@ def test_offsets_count_back_from_now(close: Close) -> None:
     assert (
         close.names(where("date_created", "moment_range", on_or_after={**_ago(weeks=1), "direction": "future"})) == []
     )
+
+
+def _period(name: str, which: str) -> dict[str, Any]:
+    return {"type": "start_end_of_predefined_relative_period", "range": name, "which": which}
+
+
+@pytest.mark.parametrize(("first_day", "days_before_today"), [("monday", 0), ("sunday", 1)])
+def test_a_predefined_period_begins_and_ends_with_a_day(close: Close, first_day: str, days_before_today: int) -> None:
+    close.control("POST", "behaviour", {"week_starts_on": first_day})
+    noon = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    close.load(*({"name": "x", "date_created": (noon - timedelta(days=ago)).isoformat()} for ago in range(64)))
+
+    def found(name: str) -> int:
+        bounds = {"on_or_after": _period(name, "start"), "before": _period(name, "end")}
+        return len(close.names(where("date_created", "moment_range", **bounds)))
+
+    last_month = (noon.replace(day=1) - timedelta(days=1)).day
+    assert (found("today"), found("yesterday")) == (1, 1)
+    assert (found("this-month"), found("last-month")) == (noon.day, last_month)
+    assert (found("this-week"), found("last-week")) == ((noon.weekday() + days_before_today) % 7 + 1, 7)
+    assert "Not a valid choice" in str(
+        close.refused(where("date_created", "moment_range", before=_period("this-year", "end")))
+    )
+
+
+@pytest.mark.parametrize(("days_on_dates", "found"), [("days", "1 January"), ("instants", "2 January")])
+def test_a_day_on_a_field_of_dates_is_a_day_or_an_instant_of_the_caller(
+    close: Close, days_on_dates: str, found: str
+) -> None:
+    """Seen from New York, where 1 January begins at 05:00 UTC, after the midnight that stands for the date."""
+    close.control("POST", "behaviour", {"days_on_dates": days_on_dates})
+    renewal = close.post("custom_field/lead/", {"name": "renewal", "type": "date"})["id"]
+    days = {"31 December": "2023-12-31", "1 January": "2024-01-01", "2 January": "2024-01-02"}
+    close.load(
+        *(
+            {"name": name, f"custom.{renewal}": day, "opportunities": [{"status_type": "won", "date_won": day}]}
+            for name, day in days.items()
+        )
+    )
+    new_year = {"type": "fixed_local_date", "value": "2024-01-01"}
+    condition = {
+        "type": "moment_range",
+        "on_or_after": {**new_year, "which": "start"},
+        "before": {**new_year, "which": "end"},
+    }
+    custom = {"type": "custom_field", "custom_field_id": renewal}
+    won = {"type": "regular_field", "object_type": "opportunity", "field_name": "date_won"}
+
+    for query in (
+        {"type": "field_condition", "field": custom, "condition": condition},
+        related("opportunity", {"type": "field_condition", "field": won, "condition": condition}),
+    ):
+        asked = {"query": both(LEAD, query), "_fields": {"lead": ["name"]}}
+        answer = close.post("data/search/", asked, **{"x-tz-offset": "-5"})
+        assert [row["name"] for row in answer["data"]] == [found]
 
 
 def test_large_offsets_in_days_can_be_refused(close: Close) -> None:

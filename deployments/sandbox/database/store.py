@@ -19,6 +19,8 @@ from deployments.sandbox.database import schema
 from deployments.sandbox.database.full_text import spaced
 from deployments.sandbox.wire.moments import from_microseconds, microseconds, parse_moment
 
+A_DAY = 24 * 60 * 60 * 1_000_000  # microseconds
+
 
 class Store:
     """The database in *path*, or in a temporary file that `close` removes.
@@ -89,6 +91,7 @@ def _prepare(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.create_function("spaced", 1, spaced, deterministic=True)
     connection.create_function("lowered", 1, _lowered, deterministic=True)
     connection.create_function("parse_moment", 1, _parse_moment, deterministic=True)
+    connection.create_function("midnight", 1, _midnight, deterministic=True)
     connection.create_function("local_time", 2, _local_time, deterministic=True)
 
 
@@ -108,6 +111,11 @@ def _parse_moment(text: object) -> int | None:
         return microseconds(parse_moment(text))
     except ValueError:
         return None
+
+
+def _midnight(moment: int | None) -> int | None:
+    """Midnight UTC of the day of *moment*, both in microseconds."""
+    return None if moment is None else moment - moment % A_DAY
 
 
 def _local_time(zone: str | None, now: int) -> str | None:

@@ -260,7 +260,7 @@ def joined(
 
 CUSTOM_KINDS: dict[str, Kind] = {
     "number": "number",
-    "date": "moment",
+    "date": "date",
     "datetime": "moment",
     "user": "user",
     "text": "text",
@@ -277,6 +277,6 @@ def custom_value(lead: FromClause, custom_id: str, custom_type: str) -> FieldVal
         each = func.json_each(lead.c.custom, path).table_valued("value")
         return and_(value.is_not(None), exists().where(each.c.value.in_(wanted)).correlate(lead))
 
-    if CUSTOM_KINDS.get(custom_type) == "moment":
+    if CUSTOM_KINDS.get(custom_type) in ("moment", "date"):
         value = func.parse_moment(value, type_=schema.Moment())
     return FieldValue(CUSTOM_KINDS.get(custom_type, "term"), value, is_one_of=is_one_of)

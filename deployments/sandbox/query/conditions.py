@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from operator import ge, gt, le, lt
 from typing import Any
 
@@ -21,6 +21,14 @@ from deployments.sandbox.wire.moments import microseconds, parse_moment, start_o
 REFERENCE_TYPES = ("user", "user_or_group", "status.lead", "status.opportunity", "sequence", "contact", "custom_object")
 DIRECTIONS = {"past": -1, "future": 1}
 UNITS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
+PERIODS = {
+    "today": ("days", 0),
+    "yesterday": ("days", 1),
+    "this-week": ("weeks", 0),
+    "last-week": ("weeks", 1),
+    "this-month": ("months", 0),
+    "last-month": ("months", 1),
+}
 CURRENT_USER = "CURRENT_USER"
 COMPARISONS: dict[str, Callable[[Any, Any], ColumnElement[bool]]] = {"gt": gt, "gte": ge, "lt": lt, "lte": le}
 
@@ -45,7 +53,7 @@ class FieldValue:
         word_list: Expression | None = None,
         is_one_of: Callable[[list[str]], ColumnElement[bool]] | None = None,
     ) -> None:
-        self.kind = kind
+        self.kind: Kind = kind
         self.value = value
         self.words = func.spaced(value) if word_list is None else word_list
         self.is_one_of = is_one_of or value.in_
@@ -131,7 +139,8 @@ def _number_range(body: Body, field: FieldValue, _: QueryContext) -> ColumnEleme
 
 def _moment_range(body: Body, field: FieldValue, context: QueryContext) -> ColumnElement[bool]:
     after, before = body.object("on_or_after"), body.object("before")
-    return and_(*_between(body, field.value, after and moment(after, context), before and moment(before, context)))
+    bounds = (each and moment(each, context, field.kind) for each in (after, before))
+    return and_(*_between(body, field.value, *bounds))
 
 
 def _local_time(body: Body, field: FieldValue, context: QueryContext) -> ColumnElement[bool]:
@@ -148,8 +157,20 @@ def _between(body: Body, value: Expression, after: Any, before: Any) -> list[Col
     return [*([value >= after] if after is not None else []), *([value < before] if before is not None else [])]
 
 
-def moment(body: Body, context: QueryContext) -> datetime:
-    """The instant that a moment node means."""
+def moment(body: Body, context: QueryContext, kind: Kind) -> datetime:
+    """The instant that a moment node means to a field of this *kind*. A date's own is midnight UTC."""
+    found = _moment(body, context)
+    if isinstance(found, datetime):
+        return found
+    as_dates = kind == "date" and context.behaviour.days_on_dates == "days"
+    try:
+        return start_of_day(found, timedelta(0) if as_dates else context.offset)
+    except OverflowError:
+        raise body.invalid("value", "Could not parse date") from None
+
+
+def _moment(body: Body, context: QueryContext) -> datetime | date:
+    """An instant, or the local day at whose beginning the moment is."""
     kind = body.required_text("type")
     if kind not in MOMENTS:
         raise body.invalid("type", "Not a valid choice.")
@@ -160,13 +181,29 @@ def _now(_: Body, context: QueryContext) -> datetime:
     return context.now
 
 
-def _fixed_local_date(body: Body, context: QueryContext) -> datetime:
+def _fixed_local_date(body: Body, _: QueryContext) -> date:
     text = body.required_text("value")
     end = body.choice("which", ("start", "end"), "start") == "end"
     try:
-        return start_of_day(date.fromisoformat(text) + timedelta(days=1 if end else 0), context.offset)
+        return date.fromisoformat(text) + timedelta(days=1 if end else 0)
     except (ValueError, OverflowError):
         raise body.invalid("value", "Could not parse date") from None
+
+
+def _period(body: Body, context: QueryContext) -> date:
+    """The start of a day, week or month near now, or of the one after it."""
+    name = body.required_text("range")
+    if name not in PERIODS:
+        raise body.invalid("range", "Not a valid choice.")
+    unit, back = PERIODS[name]
+    end = body.choice("which", ("start", "end"), "start") == "end"
+    today = (context.now + context.offset).date()
+    before_today = {
+        "days": 0,
+        "weeks": (today.weekday() + (context.behaviour.week_starts_on == "sunday")) % 7,
+        "months": today.day - 1,
+    }
+    return today - timedelta(days=before_today[unit]) + _delta({unit: (1 if end else 0) - back})
 
 
 def _fixed_utc(body: Body, context: QueryContext) -> datetime:
@@ -181,8 +218,8 @@ def _fixed_utc(body: Body, context: QueryContext) -> datetime:
     return value
 
 
-def _offset(body: Body, context: QueryContext) -> datetime:
-    base = moment(body.required_object("moment"), context)
+def _offset(body: Body, context: QueryContext) -> datetime | date:
+    base = _moment(body.required_object("moment"), context)
     amounts = body.required_object("offset")
     unknown = sorted(set(amounts.data) - set(UNITS))
     if unknown:
@@ -195,13 +232,15 @@ def _offset(body: Body, context: QueryContext) -> datetime:
     if sign is None:
         raise body.invalid("direction", "Not a valid choice.")
     which = body.choice("which_day_end", ("start", "end"), "")
-    exact = not which or any(units[unit] for unit in ("hours", "minutes", "seconds"))  # see the README
+    days = {unit: units[unit] * sign for unit in UNITS[:4]}
+    clock = timedelta(hours=units["hours"], minutes=units["minutes"], seconds=units["seconds"]) * sign
     try:
-        local = base + context.offset + sign * _delta(units)
-        if exact:
-            return local - context.offset
-        day = local.astimezone(UTC).date() + timedelta(days=1 if which == "end" else 0)
-        return start_of_day(day, context.offset)
+        local = (base + context.offset if isinstance(base, datetime) else base) + _delta(days)
+        if clock or (isinstance(local, datetime) and not which):  # see the README
+            midnight = local if isinstance(local, datetime) else start_of_day(local, timedelta(0))
+            return midnight + clock - context.offset
+        day = local.date() if isinstance(local, datetime) else local
+        return day + timedelta(days=1 if which == "end" else 0)
     except (OverflowError, ValueError):
         raise Invalid("The offset is too large.", body.path) from None
 
@@ -219,12 +258,13 @@ CONDITIONS: dict[str, tuple[tuple[Kind, ...], Callable[[Body, FieldValue, QueryC
     "term": (("text", "term", "user", "status.lead", "status.opportunity"), _term),
     "reference": (("term", "user", "status.lead", "status.opportunity"), _reference),
     "number_range": (("number",), _number_range),
-    "moment_range": (("moment",), _moment_range),
+    "moment_range": (("moment", "date"), _moment_range),
     "local_time": (("term",), _local_time),
 }
-MOMENTS: dict[str, Callable[[Body, QueryContext], datetime]] = {
+MOMENTS: dict[str, Callable[[Body, QueryContext], datetime | date]] = {
     "now": _now,
     "fixed_local_date": _fixed_local_date,
     "fixed_utc": _fixed_utc,
+    "start_end_of_predefined_relative_period": _period,
     "offset": _offset,
 }

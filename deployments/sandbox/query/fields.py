@@ -12,7 +12,9 @@ from sqlalchemy import ColumnElement, FromClause, Table, func, literal, select
 
 from deployments.sandbox.database import schema
 
-Kind: TypeAlias = Literal["text", "term", "number", "moment", "boolean", "status.lead", "status.opportunity", "user"]
+Kind: TypeAlias = Literal[
+    "text", "term", "number", "moment", "date", "boolean", "status.lead", "status.opportunity", "user"
+]
 Expression: TypeAlias = ColumnElement[Any]
 Where: TypeAlias = Callable[[FromClause, datetime], list[ColumnElement[bool]]]
 
@@ -234,7 +236,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         **_columns("term", "status_type", "contact_id", "value_period"),
         **_columns("user", "user_id"),
         **_columns("number", "value", "confidence"),
-        **_columns("moment", "date_won", "date_lost"),
+        "date_won": Field("date", lambda this, _: func.midnight(this.c.date_won, type_=schema.Moment())),
+        **_columns("moment", "date_lost"),
         **_columns("text", "note"),
     },
     "activity.email": {**_activity_fields, **_email_fields},

@@ -17,7 +17,7 @@ from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, REQUIRED
 from deployments.sandbox.wire.json_types import JsonObject
 
 EVERY_LEAD: JsonObject = {"type": "object_type", "object_type": "lead"}
-SORTABLE = ("text", "number", "moment")
+SORTABLE = ("text", "number", "moment", "date")
 
 
 @dataclass(frozen=True)

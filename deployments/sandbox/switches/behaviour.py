@@ -66,5 +66,13 @@ class Behaviour(BaseModel):
         description="The largest number of days in an offset; null for no limit. Some clients report that more than "
         "about 60 is refused.",
     )
+    days_on_dates: Literal["days", "instants"] = Field(
+        default="days",
+        description="How a local day in a query is compared with a field that holds mere dates: as a day; or as the "
+        "instant at which it begins where the user is, with the field's date as midnight UTC.",
+    )
+    week_starts_on: Literal["monday", "sunday"] = Field(
+        default="monday", description="The first day of this week and of last week in a query."
+    )
     cursor_seconds: float = Field(default=30, gt=0, description="How long a search's cursor lives. Close says 30.")
     search_page_limit: int = Field(default=200, ge=1, description="The largest _limit of a search.")

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from tasks.close.query.conditions import (
@@ -20,7 +20,9 @@ from tasks.close.query.conditions import (
     TextCondition,
     UnknownMoment,
 )
+from tasks.close.query.freeze import freeze
 from tasks.close.query.nodes import (
+    DEEPEST,
     And,
     FieldCondition,
     HasRelated,
@@ -31,54 +33,41 @@ from tasks.close.query.nodes import (
     Query,
     Text,
     UnknownNode,
-    parse,
+    directly_inside,
+    is_deeper,
     parts,
     unknown_parts,
 )
-from tasks.close.query.rewrite import UnusableQuery, always, freeze, instant_of
+from tasks.close.query.paste import TOO_DEEP
+from tasks.close.query.rewrite import UnusableQuery, always, instant_of
 
 CURRENT_USER = "CURRENT_USER"
-UNSTEADY = ("now", "offset", "fixed_local_date", "saved_search", "current_user", "local_time", CURRENT_USER)
+UNSTEADY = (
+    *("now", "offset", "fixed_local_date", "start_end_of_predefined_relative_period"),
+    *("saved_search", "current_user", "local_time", CURRENT_USER),
+)
 """Texts whose meaning depends on the time or the user: inside parts that we can't read they can't be frozen."""
 
 
-def unwrap(document: Mapping[str, Any]) -> tuple[Query, int | None]:
-    """Return the query inside *document*, and the ``results_limit`` next to it.
-
-    *document* is a bare node, or the wrapper that a Smart View stores and *Copy Filters* copies:
-    ``{"query": node, "results_limit": …, "sort": …}``. Close's bulk endpoints take the bare node.
-
-    Raises `UnusableQuery` for anything else, and pydantic's ValidationError for a known node of the wrong shape.
-    """
-    if "type" in document:
-        return parse(document), None
-    node = document.get("query")
-    if not isinstance(node, Mapping):
-        raise UnusableQuery("this is neither a query node (with a type) nor what Close's Copy Filters copies")
-    limit = document.get("results_limit")
-    if limit is not None and type(limit) is not int:  # one that we can't read must not become "no limit"
-        raise UnusableQuery(f"its results_limit is {limit!r}; it must be a whole number or null")
-    return parse(cast("Mapping[str, Any]", node)), limit
-
-
-def check(query: Query, *, allow_unknown: bool = False) -> None:
+def check(query: Query, *, allow_unknown: bool = False, allowed_by: str = "") -> None:
     """Raise `UnusableQuery` if it isn't certain which leads *query* selects.
 
     Refused are other objects than leads, conditions on the current user or the time of day, moments that can't be
     frozen, conditions without a value, queries that can only match every lead and, unless *allow_unknown*, parts of
-    unknown types.
+    unknown types. *allowed_by* is the setting, if there is one, that would allow these.
     """
+    if is_deeper(query, directly_inside, DEEPEST):
+        raise UnusableQuery(TOO_DEEP)
     _check_objects(query)
     for part in parts(query):
         _check_steady(part)
         _check_value(part)
     if not allow_unknown and (unknown := unknown_parts(query)):
-        raise UnusableQuery(
-            f"we don't know what {', '.join(unknown)} means; leave it out (match.allow_unknown_nodes sends it anyway)"
-        )
+        anyway = f" ({allowed_by} sends it anyway)" if allowed_by else ""
+        raise UnusableQuery(f"we don't know what {', '.join(unknown)} means; leave it out{anyway}")
     if always(query):
         raise UnusableQuery("it matches every lead; add a condition")
-    freeze(query, datetime(2026, 1, 31, tzinfo=UTC), ZoneInfo("UTC"))  # at any instant: does it raise?
+    freeze(query, datetime(2026, 1, 31, tzinfo=UTC), ZoneInfo("UTC"), None)  # at any instant: does it raise?
 
 
 def _check_objects(query: Query) -> None:

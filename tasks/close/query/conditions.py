@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, StrictBool, StrictFloat, StrictInt, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictBool, StrictFloat, StrictInt, Tag
 
 type_key = "type"
 
@@ -71,16 +71,27 @@ class FixedUtc(Part):
         return cls(value=text_of(moment))
 
 
+class PredefinedPeriod(Part):
+    """The start or end of today, of this week or the like, as Close's UI writes it: see `tasks.close.query.freeze`."""
+
+    type: Literal["start_end_of_predefined_relative_period"] = "start_end_of_predefined_relative_period"
+    range: str
+    which: Literal["start", "end"]
+
+
+Amount = Annotated[StrictInt, Field(ge=0)]  # minus twelve months ago would be in twelve months
+
+
 class Span(Part):
     """A calendar distance. Close's own exports always contain all seven units."""
 
-    years: int = 0
-    months: int = 0
-    weeks: int = 0
-    days: int = 0
-    hours: int = 0
-    minutes: int = 0
-    seconds: int = 0
+    years: Amount = 0
+    months: Amount = 0
+    weeks: Amount = 0
+    days: Amount = 0
+    hours: Amount = 0
+    minutes: Amount = 0
+    seconds: Amount = 0
 
 
 class Offset(Part):
@@ -208,9 +219,10 @@ Moment = Annotated[
     Annotated[Now, Tag("now")]
     | Annotated[FixedLocalDate, Tag("fixed_local_date")]
     | Annotated[FixedUtc, Tag("fixed_utc")]
+    | Annotated[PredefinedPeriod, Tag("start_end_of_predefined_relative_period")]
     | Annotated[Offset, Tag("offset")]
     | Annotated[UnknownMoment, Tag("unknown")],
-    Discriminator(by_type(Now, FixedLocalDate, FixedUtc, Offset)),
+    Discriminator(by_type(Now, FixedLocalDate, FixedUtc, PredefinedPeriod, Offset)),
 ]
 FieldRef = Annotated[
     Annotated[RegularField, Tag("regular_field")]

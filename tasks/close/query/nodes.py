@@ -8,9 +8,9 @@ built. `parse` and `to_json` round-trip without loss.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Discriminator, Field, StrictBool, Tag, TypeAdapter
 
@@ -27,6 +27,10 @@ from tasks.close.query.conditions import (
     by_type,
     type_key,
 )
+
+DEEPEST = 50
+"""Levels of nesting that a query may have. Close's filters make about five."""
+T = TypeVar("T")
 
 # --- nodes ---------------------------------------------------------------------------------------------------------
 
@@ -118,6 +122,9 @@ class UnknownNode(Node):
     type: str = ""
 
 
+KNOWN = (And, Or, ObjectType, Id, Text, FieldCondition, HasRelated, MatchAll, SavedSearch, InStatus)
+NODE_TYPES = frozenset(model.model_fields[type_key].default for model in KNOWN)
+
 Query = Annotated[
     Annotated[And, Tag("and")]
     | Annotated[Or, Tag("or")]
@@ -130,7 +137,7 @@ Query = Annotated[
     | Annotated[SavedSearch, Tag("saved_search")]
     | Annotated[InStatus, Tag("in_status")]
     | Annotated[UnknownNode, Tag("unknown")],
-    Discriminator(by_type(And, Or, ObjectType, Id, Text, FieldCondition, HasRelated, MatchAll, SavedSearch, InStatus)),
+    Discriminator(by_type(*KNOWN)),
 ]
 
 for _model in (InStatus, And, Or, FieldCondition, HasRelated):
@@ -158,11 +165,27 @@ def to_json(query: Part) -> dict[str, Any]:
 def parts(part: Part) -> Iterator[Part]:
     """Yield *part* and everything inside it, outermost first."""
     yield part
+    for inner in directly_inside(part):
+        yield from parts(inner)
+
+
+def directly_inside(part: Part) -> Iterator[Part]:
+    """Yield the parts of *part*, without theirs."""
     for name in type(part).model_fields:
         value = getattr(part, name)
         for inner in value if isinstance(value, tuple) else (value,):  # pyright: ignore[reportUnknownVariableType]
             if isinstance(inner, Part):
-                yield from parts(inner)
+                yield inner
+
+
+def is_deeper(value: T, inside: Callable[[T], Iterable[T]], levels: int) -> bool:
+    """Whether *value*, of which *inside* returns the direct parts, is nested deeper than so many *levels*."""
+    level = [value]
+    for _ in range(levels):
+        level = [inner for each in level for inner in inside(each)]
+        if not level:
+            return False
+    return True
 
 
 def unknown_parts(query: Query) -> list[str]:

@@ -1,4 +1,4 @@
-"""Queries from queries: Smart Views inlined, relative moments frozen, negated, compared.
+"""Queries from queries: Smart Views inlined, negated, compared.
 
 Everything here is a plain function of values, without a request to Close.
 """
@@ -6,14 +6,12 @@ Everything here is a plain function of values, without a request to Close.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal, cast
-from zoneinfo import ZoneInfo
+from datetime import UTC, datetime
+from typing import Any, cast
 
 from dateutil.parser import isoparse
-from dateutil.relativedelta import relativedelta
 
-from tasks.close.query.conditions import Exists, FixedLocalDate, FixedUtc, Moment, Now, Offset, Part, Span, text_of
+from tasks.close.query.conditions import Exists, FixedUtc, Part, text_of
 from tasks.close.query.nodes import (
     And,
     FieldCondition,
@@ -91,52 +89,6 @@ def inline(query: Query, view: Callable[[str], Query], *, inside: tuple[str, ...
     return rewritten(query, change)  # pyright: ignore[reportReturnType]
 
 
-def freeze(query: Query, as_of: datetime, zone: ZoneInfo) -> Query:
-    """Return *query* with every relative moment replaced by the instant it means at *as_of*.
-
-    Days begin in *zone*, the time zone of the user who reads the query in Close. Months are calendar months (31 March
-    less one month is 28 February). Close's ``which_day_end`` moves to the start or the end of the day, except for
-    distances with hours, minutes or seconds; there Close doesn't document it, and in use such distances are exact.
-
-    Raises `UnusableQuery` for dates and instants that can't be read, and for instants outside the calendar.
-    """
-
-    def change(part: Part) -> Part:
-        try:
-            instant = _fixed(part, as_of, zone)
-        except OverflowError:
-            raise UnusableQuery(f"the moment {to_json(part)} is outside the calendar") from None
-        return part if instant is None else FixedUtc.at(instant)
-
-    return rewritten(query, change)  # pyright: ignore[reportReturnType]
-
-
-def _fixed(part: Part, as_of: datetime, zone: ZoneInfo) -> datetime | None:
-    if isinstance(part, Now | FixedLocalDate | Offset | Span) and part.model_extra:
-        keys = ", ".join(part.model_extra)
-        raise UnusableQuery(
-            f"a moment in it has {keys}, unknown to us, so it can't be frozen; write the instant instead"
-        )
-    match part:
-        case Now():
-            return as_of
-        case FixedLocalDate():
-            return _midnight(_day(part.value), zone, part.which)
-        case Offset():
-            return _shifted(part, _instant(part.moment), zone)
-        case _:
-            return None
-
-
-def _instant(moment: Moment) -> datetime:
-    if not isinstance(moment, FixedUtc):
-        raise UnusableQuery(f"the moment {moment.type!r} inside an offset can't be frozen; write the instant instead")
-    try:
-        return instant_of(moment)
-    except ValueError:
-        raise UnusableQuery(f"{moment.value!r} is not an instant such as 2026-01-31T00:00:00.000Z") from None
-
-
 def instant_of(moment: FixedUtc) -> datetime:
     """Return the instant of *moment*; without a time zone it is UTC. Raises ValueError if it is no instant."""
     return _read(moment.value)
@@ -145,32 +97,6 @@ def instant_of(moment: FixedUtc) -> datetime:
 def _read(text: str) -> datetime:
     instant = isoparse(text)
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _shifted(offset: Offset, start: datetime, zone: ZoneInfo) -> datetime:
-    span = offset.offset
-    sign = -1 if offset.direction == "past" else 1
-    days = relativedelta(years=span.years, months=span.months, weeks=span.weeks, days=span.days)
-    clock = timedelta(hours=span.hours, minutes=span.minutes, seconds=span.seconds)
-    try:
-        local = start.astimezone(zone) + days * sign
-    except ValueError:  # what relativedelta raises for years before 1 and after 9999
-        raise OverflowError from None
-    if clock or offset.which_day_end is None:
-        return local.astimezone(UTC) + clock * sign
-    return _midnight(local.date(), zone, offset.which_day_end)
-
-
-def _day(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UnusableQuery(f"{text!r} is not a date such as 2026-01-31") from None
-
-
-def _midnight(day: date, zone: ZoneInfo, which: Literal["start", "end"]) -> datetime:
-    """Return the instant at which *day* starts in *zone*, or at which it ends: the start of the next one."""
-    return datetime.combine(day if which == "start" else day + timedelta(days=1), time(), zone)
 
 
 # --- negating ---------------------------------------------------------------------------------------------------------
