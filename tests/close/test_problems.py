@@ -100,7 +100,7 @@ NODE: dict[str, Any] = {
 
 def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
-    return [at, *(place for key, each in inner for place in _places(each, (*at, key)))]  # pyright: ignore[reportUnknownVariableType]
+    return [at, *(place for key, each in inner for place in _places(each, (*at, key)))]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
 @settings(max_examples=300)
@@ -186,7 +186,8 @@ YAML = "deployments:\n  - {name: mine, entrypoint: 'flows/lead_cleanup.py:lead_c
 def test_every_wrong_file_of_cleanups_is_refused_in_our_words(written: str):
     Path("prefect.yaml").write_text(written, encoding="utf-8")
 
-    for flags in ({}, {"match": {"name_words": ["a b"]}, "keep": {"status": ["x"]}}):
+    given: tuple[dict[str, Any], ...] = ({}, {"match": {"name_words": ["a b"]}, "keep": {"status": ["x"]}})
+    for flags in given:
         with pytest.raises(Usage) as caught:
             build(flags, "mine")
         assert is_ours(str(caught.value)), caught.value
@@ -206,7 +207,10 @@ def test_every_wrong_setting_is_refused_in_our_words(name: str, value: str, monk
 
 
 def test_a_place_is_named_as_it_is_written():
-    wrong = {"match": {"custom_fields": {"My-Field": [[]]}, "inactive_months": 12.0}, "keep": {"lead_ids": ["x"]}}
+    wrong: dict[str, Any] = {
+        "match": {"custom_fields": {"My-Field": [[]]}, "inactive_months": 12.0},
+        "keep": {"lead_ids": ["x"]},
+    }
 
     with pytest.raises(ValidationError) as caught:
         Parameters.model_validate(wrong)

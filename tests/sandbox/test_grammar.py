@@ -152,7 +152,7 @@ def test_a_predefined_period_begins_and_ends_with_a_day(close: Close, first_day:
     close.load(*({"name": "x", "date_created": (noon - timedelta(days=ago)).isoformat()} for ago in range(64)))
 
     def found(name: str) -> int:
-        bounds = {"on_or_after": _period(name, "start"), "before": _period(name, "end")}
+        bounds: Any = {"on_or_after": _period(name, "start"), "before": _period(name, "end")}
         return len(close.names(where("date_created", "moment_range", **bounds)))
 
     last_month = (noon.replace(day=1) - timedelta(days=1)).day

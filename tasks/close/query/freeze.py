@@ -199,8 +199,8 @@ def owners_of_days(document: object) -> Iterator[str]:
     while left:
         value, owner = left.pop()
         match value:
-            case {"field": {"type": "custom_field"}, "condition": {"type": "moment_range"} as condition}:
-                bounds = cast("JSON", condition).values()
+            case {"field": {"type": "custom_field"}, "condition": {"type": "moment_range"}}:
+                bounds = cast("dict[str, JSON]", value)["condition"].values()
                 if any(isinstance(bound, Mapping) and not _is_absolute(cast("JSON", bound)) for bound in bounds):
                     yield owner
             case Mapping():
