@@ -6,7 +6,7 @@ Importing this module imports Prefect, which takes seconds: commands do it when 
 import logging
 import re
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 from uuid import UUID
 
@@ -163,7 +163,7 @@ class Execution:
         self.run_id = run.id
         ask.ask_here = ask_for_approval if somebody_is_there() else None
         try:
-            with self._unwatched(), alive(run.id):
+            with self._unwatched(), alive(run.id) if PREFECT_API_URL.value() else nullcontext():
                 return self._report(
                     lambda: cast(
                         "State[Any]",

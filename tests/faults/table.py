@@ -48,6 +48,13 @@ def key(line: str) -> tuple[str, str]:
     return stage, fault
 
 
+def count_of(sent: int, started: int) -> str:
+    """How many POSTs were *sent*, and how many bulk deletes they *started*. In a storm their number is up to chance."""
+    if sent == started:
+        return f"{sent}"
+    return f"{sent if sent <= 2 else 'several'}, of which {started} with effect"
+
+
 def committed() -> dict[tuple[str, str], str]:
     """The rows of the file, by stage and fault."""
     lines = FILE.read_text().splitlines() if FILE.exists() else []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from faults.happening import PARAMETERS, Happening, World, at_close, at_prefect, rows
-from faults.table import Row, check
+from faults.table import Row, check, count_of
 from prefect.client.orchestration import SyncPrefectClient
 from support.attempts import start_again, tried_again
 from support.close_account import CloseAccount, lead
@@ -95,7 +95,7 @@ def test_what_happens(
         happening.stage,
         happening.fault,
         first.outcome,
-        f"{sent}" if sent == len(started) else f"{sent}, of which {len(started)} with effect",
+        count_of(sent, len(started)),
         again.outcome,
         third.outcome if third else "",
     )

@@ -1,6 +1,7 @@
 """``lead-cleanup`` as processes of their own, which lose their terminal, are stopped, or are killed."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
@@ -33,7 +34,8 @@ def processes(prefect: str) -> Generator[Start]:
             **how,
         }
         env = {**os.environ, "PREFECT_API_URL": prefect}
-        process = subprocess.Popen([*before, *FLOWS, *words], text=True, cwd=CHECKOUT, env=env, **pipes)
+        how_it_starts = {"text": True, "cwd": CHECKOUT, "env": env, "preexec_fn": _hang_ups_end_it, **pipes}
+        process = subprocess.Popen([*before, *FLOWS, *words], **how_it_starts)
         started.append(process)
         return process
 
@@ -43,6 +45,11 @@ def processes(prefect: str) -> Generator[Start]:
         for each in started:
             each.kill()
             each.communicate()
+
+
+def _hang_ups_end_it() -> None:
+    """As at a terminal, also where the tests themselves run under ``nohup``."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def newest_run() -> FlowRun:
