@@ -34,7 +34,13 @@ def processes(prefect: str) -> Generator[Start]:
             **how,
         }
         env = {**os.environ, "PREFECT_API_URL": prefect}
-        how_it_starts = {"text": True, "cwd": CHECKOUT, "env": env, "preexec_fn": _hang_ups_end_it, **pipes}
+        how_it_starts: dict[str, Any] = {
+            "text": True,
+            "cwd": CHECKOUT,
+            "env": env,
+            "preexec_fn": _hang_ups_end_it,
+            **pipes,
+        }
         process = subprocess.Popen([*before, *FLOWS, *words], **how_it_starts)
         started.append(process)
         return process
