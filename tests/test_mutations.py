@@ -71,17 +71,6 @@ MUTATIONS = [
         RECORDING,
     ),
     Mutation(
-        "a claim's time counts from before its first try",
-        "bulk_delete/start.py",
-        """        deadline = close.clock() + CLAIM_SECONDS
-        record = ledger.claim(mine := ledger.next_claim(run, plan, backup, after))
-""",
-        """        record = ledger.claim(mine := ledger.next_claim(run, plan, backup, after))
-        deadline = close.clock() + CLAIM_SECONDS
-""",
-        RECORDING,
-    ),
-    Mutation(
         "the answer of a withdrawn request is taken",
         "approval/ask.py",
         'server.create_flow_run_input(other.id, request.inputs["response"], declined.model_dump_json())',
