@@ -34,8 +34,8 @@ LONGEST_WAIT = timedelta(hours=1)
 def wait_for_other_runs(run: Run, limits: Limits, *, dry_run: bool) -> None:
     """Wait while another run of the organisation deletes, or is about to; not for a dry run.
 
-    Waits for a run that Prefect says is running, and whose bulk delete moves; and for a deployed one that began before
-    this one: neither of two cleanups of one schedule has a bulk delete yet. An hour at most, and not past
+    Waits for a run that Prefect says is running and whose bulk delete makes progress; and for a deployed one that began
+    before this one: of two cleanups that are due together, neither has a bulk delete yet. An hour at most, and not past
     ``max_late_hours``. Everything else is left to the look right before the start, which refuses. Close is asked only
     if there is such a run. Raises `Refused` if the stop is set meanwhile.
     """
@@ -59,18 +59,18 @@ class Other:
     """Whether it is a deployment's, and began before this run and within the longest wait."""
 
     def is_of(self, organization_id: str) -> bool:
-        """Whether it is in the organisation, or hasn't said yet in which it is."""
+        """Whether it is in this organisation, or hasn't yet said in which it is."""
         its = self.record.organization_id if self.record else self.found.labels.get(ORGANIZATION)
         return its in {None, organization_id}
 
 
 @dataclass
 class Movement:
-    """Which of the other runs get on: they claim, and Close deletes."""
+    """Which of the other runs make progress: they claim, and Close deletes."""
 
     close: CloseClient
     _seen: dict[UUID, tuple[object, float]] = field(default_factory=dict[UUID, tuple[object, float]])
-    """What was seen of each last, and since when (seconds)."""
+    """What was last seen of each, and since when it has been so (seconds of Close's client's clock)."""
 
     @property
     def seen(self) -> set[UUID]:
@@ -78,7 +78,7 @@ class Movement:
         return set(self._seen)
 
     def of(self, other: Other) -> bool:
-        """Whether *other* gets on, so that it is worth waiting for."""
+        """Whether *other* makes progress, so that it is worth waiting for."""
         record, now = other.record, self.close.clock()
         if record is None and other.ahead:
             return True
@@ -96,7 +96,7 @@ class Movement:
         return record.bulk_delete_id is not None or age < visible_within_seconds(self.close)
 
     def _look(self, bulk_delete_id: str) -> tuple[object, ...] | None:
-        """How far Close has got; None if it deletes nothing before somebody has looked at it."""
+        """How far Close has got; None if the bulk delete won't continue until a person acts."""
         try:
             job = self.close.bulk_delete(bulk_delete_id)
         except NotFound:
