@@ -175,7 +175,7 @@ def _retry(found: FlowRun, by: str) -> None:
 
 
 def _is_over(found: FlowRun) -> bool:
-    """Whether no process is expected to work for it."""
+    """Whether no process is expected to execute the run."""
     return found.state is not None and (found.state.is_final() or is_suspended(found.state))
 
 

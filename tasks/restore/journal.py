@@ -2,7 +2,7 @@
 
 Each POST has an entry before it and one after it, so that at most one object is in doubt. On this machine the journal
 is one file, ``restore.jsonl``, to which lines are appended. Other storage can't append: there each lead has an object
-``restore/<lead>.jsonl``, which is replaced with every entry. Only who holds the backup's lock may write.
+``restore/<lead>.jsonl``, which is replaced with every entry. Only the holder of the backup's lock may write.
 """
 
 import errno
