@@ -56,7 +56,7 @@ class Other:
     record: Record | None
     """Its open claim."""
     ahead: bool
-    """Whether it is a deployment's, and began before this run and within the longest wait."""
+    """Whether it is a deployment's run that began before this one, by less than the longest wait."""
 
     def is_of(self, organization_id: str) -> bool:
         """Whether it is in this organisation, or hasn't yet said in which it is."""
@@ -65,20 +65,20 @@ class Other:
 
 
 @dataclass
-class Movement:
-    """Which of the other runs make progress: they claim, and Close deletes."""
+class Watch:
+    """Tells which of the other runs make progress: they claim, and Close deletes."""
 
     close: CloseClient
     _seen: dict[UUID, tuple[object, float]] = field(default_factory=dict[UUID, tuple[object, float]])
-    """What was last seen of each, and since when it has been so (seconds of Close's client's clock)."""
+    """What was last seen of each, and since when it has been so (by the client's clock)."""
 
     @property
     def seen(self) -> set[UUID]:
         """The runs that had a claim."""
         return set(self._seen)
 
-    def of(self, other: Other) -> bool:
-        """Whether *other* makes progress, so that it is worth waiting for."""
+    def is_worth_waiting_for(self, other: Other) -> bool:
+        """Whether *other* makes progress, or is ahead and may yet claim."""
         record, now = other.record, self.close.clock()
         if record is None and other.ahead:
             return True
@@ -110,12 +110,12 @@ class Movement:
 
 
 def _wait(close: CloseClient, run: Run, organization_id: str, patience: timedelta) -> None:
-    started, movement = close.clock(), Movement(close)
+    started, watch = close.clock(), Watch(close)
     waited_for: UUID | None = None
     while True:
         stop.check()
-        others = (each for each in _others(run, movement.seen) if each.is_of(organization_id))
-        other = next(filter(movement.of, others), None)
+        others = (each for each in _others(run, watch.seen) if each.is_of(organization_id))
+        other = next(filter(watch.is_worth_waiting_for, others), None)
         if other is None:
             break
         left = started + patience.total_seconds() - close.clock()
@@ -147,8 +147,8 @@ def _others(run: Run, seen: Collection[UUID] = ()) -> list[Other]:
 
 
 def is_ahead(other: FlowRun, mine: FlowRun) -> bool:
-    """Whether *other* is a deployment's run that began before *mine*, and within the longest wait."""
+    """Whether *other* is a deployment's run that began before *mine*, by less than the longest wait."""
     if other.deployment_id is None or other.state is None or mine.state is None:
         return False
-    lead = mine.state.timestamp - other.state.timestamp
-    return (lead, mine.id) > (timedelta(), other.id) and lead < LONGEST_WAIT
+    earlier_by = mine.state.timestamp - other.state.timestamp
+    return (earlier_by, mine.id) > (timedelta(), other.id) and earlier_by < LONGEST_WAIT
