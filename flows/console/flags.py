@@ -79,7 +79,7 @@ def _parameter(name: str, flag: str, field: FieldInfo) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def check_objects(words: Sequence[str]) -> None:
+def check_custom_fields(words: Sequence[str]) -> None:
     """Raise `Usage` for a custom field among the command line's *words* that would be misread or silently lost."""
     for position, word in enumerate(words):
         found = re.match(r"--(match|keep)[.]custom-fields(?:[.]([^=]*))?(?:=(.*))?$", word, re.DOTALL)

@@ -100,7 +100,7 @@ class Journal:
         """Append *entry*. It survives the end of this process and, if it is ``intended``, a loss of power.
 
         Raises `Stop` (``failed``) when it can't be written: nothing is created without an entry. Raises `Locked` if the
-        lock was lost, also while ``intended`` was written: its POST follows.
+        lock was lost, also if that was while an ``intended`` entry was written, which a POST follows.
         """
         self.check()
         self._entries[entry.lead].append(entry)
