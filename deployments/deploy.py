@@ -37,7 +37,7 @@ def main() -> int:
         return _fail("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
     try:
         wanted = automations.read()
-        _file()
+        _prefect_yaml()  # read before anything is deployed
         with get_client(sync_client=True) as prefect:
             return _deploy(prefect, wanted)
     except automations.WrongFile as error:
@@ -85,13 +85,13 @@ def _make_block() -> bool:
     return True
 
 
-def _file() -> dict[str, list[dict[str, Any]]]:
-    """What prefect.yaml says. Raises `Unreadable`, also for a key that stands twice, of which Prefect reads one."""
+def _prefect_yaml() -> dict[str, list[dict[str, Any]]]:
+    """What prefect.yaml says. Raises `Unreadable`, also for a key that occurs twice: Prefect would read only one."""
     return cast("dict[str, list[dict[str, Any]]]", yaml_of(text_of(ROOT / "prefect.yaml")))
 
 
 def _left_over(prefect: SyncPrefectClient) -> list[str]:
-    wanted = {str(each["name"]) for each in _file()["deployments"]}
+    wanted = {str(each["name"]) for each in _prefect_yaml()["deployments"]}
     deployed = prefect.read_deployments(
         deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
     )

@@ -88,9 +88,9 @@ def call(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         if any(".custom-fields" in word for word in words):
-            from flows.console.flags import check_objects
+            from flows.console.flags import check_custom_fields
 
-            check_objects(words)
+            check_custom_fields(words)
         code: object = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         say(f"{_sentence(error)} See {_help(words)}.")

@@ -69,7 +69,10 @@ def restore(
 
 
 def _in_folder(backup: str, root: str) -> bool:
-    """Whether it is on this machine, as far as is known: the run itself says what is wrong with an address."""
+    """Whether *backup*, an address or the id of a run below *root*, is on this machine.
+
+    True for an address that can't be used, since the run itself says what is wrong with it.
+    """
     with suppress(Refused):
         return Folder.at(backup if "/" in backup else root).is_local
     return True

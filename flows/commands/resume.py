@@ -42,6 +42,6 @@ def resume(
 
 
 def ask_whether_gone(known: str) -> bool:
-    """Whether the person at the terminal says that the process of which this is *known* is gone."""
+    """Show what is *known* of a process, and return whether the person at the terminal says that it is gone."""
     say(known)
     return ask_whether("Is that process gone for certain, and is this run to continue here?")

@@ -1,6 +1,6 @@
-"""Reading what people write: files as UTF-8 whatever the locale says, YAML and JSON in which no key stands twice.
+"""Reading what people write: files as UTF-8 whatever the locale says, YAML and JSON in which no key occurs twice.
 
-Of a key that stands twice Python keeps the last: of two ``keep:`` the first would be lost, without a word.
+Of a key that occurs twice Python keeps the last: of two ``keep:`` the first would be lost silently.
 """
 
 import json
@@ -75,7 +75,7 @@ def yaml_of(text: str) -> object:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses a key that stands twice. A merge (``<<``) may still be overridden."""
+    """PyYAML's safe loader, which refuses a key that occurs twice. A merge (``<<``) may still be overridden."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)

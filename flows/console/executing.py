@@ -80,7 +80,7 @@ def at_server(why: str) -> Callable[[Callable[P, None]], Callable[P, int]]:
 def _terminable() -> Generator[None]:
     """A block in which SIGTERM raises `Terminated`; Prefect, while it runs a flow, first notes that the run crashed.
 
-    So does a hang-up, unless `nohup` has it ignored.
+    A hang-up does the same, unless `nohup` has it ignored.
     """
 
     def terminate(*_: object) -> None:
@@ -88,7 +88,7 @@ def _terminable() -> Generator[None]:
 
     def hang_up(*_: object) -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it comes from the shell, and from the terminal as well
-        signal.raise_signal(signal.SIGTERM)  # of which Prefect knows what it means
+        signal.raise_signal(signal.SIGTERM)  # which Prefect handles
 
     before = {signal.SIGTERM: signal.signal(signal.SIGTERM, terminate)}
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:

@@ -79,16 +79,16 @@ def _parameter(name: str, flag: str, field: FieldInfo) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
-def check_objects(words: Sequence[str]) -> None:
-    """Raise `Usage` for a custom field that *words* names in a way that would be misread, or lost in silence."""
-    for number_, word in enumerate(words):
+def check_custom_fields(words: Sequence[str]) -> None:
+    """Raise `Usage` for a custom field among the command line's *words* that would be misread or silently lost."""
+    for position, word in enumerate(words):
         found = re.match(r"--(match|keep)[.]custom-fields(?:[.]([^=]*))?(?:=(.*))?$", word, re.DOTALL)
         if not found:
             continue
         flag, name, value = f"--{found[1]}.custom-fields", found[2], found[3]
         if name and "." in name:
             raise Usage(f'{flag}: a name with a dot is written as JSON: {flag} \'{{"{name}": ["VALUE"]}}\'.')
-        text = value if value is not None else "".join(words[number_ + 1 : number_ + 2])
+        text = value if value is not None else "".join(words[position + 1 : position + 2])
         if name is None and text.lstrip().startswith("{"):
             try:
                 json_of(text)

@@ -41,7 +41,7 @@ EXPIRES_AFTER = timedelta(hours=72)
 """After this, Prefect accepts no answer and fails the run. Shortly before, deployments/automations.yaml restarts it,
 so that it ends itself as expired."""
 ASKED = "lead-cleanup.approval-asked"
-"""The event with which that automation begins. A person may suspend a run too, and then nothing was asked."""
+"""The event after which that automation waits. A person may suspend a run too, and then nothing was asked."""
 
 LINK = "\n\nA sample of them, and the query, are in "
 CONFLICT = 409  # HTTP

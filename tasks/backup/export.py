@@ -1,4 +1,4 @@
-"""Exporting leads from Close: wait, store while downloading."""
+"""Exporting leads from Close: waiting for an export, and storing it while it is downloaded."""
 
 import logging
 from collections.abc import Callable, Iterator

@@ -2,8 +2,8 @@
 
 Creating a Variable has one winner. The holder extends its lease while it works, and deletes the Variable at the end. A
 dead holder's lease runs out: then whoever wants the lock deletes that very Variable, by its id, and creates their own.
-Of several who see it expired, all delete the same one, and one creates the next. Only a retry of the flow run that has
-died waits for that: nobody would try it again.
+Of several who see it expired, all delete the same one, and one creates the next. Nobody waits for that, except a retry
+of the flow run that died: it would not be retried again.
 """
 
 import logging
@@ -28,6 +28,7 @@ from tasks.runs import connect
 from tasks.runs.connect import PrefectUnavailable
 from tasks.runs.outcomes import Refused
 from tasks.runs.versions import from_newer_version
+from tasks.runs.wording import MINUTE
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ PREFIX = "lead_cleanup_backup_"
 TAG = "lead-cleanup"
 LEASE = timedelta(minutes=15)
 STOP_BEFORE = timedelta(minutes=5)
-"""A holder stops so long before its lease ends: clocks differ, and what it has sent may still take effect."""
+"""How long before its lease ends a holder stops: clocks differ, and what it has sent may still take effect."""
 EXTEND_AFTER = timedelta(seconds=5)
 LOOK_AGAIN_AFTER = 10.0  # seconds
 GONE = 404
@@ -88,14 +89,13 @@ class _Held:
             if alive or run is None or holder.run != run:
                 raise self._taken(holder)
             if seen is None:
-                logger.info(
-                    "The lock of %s is that of an earlier attempt: waiting until %s.", url, _minute(holder.until)
-                )
+                until = f"{holder.until:{MINUTE}}"
+                logger.info("An earlier attempt holds the lock of %s until %s: waiting.", url, until)
             seen = holder
             connect.sleep(LOOK_AGAIN_AFTER)
 
     def _create(self) -> tuple[UUID, Lease]:
-        """Create this process's Variable, unless another's stands; return the id and the lease of what does then."""
+        """Create this process's Variable unless another's exists; return the id and the lease of the one that does."""
         with connect.prefect() as server:
             if found := server.read_variable_by_name(self._name):
                 if (other := self._parse(found)).until > _now():
@@ -136,7 +136,8 @@ class _Held:
             with connect.prefect() as server:
                 delete_variable(server, self._id)
         except PrefectUnavailable as error:
-            logger.warning("The lock of %s stays until %s: %s", self._url, _minute(self._lease.until), error)
+            until = f"{self._lease.until:{MINUTE}}"
+            logger.warning("The lock of %s stays until %s: %s", self._url, until, error)
 
     def _parse(self, found: Variable) -> Lease:
         if newer := from_newer_version(f"The Prefect Variable {self._name}", found.value, VERSION):
@@ -151,8 +152,8 @@ class _Held:
 
     def _taken(self, other: Lease) -> Locked:
         return Locked(
-            f"{self._url} is locked by {other.by} until {_minute(other.until)}, or for longer while that is at work: "
-            "repeat this when it has ended. If it was killed, its lock ends then."
+            f"{self._url} is locked by {other.by} until {other.until:{MINUTE}}, or longer while that is at "
+            "work: repeat this when it has ended. If it was killed, its lock expires then."
         )
 
     def _lost(self) -> Locked:
@@ -186,7 +187,3 @@ def _is_gone(error: BaseException | None) -> bool:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-def _minute(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M UTC}"

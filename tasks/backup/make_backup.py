@@ -65,7 +65,7 @@ class Downloaded(NamedTuple):
 
 @once
 def start_export(plan: Plan) -> Export:
-    """Delete what was kept long enough, and start an export of the planned leads."""
+    """Delete the backups that have expired, and start an export of the planned leads."""
     known = settings()
     with connect(plan.organization_id, user_id=plan.user_id) as close:
         with log_if_it_fails("Deleting old backups"):
@@ -82,7 +82,7 @@ def wait_for_export(plan: Plan, export: Export) -> Export:
 
 @reads
 def download_export(plan: Plan, criteria: Criteria, export: Export, url: str) -> Downloaded:
-    """Download the *export* into a new file in the folder at *url*, which no manifest names; it goes if that fails."""
+    """Download the *export* into a new file in the folder at *url*, without a manifest. A failure leaves no file."""
     with connect(plan.organization_id, user_id=plan.user_id) as close:
         written = store(close, export, Archive.at(url), partial(agreeing, criteria=criteria))
         return Downloaded(written, close.now())
@@ -90,7 +90,7 @@ def download_export(plan: Plan, criteria: Criteria, export: Export, url: str) ->
 
 @once
 def seal_backup(run: Run, plan: Plan, url: str, downloaded: Downloaded, days: int) -> BackupTaken | None:
-    """Check what was *downloaded* and make it the backup of *run*, to be kept for some *days*, or delete it."""
+    """Check what was *downloaded* and make it the backup of *run*, to be kept for so many *days*, or delete it."""
     archive, (written, made_at) = Archive.at(url), downloaded
     manifest = Manifest(
         organization_id=plan.organization_id,

@@ -25,8 +25,8 @@ class Mount(NamedTuple):
 def check_place(url: str, host: str | None, *, lasts: bool = False) -> bool:
     """Raise `Refused`, with the setting to change, where a backup at *url* would be lost or found by others.
 
-    *host* says why folders don't outlive the run, if they don't. Then a folder on a mounted volume will do if somebody
-    vouches that it *lasts*, since a mount may go as well. Returns whether that was needed.
+    *host* names what deletes folders after the run, if anything does. Then a folder is accepted on a mounted volume
+    only, and only if somebody vouches that it *lasts*, since a mount may go as well. Returns whether that was needed.
     """
     root = Folder.at(url)
     if "memory" in root.fs.protocol:
@@ -45,13 +45,13 @@ def check_place(url: str, host: str | None, *, lasts: bool = False) -> bool:
     if lasts and mount and mount.kind not in NEVER_LAST:
         return True
     raise Refused(
-        f"Backups would go to the folder {path}, which {host} deletes after the run ({_unlike_storage(mount)}). "
+        f"Backups would go to the folder {path}, which {host} deletes after the run ({_why_it_may_go(mount)}). "
         f"{ELSEWHERE}; or to a folder on a mounted volume that outlives the run, and vouch for that with "
         "CLOSE_BACKUP_FOLDER_LASTS=true."
     )
 
 
-def _unlike_storage(mount: Mount | None) -> str:
+def _why_it_may_go(mount: Mount | None) -> str:
     if mount is None:
         return "it is on no mounted volume"
     if mount.kind in NEVER_LAST:

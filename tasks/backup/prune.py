@@ -28,8 +28,8 @@ def prune(
 ) -> list[str]:
     """Delete the backups that have expired at *now*, of the organisation or of all, and return their addresses.
 
-    Those of the runs that are still *needed* stay, for the reason *why*, and those that are in use: *tell* is called
-    with a sentence for each. What can't be read stays too. Leads without a manifest, left by a run that died, are
+    The backups of the runs in *needed* stay, for the reason *why*, and so do those in use: *tell* is called with a
+    sentence for each. What can't be read stays too. Leads without a manifest, left by a run that died, are
     deleted when they are older than backups are *kept*. Raises `Refused` if the storage fails, and
     `PrefectUnavailable`.
     """
@@ -51,9 +51,9 @@ def prune(
 
 
 def unsettled(url: str) -> set[str]:
-    """The runs whose own report, in their backup, doesn't say that they need it no longer. Raises `Refused`.
+    """The runs whose report, kept in their backup, doesn't say that they no longer need it. Raises `Refused`.
 
-    For whoever can't ask the ledger, which knows.
+    For where the ledger, which knows better, can't be asked.
     """
     return {run_of(each) for each in archives(url) if _outcome(each) not in SETTLED}
 

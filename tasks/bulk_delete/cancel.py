@@ -169,7 +169,10 @@ NOTHING_STARTED = "Cancelled before anything was started: nothing was deleted."
 
 
 def what_became(job: BulkDelete, done: str, resume: str) -> str:
-    """What became of the bulk delete of a run that is *done*, such as cancelled; *resume* says how to continue it."""
+    """A sentence on what became of a run's bulk delete.
+
+    *done* is its beginning, such as "Cancelled"; *resume* names the ways to resume it.
+    """
     if job.finished:
         return f"{done} too late: bulk delete {job.id} is {job.status}, after {job.progress}."
     if has_stopped(job):

@@ -64,7 +64,7 @@ class CleanupEnding(Ending):
         return report
 
     def _despite_the_start(self, message: str) -> tuple[Outcome, str]:
-        """How a run ends that may have started a bulk delete, and then was kept from finding out what became of it."""
+        """How a run ends that may have started a bulk delete, and then could not find out what became of it."""
         known = self._known_id
         if known is None:
             return Outcome.UNKNOWN, message

@@ -25,11 +25,11 @@ RESUMABLE = timedelta(days=7)
 
 
 def bulk_delete_of(plan: Planned, jobs: Sequence[BulkDelete]) -> BulkDelete | None:
-    """The bulk delete among *jobs* that was started for *plan*, or for a record: the one whose id it has recorded.
+    """The bulk delete among *jobs* that was started for *plan*: if that is a record, the one with the recorded id.
 
-    Else the one that agrees in everything: both marks, organisation, author and query. Close may have added ``negate:
-    false``, reordered keys or spelled instants otherwise. Raises `Stop` (``unknown``) if one has both marks but isn't
-    what we send, or if several have them. One that has a single mark is a stranger's.
+    Otherwise the one that agrees in everything: both marks, organisation, author and query. Close may have added
+    ``negate: false``, reordered keys or spelled instants differently. Raises `Stop` (``unknown``) if one has both marks
+    but isn't what we send, or if several have them. One that has a single mark is somebody else's.
     """
     recorded = plan.bulk_delete_id if isinstance(plan, Record) else None
     if recorded and (known := next((job for job in jobs if job.id == recorded), None)):

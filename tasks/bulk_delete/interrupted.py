@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def pause_suspended(run: Run) -> tuple[str, BulkDelete | None]:
     """Ask Close to pause the bulk delete of *run*, which a person has suspended.
 
-    Returns a sentence on where it stands, and the bulk delete as Close shows it, if it can be asked for one.
+    Returns a sentence on what became of it, and the bulk delete as Close shows it; None if there is none to show.
     """
     resume = f"*Resume* in Prefect, or `lead-cleanup resume {run.id}`,"
     try:

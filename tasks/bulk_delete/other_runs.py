@@ -34,8 +34,8 @@ LONGEST_WAIT = timedelta(hours=1)
 def wait_for_other_runs(run: Run, limits: Limits, *, dry_run: bool) -> None:
     """Wait while another run of the organisation deletes, or is about to; not for a dry run.
 
-    Waits for a run that Prefect says is running, and whose bulk delete moves; and for a deployed one that began before
-    this one: neither of two cleanups of one schedule has a bulk delete yet. An hour at most, and not past
+    Waits for a run that Prefect says is running and whose bulk delete makes progress; and for a deployed one that began
+    before this one: of two cleanups that are due together, neither has a bulk delete yet. An hour at most, and not past
     ``max_late_hours``. Everything else is left to the look right before the start, which refuses. Close is asked only
     if there is such a run. Raises `Refused` if the stop is set meanwhile.
     """
@@ -56,29 +56,29 @@ class Other:
     record: Record | None
     """Its open claim."""
     ahead: bool
-    """Whether it is a deployment's, and began before this run and within the longest wait."""
+    """Whether it is a deployment's run that began before this one, by less than the longest wait."""
 
     def is_of(self, organization_id: str) -> bool:
-        """Whether it is in the organisation, or hasn't said yet in which it is."""
+        """Whether it is in this organisation, or hasn't yet said in which it is."""
         its = self.record.organization_id if self.record else self.found.labels.get(ORGANIZATION)
         return its in {None, organization_id}
 
 
 @dataclass
-class Movement:
-    """Which of the other runs get on: they claim, and Close deletes."""
+class Watch:
+    """Tells which of the other runs make progress: they claim, and Close deletes."""
 
     close: CloseClient
     _seen: dict[UUID, tuple[object, float]] = field(default_factory=dict[UUID, tuple[object, float]])
-    """What was seen of each last, and since when (seconds)."""
+    """What was last seen of each, and since when it has been so (by the client's clock)."""
 
     @property
     def seen(self) -> set[UUID]:
         """The runs that had a claim."""
         return set(self._seen)
 
-    def of(self, other: Other) -> bool:
-        """Whether *other* gets on, so that it is worth waiting for."""
+    def is_worth_waiting_for(self, other: Other) -> bool:
+        """Whether *other* makes progress, or is ahead and may yet claim."""
         record, now = other.record, self.close.clock()
         if record is None and other.ahead:
             return True
@@ -96,7 +96,7 @@ class Movement:
         return record.bulk_delete_id is not None or age < visible_within_seconds(self.close)
 
     def _look(self, bulk_delete_id: str) -> tuple[object, ...] | None:
-        """How far Close has got; None if it deletes nothing before somebody has looked at it."""
+        """How far Close has got; None if the bulk delete won't continue until a person acts."""
         try:
             job = self.close.bulk_delete(bulk_delete_id)
         except NotFound:
@@ -110,12 +110,12 @@ class Movement:
 
 
 def _wait(close: CloseClient, run: Run, organization_id: str, patience: timedelta) -> None:
-    started, movement = close.clock(), Movement(close)
+    started, watch = close.clock(), Watch(close)
     waited_for: UUID | None = None
     while True:
         stop.check()
-        others = (each for each in _others(run, movement.seen) if each.is_of(organization_id))
-        other = next(filter(movement.of, others), None)
+        others = (each for each in _others(run, watch.seen) if each.is_of(organization_id))
+        other = next(filter(watch.is_worth_waiting_for, others), None)
         if other is None:
             break
         left = started + patience.total_seconds() - close.clock()
@@ -147,8 +147,8 @@ def _others(run: Run, seen: Collection[UUID] = ()) -> list[Other]:
 
 
 def is_ahead(other: FlowRun, mine: FlowRun) -> bool:
-    """Whether *other* is a deployment's run that began before *mine*, and within the longest wait."""
+    """Whether *other* is a deployment's run that began before *mine*, by less than the longest wait."""
     if other.deployment_id is None or other.state is None or mine.state is None:
         return False
-    lead = mine.state.timestamp - other.state.timestamp
-    return (lead, mine.id) > (timedelta(), other.id) and lead < LONGEST_WAIT
+    earlier_by = mine.state.timestamp - other.state.timestamp
+    return (earlier_by, mine.id) > (timedelta(), other.id) and earlier_by < LONGEST_WAIT

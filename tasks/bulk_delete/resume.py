@@ -116,7 +116,7 @@ def give_up(found: FlowRun, by: str) -> Record:
     except Stop as error:
         if error.outcome is not Outcome.UNKNOWN:
             raise
-        logger.warning("%s", error)  # while that is unfinished, it stands in everybody's way all the same
+        logger.warning("%s", error)  # while that one is unfinished, other runs are refused all the same
         job = None
     if job and not job.finished and job.status != BulkStatus.PAUSED:
         raise Refused(f"Bulk delete {job.id} of this run is {job.status} at {job.progress}: pause it in Close first.")
@@ -145,10 +145,10 @@ def _has_no_process(found: FlowRun, confirm: Callable[[str], bool] | None) -> bo
     process = Process.of(found)
     gone = is_gone(process, Process.here()) if process else None
     if gone is None:
-        where = f"on {process.host}" if process else "nobody recorded where"
-        seen = f"{plain(found.state.timestamp):{MINUTE}}" if found.state else "no time that is known"
+        where = process.host if process else "a machine that nobody recorded"
+        seen = f"at {plain(found.state.timestamp):{MINUTE}}" if found.state else "at an unknown time"
         known = (
-            f"Run {found.id} is {_state(found)}: it was executed {where}, and its last sign of life is of {seen}. "
+            f"Run {found.id} is {_state(found)}: it was executed on {where}, and last heard of {seen}. "
             "Whether its process still lives can't be seen from here."
         )
         if confirm is None:
@@ -160,7 +160,7 @@ def _has_no_process(found: FlowRun, confirm: Callable[[str], bool] | None) -> bo
 
 
 def _crashed(found: FlowRun, by: str) -> FlowRun:
-    logger.warning("The process of run %s has ended without a word: taking the run over.", found.id)
+    logger.warning("The process of run %s ended without recording how: taking the run over.", found.id)
     with prefect() as server:
         server.set_flow_run_state(found.id, Crashed(message=f"Its process is gone; {by} resumes the run."), force=True)
         return server.read_flow_run(found.id)
@@ -175,7 +175,7 @@ def _retry(found: FlowRun, by: str) -> None:
 
 
 def _is_over(found: FlowRun) -> bool:
-    """Whether no process is expected to work for it."""
+    """Whether no process is expected to execute the run."""
     return found.state is not None and (found.state.is_final() or is_suspended(found.state))
 
 

@@ -215,7 +215,7 @@ def _record(record: Record, job: BulkDelete) -> None:
 
 
 def _record_refusal(record: Record) -> None:
-    """Record that nothing was started. If that fails, what the run reports is still why; a retry ends ``unknown``."""
+    """Record that nothing was started. If that fails, the run still reports why; a retry ends ``unknown``."""
     with log_if_it_fails("Recording that nothing was started"):
         ledger.update(record, ended=REFUSED)
 

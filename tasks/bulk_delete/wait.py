@@ -40,9 +40,9 @@ class Finished:
 def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_minutes: int) -> Finished:
     """Poll until Close says that the bulk delete is done or in error, and record in the ledger that it has ended.
 
-    Close being away doesn't end the wait. The deadline does, and whatever keeps the run from looking, such as a revoked
-    key: as ``still_running``, since Close is still deleting.
-    Raises `Suspended` when a person suspends the run.
+    Close being away doesn't end the wait. The deadline does, and so does what keeps the run from looking, such as a
+    revoked key: both as ``still_running``, since Close is still deleting. Raises `Suspended` when a person suspends the
+    run.
     """
     progress = Progress(run, bulk_delete_id)
     with connect(plan.organization_id) as close:
@@ -120,13 +120,13 @@ PAUSED = "Somebody can resume it in Close, or with `lead-cleanup resume` and the
 
 
 def out_of_sight(bulk_delete_id: str, why: object, job: BulkDelete | None = None) -> str:
-    """A sentence for a run that can't see how its bulk delete, last seen as *job*, gets on. *why* says what to do."""
+    """A sentence for a run that can't see how far its bulk delete, last seen as *job*, is. *why* says what to do."""
     if job is None:
-        seen = f"Close goes on with bulk delete {bulk_delete_id}, unless it is paused,"
+        seen = f"Close continues bulk delete {bulk_delete_id}, unless it is paused,"
     elif job.status == BulkStatus.PAUSED:
         seen = f"Close has paused bulk delete {bulk_delete_id} at {job.progress},"
     else:
-        seen = f"Close goes on with bulk delete {bulk_delete_id}, which had come to {job.progress},"
+        seen = f"Close continues bulk delete {bulk_delete_id}, which had reached {job.progress},"
     return f"{seen} but this run can't follow it: {why} {RETRY}"
 
 

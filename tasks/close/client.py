@@ -197,7 +197,7 @@ class CloseClient:
     def pause_bulk_delete(self, bulk_delete_id: str, *, once: bool = False) -> BulkDelete:
         """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not the address: we assume it.
 
-        Retried, which is harmless unless somebody resumes it meanwhile: with *once* it isn't.
+        Retried, unless *once*: a retry would pause it again if somebody has resumed it meanwhile.
         """
         request = _status(bulk_delete_id, "paused")
         if once:

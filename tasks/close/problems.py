@@ -1,6 +1,6 @@
 """What is wrong with an input, in one sentence of ours: the place, and what to write there.
 
-Pydantic says it in its own words ("Input should be …"), which are written for those who program.
+Pydantic says it in its own words ("Input should be …"), which are written for programmers.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ ELSE = "it can't be read; compare it with the README"
 def problems(error: ValidationError, document: object = None) -> str:
     """Return what is wrong with *document*, in one line without its values: ``inactive_months: write 1 or more``.
 
-    Without *document*, the names of unions in the error's places are guessed at, and left out.
+    A place leaves out the names of types that pydantic tried; without *document*, which these are is a guess.
     """
     found: dict[str, list[str]] = {}
     for each in error.errors(include_url=False, include_input=False):
@@ -59,7 +59,7 @@ def problems(error: ValidationError, document: object = None) -> str:
 
 
 def _steps(location: tuple[int | str, ...], document: object, *, missing: bool) -> Iterator[str]:
-    """The keys and indexes in *location*, which has the names of the kinds that were tried among them."""
+    """The keys and indexes in *location*, without the names of types among them that pydantic tried."""
     guessed = document is None
     for number, step in enumerate(location):
         last = number == len(location) - 1
@@ -95,7 +95,7 @@ def what_is_wrong(kind: str, facts: Mapping[str, Any], message: str) -> str:
 
 
 def _joined(what: list[str]) -> str:
-    """One sentence for one place: of several kinds that a value may have, each is named."""
+    """One sentence for one place. Where a value may be of several kinds, it names each."""
     kinds = dict.fromkeys(what)
     if other := next((each for each in kinds if each not in SHAPES.values()), None):
         return other

@@ -62,7 +62,7 @@ class CloseSettings(BaseSettings):
     )
     backup_folder_lasts: bool = Field(
         default=False,
-        description="Vouches that the folder of CLOSE_BACKUP_URL, on a volume mounted into a container, outlives it.",
+        description="Vouches that the folder of CLOSE_BACKUP_URL is on a volume that outlives the container.",
     )
     backup_days: int = Field(default=30, ge=1, le=3650, description="Days for which a backup is kept.")
     timeout: float = Field(

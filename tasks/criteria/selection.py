@@ -25,7 +25,7 @@ class Criteria:
     time_zone: str = "UTC"
     """The time zone of local dates in pasted queries and Smart Views."""
     updated_before: datetime | None = None
-    """Leads edited then or later (UTC) are spared; None: the cut-off. Apart from it only to carry a second mark."""
+    """Leads edited then or later (UTC) are spared. None: the cut-off, from which it differs to carry a second mark."""
 
     def select(self, names: Names, organization_id: str = "") -> "Selection":
         """The criteria as queries, for one organisation. Raises `Refused` for unknown names and unusable queries."""

@@ -1,4 +1,4 @@
-"""When two spellings mean the same: names of what an organisation has set up, and domains."""
+"""Which spellings mean the same: of names that an organisation has chosen, and of domains."""
 
 import re
 import unicodedata
@@ -32,7 +32,7 @@ def as_people_write_it(domain: str) -> str:
 
 
 def as_mail_sends_it(domain: str) -> str:
-    """*domain* in ASCII: ``xn--mller-kva.de`` for ``müller.de``; as it is where there is none."""
+    """*domain* in ASCII: ``xn--mller-kva.de`` for ``müller.de``; as it is where it has no such form."""
     try:
         return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except (idna.IDNAError, UnicodeError):

@@ -35,7 +35,7 @@ class BackupTaken(BaseModel):
     leads: int
     keep_until: datetime
     vouched: bool = False
-    """Whether CLOSE_BACKUP_FOLDER_LASTS was needed: only that says that the folder outlives the run."""
+    """Whether only CLOSE_BACKUP_FOLDER_LASTS says that the folder outlives the run."""
 
 
 class Record(Planned):

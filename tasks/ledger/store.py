@@ -73,9 +73,9 @@ def claim(record: Record) -> Record:
 def update(record: Record, **fields: object) -> Record:
     """Set *fields* of the record, and return it as it is then in the ledger.
 
-    Repeated for half a minute, since it tells what Close was asked to do. Each time reads the record again and changes
-    these fields only: another process may have updated it. What another process has set since *record* was read is not
-    cleared. Raises `PrefectUnavailable`, and `Stop` if another claim has taken its place.
+    Repeated for half a minute, since it records what Close was asked to do. Each try reads the record again and changes
+    these fields only: another process may have updated it. None doesn't clear what another process has set since
+    *record* was read. Raises `PrefectUnavailable`, and `Stop` if another claim has taken its place.
     """
     updated = repeat_write(lambda: _update(record, fields))
     if updated.bulk_delete_id:

@@ -25,7 +25,7 @@ class Needed:
     smart_views: bool
     keep_view: str | None
     with_days: frozenset[str] = frozenset()
-    """The object types whose custom fields a pasted query compares with days: what they hold decides."""
+    """The object types whose custom fields a pasted query compares with days, for which their types are read."""
 
     @property
     def nothing(self) -> bool:

@@ -111,7 +111,7 @@ class Planned(BaseModel):
         return (self.as_of, self.updated_before) if self.updated_before else (self.as_of,)
 
     def has_query(self, s_query: Mapping[str, Any]) -> bool:
-        """Whether *s_query* is the query that was planned, in whatever spelling, by a digest of ours or of 0.1."""
+        """Whether *s_query*, in any spelling, is the query that was planned, by our digest or by that of 0.1."""
         return self.digest in {each(self.organization_id, s_query) for each in (digest, digest_by_the_letter)}
 
     def as_planned(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ class Plan(Planned):
 
     @property
     def digest_by_0_1(self) -> str:
-        """The digest of the same plan as 0.1 showed it, for an approval asked before an upgrade: with one mark."""
+        """The digest that 0.1 had for such a plan, with one mark in both clauses, for requests that 0.1 made."""
         first, *second = (text_of(mark) for mark in self.marks)
         query = json.dumps(self.s_query)
         for mark in second:
@@ -160,7 +160,7 @@ def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
 
 
 def digest_by_the_letter(organization_id: str, s_query: Mapping[str, Any]) -> str:
-    """As 0.1 computed it: an instant that is spelled otherwise is another one."""
+    """The digest as 0.1 computed it, to which an instant in another spelling is another instant."""
     return _digest(organization_id, canonical(s_query, by_the_letter=True))
 
 

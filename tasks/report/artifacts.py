@@ -31,7 +31,7 @@ BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 def publish_report(run: Run, report: RunReport, organization: str) -> None:
     """Publish how the run ended. A failure to publish is logged, and doesn't change the outcome.
 
-    No task: in a run that a person has suspended, Prefect begins none.
+    It isn't a task, since Prefect begins none in a run that a person has suspended.
     """
     with log_if_it_fails("Publishing the report"):
         write_report(run, report, organization)

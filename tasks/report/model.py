@@ -129,7 +129,7 @@ class Unsuccessful(Foreseen):
 def with_backup(report: Report, backup: BackupTaken | None, *, started: bool) -> Report:
     """*report* with the place and the end of its *backup*; or with a note that a run which *started* has none.
 
-    Another note says so where only somebody's word is known for it that the place lasts.
+    Another note says so if only a person's word vouches that the place lasts.
     """
     if backup:
         until = f"The backup of {counted(backup.leads, 'lead')} stays until {backup.keep_until:%Y-%m-%d}."

@@ -72,7 +72,7 @@ class Restored:
 def restore(plan: RestorePlan) -> Restored:
     """Create what *plan* shows. Safe to repeat: it continues where the last run stopped, and creates nothing twice.
 
-    Holds the backup's lock, and reads the backup again under it: what was forgotten since the plan isn't created.
+    Holds the backup's lock, and reads the backup again under it: what was erased from it since the plan isn't created.
     """
     archive = Archive.at(plan.url)
     journal = Journal(archive)

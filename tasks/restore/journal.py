@@ -2,7 +2,7 @@
 
 Each POST has an entry before it and one after it, so that at most one object is in doubt. On this machine the journal
 is one file, ``restore.jsonl``, to which lines are appended. Other storage can't append: there each lead has an object
-``restore/<lead>.jsonl``, which is replaced with every entry. Only who holds the backup's lock may write.
+``restore/<lead>.jsonl``, which is replaced with every entry. Only the holder of the backup's lock may write.
 """
 
 import errno
@@ -100,7 +100,7 @@ class Journal:
         """Append *entry*. It survives the end of this process and, if it is ``intended``, a loss of power.
 
         Raises `Stop` (``failed``) when it can't be written: nothing is created without an entry. Raises `Locked` if the
-        lock was lost, also while ``intended`` was written: its POST follows.
+        lock was lost, also if that was while an ``intended`` entry was written, which a POST follows.
         """
         self.check()
         self._entries[entry.lead].append(entry)

@@ -23,7 +23,7 @@ from tasks.runs.run import Run
 
 BOOT_ID, MACHINE_ID = Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id")
 PREFIX = "process."
-"""Of the labels."""
+"""What the names of these labels begin with."""
 
 
 class Process(NamedTuple):
@@ -55,16 +55,16 @@ class Process(NamedTuple):
 
     @property
     def labels(self) -> dict[str, str]:
-        """What the run's labels say about it."""
+        """The labels by which a run names this process."""
         return {f"{PREFIX}{field}": value for field, value in self._asdict().items()}
 
 
 class Superseded(Abort):
-    """Ends this attempt of a run, but not the run: a later attempt of it goes on. Prefect leaves the state alone."""
+    """Ends this attempt of a run, but not the run: a later attempt continues it. Prefect leaves the state alone."""
 
 
 def check_latest(run: Run) -> None:
-    """Raise `Superseded` if a later attempt of *run* has begun: somebody took this process for dead, and it was asleep.
+    """Raise `Superseded` if a later attempt of *run* has begun: this process was asleep, and somebody took it for dead.
 
     Raises `PrefectUnavailable`.
     """
@@ -96,7 +96,7 @@ def is_gone(process: Process, here: Process) -> bool | None:
 
 @contextmanager
 def _locked(run_id: UUID, boot: str) -> Generator[str]:
-    """Hold the lock of a new file, and return its path, or "" where there can be none. Errors keep the file."""
+    """Hold the lock of a new file, and yield its path, or "" where there can be none. After an error the file stays."""
     try:
         state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state").absolute()
         path = state / "close-lead-cleanup" / f"{run_id}-{boot}-{uuid4().hex[:8]}"

@@ -87,7 +87,7 @@ def _changes(states: Iterable[State[Any]]) -> list[tuple[State[Any], State[Any]]
 
 
 def _is_restart(old: State[Any], new: State[Any]) -> bool:
-    """A run that waits for a concurrency slot is scheduled again by Prefect itself: that isn't a restart."""
+    """Whether it is a restart: Prefect itself also reschedules a run that waits for a concurrency slot."""
     return new.type == StateType.SCHEDULED and old.type not in {StateType.SCHEDULED, StateType.PENDING}
 
 

@@ -26,7 +26,7 @@ sleep, clock = time.sleep, time.monotonic
 """The clock of every wait for Close, which tests replace."""
 
 WRITE_SECONDS, REWRITE_SECONDS = 30.0, 1.0
-"""How long, and how often, to repeat a write that the Prefect server doesn't accept."""
+"""For how long, and after how long each time, to repeat a write that the Prefect server doesn't accept."""
 
 Written = TypeVar("Written")
 
@@ -72,7 +72,7 @@ def repeat_write(write: Callable[[], Written]) -> Written:
         except PrefectUnavailable as error:
             if time.monotonic() >= deadline:
                 raise
-            logger.warning("The Prefect server has not taken a write (%s): trying again.", type(error.args[0]).__name__)
+            logger.warning("Prefect did not accept a write (%s): trying again.", type(error.args[0]).__name__)
         time.sleep(REWRITE_SECONDS)
 
 

@@ -1,7 +1,7 @@
-"""Whether a person has suspended the run that this process is in, or cancelled it then, looked at while it works.
+"""Noticing, while a process works, that a person has suspended its run, or has cancelled it after that.
 
-Prefect sends no signal for either, and looks only between tasks. So every loop that may take long looks itself, apart
-from how often it asks Close. (To cancel a run that is running, Prefect terminates its process.)
+Prefect sends no signal for either, and looks only between tasks. So every loop that may take long looks itself, however
+seldom it asks Close. (To cancel a run that is running, Prefect terminates its process.)
 """
 
 import time
@@ -17,7 +17,7 @@ from tasks.runs.outcomes import Outcome, Stop
 
 LOOK_SECONDS = 2.0
 AWAY_SECONDS = 30.0
-"""After how long to look again where Prefect could not be asked: that took long itself."""
+"""How long to wait before the next look when Prefect could not be asked, which itself took long."""
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def is_suspended(state: State[Any]) -> bool:
 
 
 class OwnState:
-    """Looks every two seconds at the state of this process's run, while it sleeps or works. Outside a run, never.
+    """Looks at the state of this process's run, every two seconds while it sleeps or works; outside a run, never.
 
     Raises `Suspended`, and `Stop` if the run is cancelled. A Prefect server that can't be asked changes nothing.
     """
@@ -46,7 +46,7 @@ class OwnState:
         self._due = time.monotonic() + LOOK_SECONDS
 
     def sleep(self, sleep: Callable[[float], None], seconds: float) -> None:
-        """Sleep so long with *sleep*, and look meanwhile."""
+        """Sleep for so many *seconds*, by calling *sleep*, and look meanwhile."""
         while self._run_id and seconds > LOOK_SECONDS:
             sleep(LOOK_SECONDS)
             seconds -= LOOK_SECONDS
@@ -55,13 +55,13 @@ class OwnState:
         self.look()
 
     def during(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield *items*, and look between them."""
+        """Yield the *items*, looking before each."""
         for item in items:
             self.look()
             yield item
 
     def look(self) -> None:
-        """Look, if it is time."""
+        """Look, if it is time for the next look."""
         if self._run_id is None or time.monotonic() < self._due:
             return
         try:

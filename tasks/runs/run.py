@@ -102,9 +102,9 @@ def restore_name() -> str:
 def cut_offs(run_id: UUID, start: datetime) -> tuple[datetime, datetime]:
     """The second before *start*, twice, with milliseconds taken from different digits of the run's id.
 
-    These are the run's two marks, by which its bulk delete is known: two runs of one schedule tick share both once in a
-    million. Prefect keeps the expected start over retries and resumes, so every attempt has the same. The second
-    before, since leads edited between the plan and a later cut-off would not be spared.
+    These are the run's two marks, by which its bulk delete is known: two runs that are due in one second share both
+    once in a million. Prefect keeps the expected start over retries and resumes, so every attempt has the same.
+    It is the second before, since leads edited between the plan and a later cut-off would not be spared.
     """
     second = start.astimezone(UTC).replace(microsecond=0) - timedelta(seconds=1)
     first, other = run_id.int % 1000, run_id.int // 1000 % 1000

@@ -5,7 +5,7 @@ import os
 
 
 def user() -> str:
-    """The login name; "uid 1234" where that user has none, as in a container."""
+    """The login name; ``uid 1234`` for a user who has none, as in a container."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # KeyError before Python 3.13

@@ -58,7 +58,7 @@ def test_a_retry_whose_key_is_refused_is_still_running(
 
     assert (first.outcome, again.outcome) == ("still_running", "still_running")
     assert again.bulk_delete_id == first.bulk_delete_id
-    assert f"Close goes on with bulk delete {first.bulk_delete_id}, unless it is paused" in again.message
+    assert f"Close continues bulk delete {first.bulk_delete_id}, unless it is paused" in again.message
     assert "Retry this run to keep waiting; it will not start another one." in again.message
 
 

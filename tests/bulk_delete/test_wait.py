@@ -118,9 +118,9 @@ def test_close_being_away_does_not_end_the_wait(server: ScriptedClose):
 @pytest.mark.parametrize(
     ("before", "says"),
     [
-        ([], "Close goes on with bulk delete bulkdelete_1, unless it is paused, but"),
-        ([("created", 0)], "Close goes on with bulk delete bulkdelete_1, which had come to 0 of 1,000 leads, but"),
-        ([("processing", 5)], "Close goes on with bulk delete bulkdelete_1, which had come to 5 of 1,000 leads, but"),
+        ([], "Close continues bulk delete bulkdelete_1, unless it is paused, but"),
+        ([("created", 0)], "Close continues bulk delete bulkdelete_1, which had reached 0 of 1,000 leads, but"),
+        ([("processing", 5)], "Close continues bulk delete bulkdelete_1, which had reached 5 of 1,000 leads, but"),
         ([("paused", 5)], "Close has paused bulk delete bulkdelete_1 at 5 of 1,000 leads, but"),
     ],
 )

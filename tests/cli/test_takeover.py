@@ -124,7 +124,7 @@ def test_of_a_run_of_another_machine_a_person_has_to_say_that_its_process_is_gon
     declined = answered(start, run_id, "no")
     confirmed = answered(start, run_id, "yes")
 
-    unasked.is_one_line(f"Run {run_id} is Running: it was executed on mars, and its last sign of life is of ", code=3)
+    unasked.is_one_line(f"Run {run_id} is Running: it was executed on mars, and last heard of at ", code=3)
     assert declined[0] == 3
     assert "Nothing was changed" in declined[1]
     assert confirmed[0] == 0, confirmed[1]

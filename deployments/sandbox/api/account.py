@@ -106,7 +106,7 @@ def organization(request: ApiRequest) -> JsonObject:
         else:
             flat = {f"user_{key}": value for key, value in shown.items()}
             members.append({**_membership(each, ours), **flat, "user_full_name": each.name})
-    found: JsonObject = {
+    return {
         "id": ours.id,
         "name": ours.name,
         "currency": "USD",
@@ -116,7 +116,6 @@ def organization(request: ApiRequest) -> JsonObject:
         "pipelines": _pipelines(ours),
         **{f"{kind}_custom_fields": fields_of(request, kind) for kind in CUSTOM_FIELD_OWNERS},
     }
-    return found
 
 
 def lead_statuses(request: ApiRequest) -> JsonObject:

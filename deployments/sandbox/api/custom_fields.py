@@ -89,6 +89,6 @@ def field_schema(request: ApiRequest) -> JsonObject:
 
 ROUTES = (
     *map(_fields_route, CUSTOM_FIELD_OWNERS),
-    _fields_route("lead", "/custom_fields/"),  # the name it had before; a Singer tap reads it still
+    _fields_route("lead", "/custom_fields/"),  # its former name, which a Singer tap still reads
     route("/custom_field_schema/{object_type}/", GET=field_schema),
 )

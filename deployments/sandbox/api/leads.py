@@ -66,7 +66,7 @@ def listing(request: ApiRequest) -> JsonObject:
 
 
 def _text_search(request: ApiRequest, connection: Connection) -> Iterator[ColumnElement[bool]]:
-    """The deprecated text search, as far as it needs no parser: a word or an id."""
+    """The deprecated text search, as far as it needs no parser: for a word or an id. Raises Invalid for the rest."""
     text = request.query.get("query")
     if text is None:
         return

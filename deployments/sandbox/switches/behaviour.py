@@ -68,8 +68,8 @@ class Behaviour(BaseModel):
     )
     days_on_dates: Literal["days", "instants"] = Field(
         default="days",
-        description="How a local day in a query is compared with a field that holds mere dates: as a day; or as the "
-        "instant at which it begins where the user is, with the field's date as midnight UTC.",
+        description="How a local day in a query is compared with a field of dates without a time: as a day; or "
+        "as the instant at which it begins where the user is, with the field's date as midnight UTC.",
     )
     week_starts_on: Literal["monday", "sunday"] = Field(
         default="monday", description="The first day of this week and of last week in a query."

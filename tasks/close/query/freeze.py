@@ -1,7 +1,7 @@
 """Moments that depend on when they are read become the instants, or the days, that they mean at the cut-off.
 
-A local day on a field of instants is the instant at which it begins where the user is. A field of mere dates knows no
-time zone: there it stays a day, since as an instant it would select the day before or after.
+A local day on a field of instants is the instant at which it begins where the user is. A field of dates without
+a time knows no time zone: there it stays a day, since as an instant it would select the day before or after.
 """
 
 import re
@@ -130,7 +130,7 @@ def _day(text: str) -> date:
 
 
 def _edge(period: PredefinedPeriod, today: date) -> date:
-    """The day with which *period* begins; of its end, the day after it."""
+    """The day with which *period* begins or, for its end, the day after it."""
     monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
     day, week, month = timedelta(days=1), timedelta(weeks=1), relativedelta(months=1)
     edges: dict[str, tuple[date, date]] = {

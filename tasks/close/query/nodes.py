@@ -170,7 +170,7 @@ def parts(part: Part) -> Iterator[Part]:
 
 
 def directly_inside(part: Part) -> Iterator[Part]:
-    """Yield the parts of *part*, without theirs."""
+    """Yield the parts directly inside *part*."""
     for name in type(part).model_fields:
         value = getattr(part, name)
         for inner in value if isinstance(value, tuple) else (value,):  # pyright: ignore[reportUnknownVariableType]
