@@ -11,6 +11,7 @@ from tasks.ledger.record import Record
 from tasks.runs import stop
 from tasks.runs.attempts import ended_before, last_asked, left_suspended, states_of, tries_by_automation
 from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.own_state import Suspended
 from tasks.runs.retries import reads
 from tasks.runs.run import Run
 
@@ -43,7 +44,7 @@ def check_may_retry(run: Run) -> None:
 
 def _check_states(states: Sequence[State[Any]], record: Record | None) -> None:
     if left_suspended(states):
-        raise Stop(Outcome.SUSPENDED, SUSPENDED)
+        raise Suspended
     check_crashed(ended_before(states), record)
     if tries_by_automation(states) > MOST_TRIES:
         started = record and record.bulk_delete_id
@@ -52,9 +53,6 @@ def _check_states(states: Sequence[State[Any]], record: Record | None) -> None:
             f"This run has crashed and was retried {MOST_TRIES} times in a row: its log says why. Fix that, then retry "
             "it: it starts nothing twice.",
         )
-
-
-SUSPENDED = "Suspended by a person: *Resume* in Prefect, or `lead-cleanup resume` with the id of this run, continues."
 
 
 def check_crashed(ended: State[Any] | None, record: Record | None) -> None:

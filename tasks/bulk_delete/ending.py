@@ -83,7 +83,7 @@ class CleanupEnding(Ending):
         return self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None)
 
     def _suspended(self) -> str:
-        message, self._paused = pause_suspended(self.run)
+        message, self._paused = pause_suspended(self.run, self._known_id)
         return message
 
     def _cancelled(self) -> str | None:

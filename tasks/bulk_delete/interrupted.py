@@ -6,7 +6,7 @@ Prefect calls its hook for a cancelled run too, some twenty seconds later and in
 import logging
 from datetime import UTC, datetime
 
-from tasks.bulk_delete.cancel import pause, what_became
+from tasks.bulk_delete.cancel import has_stopped, pause, what_became
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete
 from tasks.ledger import store as ledger
@@ -18,10 +18,11 @@ from tasks.runs.run import Run
 logger = logging.getLogger(__name__)
 
 
-def pause_suspended(run: Run) -> tuple[str, BulkDelete | None]:
-    """Ask Close to pause the bulk delete of *run*, which a person has suspended.
+def pause_suspended(run: Run, known: str | None) -> tuple[str, BulkDelete | None]:
+    """Ask Close to pause the bulk delete of *run*, which a person has suspended, unless it has stopped.
 
-    Returns a sentence on what became of it, and the bulk delete as Close shows it; None if there is none to show.
+    *known* is its id, as far as this process knows it: recording it may have failed. Returns a sentence on what became
+    of it, and the bulk delete as Close shows it; None if there is none to show.
     """
     resume = f"*Resume* in Prefect, or `lead-cleanup resume {run.id}`,"
     try:
@@ -30,10 +31,13 @@ def pause_suspended(run: Run) -> tuple[str, BulkDelete | None]:
             return f"Suspended before anything was started: nothing was deleted. {resume} continues.", None
         if record.ended:
             return f"Suspended after its bulk delete had ended ({record.ended}). {resume} continues.", None
-        if record.bulk_delete_id is None:
+        bulk_delete_id = record.bulk_delete_id or known
+        if bulk_delete_id is None:
             return f"Suspended without knowing what it has started. {resume} looks for it.", None
         with connect(record.organization_id) as close:
-            job = pause(close, record.bulk_delete_id, once=True)
+            job = close.bulk_delete(bulk_delete_id)
+            if not has_stopped(job):
+                job = pause(close, bulk_delete_id, once=True)
     except (CloseError, Stop) as error:
         return f"Suspended, but Close could not be asked to pause what this run may have started: {error}", None
     return what_became(job, "Suspended", resume), job

@@ -58,6 +58,8 @@ def resume(found: FlowRun, by: str, *, start_again: bool, confirm: Callable[[str
     """
     if found.state and found.state.is_paused() and not is_suspended(found.state):
         raise Refused(f"Run {found.id} waits for an approval: `lead-cleanup approve {found.id}`.")
+    if found.state and found.state.is_cancelling():
+        raise Refused(f"Run {found.id} is being cancelled: resume it when it is Cancelled, in a minute or a few.")
     stop.check()
     record = ledger.read(found.id)
     if found.state and found.state.is_completed():

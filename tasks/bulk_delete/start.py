@@ -67,9 +67,9 @@ def continue_bulk_delete(run: Run, record: Record, plan: Plan, limits: Limits) -
     with connect(plan.organization_id) as close:
         bulk_delete_id = record.bulk_delete_id or _search_and_record(close, record)
         if by_person:
-            resume_if_paused(close, bulk_delete_id)
-            if record.cancelled_at:
+            if record.cancelled_at:  # first: once it is resumed, an automation's retry must wait for it too
                 ledger.update(record, cancelled_at=None)
+            resume_if_paused(close, bulk_delete_id)
         return bulk_delete_id
 
 

@@ -57,6 +57,12 @@ def no_answer(request: Request, error: httpx.RequestError) -> CloseUnavailable:
     return CloseUnavailable(message, maybe_accepted=not unreached, **_facts(request))
 
 
+def not_sent(request: Request) -> CloseUnavailable:
+    """The error for a request that would come too late: what was checked before it may no longer hold."""
+    message = f"This machine slept before {request} was sent. It wasn't: what was checked may have changed. Try again."
+    return CloseUnavailable(message, maybe_accepted=False, **_facts(request))
+
+
 def unusable_answer(request: Request, why: str, response: httpx.Response | None = None) -> CloseUnavailable:
     """The error for a successful answer that isn't what Close documents; with its trace id, if *response* is given."""
     message = f"Close's answer to {request} can't be used ({why}{_trace(response)}): {_what_to_do(request)}"

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, cast
 
 import httpx
 
-from tasks.close.answers import broken_download, no_answer, refusal, unusable_answer
+from tasks.close.answers import broken_download, no_answer, not_sent, refusal, unusable_answer
 from tasks.close.errors import CloseError, MissingKey, RateLimited
 from tasks.close.request import JSON, Request
 from tasks.close.settings import CloseSettings
@@ -24,6 +25,7 @@ LONGEST_CONNECT = 10.0
 LONGEST_BACKOFF = 30.0
 READ_PATIENCE = 120.0  # from the first attempt to the last, however many there are
 START_PATIENCE = 10.0  # the same; short, so that the checks right before a bulk delete still hold
+CLOCKS_DIFFER = 5.0
 DEFAULT_RETRY_AFTER = 2.0  # for a 429 without a number
 
 # Close documents commas, and sends semicolons and decimals.
@@ -73,14 +75,14 @@ class Transport:
 
     def start(self, request: Request) -> JSON:
         """Send what must happen once, on a new connection. Retried only if Close can't have accepted it."""
-        return self._send_with_retries(self._unpooled, request, _may_send_again, START_PATIENCE)
+        return self._send_with_retries(self._unpooled, request, _may_send_again, START_PATIENCE, once=True)
 
     def create(self, request: Request) -> JSON:
         """Send what creates one object. Retried only if Close can't have accepted it, but for as long as a read.
 
         On a kept connection, since there may be thousands. After an ambiguous answer the caller must search Close.
         """
-        return self._send_with_retries(self._pool, request, _may_send_again, READ_PATIENCE)
+        return self._send_with_retries(self._pool, request, _may_send_again, READ_PATIENCE, once=True)
 
     def send_once(self, request: Request) -> JSON:
         """Send without any retry, on a new connection."""
@@ -103,13 +105,23 @@ class Transport:
             raise broken_download(path, type(error).__name__) from error
 
     def _send_with_retries(
-        self, client: httpx.Client, request: Request, may_retry: Callable[[CloseError], bool], patience: float
+        self,
+        client: httpx.Client,
+        request: Request,
+        may_retry: Callable[[CloseError], bool],
+        patience: float,
+        *,
+        once: bool = False,
     ) -> JSON:
-        deadline = self._clock() + patience
+        """Send until there is an answer. What must happen *once* isn't sent any more after this machine has slept."""
+        deadline = self._clock() + patience  # the clock may stop during a sleep; the time of day doesn't
+        latest = time.time() + patience + CLOCKS_DIFFER
         attempts = 0
         while True:
             attempts += 1
             self._wait_for_rate_limit(request, deadline)
+            if once and time.time() > latest:
+                raise not_sent(request)
             try:
                 return self._send(client, request)
             except CloseError as error:

@@ -15,7 +15,7 @@ from tasks.report.model import RunReport, Unsuccessful
 from tasks.runs.alive import check_latest
 from tasks.runs.connect import PrefectUnavailable
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
-from tasks.runs.own_state import Suspended, is_suspended
+from tasks.runs.own_state import Suspended, is_suspended, is_suspended_now
 from tasks.runs.run import Run
 
 
@@ -43,7 +43,10 @@ class Ending(ABC):
             case Suspended():
                 outcome, message = Outcome.SUSPENDED, self._suspended()
             case Pause() if error.state and is_suspended(error.state):  # noticed by Prefect, between two tasks
-                self._concluded(Outcome.SUSPENDED, self._suspended())
+                if is_suspended_now(self.run.id):  # not if another process has resumed it since
+                    self._concluded(Outcome.SUSPENDED, self._suspended())
+                elif cancelled := self._cancelled():
+                    self._concluded(Outcome.CANCELLED, cancelled)
                 return False
             case TerminationSignal():
                 if cancelled := self._cancelled():

@@ -35,6 +35,16 @@ def is_suspended(state: State[Any]) -> bool:
     return state.type == StateType.PAUSED and state.name == "Suspended" and state.state_details.run_input_keyset is None
 
 
+def is_suspended_now(run_id: UUID) -> bool:
+    """Whether the run is suspended by a person at this moment, as far as Prefect can be asked."""
+    try:
+        with prefect() as server:
+            state = server.read_flow_run(run_id).state
+    except PrefectUnavailable:
+        return False
+    return state is not None and is_suspended(state)
+
+
 class OwnState:
     """Looks at the state of this process's run, every two seconds while it sleeps or works; outside a run, never.
 
@@ -66,14 +76,14 @@ class OwnState:
             return
         try:
             with prefect() as server:
-                state = server.read_flow_run(self._run_id).state
+                found = server.read_flow_run(self._run_id)
         except PrefectUnavailable:
             self._due = time.monotonic() + AWAY_SECONDS
             return
         self._due = time.monotonic() + LOOK_SECONDS
-        if state and is_suspended(state):
+        if found.state and is_suspended(found.state):
             raise Suspended
-        if state and state.is_cancelled():
+        if found.state and (found.state.is_cancelled() or (found.state.is_cancelling() and not found.deployment_id)):
             raise Stop(Outcome.CANCELLED, "A person has cancelled this run.")
 
 

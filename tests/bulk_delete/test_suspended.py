@@ -17,10 +17,12 @@ from support.close_account import CloseAccount, lead
 from support.terminal_session import Command
 
 from flows.lead_cleanup import lead_cleanup as flow
+from tasks.bulk_delete.interrupted import pause_suspended
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
 from tasks.report.artifacts import recall_report
 from tasks.runs.attempts import BY_AUTOMATION
+from tasks.runs.run import run_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 
@@ -132,12 +134,47 @@ def test_an_automation_that_retries_what_a_person_has_suspended_changes_nothing(
     prefect.resume_flow_run(run.id)
     resumed = attempt(prefect.read_flow_run(run.id))
 
-    assert (put_back, asked) == (None, [])
+    assert put_back is None
+    assert {each["method"] for each in asked} == {"GET"}
     assert state
     assert state.name == "Suspended"
-    assert str(state.message).startswith("Suspended by a person: *Resume* in Prefect")
+    assert str(state.message).startswith("Suspended: Close has paused bulk delete")
     assert resumed
     assert resumed.outcome == "deleted"
+
+
+def test_suspended_by_a_person_and_dead_before_it_noticed_it_pauses_at_close_when_it_is_retried(
+    close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
+) -> None:
+    """An automation retries it, as it has crashed: the run is suspended again, and Close no longer deletes."""
+    suspended_while_it_waits(run)
+    [job] = close.get(BULK_DELETES)["data"]
+    close.put(f"{BULK_DELETES}{job['id']}/", status="resuming")  # as if nobody had asked Close
+    prefect.set_flow_run_state(run.id, Crashed())
+    prefect.set_flow_run_state(run.id, AwaitingRetry(message=BY_AUTOMATION))
+    attempt(prefect.read_flow_run(run.id))
+
+    assert job_of(close)["status"] == "paused"
+    assert prefect.read_flow_run(run.id).state_name == "Suspended"
+    assert len(close.leads()) > 2
+
+
+def test_suspended_without_the_id_in_the_ledger_it_pauses_what_its_process_knows(
+    close: CloseAccount, run: FlowRun
+) -> None:
+    """Recording the id had failed, so only this process knows what it has started."""
+    suspended_while_it_waits(run)
+    [job] = close.get(BULK_DELETES)["data"]
+    close.put(f"{BULK_DELETES}{job['id']}/", status="resuming")
+    record = ledger.read(run.id)
+    assert record
+    ledger.update(record, bulk_delete_id=None)
+
+    said, paused = pause_suspended(run_of(run, "junk"), job["id"])
+
+    assert paused
+    assert (paused.id, paused.status) == (job["id"], "paused")
+    assert "Close has paused" in said
 
 
 def test_suspended_right_before_the_claim_it_starts_nothing_and_may_plan_again(

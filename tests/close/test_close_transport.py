@@ -289,6 +289,29 @@ class TestTheOnePost:
         assert not caught.value.maybe_accepted
         assert sum(clock.sleeps) == pytest.approx(START_PATIENCE)
 
+    @pytest.mark.parametrize("once", ["start", "create"])
+    def test_after_this_machine_has_slept_nothing_is_sent_that_must_happen_once(
+        self, server: ScriptedClose, clock: Clock, monkeypatch: pytest.MonkeyPatch, once: str
+    ) -> None:
+        """The clock of the wait stands still meanwhile; the time of day doesn't. A lock or a claim may have run out."""
+        time_of_day = [1000.0]
+        monkeypatch.setattr("tasks.close.transport.time.time", lambda: time_of_day[0])
+        server.will_answer(limited("limit=16, remaining=0, reset=1"), JOB)
+
+        def lid_is_closed(seconds: float) -> None:
+            clock.sleep(seconds)
+            time_of_day[0] += 3600
+
+        settings = CloseSettings(api_url=server.url, api_key=SecretStr(KEY))
+        with (
+            CloseClient(settings, sleep=lid_is_closed, clock=clock) as close,
+            pytest.raises(CloseUnavailable, match="This machine slept") as caught,
+        ):
+            close.start_bulk_delete(LEADS) if once == "start" else close.create("lead", {"name": "A"})
+
+        assert caught.value.nothing_started
+        assert len(server.asked) == 1
+
     def test_it_has_a_connection_of_its_own(self, server: ScriptedClose, close: CloseClient) -> None:
         """A kept connection may be closed by Close just as we write to it, and nobody could say what happened."""
         server.will_answer(ME, ME, JOB, JOB)
