@@ -17,6 +17,7 @@ from tasks.ledger.record import Record, name_of
 from tasks.runs import connect, stop
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
+MORE = pytest.mark.exhaustive
 
 Run = Callable[..., Any]
 BULK_DELETE = "/bulk_action/delete/"
@@ -47,7 +48,10 @@ def refuses(close: CloseAccount, monkeypatch: pytest.MonkeyPatch, why: str) -> N
             monkeypatch.setenv("CLOSE_API_KEY", OTHER)
 
 
-@pytest.mark.parametrize("why", ["revoked", "not allowed", "missing", "of another organisation"])
+@pytest.mark.parametrize(
+    "why",
+    ["revoked", *(pytest.param(each, marks=MORE) for each in ("not allowed", "missing", "of another organisation"))],
+)
 def test_a_retry_whose_key_is_refused_is_still_running(
     close: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:

@@ -13,6 +13,7 @@ from support.terminal_processes import JUNK, Start, newest_run, processes
 from support.terminal_session import Command
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger"), pytest.mark.timeout(300)]
+MORE = pytest.mark.exhaustive
 
 DELETING = (*JUNK, "--no-backup", "--json")
 BULK_DELETES = "/bulk_action/delete/"
@@ -38,7 +39,9 @@ def is_deleting(close: CloseAccount) -> bool:
     return any("/bulkdelete_" in each["path"] for each in close.requests())
 
 
-@pytest.mark.parametrize("lost", ["pipe", "terminal", "full disk", "closed from the start"])
+@pytest.mark.parametrize(
+    "lost", ["pipe", *(pytest.param(each, marks=MORE) for each in ("terminal", "full disk", "closed from the start"))]
+)
 def test_a_run_whose_console_is_lost_while_close_deletes_ends_as_if_nothing_were(
     lost: str, close: CloseAccount, start: Start
 ) -> None:
