@@ -184,12 +184,6 @@ MUTATIONS = [
         "            stop.check()\n",
     ),
     Mutation(
-        "a copy that is superseded posts nothing",
-        "bulk_delete/start.py",
-        "seen.jobs)\n        check_latest(run)\n",
-        "seen.jobs)\n",
-    ),
-    Mutation(
         "a copy that is superseded seals no backup",
         "backup/make_backup.py",
         "        check_latest(run)  # a later attempt's backup must not be replaced by an earlier one's\n",
