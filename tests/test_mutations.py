@@ -149,7 +149,7 @@ MUTATIONS = [
     Mutation(
         "queries are compared by instants",
         "close/query/rewrite.py",
-        "if by_the_letter else _as_we_spell_it",
+        "if as_spelled else _as_we_spell_it",
         "if True else _as_we_spell_it",
         ("tests/close/test_rewrite.py",),
     ),
@@ -162,8 +162,8 @@ MUTATIONS = [
     Mutation(
         "the transport sends a start once",
         "close/transport.py",
-        "_may_send_again, START",
-        "lambda error: error.transient, START",
+        "(error.nothing_started or not once)",
+        "True",
     ),
     Mutation(
         "another's claim stands in the way",

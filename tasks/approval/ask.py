@@ -31,6 +31,7 @@ from tasks.runs.attempts import BY_EXPIRY, states_of
 from tasks.runs.connect import PREFECT_ERRORS, PrefectUnavailable, plain, prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.own_state import current_state
 from tasks.runs.run import Run, run_of
 from tasks.runs.user import user
 from tasks.runs.wording import counted
@@ -266,8 +267,7 @@ def _withdraw(other: FlowRun, run: Run) -> bool:
 
 
 def _request_of(run_id: UUID) -> Request | None:
-    with prefect() as server:
-        state = server.read_flow_run(run_id).state
+    state = current_state(run_id)
     return Request.read(state) if state else None
 
 

@@ -109,8 +109,8 @@ def _pause_claimed(close: CloseClient, record: Record) -> tuple[str, bool]:
 def pause(close: CloseClient, bulk_delete_id: str, *, once: bool = False) -> BulkDelete:
     """Ask Close to pause the bulk delete, and return it as Close shows it then.
 
-    Close may refuse the request, or accept it without effect; it is given a minute. Raises a CloseError when the bulk
-    delete can't be read.
+    Close may refuse the request, or accept it without effect; it is given a minute. *once*: the request isn't retried.
+    Raises a CloseError when the bulk delete can't be read.
     """
     try:
         close.pause_bulk_delete(bulk_delete_id, once=once)

@@ -68,8 +68,7 @@ class CleanupEnding(Ending):
         known = self._known_id
         if known is None:
             return Outcome.UNKNOWN, message
-        had_ended = self.record and self.record.bulk_delete_id == known and self.record.ended
-        if self.finished is None and not had_ended:
+        if not self._has_ended:
             return Outcome.STILL_RUNNING, out_of_sight(known, message)
         if self.finished and self.remaining is None:
             job = self.finished.job
@@ -77,6 +76,12 @@ class CleanupEnding(Ending):
                 f"Bulk delete {known} is {job.status}, after {job.progress}, but what is left isn't known: {message}"
             )
         return Outcome.FAILED, message
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the bulk delete that this run knows of is known to have ended."""
+        record = self.record
+        return self.finished is not None or bool(record and record.ended and record.bulk_delete_id == self._known_id)
 
     @property
     def _known_id(self) -> str | None:
@@ -87,15 +92,13 @@ class CleanupEnding(Ending):
         return message
 
     def _cancelled(self) -> str | None:
-        record = self.record if self.record and not self.record.ended else None
-        bulk_delete_id = self.bulk_delete_id or (record.bulk_delete_id if record else None)
-        planned = self.plan or record
-        if self.finished or bulk_delete_id is None or planned is None:
+        known, planned = self._known_id, self.plan or self.record
+        if known is None or planned is None or self._has_ended:
             return None
-        self._paused = pause_if_cancelled(self.run, planned.organization_id, bulk_delete_id)
+        self._paused = pause_if_cancelled(self.run, planned.organization_id, known)
         if self._paused is None:
             return None
-        return f"Cancelled: Close was asked to pause bulk delete {bulk_delete_id} at {self._paused.progress}."
+        return f"Cancelled: Close was asked to pause bulk delete {known} at {self._paused.progress}."
 
     @property
     def _started(self) -> bool:

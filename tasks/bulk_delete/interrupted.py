@@ -10,9 +10,10 @@ from tasks.bulk_delete.cancel import has_stopped, pause, what_became
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete
 from tasks.ledger import store as ledger
-from tasks.runs.connect import connect, prefect
+from tasks.runs.connect import connect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Stop
+from tasks.runs.own_state import current_state
 from tasks.runs.run import Run
 
 logger = logging.getLogger(__name__)
@@ -50,8 +51,7 @@ def pause_if_cancelled(run: Run, organization_id: str, bulk_delete_id: str) -> B
     too: where Prefect says nothing of a cancellation, or nothing at all, the bulk delete is left alone.
     """
     try:
-        with prefect() as server:
-            state = server.read_flow_run(run.id).state
+        state = current_state(run.id)
         if state is None or not (state.is_cancelling() or state.is_cancelled()):
             return None
         with connect(organization_id) as close:

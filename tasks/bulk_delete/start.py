@@ -20,7 +20,7 @@ from tasks.plan.model import Plan
 from tasks.runs import stop
 from tasks.runs.alive import Superseded, check_latest
 from tasks.runs.attempts import continued_by_person
-from tasks.runs.connect import connect, prefect
+from tasks.runs.connect import connect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.own_state import Suspended, is_suspended
@@ -144,8 +144,7 @@ def _given_up(jobs: list[BulkDelete], plan: Plan) -> set[str]:
 
 def _post(close: CloseClient, run: Run, record: Record, plan: Plan, seen: Preflight, deadline: float) -> BulkDelete:
     try:
-        _check_claim(record, seen.jobs)
-        check_latest(run)
+        _check_claim(run, record, seen.jobs)
         if not seen.matching:
             raise Stop(Outcome.NOTHING_TO_DO, "None of the planned leads matches any more.")
         age = (datetime.now(UTC) - record.claimed_at).total_seconds()  # a clock that counts while the machine sleeps
@@ -164,17 +163,16 @@ def _post(close: CloseClient, run: Run, record: Record, plan: Plan, seen: Prefli
         return search_until_visible(close, record)
 
 
-def _check_claim(record: Record, jobs: list[BulkDelete]) -> None:
+def _check_claim(run: Run, record: Record, jobs: list[BulkDelete]) -> None:
     """Raise `Stop` if our claim has changed, the run is cancelled or suspended, or another run has an open claim.
 
-    Read after the claim is written: of two runs that claim at once, at least one sees the other; and whoever cancels
-    either finds the claim or is seen here.
+    Raises `Superseded` if a later attempt of the run has begun. All is read after the claim is written: of two runs
+    that claim at once, at least one sees the other; and a person who cancels either finds the claim or is seen here.
     """
     latest = ledger.read(record.run_id)
     if latest is None or latest.nonce != record.nonce:
         raise Stop(Outcome.UNKNOWN, f"The claim {record.name} of this run is gone: somebody changed the ledger.")
-    with prefect() as server:
-        state = server.read_flow_run(record.run_id).state
+    state = check_latest(run)
     if state and is_suspended(state):
         raise Suspended
     if latest.cancelled_at or (state and (state.is_cancelling() or state.is_cancelled())):

@@ -71,18 +71,18 @@ class Transport:
 
     def read(self, request: Request) -> JSON:
         """Send what changes nothing. Retried while there is no usable answer."""
-        return self._send_with_retries(self._pool, request, lambda error: error.transient, READ_PATIENCE)
+        return self._send_with_retries(self._pool, request, READ_PATIENCE)
 
     def start(self, request: Request) -> JSON:
         """Send what must happen once, on a new connection. Retried only if Close can't have accepted it."""
-        return self._send_with_retries(self._unpooled, request, _may_send_again, START_PATIENCE, once=True)
+        return self._send_with_retries(self._unpooled, request, START_PATIENCE, once=True)
 
     def create(self, request: Request) -> JSON:
         """Send what creates one object. Retried only if Close can't have accepted it, but for as long as a read.
 
         On a kept connection, since there may be thousands. After an ambiguous answer the caller must search Close.
         """
-        return self._send_with_retries(self._pool, request, _may_send_again, READ_PATIENCE, once=True)
+        return self._send_with_retries(self._pool, request, READ_PATIENCE, once=True)
 
     def send_once(self, request: Request) -> JSON:
         """Send without any retry, on a new connection."""
@@ -105,15 +105,12 @@ class Transport:
             raise broken_download(path, type(error).__name__) from error
 
     def _send_with_retries(
-        self,
-        client: httpx.Client,
-        request: Request,
-        may_retry: Callable[[CloseError], bool],
-        patience: float,
-        *,
-        once: bool = False,
+        self, client: httpx.Client, request: Request, patience: float, *, once: bool = False
     ) -> JSON:
-        """Send until there is an answer. What must happen *once* isn't sent any more after this machine has slept."""
+        """Send until there is an answer, for *patience* (seconds).
+
+        What must happen *once* is sent again only if Close can't have accepted it, and never after this machine slept.
+        """
         deadline = self._clock() + patience  # the clock may stop during a sleep; the time of day doesn't
         latest = time.time() + patience + CLOCKS_DIFFER
         attempts = 0
@@ -127,7 +124,8 @@ class Transport:
             except CloseError as error:
                 asked = error.retry_after if isinstance(error, RateLimited) else 0.0
                 left = deadline - self._clock()
-                if not may_retry(error) or left <= asked:
+                may_retry = error.transient and (error.nothing_started or not once)
+                if not may_retry or left <= asked:
                     raise
                 wait = min(asked + self._back_off(attempts), left)
                 logger.info("%s %s has no usable answer. Trying again in %.1f s.", request.method, request.path, wait)
@@ -216,10 +214,6 @@ def _open(settings: CloseSettings, limits: httpx.Limits, **more: Any) -> httpx.C
     )
     client.headers["User-Agent"] = f"close-lead-cleanup/{version('close-lead-cleanup')}"
     return client
-
-
-def _may_send_again(error: CloseError) -> bool:
-    return error.transient and error.nothing_started
 
 
 def _retry_after(response: httpx.Response, limit: RateLimit | None) -> float:

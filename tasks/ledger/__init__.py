@@ -3,8 +3,8 @@
 The life of a claim, in the fields of its record. While ``ended`` is empty the claim is open, and no other run of the
 organisation deletes anything::
 
-    claim ─┬─ nothing left to delete, too late, ─────────► ended: refused    nothing was started: a retry may plan
-           │  cancelled, or another claim is open                            again, and claims under the next number
+    claim ─┬─ nothing left to delete, too late, cancelled, ► ended: refused  nothing was started: a retry may plan
+           │  suspended, superseded, another claim is open                   again, and claims under the next number
            │
            └─ POST ─┬─ Close refuses ────────────────────► ended: refused
                     │

@@ -76,7 +76,7 @@ class Ending(ABC):
         return f"Suspended by a person. *Resume* in Prefect, or `lead-cleanup resume {self.run.id}`, continues."
 
     def _cancelled(self) -> str | None:
-        """Do what must be done while the process is terminated; return a sentence on it, or None if that is nothing."""
+        """Do what is to be done at once if a person has cancelled the run; return a sentence on it, or None."""
         return None
 
     @property

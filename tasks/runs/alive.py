@@ -11,14 +11,14 @@ import socket
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID, getnode, uuid4
 
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Abort
 
 from tasks.runs.connect import prefect
-from tasks.runs.host import CONTAINERS
+from tasks.runs.host import container
 from tasks.runs.run import Run
 
 BOOT_ID, MACHINE_ID = Path("/proc/sys/kernel/random/boot_id"), Path("/etc/machine-id")
@@ -44,8 +44,7 @@ class Process(NamedTuple):
         host = socket.gethostname()
         identity = _text(MACHINE_ID) or str(getnode())
         machine = hashlib.sha256(f"lead-cleanup {host} {identity}".encode()).hexdigest()[:16]  # the id is confidential
-        contained = "KUBERNETES_SERVICE_HOST" in os.environ or any(each.exists() for each in CONTAINERS)
-        return cls(host, "" if contained else machine, _text(BOOT_ID) or machine)
+        return cls(host, "" if container() else machine, _text(BOOT_ID) or machine)
 
     @classmethod
     def of(cls, found: FlowRun) -> Self | None:
@@ -63,15 +62,16 @@ class Superseded(Abort):
     """Ends this attempt of a run, but not the run: a later attempt continues it. Prefect leaves the state alone."""
 
 
-def check_latest(run: Run) -> None:
+def check_latest(run: Run) -> State[Any] | None:
     """Raise `Superseded` if a later attempt of *run* has begun: this process was asleep, and somebody took it for dead.
 
-    Raises `PrefectUnavailable`.
+    Otherwise returns the run's state at this moment. Raises `PrefectUnavailable`.
     """
     with prefect() as server:
-        latest = server.read_flow_run(run.id).run_count
-    if latest > run.attempt:
-        raise Superseded(f"Attempt {latest} of run {run.id} has taken over from this one, which ends here.")
+        found = server.read_flow_run(run.id)
+    if found.run_count > run.attempt:
+        raise Superseded(f"Attempt {found.run_count} of run {run.id} has taken over from this one, which ends here.")
+    return found.state
 
 
 @contextmanager

@@ -12,6 +12,13 @@ ON_THE_HOST = "process"
 """The type of work pools whose runs share their machine, and its folders, with the worker."""
 
 
+def container() -> str | None:
+    """What contains this process, such as "a container", or None."""
+    if os.environ.get("KUBERNETES_SERVICE_HOST"):
+        return "Kubernetes"
+    return "a container" if any(each.exists() for each in CONTAINERS) else None
+
+
 def ephemeral_host(run: Run, known: CloseSettings) -> str | None:
     """Why local folders won't outlive *run*, such as "a container", or None.
 
@@ -19,10 +26,8 @@ def ephemeral_host(run: Run, known: CloseSettings) -> str | None:
     """
     if known.on_this_machine:
         return None
-    if os.environ.get("KUBERNETES_SERVICE_HOST"):
-        return "Kubernetes"
-    if any(each.exists() for each in CONTAINERS):
-        return "a container"
+    if contained := container():
+        return contained
     if run.deployment_id is None:
         return None
     with prefect() as server:

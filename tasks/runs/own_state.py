@@ -1,7 +1,7 @@
-"""Noticing, while a process works, that a person has suspended its run, or has cancelled it after that.
+"""Noticing, while a process works, that a person has suspended or cancelled its run.
 
-Prefect sends no signal for either, and looks only between tasks. So every loop that may take long looks itself, however
-seldom it asks Close. (To cancel a run that is running, Prefect terminates its process.)
+Prefect terminates the process of a deployment's run that is cancelled while it is running. Otherwise it sends no
+signal, and looks only between tasks. So every loop that may take long looks itself, however seldom it asks Close.
 """
 
 import time
@@ -25,9 +25,9 @@ T = TypeVar("T")
 class Suspended(Stop):
     """Ends the attempt: a person has just suspended the run."""
 
-    def __init__(self, message: str = "A person has suspended this run.") -> None:
-        super().__init__(Outcome.SUSPENDED, message)
-        self.args = (message,)  # unpickling calls the class with these
+    def __init__(self) -> None:
+        super().__init__(Outcome.SUSPENDED, "A person has suspended this run.")
+        self.args = ()  # unpickling calls the class with these
 
 
 def is_suspended(state: State[Any]) -> bool:
@@ -35,11 +35,16 @@ def is_suspended(state: State[Any]) -> bool:
     return state.type == StateType.PAUSED and state.name == "Suspended" and state.state_details.run_input_keyset is None
 
 
+def current_state(run_id: UUID) -> State[Any] | None:
+    """The state of the run at this moment. Raises `PrefectUnavailable`."""
+    with prefect() as server:
+        return server.read_flow_run(run_id).state
+
+
 def is_suspended_now(run_id: UUID) -> bool:
     """Whether the run is suspended by a person at this moment, as far as Prefect can be asked."""
     try:
-        with prefect() as server:
-            state = server.read_flow_run(run_id).state
+        state = current_state(run_id)
     except PrefectUnavailable:
         return False
     return state is not None and is_suspended(state)
