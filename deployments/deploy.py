@@ -36,10 +36,9 @@ def main() -> int:
     if not PREFECT_API_URL.value():
         return _fail("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
     try:
-        wanted = automations.read()
-        _prefect_yaml()  # read before anything is deployed
+        wanted, names = automations.read(), _names()
         with get_client(sync_client=True) as prefect:
-            return _deploy(prefect, wanted)
+            return _deploy(prefect, wanted, names)
     except automations.WrongFile as error:
         return _fail(str(error))
     except Unreadable as error:
@@ -49,19 +48,19 @@ def main() -> int:
         return _fail(f"{where} can't be reached, or refuses the request ({type(error).__name__}).")
 
 
-def _deploy(prefect: SyncPrefectClient, wanted: list[AutomationCore]) -> int:
+def _deploy(prefect: SyncPrefectClient, wanted: list[AutomationCore], names: set[str]) -> int:
     _make_pool(prefect)
     if not _make_block():
         return _fail("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
     command: list[str | Path] = [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"]
-    # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the folder of whoever called. Without
+    # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the caller's folder. Without
     # PYTHONUTF8, Prefect reads the file in the encoding of the locale.
     environment = {**os.environ, "PWD": str(ROOT), "PYTHONUTF8": "1"}
     if code := subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:  # noqa: S603 - all ours
         return code
     for sentence in automations.apply(prefect, wanted):
         print(sentence)  # noqa: T201
-    for name in _left_over(prefect):
+    for name in _left_over(prefect, names):
         print(f"{name} is deployed but no longer in prefect.yaml. Its schedule keeps running; delete it to stop that.")  # noqa: T201
     return 0
 
@@ -85,17 +84,20 @@ def _make_block() -> bool:
     return True
 
 
-def _prefect_yaml() -> dict[str, list[dict[str, Any]]]:
-    """What prefect.yaml says. Raises `Unreadable`, also for a key that occurs twice: Prefect would read only one."""
-    return cast("dict[str, list[dict[str, Any]]]", yaml_of(text_of(ROOT / "prefect.yaml")))
+def _names() -> set[str]:
+    """The deployments of prefect.yaml. Raises `Unreadable` if a key occurs twice: Prefect reads one."""
+    document = cast("dict[str, list[dict[str, Any]]]", yaml_of(text_of(ROOT / "prefect.yaml")))
+    try:
+        return {str(each["name"]) for each in document["deployments"]}
+    except (KeyError, TypeError) as error:
+        raise Unreadable("has no list called deployments, each with a name") from error
 
 
-def _left_over(prefect: SyncPrefectClient) -> list[str]:
-    wanted = {str(each["name"]) for each in _prefect_yaml()["deployments"]}
+def _left_over(prefect: SyncPrefectClient, names: set[str]) -> list[str]:
     deployed = prefect.read_deployments(
         deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
     )
-    return sorted(each.name for each in deployed if each.name not in wanted)
+    return sorted(each.name for each in deployed if each.name not in names)
 
 
 def _fail(sentence: str) -> int:

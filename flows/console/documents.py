@@ -1,4 +1,4 @@
-"""Reading what people write: files as UTF-8 whatever the locale says, YAML and JSON in which no key occurs twice.
+"""Reading what people write: files as UTF-8 in any locale, YAML and JSON in which no key occurs twice.
 
 Of a key that occurs twice Python keeps the last: of two ``keep:`` the first would be lost silently.
 """

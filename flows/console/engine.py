@@ -5,7 +5,7 @@ Importing this module imports Prefect, which takes seconds: commands do it when 
 
 import logging
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any, cast
 from uuid import UUID
@@ -141,7 +141,10 @@ class Execution:
         Interrupted, it simply ends: its journal says where the next run continues.
         """
         with self._unwatched():
-            return self._report(lambda: restore_leads(**parameters, return_state=True))
+            try:
+                return self._report(restore_leads(**parameters, return_state=True))
+            except Pause as suspended:
+                return _report_of_suspended(suspended)
 
     def again(self, run_id: UUID) -> RunReport:
         """Run the flow once more as the flow run *run_id*, with its parameters; the rest as `run`."""
@@ -164,14 +167,12 @@ class Execution:
         ask.ask_here = ask_for_approval if somebody_is_there() else None
         try:
             with self._unwatched(), alive(run.id) if PREFECT_API_URL.value() else nullcontext():
-                return self._report(
-                    lambda: cast(
-                        "State[Any]",
-                        run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state"),
-                    )
-                )
+                state = run_flow(lead_cleanup, flow_run=run, parameters=run.parameters, return_type="state")
         except Superseded as error:
             raise Stop(Outcome.FAILED, str(error)) from None
+        except Pause as suspended:
+            return _report_of_suspended(suspended)
+        return self._report(cast("State[Any]", state))
 
     @contextmanager
     def _unwatched(self) -> Generator[None]:
@@ -179,18 +180,19 @@ class Execution:
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield
 
-    def _report(self, run: Callable[[], State[Any]]) -> RunReport:
-        try:
-            state = run()
-        except Pause as suspended:  # by a person, in the Prefect UI
-            run_id = suspended.state and suspended.state.state_details.flow_run_id
-            if run_id is None:
-                raise Defect("It was suspended.") from None
-            return read(recall_report(run_id))
+    def _report(self, state: State[Any]) -> RunReport:
         report = report_of(state)
         if report is None:
             raise Defect(str(state.message or state.name))
         return report
+
+
+def _report_of_suspended(suspended: Pause) -> RunReport:
+    """What the run published that a person has suspended in the Prefect UI."""
+    run_id = suspended.state and suspended.state.state_details.flow_run_id
+    if run_id is None:
+        raise Defect("It was suspended.")
+    return read(recall_report(run_id))
 
 
 def run_url(run_id: str | None) -> str | None:

@@ -1,9 +1,9 @@
 """The lock of a backup that isn't on this machine: a Prefect Variable, ``lead_cleanup_backup_<run>``, with an expiry.
 
 Creating a Variable has one winner. The holder extends its lease while it works, and deletes the Variable at the end. A
-dead holder's lease runs out: then whoever wants the lock deletes that very Variable, by its id, and creates their own.
-Of several who see it expired, all delete the same one, and one creates the next. Nobody waits for that, except a retry
-of the flow run that died: it would not be retried again.
+dead holder's lease runs out: then a process that wants the lock deletes that very Variable, by its id, and creates its
+own. Of several that see it expired, all delete the same one, and one creates the next. None waits for that, except a
+retry of the flow run that died: it would not be retried again.
 """
 
 import logging
@@ -64,7 +64,9 @@ def leased(url: str, run_id: str, by: str) -> Generator[Check]:
 
     Raises `Refused` without a lasting Prefect server, and `PrefectUnavailable`.
     """
+    check_server(url)
     held = _Held(url, f"{PREFIX}{run_id}", by)
+    held.acquire()
     try:
         yield held.check
     finally:
@@ -72,25 +74,33 @@ def leased(url: str, run_id: str, by: str) -> Generator[Check]:
 
 
 class _Held:
-    """A lease that this process holds, from its creation on."""
+    """A lease that this process holds once it has acquired it."""
+
+    _id: UUID
 
     def __init__(self, url: str, name: str, by: str) -> None:
-        check_server(url)
         self._url, self._name = url, name
-        run = flow_run.get_id()
+        self._extended = _now()
+        self._lease = Lease(by=by, run=flow_run.get_id(), until=self._extended + LEASE)
+
+    def acquire(self) -> None:
+        """Create the Variable. Raises `Locked` if another process holds the lock and isn't a dead attempt of this run.
+
+        For a dead attempt of this run it waits until that lease has run out.
+        """
         seen: Lease | None = None
         while True:
             self._extended = _now()
-            self._lease = Lease(by=by, run=run, until=self._extended + LEASE)
+            self._lease = self._lease.model_copy(update={"until": self._extended + LEASE})
             self._id, holder = self._create()
             if holder.nonce == self._lease.nonce:
                 return
             alive = seen and holder != seen  # it has extended its lease, or is another
-            if alive or run is None or holder.run != run:
+            if alive or holder.run is None or holder.run != self._lease.run:
                 raise self._taken(holder)
             if seen is None:
                 until = f"{holder.until:{MINUTE}}"
-                logger.info("An earlier attempt holds the lock of %s until %s: waiting.", url, until)
+                logger.info("An earlier attempt holds the lock of %s until %s: waiting.", self._url, until)
             seen = holder
             connect.sleep(LOOK_AGAIN_AFTER)
 

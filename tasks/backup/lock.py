@@ -1,4 +1,4 @@
-"""One lock per backup: whoever restores it, erases data from it, or deletes it holds it meanwhile."""
+"""One lock per backup, held while it is restored, while data is erased from it, and while it is deleted."""
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager

@@ -112,7 +112,7 @@ class Planned(BaseModel):
 
     def has_query(self, s_query: Mapping[str, Any]) -> bool:
         """Whether *s_query*, in any spelling, is the query that was planned, by our digest or by that of 0.1."""
-        return self.digest in {each(self.organization_id, s_query) for each in (digest, digest_by_the_letter)}
+        return self.digest in {each(self.organization_id, s_query) for each in (digest, digest_as_spelled)}
 
     def as_planned(self) -> dict[str, Any]:
         """These fields alone, to build a record from a plan or a plan from a record."""
@@ -151,7 +151,7 @@ class Plan(Planned):
         query = json.dumps(self.s_query)
         for mark in second:
             query = query.replace(mark, first)
-        return digest_by_the_letter(self.organization_id, json.loads(query))
+        return digest_as_spelled(self.organization_id, json.loads(query))
 
 
 def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
@@ -159,9 +159,9 @@ def digest(organization_id: str, s_query: Mapping[str, Any]) -> str:
     return _digest(organization_id, canonical(s_query))
 
 
-def digest_by_the_letter(organization_id: str, s_query: Mapping[str, Any]) -> str:
+def digest_as_spelled(organization_id: str, s_query: Mapping[str, Any]) -> str:
     """The digest as 0.1 computed it, to which an instant in another spelling is another instant."""
-    return _digest(organization_id, canonical(s_query, by_the_letter=True))
+    return _digest(organization_id, canonical(s_query, as_spelled=True))
 
 
 def _digest(organization_id: str, canonical_text: str) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tasks.close.query.nodes import to_json
 from tasks.criteria.names import Names
 from tasks.criteria.selection import Criteria
-from tasks.plan.model import digest_by_the_letter
+from tasks.plan.model import digest_as_spelled
 from tasks.runs.connect import prefect
 from tasks.runs.run import Run, slug
 
@@ -48,7 +48,7 @@ class Ramp(BaseModel):
 def criteria_digest(criteria: Criteria, names: Names, organization_id: str) -> str:
     """A digest of what is deleted and what is kept, in ids: the same for every cut-off and all limits."""
     any_day = replace(criteria, as_of=datetime(2000, 1, 1, tzinfo=UTC), updated_before=None)
-    return digest_by_the_letter(organization_id, to_json(any_day.select(names).planned()))
+    return digest_as_spelled(organization_id, to_json(any_day.select(names).planned()))
 
 
 def read(run: Run, organization_id: str, criteria: str) -> Ramp:

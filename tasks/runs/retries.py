@@ -49,7 +49,7 @@ class _Reads(Task[P, R]):
 
 
 def somebody_waits() -> bool:
-    """Whether the current run is a person's at a terminal, and no deployment's: whoever waits can retry it."""
+    """Whether the current run is a person's at a terminal, and no deployment's: that person can retry it."""
     context = FlowRunContext.get()
     deployed = context and context.flow_run and context.flow_run.deployment_id
     return not deployed and any(map(os.isatty, (0, 2)))

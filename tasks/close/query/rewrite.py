@@ -147,14 +147,14 @@ def conditions_only(query: Query) -> Query | None:
 # --- comparing --------------------------------------------------------------------------------------------------------
 
 
-def canonical(query: Query | Mapping[str, Any], *, by_the_letter: bool = False) -> str:
+def canonical(query: Query | Mapping[str, Any], *, as_spelled: bool = False) -> str:
     """Return *query* as a text that is equal for equal queries.
 
     Close may add ``negate: false``, write absent keys as null, reorder keys, write 0 as 0.0, and spell an instant in
-    several ways: the text ignores that. With *by_the_letter*, instants are compared as they are spelled, as in 0.1.
+    several ways: the text ignores that. With *as_spelled*, instants are compared as they are spelled, as in 0.1.
     """
     document = to_json(query) if isinstance(query, Node) else query
-    plain = _plain(document, (lambda text: text) if by_the_letter else _as_we_spell_it)
+    plain = _plain(document, (lambda text: text) if as_spelled else _as_we_spell_it)
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
