@@ -28,7 +28,7 @@ settings.load_profile("default")
 
 @pytest.fixture(autouse=True)
 def settings_of_the_test_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither the environment nor a `.env` of whoever runs the tests has a say, and nothing goes to their home."""
+    """Neither the environment nor a `.env` of the person who runs the tests counts, and nothing goes to their home."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

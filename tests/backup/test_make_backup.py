@@ -547,7 +547,7 @@ def test_a_wrong_clock_of_this_machine_deletes_no_backup(
 def test_the_backup_of_what_close_may_still_be_deleting_is_kept(
     sandbox: CloseAccount, run_cleanup: Run, backups: Path, lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By whoever prunes: the next run, and a person."""
+    """By the next run, and by a person."""
     sandbox.add(lead("A", "Junk"), lead("B"))
     sandbox.fault("POST", BULK_DELETE, "drop_before")
     first = run_cleanup(**JUNK).report

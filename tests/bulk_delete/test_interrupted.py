@@ -52,10 +52,6 @@ def status(close: CloseAccount) -> str:
     return job["status"]
 
 
-def puts(close: CloseAccount) -> int:
-    return sum(each["method"] == "PUT" for each in close.requests())
-
-
 def terminated(close: CloseAccount, run: Run, job: str) -> None:
     """The run's process, which knows its bulk delete, gets SIGTERM."""
     counts = Counts(total=20, matched=20, kept={"total": 0}, planned=20)
@@ -75,7 +71,7 @@ def test_cancelled_it_asks_close_once_and_says_how_far_it_had_got(
 
     terminated(sandbox, run_of(found, "junk"), job)
 
-    assert (status(sandbox), puts(sandbox)) == ("paused", 1)
+    assert (status(sandbox), sandbox.puts()) == ("paused", 1)
     assert f"Cancelled: Close was asked to pause bulk delete {job} at " in recall_report(found.id)
 
 
@@ -88,14 +84,14 @@ def test_where_close_does_not_answer_it_does_not_ask_again(
 
     terminated(sandbox, run_of(found, "junk"), job)
 
-    assert (status(sandbox), puts(sandbox)) == ("processing", 1)
+    assert (status(sandbox), sandbox.puts()) == ("processing", 1)
 
 
 def test_without_a_cancel_it_leaves_close_alone(sandbox: CloseAccount, job: str, found: FlowRun) -> None:
     """A worker that is updated, a container that stops."""
     terminated(sandbox, run_of(found, "junk"), job)
 
-    assert (status(sandbox), puts(sandbox)) == ("processing", 0)
+    assert (status(sandbox), sandbox.puts()) == ("processing", 0)
     with pytest.raises(Refused, match="has published no report"):
         recall_report(found.id)
 
@@ -109,4 +105,4 @@ def test_where_prefect_cannot_be_read_it_leaves_close_alone(
 
         terminated(sandbox, run_of(found, "junk"), job)
 
-    assert (status(sandbox), puts(sandbox)) == ("processing", 0)
+    assert (status(sandbox), sandbox.puts()) == ("processing", 0)

@@ -1,4 +1,4 @@
-"""Once Close deletes, a run that is kept from looking says that Close goes on, whatever keeps it and wherever."""
+"""Once Close deletes, a run that is kept from looking says that Close continues, for any reason and at any step."""
 
 from collections.abc import Callable
 from typing import Any

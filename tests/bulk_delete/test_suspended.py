@@ -73,10 +73,6 @@ def job_of(close: CloseAccount) -> dict[str, Any]:
     return job
 
 
-def puts(close: CloseAccount) -> int:
-    return sum(each["method"] == "PUT" for each in close.requests())
-
-
 def test_suspended_while_close_deletes_it_pauses_at_close_and_resume_lets_it_continue(
     close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
 ) -> None:
@@ -94,7 +90,7 @@ def test_suspended_while_close_deletes_it_pauses_at_close_and_resume_lets_it_con
     assert resumed
     assert (resumed.outcome, prefect.read_flow_run(run.id).run_count) == ("deleted", 1)
     assert any(note.startswith("Suspended at ") and note.endswith(", and resumed later.") for note in resumed.notes)
-    assert (len(close.posts(BULK_DELETES)), puts(close)) == (1, 2)
+    assert (len(close.posts(BULK_DELETES)), close.puts()) == (1, 2)
 
 
 def test_cancelled_right_after_it_was_suspended_it_pauses_at_close(
@@ -116,7 +112,7 @@ def test_cancelled_right_after_it_was_suspended_it_pauses_at_close(
     report = json.loads(recall_report(run.id))
     assert report["outcome"] in {"suspended", "cancelled"}
     assert report["bulk_delete_id"] in report["message"]
-    assert (job_of(close)["status"], puts(close)) == ("paused", 1)
+    assert (job_of(close)["status"], close.puts()) == ("paused", 1)
     assert prefect.read_flow_run(run.id).state_name == "Cancelled"
     assert len(close.leads()) > 2
 

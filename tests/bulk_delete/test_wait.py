@@ -127,7 +127,7 @@ def test_close_being_away_does_not_end_the_wait(server: ScriptedClose):
 def test_a_key_that_is_refused_while_close_deletes_is_still_running(
     server: ScriptedClose, status: int, before: list[tuple[str, int]], says: str
 ):
-    """Not failed: Close goes on. It says so, how far that had come, what is wrong with the key, and what to do then."""
+    """Not failed: Close continues. It says so, how far it had got, what is wrong with the key, and what to do."""
     seen = [Answer(answer(each, processed, 1000)) for each, processed in before]
     server.will_answer(*seen, Answer({"error": "no"}, status=status))
 
@@ -349,7 +349,7 @@ def test_what_0_1_claimed_is_known_by_its_one_mark():
 
 
 def test_what_a_record_has_the_id_of_is_known_by_it():
-    """Whatever query Close shows for it, and whoever else has the marks."""
+    """With any query that Close shows for it, and any other bulk delete that has the marks."""
     record = Record(**PLAN.as_planned(), run_id=UUID(int=1), cleanup="junk", bulk_delete_id="bulkdelete_1")
 
     assert bulk_delete_of(record, [ours(id="bulkdelete_2"), job(s_query={})]) == job(s_query={})

@@ -4,26 +4,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 from support.attempts import wait_until
 from support.close_account import CloseAccount, lead
-from support.terminal_processes import JUNK, Start, newest_run, processes
+from support.terminal_processes import DELETING, JUNK, Start, newest_run
 from support.terminal_session import Command
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger"), pytest.mark.timeout(300)]
 MORE = pytest.mark.exhaustive
 
-DELETING = (*JUNK, "--no-backup", "--json")
 BULK_DELETES = "/bulk_action/delete/"
-
-
-@pytest.fixture
-def start(prefect_server: str) -> Iterator[Start]:
-    """Starts the command line in processes of their own."""
-    with processes(prefect_server) as starts:
-        yield starts
 
 
 @pytest.fixture
@@ -32,11 +23,6 @@ def close(sandbox: CloseAccount) -> CloseAccount:
     sandbox.add(*(lead(name, "Junk") for name in "ABCD"), lead("E"))
     sandbox.jobs(leads_per_second=1)
     return sandbox
-
-
-def is_deleting(close: CloseAccount) -> bool:
-    """Whether a run waits for its bulk delete."""
-    return any("/bulkdelete_" in each["path"] for each in close.requests())
 
 
 @pytest.mark.parametrize(
@@ -55,7 +41,7 @@ def test_a_run_whose_console_is_lost_while_close_deletes_ends_as_if_nothing_were
         case _:
             run = start(*DELETING, stderr=writer, start_new_session=True)
     os.close(writer)
-    wait_until(lambda: is_deleting(close))
+    wait_until(close.is_asked_for_its_bulk_delete)
     os.close(reader)
     out, _ = run.communicate(timeout=120)
 
@@ -92,7 +78,7 @@ def test_a_hang_up_is_a_termination_and_the_run_goes_on_when_it_is_resumed(
     """The shell sends one to each of its jobs, and the terminal another one to the job in front."""
     close.jobs(leads_per_second=0.5)
     run = start(*DELETING)
-    wait_until(lambda: is_deleting(close))
+    wait_until(close.is_asked_for_its_bulk_delete)
     run.send_signal(signal.SIGHUP)
     run.send_signal(signal.SIGHUP)
     _, err = run.communicate(timeout=120)
@@ -109,7 +95,7 @@ def test_a_hang_up_is_a_termination_and_the_run_goes_on_when_it_is_resumed(
 
 def test_a_run_under_nohup_outlives_its_terminal(close: CloseAccount, start: Start) -> None:
     run = start(*DELETING, before=("nohup",))
-    wait_until(lambda: is_deleting(close))
+    wait_until(close.is_asked_for_its_bulk_delete)
     run.send_signal(signal.SIGHUP)
     out, _ = run.communicate(timeout=120)
 

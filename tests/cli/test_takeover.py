@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.states import Crashed
 from support.attempts import start_again, wait_until
 from support.close_account import CloseAccount, lead
-from support.terminal_processes import JUNK, Start, newest_id, processes, run_of
+from support.terminal_processes import DELETING, JUNK, Start, newest_id, run_of
 from support.terminal_session import Command
 
 from tasks.backup.archive import Archive
@@ -30,14 +29,6 @@ pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger"), pytes
 
 ALWAYS, MOMENTS = 1, 10
 BULK_DELETES = "/bulk_action/delete/"
-DELETING = (*JUNK, "--no-backup", "--json")
-
-
-@pytest.fixture
-def start(prefect_server: str) -> Iterator[Start]:
-    """Starts the command line in processes of their own."""
-    with processes(prefect_server) as starts:
-        yield starts
 
 
 @pytest.fixture
@@ -53,7 +44,7 @@ def deleting(close: CloseAccount, start: Start, *words: str) -> tuple["subproces
     known = newest_id()
     process = start(*(words or DELETING))
     run_id = run_of(process, known)
-    wait_until(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()))
+    wait_until(close.is_asked_for_its_bulk_delete)
     return process, run_id
 
 

@@ -1,4 +1,4 @@
-"""No refusal speaks in a library's words: whatever is wrong, a person reads the place and what to write there."""
+"""No refusal speaks in a library's words: a person reads the place, and what to write there."""
 
 import json
 import re

@@ -375,8 +375,8 @@ def test_different_queries_are_different(one: Json, other: Json):
 
 
 def test_the_canonical_text_has_instants_as_we_write_them_so_that_earlier_digests_hold():
-    assert canonical(at(INSTANT)) == canonical(at(INSTANT), by_the_letter=True)
-    assert canonical(at(SPELLED[0])) != canonical(at(SPELLED[0]), by_the_letter=True)
+    assert canonical(at(INSTANT)) == canonical(at(INSTANT), as_spelled=True)
+    assert canonical(at(SPELLED[0])) != canonical(at(SPELLED[0]), as_spelled=True)
     assert f'"{INSTANT}"' in canonical(at(SPELLED[0]))
 
 

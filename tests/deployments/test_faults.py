@@ -80,11 +80,11 @@ def test_what_became_of_a_run_that_is_cancelled_stands_in_its_log(
     """By the run's own process, which asks Close at once; and later by that in which Prefect calls our hook."""
     close.jobs(leads_per_second=0.01)
     with start_worker():
-        wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
+        wait_for(close.is_asked_for_its_bulk_delete, close.requests)
         prefect.set_flow_run_state(run_id, Cancelling())
         wait_for(lambda: not is_alive(run_id), close.requests)
         [job] = close.get(BULK_DELETES)["data"]
-        pauses = sum(each["method"] == "PUT" for each in close.requests())
+        pauses = close.puts()
         state = prefect.read_flow_run(run_id).state_name
         at_once = latest_report(run_id)
         await_state(prefect, run_id, "Cancelled")
@@ -102,13 +102,13 @@ def test_a_process_that_is_terminated_without_a_cancel_leaves_close_alone(
     """A container that stops, a worker that is updated: Close continues, and a retry waits for what it has started."""
     close.jobs(leads_per_second=0.01)
     with start_worker():
-        wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
+        wait_for(close.is_asked_for_its_bulk_delete, close.requests)
         os.kill(process_of(run_id), signal.SIGTERM)
         await_state(prefect, run_id, "Crashed")
 
     [job] = close.get(BULK_DELETES)["data"]
     assert job["status"] == "processing"
-    assert not any(each["method"] == "PUT" for each in close.requests())
+    assert close.puts() == 0
 
 
 def test_a_run_that_is_suspended_pauses_at_close_and_ends_its_process_and_resume_continues_it(
@@ -116,7 +116,7 @@ def test_a_run_that_is_suspended_pauses_at_close_and_ends_its_process_and_resume
 ) -> None:
     close.jobs(leads_per_second=0.05)
     with start_worker():
-        wait_for(lambda: any("/bulkdelete_" in each["path"] for each in close.requests()), close.requests)
+        wait_for(close.is_asked_for_its_bulk_delete, close.requests)
         suspend(run_id, prefect)
         wait_for(lambda: not is_alive(run_id), close.requests)
         state = prefect.read_flow_run(run_id).state_name
@@ -224,7 +224,7 @@ def test_what_happens_to_processes(
         assert ends.state_name == "Running"
         prefect.set_flow_run_state(run_id, Crashed(), force=True)
     started, sent = close.get(BULK_DELETES)["data"], len(close.posts(BULK_DELETES))
-    pauses = sum(each["method"] == "PUT" for each in close.requests())
+    pauses = close.puts()
     time.sleep(CRASH_IS_REPORTED_WITHIN)
     with start_worker():
         again = resumed(prefect, run_id) if ends.state_name == "Suspended" else tried_again(prefect, run_id)

@@ -139,11 +139,7 @@ def await_polls(sandbox: CloseAccount) -> None:
 def await_pause(sandbox: CloseAccount) -> float:
     """Wait until Close is asked to pause; how many seconds that took."""
     began = time.monotonic()
-
-    def asked() -> bool:
-        return any(each["method"] == "PUT" for each in sandbox.requests())
-
-    wait_for(asked, sandbox.requests)
+    wait_for(sandbox.puts, sandbox.requests)
     return time.monotonic() - began
 
 

@@ -265,7 +265,7 @@ HELD = 25  # seconds; a client waits thirty
 
 
 def hold(close: CloseAccount, point: Stage, seconds: float = HELD) -> Callable[[], bool]:
-    """Let the request by which *point* is known wait for its answer; gives a question: does it wait now?"""
+    """Let the request by which *point* is known wait for its answer; return a question: does it wait now?"""
 
     def asked() -> int:
         return sum(each["method"] == point.method and each["path"].startswith(point.path) for each in close.requests())

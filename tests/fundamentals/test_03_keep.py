@@ -1,7 +1,7 @@
 """Match says which leads may go; keep says which of them must stay.
 
 A lead has to meet all of match to be deleted, and any one reason of keep protects it. Some reasons hold unless they are
-turned off: open and won opportunities, a meeting ahead, a running workflow, and whatever is younger than 30 days.
+turned off: open and won opportunities, a meeting ahead, a running workflow, and anything younger than 30 days.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def test_a_live_run_deletes_what_matches_and_nothing_protects(sandbox: CloseAcco
 
 
 def test_a_young_lead_is_kept_until_that_rule_is_turned_off(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
-    """A default protects those who haven't thought of it; whoever has can say 0."""
+    """A default protects those who haven't thought of it; others can say 0."""
     a_week_ago = (datetime.now(UTC) - timedelta(days=7)).isoformat()
     sandbox.add(lead("A", "Junk", date_created=a_week_ago), lead("B", "Junk"), lead("C"))
 

@@ -1,7 +1,7 @@
 """Limits say how much one run may delete: a number of leads, a share of all leads, and never every lead.
 
 Over a limit a run stops before the first write; it never trims its plan. Only a batch takes part of what matches, since
-whoever asks for one has said which part: the oldest leads.
+with one, a person has said which part: the oldest leads.
 """
 
 import pytest

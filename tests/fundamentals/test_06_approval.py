@@ -1,7 +1,7 @@
 """A cleanup may ask a person first: its run waits, without deleting anything, until somebody types how many leads go.
 
-The number is asked for, rather than a yes, so that whoever answers has looked. It approves the plan that was shown. By
-what changes meanwhile the plan may get smaller, but never larger.
+The number is asked for, rather than a yes, so that the person who answers has looked. It approves the plan that was
+shown. By what changes meanwhile the plan may get smaller, but never larger.
 """
 
 import pytest
@@ -42,7 +42,7 @@ def test_nothing_is_deleted_until_somebody_types_the_number_of_leads(
 
 
 def test_a_wrong_number_declines_the_run_and_nothing_is_deleted(close: CloseAccount, ask: Ask) -> None:
-    """Whoever types another number has seen another plan, or none."""
+    """A person who types another number has seen another plan, or none."""
     asked = ask()
 
     asked.answer(3)

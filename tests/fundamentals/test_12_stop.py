@@ -15,7 +15,7 @@ JUNK = ("run", "--match.status", "Junk", "--no-dry-run", "--json")
 
 
 def test_while_cleanups_are_stopped_nothing_starts(sandbox: CloseAccount, lead_cleanup: Command) -> None:
-    """A run that refuses repeats the reason, so that whoever wonders needn't ask around."""
+    """A run that refuses repeats the reason, so that nobody needs to ask around."""
     sandbox.add(lead("A", "Junk"), lead("B"))
 
     stopped = lead_cleanup("stop", "importing until Friday")

@@ -6,7 +6,7 @@ starting.
 
 A crash is no move: who has crashed takes no further step, and the search obliges nobody to take one. So whatever it
 reaches, it reaches with any of the processes dead. A Prefect server that is away ends an attempt like a crash; if only
-the id of a bulk delete can't be recorded, the attempt goes on.
+the id of a bulk delete can't be recorded, the attempt continues.
 """
 
 from collections.abc import Iterator
@@ -317,5 +317,5 @@ def writes(world: World, me: Process) -> Iterator[Move]:
         claim = me.updated if me.updated.run == me.run else me.claim
         yield said, goes_on(after, me, step=me.then, claim=claim, updated=None, facts=(), then=None)
     if me.then in (waits, resumes_if_paused) and me.job and not world.scenario.calm:
-        said = f"{me.name} can't record bulk delete {me.job}, and goes on all the same"
+        said = f"{me.name} can't record bulk delete {me.job}, and continues all the same"
         yield said, goes_on(world, me, step=me.then, updated=None, facts=(), then=None)

@@ -14,7 +14,7 @@ from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Limits, Match
 from tasks.criteria.selection import Criteria, Selection
 from tasks.plan.checks import check_clocks, check_limits, check_plan
-from tasks.plan.model import Counts, Plan, digest, digest_by_the_letter
+from tasks.plan.model import Counts, Plan, digest, digest_as_spelled
 from tasks.plan.overrides import limits_loosened, rules_dropped
 from tasks.plan.ramp import criteria_digest
 from tasks.runs.outcomes import Outcome, Refused, Stop
@@ -72,7 +72,7 @@ def counted(planned: int, *, total: int = 1000, kept: int = 0, matched: int | No
 
 
 def ends(counts: Counts, expect: int | None = None, *, dry_run: bool = False, **limits: Any) -> Outcome | None:
-    """How `check_plan` ends the run; None when it goes on."""
+    """How `check_plan` ends the run; None when it continues."""
     try:
         check_plan(plan(counts), Limits(**limits), expect=expect, dry_run=dry_run)
     except Stop as stop:
@@ -124,7 +124,7 @@ def test_relative_times_keep_to_the_cut_off_and_the_second_mark_is_in_one_clause
 
 def test_a_digest_goes_by_instants_and_one_of_0_1_by_their_spelling_still_holds():
     sent, repeated = before("a", "2026-03-31T10:20:30.456Z"), before("a", "2026-03-31T10:20:30.456000+00:00")
-    old = hashlib.sha256(f"orga_1\n{canonical(repeated, by_the_letter=True)}".encode()).hexdigest()
+    old = hashlib.sha256(f"orga_1\n{canonical(repeated, as_spelled=True)}".encode()).hexdigest()
     now = plan(counted(1)).model_copy(update={"digest": digest("orga_1", sent)})
 
     assert [now.has_query(each) for each in (sent, repeated, before("a", "2026-03-31T10:20:30.457Z"))] == [
@@ -144,7 +144,7 @@ def test_the_criteria_have_the_digest_that_0_1_gave_them_for_whichever_marks():
     query = both(LEADS, both(LEADS, written), *cut_off)
 
     assert criteria_digest(marked, NAMES, "orga_1") == criteria_digest(criteria, NAMES, "orga_1")
-    assert criteria_digest(marked, NAMES, "orga_1") == digest_by_the_letter("orga_1", query)
+    assert criteria_digest(marked, NAMES, "orga_1") == digest_as_spelled("orga_1", query)
 
 
 def test_the_digest_depends_on_the_organisation_and_the_meaning_only():

@@ -174,7 +174,7 @@ def test_a_flow_that_aborts_in_a_task_leaves_the_state_of_its_run_alone(prefect:
 def test_a_task_that_reads_is_shown_as_awaiting_its_retry_and_then_as_retrying(
     prefect: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rests on it: whoever looks at a run during an outage sees that it goes on by itself, and when."""
+    """Rests on it: a person who looks at a run during an outage sees that it continues by itself, and when."""
     monkeypatch.setenv("CLOSE_RETRY_DELAYS", "1,1")
     runs_seen: list[UUID] = []
 

@@ -100,7 +100,7 @@ def test_a_form_that_is_not_filled_in_lets_nothing_go_on(
 def test_a_request_whose_answer_is_there_already_can_not_be_approved(
     prefect: SyncPrefectClient, suspend: Suspend
 ) -> None:
-    """Rests on it: a newer plan withdraws a request by answering it; whoever approves it after that gets an error."""
+    """Rests on it: a newer plan withdraws a request by answering it; who approves it after that gets an error."""
     run_id = suspend()
 
     prefect.create_flow_run_input(run_id, RESPONSE, '{"leads":0}')

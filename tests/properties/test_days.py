@@ -161,7 +161,7 @@ def _near(today: date, bounds: Json) -> list[date]:
 def test_our_reading_of_a_paste_selects_the_leads_that_the_sandbox_selects(
     organisation: Organisation, zone: str, field: str, bounds: Json
 ):
-    """For any date, time zone and kind of field; what we send means the same whatever Close makes of days and weeks."""
+    """For any date, time zone and kind of field; what we send means the same however Close reads days and weeks."""
     as_of = datetime.now(UTC)
     local = as_of.astimezone(ZoneInfo(zone))
     assume(local.hour != 23 or local.minute < 58)  # the day must not end between our reading and the sandbox's

@@ -215,7 +215,7 @@ def test_the_error_of_the_last_try_is_the_run_s() -> None:
 
 @pytest.mark.usefixtures("terminal")
 def test_a_run_at_a_terminal_fails_at_once() -> None:
-    """Whoever waits there would rather know."""
+    """A person who waits there would rather know."""
     runs, tries = failing(AWAY)
 
     with pytest.raises(CloseUnavailable):

@@ -78,6 +78,14 @@ class CloseAccount:
         """The POSTs to *path*."""
         return [each for each in self.requests() if each["method"] == "POST" and each["path"].endswith(path)]
 
+    def is_asked_for_its_bulk_delete(self) -> bool:
+        """Whether a run waits for a bulk delete."""
+        return any("/bulkdelete_" in each["path"] for each in self.requests())
+
+    def puts(self) -> int:
+        """How often something was to be changed, such as the status of a bulk delete."""
+        return sum(each["method"] == "PUT" for each in self.requests())
+
     def leads(self) -> dict[str, dict[str, Any]]:
         """The leads that are there, by id."""
         found: dict[str, dict[str, Any]] = {}

@@ -18,6 +18,7 @@ from support.attempts import wait_until
 CHECKOUT = Path(__file__).parents[2]
 FLOWS = (sys.executable, "-m", "flows")
 JUNK = ("run", "--match.status", "Junk", "--limits.max-share", "1", "--no-limits.ramp", "--no-dry-run")
+DELETING = (*JUNK, "--no-backup", "--json")
 Start = Callable[..., "subprocess.Popen[str]"]
 
 

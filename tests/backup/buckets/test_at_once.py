@@ -200,7 +200,7 @@ def test_whatever_mixes_nothing_is_made_twice_and_nobody_forgotten_anew_and_noth
 def test_a_restore_that_slept_past_its_lock_creates_nothing_more_and_who_was_forgotten_stays_so(
     sandbox: CloseAccount, backup: Archive, several: Several, restore: Callable[..., Any]
 ) -> None:
-    """It is stopped while it makes a lead, its lock runs out, an erasure goes on: then it wakes up."""
+    """It is stopped while it makes a lead, its lock runs out, an erasure is done: then it wakes up."""
     sleeper = several.start(*RESTORE)
     wait(sleeper, lambda: several.posts() > 2)
     sleeper.send_signal(signal.SIGSTOP)
