@@ -11,8 +11,8 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import Pause
-from prefect.states import AwaitingRetry, Cancelled, Crashed, Running
-from support.attempts import attempt, created, suspend, suspended_attempt, wait_until
+from prefect.states import AwaitingRetry, Cancelled, Crashed, Failed, Running
+from support.attempts import attempt, created, suspend, suspended_attempt, tried_again, wait_until
 from support.close_account import CloseAccount, lead
 from support.terminal_session import Command
 
@@ -91,6 +91,18 @@ def test_suspended_while_close_deletes_it_pauses_at_close_and_resume_lets_it_con
     assert (resumed.outcome, prefect.read_flow_run(run.id).run_count) == ("deleted", 1)
     assert any(note.startswith("Suspended at ") and note.endswith(", and resumed later.") for note in resumed.notes)
     assert (len(close.posts(BULK_DELETES)), close.puts()) == (1, 2)
+
+
+def test_suspended_for_longer_than_prefect_allows_it_can_be_retried(
+    close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
+) -> None:
+    """Prefect fails it then. A person's retry continues with the bulk delete that Close has paused."""
+    suspended_while_it_waits(run)
+    prefect.set_flow_run_state(run.id, Failed(message="The flow was paused and never resumed."), force=True)
+    retried = tried_again(run.id)
+
+    assert retried.outcome == "deleted"
+    assert len(close.posts(BULK_DELETES)) == 1
 
 
 def test_cancelled_right_after_it_was_suspended_it_pauses_at_close(
