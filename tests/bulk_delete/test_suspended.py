@@ -57,11 +57,12 @@ def run(prefect: SyncPrefectClient) -> FlowRun:
     return prefect.create_flow_run_from_deployment(deployment, parameters=PARAMETERS)
 
 
-def suspended_while_it_waits(run: FlowRun) -> str:
-    """The message of the report, once the run has started its bulk delete and somebody has suspended it."""
+def suspended_while_it_waits(close: CloseAccount, run: FlowRun) -> str:
+    """The message of the report, once somebody has suspended the run while Close deletes what it has counted."""
     with ThreadPoolExecutor() as elsewhere:
         ends = elsewhere.submit(suspended_attempt, run)
         wait_until(lambda: bool((record := ledger.read(run.id)) and record.bulk_delete_id))
+        wait_until(lambda: job_of(close)["n_leads"] is not None)
         suspend(run.id)
         report = ends.result()
     assert report.outcome == "suspended"
@@ -76,7 +77,7 @@ def job_of(close: CloseAccount) -> dict[str, Any]:
 def test_suspended_while_close_deletes_it_pauses_at_close_and_resume_lets_it_continue(
     close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
 ) -> None:
-    said = suspended_while_it_waits(run)
+    said = suspended_while_it_waits(close, run)
     job, left = job_of(close), len(close.leads())
     state = prefect.read_flow_run(run.id).state_name
     prefect.resume_flow_run(run.id)
@@ -97,7 +98,7 @@ def test_suspended_for_longer_than_prefect_allows_it_can_be_retried(
     close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
 ) -> None:
     """Prefect fails it then. A person's retry continues with the bulk delete that Close has paused."""
-    suspended_while_it_waits(run)
+    suspended_while_it_waits(close, run)
     prefect.set_flow_run_state(run.id, Failed(message="The flow was paused and never resumed."), force=True)
     retried = tried_again(run.id)
 
@@ -133,7 +134,7 @@ def test_an_automation_that_retries_what_a_person_has_suspended_changes_nothing(
     close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
 ) -> None:
     """Called crashed all the same, and put back: the run is suspended again, and a person's Resume continues it."""
-    suspended_while_it_waits(run)
+    suspended_while_it_waits(close, run)
     close.forget_requests()
     prefect.set_flow_run_state(run.id, Crashed())
     prefect.set_flow_run_state(run.id, AwaitingRetry(message=BY_AUTOMATION))
@@ -155,7 +156,7 @@ def test_suspended_by_a_person_and_dead_before_it_noticed_it_pauses_at_close_whe
     close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
 ) -> None:
     """An automation retries it, as it has crashed: the run is suspended again, and Close no longer deletes."""
-    suspended_while_it_waits(run)
+    suspended_while_it_waits(close, run)
     [job] = close.get(BULK_DELETES)["data"]
     close.put(f"{BULK_DELETES}{job['id']}/", status="resuming")  # as if nobody had asked Close
     prefect.set_flow_run_state(run.id, Crashed())
@@ -171,7 +172,7 @@ def test_suspended_without_the_id_in_the_ledger_it_pauses_what_its_process_knows
     close: CloseAccount, run: FlowRun
 ) -> None:
     """Recording the id had failed, so only this process knows what it has started."""
-    suspended_while_it_waits(run)
+    suspended_while_it_waits(close, run)
     [job] = close.get(BULK_DELETES)["data"]
     close.put(f"{BULK_DELETES}{job['id']}/", status="resuming")
     record = ledger.read(run.id)
@@ -262,7 +263,7 @@ def test_without_a_deployment_the_terminal_says_where_it_stands_and_resume_conti
 ) -> None:
     """The Prefect UI suspends such a run too, by force."""
     run = created(PARAMETERS)
-    message = suspended_while_it_waits(run)
+    message = suspended_while_it_waits(close, run)
     left = len(close.leads())
 
     resumed = lead_cleanup("resume", str(run.id), "--json")
