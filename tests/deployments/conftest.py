@@ -53,9 +53,9 @@ def server(prefect_server_process: PrefectServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def deployed(server: str, prefect_environment: dict[str, str]) -> str:
+def deployed(server: str, prefect_environment: dict[str, str], running_sandbox: CloseAccount) -> str:
     """What `make deploy` does."""
-    deploy(prefect_environment)
+    deploy(prefect_environment, running_sandbox)
     return server
 
 

@@ -15,9 +15,11 @@ from support.close_account import ADMIN, CloseAccount, lead
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 
 
-def test_all_cleanups_are_registered_with_their_schedules(deployed: str, prefect_environment: dict[str, str]) -> None:
+def test_all_cleanups_are_registered_with_their_schedules(
+    deployed: str, prefect_environment: dict[str, str], running_sandbox: CloseAccount
+) -> None:
     """Once or twice comes to the same."""
-    deploy(prefect_environment)
+    deploy(prefect_environment, running_sandbox)
     found = {each["name"]: each for each in read_all(deployed, "deployments")}
 
     active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}
