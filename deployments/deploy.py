@@ -95,8 +95,12 @@ def _keys(file: PrefectYaml, *, replace: bool) -> Iterator[str]:
             block,
             settings=settings,
             ask_key=_ask_key,
-            may_replace=lambda question: replace or (ask_whether(question) if somebody_is_there() else None),
+            may_replace=lambda question: replace or _ask_whether_to_replace(question),
         )
+
+
+def _ask_whether_to_replace(question: str) -> bool | None:
+    return ask_whether(question, otherwise="keeps it") if somebody_is_there() else None
 
 
 def _ask_key(block: str) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterTags,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterState,
@@ -25,13 +23,13 @@ TAG = "lead-cleanup"
 
 
 def settle(prefect: SyncPrefectClient, file: PrefectYaml, *, prune: bool) -> Iterator[str]:
-    """Pause it, and delete it if *prune* or the person at the terminal says so; yield what is said of each."""
+    """Pause what *file* lacks, delete it if *prune* or the person at the terminal says so; yield a sentence on each."""
     ours = {each.full_name: each for each in file.deployments}
     for found in _deployed(prefect):
         flow = prefect.read_flow(found.flow_id).name
         if kept := ours.get(f"{flow}/{found.name}"):
             yield from _lost_schedules(prefect, found, kept, prune=prune)
-        else:
+        elif TAG in found.tags:
             yield from _lost_deployment(prefect, found, prune=prune)
 
 
@@ -61,7 +59,7 @@ def _lost_deployment(prefect: SyncPrefectClient, found: DeploymentResponse, *, p
 
 
 def _may_delete(about: str, *, prune: bool) -> bool:
-    return prune or (somebody_is_there() and ask_whether(f"{about}. Delete it in Prefect?"))
+    return prune or (somebody_is_there() and ask_whether(f"{about}. Delete it?", otherwise="pauses it"))
 
 
 def _is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool:
@@ -76,9 +74,8 @@ def _is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool
 
 
 def _deployed(prefect: SyncPrefectClient) -> list[DeploymentResponse]:
-    """All deployments with our tag, by name."""
+    """All deployments on the server, by name."""
     found: list[DeploymentResponse] = []
-    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
-    while page := prefect.read_deployments(deployment_filter=ours, limit=200, offset=len(found)):
+    while page := prefect.read_deployments(limit=200, offset=len(found)):
         found += page
     return sorted(found, key=lambda each: each.name)

@@ -1,5 +1,6 @@
 """``make deploy`` over a server that people have touched: what they paused stays so, and nothing is lost silently."""
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -17,6 +18,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Running
 from pydantic import SecretStr
 from support.close_account import ADMIN, USER, CloseAccount
+from support.terminal_processes import at_a_terminal
 from support.terminal_session import Command, Said
 
 from deployments import deploy
@@ -183,6 +185,32 @@ def test_a_schedule_that_the_file_no_longer_has_is_pruned(
 
     assert "is no longer in prefect.yaml, and is deleted." in make_deploy("--prune").out
     assert schedules(prefect, "junk") == {}
+
+
+@pytest.mark.parametrize("typed", ["yes", "no"])
+def test_at_a_terminal_it_asks_before_it_deletes_or_replaces(
+    prefect: SyncPrefectClient,
+    write: Write,
+    make_deploy: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    typed: str,
+) -> None:
+    write(junk={"schedules": [nightly()]}, stale={})
+    make_deploy()
+    write(junk={"schedules": []})
+    monkeypatch.setenv("CLOSE_API_KEY", USER)
+    elsewhere = f"from deployments import deploy; deploy.ROOT = deploy.Path({str(tmp_path)!r}); deploy.call([])"
+    said = at_a_terminal([sys.executable, "-c", elsewhere], "\n".join([typed] * 3), {}).stdout
+
+    deployed = {each.name for each in prefect.read_deployments()}
+    if typed == "yes":
+        assert "uma@sandbox.example, Sandbox Inc., replaces the one kept in close-api-key" in said
+        assert (schedules(prefect, "junk"), deployed, kept_key()) == ({}, {"junk"}, USER)
+    else:
+        assert "Key of ada@sandbox.example, Sandbox Inc., still kept in close-api-key; CLOSE_API_KEY is not" in said
+        assert not schedules(prefect, "junk")["nightly"].active
+        assert (deployed, kept_key()) == ({"junk", "stale"}, ADMIN)
 
 
 def test_a_key_is_tried_and_never_replaced_by_chance(
