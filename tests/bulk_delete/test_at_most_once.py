@@ -209,7 +209,7 @@ def test_what_lost_its_protection_since_the_plan_stops_the_run(
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "refused"
-    assert "2 leads match now, but only 1 were planned" in report.message
+    assert "2 leads match now, but only 1 was planned" in report.message
     assert len(sandbox.leads()) == 3
 
 
