@@ -33,8 +33,9 @@ def check_plan(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool)
     if not counts.add_up:
         raise Refused(
             f"The numbers don't add up: {counted(counts.matched, 'lead matches', 'leads match')}; {counts.spared}, and "
-            f"{counted(counts.planned, 'is', 'are')} planned. Either leads are changing very fast, or Close reads the query differently "
-            "than we do. Try again; if the error persists, turn off the keep rules one by one to find the misread one."
+            f"{counted(counts.planned, 'is', 'are')} planned. Either leads are changing very fast, or Close reads the "
+            "query differently than we do. Try again; if the error persists, turn off the keep rules one by one to "
+            "find the misread one."
         )
     if not counts.planned:
         raise Stop(Outcome.NOTHING_TO_DO, f"There are no leads to delete: {_why_none(counts)}.")

@@ -18,7 +18,6 @@ from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
 from tasks.runs.versions import from_newer_version
-from tasks.runs.wording import counted
 
 KIND = "lead-cleanup-plan"
 """The type of the artifact with the JSON."""
