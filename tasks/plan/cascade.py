@@ -51,7 +51,7 @@ KINDS: dict[str, tuple[str, Callable[[Query], Query]]] = {
     "SMS": ("SMS", _of_type("activity.sms")),
     "notes": ("note", _of_type("activity.note")),
 }
-"""What one of a kind is called, and how to find those of the leads that a query matches. Open tasks are found by lead."""
+"""What one of a kind is called, and how to find those of the leads that a query matches; of tasks, the leads."""
 
 
 @reads

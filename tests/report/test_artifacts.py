@@ -139,7 +139,9 @@ def test_an_ad_hoc_run_without_a_plan_goes_by_the_organisation_that_is_set(
     assert min(artifacts_of(later.flow_run_id)) == f"lead-cleanup-sandbox-inc-{six}-by-hand"
 
 
-def test_where_nothing_says_which_organisation_it_is_the_key_has_none(sandbox: CloseAccount, run_cleanup: Run) -> None:
+def test_where_nothing_says_which_organisation_it_is_the_key_has_none(
+    sandbox: CloseAccount, run_cleanup: RunCleanup
+) -> None:
     report = run_cleanup(match={"status": ["Nonsense"]}).report
 
     assert set(artifacts_of(report.flow_run_id)) == {"lead-cleanup-ad-hoc", "lead-cleanup-ad-hoc-counts"}
