@@ -26,12 +26,14 @@ from prefect.states import Cancelled, Pending
 from prefect.utilities.urls import url_for
 
 from flows.console.asking import ask_for_approval, somebody_is_there
+from flows.console.cleanups import parameters_of
 from flows.console.parameters import Parameters
 from flows.console.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
 from flows.restore_leads import restore_leads
 from tasks.approval import ask
 from tasks.bulk_delete.cancel import cancel
+from tasks.plan.overrides import Deployed
 from tasks.report.artifacts import recall_report
 from tasks.report.ending import report_of
 from tasks.report.model import RunReport
@@ -40,7 +42,7 @@ from tasks.runs.alive import Superseded, alive
 from tasks.runs.connect import PREFECT_ERRORS
 from tasks.runs.logs import LOGGERS, OURS, in_log_of
 from tasks.runs.outcomes import Outcome, Stop
-from tasks.runs.run import cleanup_of, run_of
+from tasks.runs.run import cleanup_of, label_deployed, run_of
 
 SERVER_STARTS_WITHIN = 90  # seconds
 
@@ -133,6 +135,9 @@ class Execution:
         stored = lead_cleanup.serialize_parameters({**given, "cleanup": cleanup})
         with get_client(sync_client=True) as prefect:
             created = prefect.create_flow_run(lead_cleanup, parameters=stored, state=Pending())
+        if cleanup:
+            guards = {name: value for name, value in parameters_of(cleanup).items() if name in Deployed.model_fields}
+            label_deployed(created.id, guards)
         return self._attempt(created)
 
     def restore(self, **parameters: Any) -> RunReport:

@@ -12,7 +12,7 @@ from flows.console.flags import Given
 from flows.console.terminal import Usage
 from tasks.close.problems import problems
 from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
-from tasks.plan.overrides import approval_loosened, rules_dropped
+from tasks.plan.overrides import weakened
 
 
 class Parameters(BaseModel):
@@ -32,7 +32,7 @@ class Parameters(BaseModel):
 
 
 def build(given: Given, cleanup: str | None, **options: object) -> tuple[Parameters, list[str]]:
-    """The parameters of *cleanup* with what was *given* and the *options* that aren't None; and notes on lost rules.
+    """The parameters of *cleanup* with what was *given* and the *options* that aren't None; notes on what they weaken.
 
     Fields are merged one by one; lists replace lists. A deployment's ``dry_run`` doesn't count: only
     ``--no-dry-run`` deletes. Raises `Usage` if anything is wrong with them.
@@ -44,10 +44,10 @@ def build(given: Given, cleanup: str | None, **options: object) -> tuple[Paramet
         merged[prefix] = _over(merged.get(prefix), prefix, fields)
     try:
         parameters = Parameters.model_validate(merged)
-        rules = rules_dropped(Keep.model_validate(deployed.get("keep") or {}), parameters.keep) if cleanup else []
+        notes = weakened(deployed if cleanup else None, parameters.keep, parameters.limits, parameters.approval)
     except ValidationError as error:
         raise Usage(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error, merged)}.") from None
-    return parameters, rules + approval_loosened(deployed.get("approval", "never"), parameters.approval)
+    return parameters, notes
 
 
 def _over(base: object, prefix: str, fields: Mapping[str, object]) -> dict[str, object]:

@@ -93,10 +93,11 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None)
 
     *log* is what Close's event log says of it, None where that isn't known.
     """
-    if wrong := next(_wrongs(plan.counts.planned, job, remaining, log), None):
+    planned = plan.counts.planned
+    if wrong := next(_wrongs(planned, job, remaining, log), None):
         return Outcome.FAILED, wrong
-    changed = plan.counts.planned - job.processed
-    spared = f" {changed:,} more had changed since the plan, or were gone." if changed else ""
+    changed = planned - job.processed
+    spared = f" Of the {planned:,} planned, {changed:,} had changed since, or were gone." if changed else ""
     missing = job.processed - log.deleted if log else 0
     unlogged = f" Close's event log does not show {missing:,} of them yet." if missing else ""
     return Outcome.DELETED, f"{counted(job.processed, 'lead is', 'leads are')} deleted.{spared}{unlogged}"
@@ -115,8 +116,14 @@ def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> I
     if processed > planned:
         yield f"Close deleted {leads}, {processed - planned:,} more than the {planned:,} planned."
     if remaining:
-        yield f"Close says done with {leads}, but {counted(remaining, 'still matches', 'still match')}."
+        still = counted(remaining, "still matches", "still match")
+        lag = "Its search may lag behind"
+        if log and log.deleted + remaining > planned:
+            lag = f"Its event log shows that {counted(log.deleted, 'is', 'are')} deleted, so its search lags behind"
+        yield f"Close says done with {leads}, but {still}. {lag}: a retry of this run counts again."
     if log and log.strangers:
-        yield f"Close's event log shows deleted leads that are in no backup: {', '.join(log.strangers[:EXAMPLES])}."
+        number = counted(len(log.strangers), "deleted lead that is", "deleted leads that are")
+        more = f" and {len(log.strangers) - EXAMPLES:,} more" if len(log.strangers) > EXAMPLES else ""
+        yield f"Close's event log shows {number} in no backup: {', '.join(log.strangers[:EXAMPLES])}{more}."
     if log and log.deleted > processed:
         yield f"Close says that it deleted {leads}, but its event log shows that it was {log.deleted:,}."

@@ -1,5 +1,8 @@
 """From criteria to a plan."""
 
+from pydantic import ValidationError
+
+from tasks.close.problems import problems
 from tasks.close.query.nodes import to_json
 from tasks.criteria import reading
 from tasks.criteria.policy import Limits
@@ -20,7 +23,7 @@ from tasks.runs.wording import counted
 
 RAMPED = (
     "This cleanup is new here, or its criteria have changed, so it starts small and leaves {} for later runs: its "
-    "first run that deletes plans the 50 oldest, its second 500. limits.ramp turns this off."
+    "first run that deletes plans the 50 oldest, its second 500. To plan all of them, turn limits.ramp off."
 )
 
 
@@ -70,9 +73,20 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
             *([count_what_goes_along(selection)] if counts.planned else ()),
             *([RAMPED.format(counted(counts.waiting, "lead"))] if ramped else ()),
             *account.notes,
-            *weakened(deployed_parameters(run), criteria.keep, limits, approval),
+            *_weakened(run, criteria, limits, approval),
         ),
     )
+
+
+def _weakened(run: Run, criteria: Criteria, limits: Limits, approval: str) -> list[str]:
+    deployed = deployed_parameters(run)
+    try:
+        return weakened(deployed, criteria.keep, limits, approval)
+    except ValidationError as error:
+        raise Refused(
+            f"The parameters of this run's deployment can't be used: {problems(error, deployed)}. Correct them in "
+            "prefect.yaml, and deploy it again."
+        ) from None
 
 
 def _cut(selection: Selection, counts: Counts, batch: int, remedy: str) -> tuple[Selection, Counts]:

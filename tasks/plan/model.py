@@ -47,8 +47,14 @@ class Counts(BaseModel):
         return f"{self.planned:,} of {counted(self.total, 'lead')}"
 
     def __str__(self) -> str:
-        kept = counted(self.kept["total"], "is", "are")
-        return f"{self.share} would be deleted. {counted(self.matched, 'lead matches', 'leads match')}; {kept} kept."
+        matched = counted(self.matched, "lead matches", "leads match")
+        return f"{self.share} would be deleted. {matched}; {self.spared}."
+
+    @property
+    def spared(self) -> str:
+        """How many of those that match are not planned, and why, in words."""
+        kept = f"{counted(self.kept['total'], 'is', 'are')} kept"
+        return f"{kept}, {counted(self.waiting, 'waits', 'wait')} for later runs" if self.waiting else kept
 
     @property
     def add_up(self) -> bool:

@@ -1,6 +1,7 @@
 """Which run this is, and the cut-off of its relative times."""
 
-import re
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ from tasks.runs.logs import log_if_it_fails
 AD_HOC = "ad-hoc"
 ORGANIZATION = "close.organization_id"
 """The label of a run that says in which organisation it is."""
+DEPLOYED = "close.deployed_parameters"
+"""The label of a run that the command line has started from a deployment of ``prefect.yaml``: its parameters there."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +72,22 @@ def label(run: Run, organization_id: str) -> None:
         server.update_flow_run_labels(run.id, {ORGANIZATION: organization_id})
 
 
-def deployed_parameters(run: Run) -> dict[str, Any]:
-    """The parameters of the deployment that *run* belongs to, not the run's own; empty for an ad hoc run."""
-    if run.deployment_id is None:
-        return {}
+def deployed_parameters(run: Run) -> dict[str, Any] | None:
+    """The parameters of the deployment that *run* belongs to or was started from, not the run's own; None without one.
+
+    The command line's are those of ``prefect.yaml``, as `label_deployed` has stored them.
+    """
     with prefect() as server:
-        return server.read_deployment(run.deployment_id).parameters
+        if run.deployment_id:
+            return server.read_deployment(run.deployment_id).parameters
+        stored = server.read_flow_run(run.id).labels.get(DEPLOYED)
+    return json.loads(str(stored)) if stored else None
+
+
+def label_deployed(run_id: UUID, parameters: Mapping[str, Any]) -> None:
+    """Label a run that belongs to no deployment with the *parameters* of the one that it was started from."""
+    with prefect() as server:
+        server.update_flow_run_labels(run_id, {DEPLOYED: json.dumps(dict(parameters), default=str)})
 
 
 def cleanup_of(found: FlowRun) -> str:
@@ -109,8 +122,3 @@ def cut_offs(run_id: UUID, start: datetime) -> tuple[datetime, datetime]:
     second = start.astimezone(UTC).replace(microsecond=0) - timedelta(seconds=1)
     first, other = run_id.int % 1000, run_id.int // 1000 % 1000
     return second + timedelta(milliseconds=first), second + timedelta(milliseconds=other)
-
-
-def slug(*words: str) -> str:
-    """*words* as part of an artifact's key: lower-case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, words)).lower()).strip("-")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.attempts import tried_again, wait_until
 from support.close_account import CloseAccount, lead
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]
@@ -42,3 +43,21 @@ def test_a_log_that_lags_is_read_again_and_then_said_to_lag(sandbox: CloseAccoun
 
     assert report.message == "1 lead is deleted. Close's event log does not show 1 of them yet."
     assert sum(each["path"] == EVENTS for each in sandbox.requests()) > 5
+
+
+def test_a_search_that_lags_is_said_to_lag_and_a_retry_counts_again(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    """Close's event log shows that they are gone. Whether the search will show it too, only another look can tell."""
+    sandbox.add(*(lead(f"{n}", "Junk") for n in range(3)), lead("B"))
+    sandbox.behaviour(index_lag_seconds=8)
+
+    lagging = run_cleanup(**JUNK, limits={"max_share": 1.0}).report
+    wait_until(lambda: not sandbox.post("/data/search/", query=lagging.s_query)["data"])
+    counted_again = tried_again(lagging.flow_run_id)
+
+    assert (lagging.outcome, lagging.logged, lagging.remaining) == ("failed", 3, 3)
+    assert lagging.message == (
+        "Close says done with 3 leads, but 3 still match. Its event log shows that 3 are deleted, so its search lags "
+        "behind: a retry of this run counts again."
+    )
+    assert (counted_again.outcome, counted_again.message) == ("deleted", "3 leads are deleted.")
+    assert len(sandbox.posts("/bulk_action/delete/")) == 1

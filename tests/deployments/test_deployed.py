@@ -70,7 +70,7 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     assert len(sandbox.leads()) == 2
     api = str(worker.api_url)
     artifacts = {each["key"]: each for each in read_all(api, "artifacts") if each["flow_run_id"] == str(run.id)}
-    name = "lead-cleanup-sandbox-inc-ad-hoc"
+    name = f"lead-cleanup-sandbox-inc-{sandbox.organization_id()[-6:].lower()}-ad-hoc"
     assert {name, f"{name}-counts", f"{name}-plan"} <= set(artifacts)
     plan = artifacts[f"{name}-plan"]["description"].replace("\\", "")
     for lost in ("keep.won_opportunities of the deployment (True)", "limits.max_leads of the deployment (100)"):

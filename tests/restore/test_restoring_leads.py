@@ -74,7 +74,7 @@ def test_the_report_is_kept_as_an_artifact_without_names(
     report = restore(backup, dry_run=False)
 
     found = {each.key: str(each.data) for each in artifacts_of(UUID(report.flow_run_id))}
-    name = "lead-cleanup-sandbox-inc-restore"
+    name = f"lead-cleanup-sandbox-inc-{sandbox.organization_id()[-6:].lower()}-restore"
     assert set(found) == {name, f"{name}-counts"}
     assert "e-mail threads" in found[name]
     assert "Opportunities" in found[f"{name}-counts"]
