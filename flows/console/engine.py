@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
+from textwrap import shorten
 from typing import Any, cast
 from uuid import UUID
 
@@ -42,6 +43,7 @@ from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.run import cleanup_of, run_of
 
 SERVER_STARTS_WITHIN = 90  # seconds
+LONGEST_DEFECT = 500  # characters; the message of an exception may hold all that was sent
 
 
 class Defect(Exception):
@@ -182,7 +184,7 @@ class Execution:
     def _report(self, state: State[Any]) -> RunReport:
         report = report_of(state)
         if report is None:
-            raise Defect(str(state.message or state.name))
+            raise Defect(shorten(str(state.message or state.name), LONGEST_DEFECT, placeholder=" …"))
         return report
 
 

@@ -7,9 +7,12 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
+from pydantic import ValidationError
+
 from flows.console.terminal import INTERRUPTED, TERMINATED, WRONG_USAGE, put, say
 from tasks.close.errors import CloseError
 from tasks.close.network import environment_problem
+from tasks.close.problems import problems
 from tasks.report.model import RunReport
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 
@@ -36,12 +39,12 @@ def execute(
     *needs_server* says why a temporary Prefect server won't do. *undone* says what wasn't done when Prefect refuses or
     can't be reached, such as "Nothing was stopped.". Ctrl-C cancels the run that is under way.
     """
-    if problem := environment_problem():  # with which Prefect can't even be imported
-        say(f"{problem} {undone}".rstrip())
-        return WRONG_USAGE
     # The temporary server reports its use to Prefect by default, and complains where there is no network.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    if problem := environment_problem() or _settings_problem():
+        say(f"{problem} {undone}".rstrip())
+        return WRONG_USAGE
     from flows.console import engine
     from flows.console.show import show
 
@@ -66,6 +69,15 @@ def execute(
     else:
         show(report, engine.run_url(report.flow_run_id))
     return report.outcome.exit_code
+
+
+def _settings_problem() -> str | None:
+    """What is wrong with the settings that Prefect reads when it is imported; None if nothing is."""
+    try:
+        pass
+    except ValidationError as error:
+        return f"A setting of Prefect, PREFECT_…, can't be used: {problems(error)}."
+    return None
 
 
 def at_server(why: str, undone: str = "") -> Callable[[Callable[P, None]], Callable[P, int]]:

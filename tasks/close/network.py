@@ -67,7 +67,7 @@ def _why_not(address: str) -> str | None:
         url = httpx.URL(address if "://" in address else f"http://{address}")
     except httpx.InvalidURL:
         url = httpx.URL()
-    if not has_usable_host(url):
+    if not url.scheme or not has_usable_host(url):
         return "it is not the address of a proxy; write http://HOST:PORT"
     if url.scheme in ("socks5", "socks5h") and find_spec("socksio") is None:
         return "a SOCKS proxy needs the Python package socksio; install it, or name an http:// proxy"

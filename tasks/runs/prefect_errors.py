@@ -65,7 +65,7 @@ def prefect_error(error: Exception) -> PrefectUnavailable:
     if isinstance(error, UNUSABLE_SETTINGS):
         which = "PREFECT_API_SSL_CERT_FILE" if isinstance(error, OSError) else "PREFECT_API_URL"
         return WrongPrefectSettings(environment_problem() or f"{which}: it can't be used ({_first_line(error)}).")
-    return PrefectRefuses(f"{_server()} could not do what was asked ({type(error).__name__}: {_first_line(error)}).")
+    return PrefectRefuses(f"Prefect could not do what was asked ({type(error).__name__}: {_first_line(error)}).")
 
 
 def _http_error(error: BaseException | None) -> httpx.HTTPError | None:
@@ -130,7 +130,7 @@ def _reason(response: httpx.Response) -> str:
         reason = str(details if isinstance(details, str) else details[0]["msg"])
     except (ValueError, AttributeError, LookupError, TypeError):
         reason = "it gives no reason"
-    text = " ".join(reason.split()).rstrip(".")
+    text = " ".join(reason.removeprefix("Value error, ").split()).rstrip(".")
     return f"{text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + ' …'}."
 
 
