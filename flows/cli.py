@@ -12,9 +12,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from flows.console.streams import survive_without_reader
-from flows.console.terminal import INTERRUPTED, Usage, say
-
-USAGE = 2
+from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, say
 
 app = App(
     name="lead-cleanup",
@@ -94,10 +92,10 @@ def call(arguments: Sequence[str] | None = None) -> int:
         code: object = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         say(f"{_sentence(error)} See {_help(words)}.")
-        return USAGE
+        return WRONG_USAGE
     except Usage as error:
         say(str(error))
-        return USAGE
+        return WRONG_USAGE
     except KeyboardInterrupt:
         say("Interrupted.")
         return INTERRUPTED

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from tasks.backup.place import try_place
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, MissingKey, WrongKey
+from tasks.close.network import environment_problem
 from tasks.close.query.nodes import Query, to_json
 from tasks.close.settings import CloseSettings
 from tasks.criteria.names import Names
@@ -64,6 +65,10 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
     if settings.api_key_block:
         yield Finding(Mark.INFO, "settings", f"runs use the key in the block {settings.api_key_block!r} instead")
     yield _backups(settings.backup_url)
+    if problem := environment_problem():
+        yield Finding(Mark.BAD, "network", problem, essential=True)
+        return
+    yield _prefect()
     with CloseClient(settings) as close:
         try:
             here = survey(
@@ -88,6 +93,21 @@ def _backups(url: str) -> Finding:
     except Refused as error:
         return Finding(Mark.BAD, "backups", error.message, essential=True)
     return Finding(Mark.GOOD, "backups", f"can be written from here: {url}")
+
+
+def _prefect() -> Finding:
+    """Whether the Prefect server that is set can be used. It is imported here, since that takes seconds."""
+    from prefect.settings import PREFECT_API_URL
+
+    from tasks.runs.connect import PrefectUnavailable, check_prefect
+
+    if not PREFECT_API_URL.value():
+        return Finding(Mark.INFO, "Prefect", "no server is set; only dry runs do without (`make server`)")
+    try:
+        check_prefect()
+    except PrefectUnavailable as error:
+        return Finding(Mark.BAD, "Prefect", error.message, essential=True)
+    return Finding(Mark.GOOD, "Prefect", "the server answers, and accepts what is set for it")
 
 
 # --- who and what -----------------------------------------------------------------------------------------------------

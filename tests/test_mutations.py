@@ -316,9 +316,7 @@ MUTATIONS = [
         "check_limits(counts, ",
         LIMITS,
     ),
-    Mutation(
-        "Close's clock", "plan/checks.py", "    if theirs and as_of > theirs + TOLD_LATE:", "    if False:", LIMITS
-    ),
+    Mutation("Close's clock", "plan/checks.py", "    if as_of > now + TOLD_LATE:", "    if False:", LIMITS),
     Mutation(
         "each exported lead is read again",
         "criteria/reading.py",

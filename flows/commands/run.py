@@ -53,4 +53,9 @@ def run(
     for note in notes:
         say(f"Note: {note}")
     lasting = None if dry_run or settings.on_this_machine else NEEDS_SERVER
-    return execute(lambda execution: execution.run(parameters, cleanup), needs_server=lasting, as_json=as_json)
+    return execute(
+        lambda execution: execution.run(parameters, cleanup),
+        needs_server=lasting,
+        undone="Nothing was started.",
+        as_json=as_json,
+    )

@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 
 from flows.console.terminal import Usage
+from tasks.close.network import environment_problem
 from tasks.close.settings import CloseSettings, settings_problem
 
 NO_KEY = (
@@ -17,6 +18,12 @@ def close_settings() -> CloseSettings:
         return CloseSettings()
     except ValidationError as error:
         raise Usage(settings_problem(error)) from None
+
+
+def check_environment() -> None:
+    """Raise `Usage` for a proxy or a file of certificates that can't be used: with some, Prefect can't be imported."""
+    if problem := environment_problem():
+        raise Usage(problem)
 
 
 def settings_with_key(*, block: bool = False) -> CloseSettings:

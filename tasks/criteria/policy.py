@@ -91,7 +91,7 @@ Expected = Annotated[StrictInt, Field(ge=0)] | None
 Sample = Annotated[StrictInt, Field(ge=0, le=100)]
 Approval = Annotated[str, BeforeValidator(_approval), Field(pattern=APPROVAL)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
-CleanupName = Name | None
+CleanupName = Annotated[Name, StringConstraints(max_length=100)] | None  # it is kept in Prefect Variables
 Unset = SkipJsonSchema[None]
 """None, absent from the schema."""
 

@@ -50,6 +50,8 @@ def next_claim(run: Run, plan: Plan, backup: BackupTaken | None, after: Record |
     *after* is the record that this attempt read first, if there was one. Of copies that read the same, one wins; a copy
     that read an older one comes too late.
     """
+    if plan.approved:
+        plan = plan.model_copy(update={"approved": plan.approved.shortened()})
     return Record(
         **plan.as_planned(),
         run_id=run.id,

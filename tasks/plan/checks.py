@@ -12,11 +12,15 @@ TOLD_LATE = timedelta(seconds=2)
 """How far the time in a server's answer may be behind its clock: without fractions, and often cached for a second."""
 
 
-def check_clocks(as_of: datetime, theirs: datetime | None) -> None:
-    """Raise `Refused` if the cut-off is ahead of Close's clock: leads edited until then would not be spared."""
-    if theirs and as_of > theirs + TOLD_LATE:
+def check_clocks(as_of: datetime, theirs: datetime | None, ours: datetime) -> None:
+    """Raise `Refused` if the cut-off is ahead of Close's clock: leads edited until then would not be spared.
+
+    Where Close doesn't tell the time, this machine's clock, *ours*, must do.
+    """
+    now, whose = (theirs, "Close's") if theirs else (ours, "this machine's")
+    if as_of > now + TOLD_LATE:
         raise Refused(
-            f"The cut-off of this run is {counted(round((as_of - theirs).total_seconds()), 'second')} ahead of Close's "
+            f"The cut-off of this run is {counted(round((as_of - now).total_seconds()), 'second')} ahead of {whose} "
             "clock: leads edited until then would not be spared. Correct the clocks of the Prefect server and its "
             "workers, and start a new run."
         )

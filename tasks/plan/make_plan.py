@@ -1,5 +1,7 @@
 """From criteria to a plan."""
 
+from datetime import UTC, datetime
+
 from pydantic import ValidationError
 
 from tasks.close.problems import problems
@@ -33,7 +35,7 @@ def read_account(criteria: Criteria) -> Account:
     found = settings()
     with client(found) as close:
         account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
-        check_clocks(criteria.updated_before or criteria.as_of, close.time)
+        check_clocks(criteria.updated_before or criteria.as_of, close.time, datetime.now(UTC))
     remember(found, Identity(account.user.id, account.organization.id))
     return account
 

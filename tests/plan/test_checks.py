@@ -335,10 +335,15 @@ def test_limits_that_are_wider_than_the_deployments_are_said():
 
 @pytest.mark.parametrize("theirs", [None, AS_OF - timedelta(seconds=2), AS_OF + timedelta(days=400)])
 def test_a_cut_off_that_is_over_for_close_too_is_fine(theirs: datetime | None):
-    check_clocks(AS_OF, theirs)
+    check_clocks(AS_OF, theirs, ours=AS_OF)
 
 
 def test_a_cut_off_ahead_of_closes_clock_is_refused():
     """An edit between the plan and the cut-off would not be spared."""
     with pytest.raises(Refused, match="is 90 seconds ahead of Close's clock"):
-        check_clocks(AS_OF, AS_OF - timedelta(seconds=90))
+        check_clocks(AS_OF, AS_OF - timedelta(seconds=90), ours=AS_OF)
+
+
+def test_where_close_does_not_tell_the_time_this_machine_does():
+    with pytest.raises(Refused, match="is 90 seconds ahead of this machine's clock"):
+        check_clocks(AS_OF, None, ours=AS_OF - timedelta(seconds=90))
