@@ -3,7 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from tasks.criteria.policy import Keep, Limits, most_without_approval
+from pydantic import BaseModel, ValidationError
+
+from tasks.close.problems import problems
+from tasks.criteria.policy import Approval, Keep, Limits, most_without_approval
+
+
+class _Deployed(BaseModel):
+    """The parameters of a deployment that are compared."""
+
+    keep: Keep = Keep()
+    limits: Limits = Limits()
+    approval: Approval = "never"
 
 
 def rules_dropped(deployed: Keep | None, keep: Keep) -> list[str]:
@@ -56,8 +67,13 @@ def weakened(deployed: Mapping[str, Any], keep: Keep, limits: Limits, approval: 
     """Notes on every rule, limit and approval of the deployment that this run lacks or weakens."""
     if not deployed:
         return []
+    try:
+        theirs = _Deployed.model_validate({name: value for name, value in deployed.items() if value is not None})
+    except ValidationError as error:
+        wrong = problems(error, deployed)
+        return [f"This run isn't compared with its deployment, whose own parameters can't be used: {wrong}."]
     return [
-        *rules_dropped(Keep.model_validate(deployed.get("keep") or {}), keep),
-        *limits_loosened(Limits.model_validate(deployed.get("limits") or {}), limits),
-        *approval_loosened(deployed.get("approval", "never"), approval),
+        *rules_dropped(theirs.keep, keep),
+        *limits_loosened(theirs.limits, limits),
+        *approval_loosened(theirs.approval, approval),
     ]

@@ -15,7 +15,7 @@ from tasks.criteria.policy import Keep, Limits, Match
 from tasks.criteria.selection import Criteria, Selection
 from tasks.plan.checks import check_clocks, check_limits, check_plan
 from tasks.plan.model import Counts, Plan, digest, digest_as_spelled
-from tasks.plan.overrides import limits_loosened, rules_dropped
+from tasks.plan.overrides import limits_loosened, rules_dropped, weakened
 from tasks.plan.ramp import criteria_digest
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
@@ -300,6 +300,20 @@ def test_limits_that_are_wider_than_the_deployments_are_said():
         "limits.batch",
         "limits.ramp",
     ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "where"),
+    [
+        ({"approval": True}, "approval: True is neither never, nor always"),
+        ({"keep": {"open_task": True}}, "keep: there is no setting 'open_task'; did you mean 'open_tasks'"),
+    ],
+)
+def test_a_deployment_with_wrong_parameters_is_not_compared_and_that_is_said(wrong: Json, where: str):
+    """The run has replaced them, so it can be run."""
+    [note] = weakened({"limits": {"max_leads": 1}, **wrong}, Keep(), Limits(), "never")
+
+    assert note.startswith(f"This run isn't compared with its deployment, whose own parameters can't be used: {where}")
 
 
 @pytest.mark.parametrize("theirs", [None, AS_OF - timedelta(seconds=2), AS_OF + timedelta(days=400)])
