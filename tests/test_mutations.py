@@ -363,6 +363,13 @@ MUTATIONS = [
         RECONCILE,
     ),
     Mutation(
+        "in the end the whole event log is read",
+        "bulk_delete/reconcile.py",
+        "            deletions.complete(close)\n",
+        "",
+        RECONCILE,
+    ),
+    Mutation(
         "more in the log than Close says",
         "bulk_delete/reconcile.py",
         "    if log and log.deleted > processed:",

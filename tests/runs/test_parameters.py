@@ -97,7 +97,8 @@ def test_a_run_that_deletes_and_whose_parameters_have_become_wrong_is_still_runn
         pytest.param(lead_cleanup, {**JUNK, "approval": "Above 100"}, "approval", id="approval"),
         pytest.param(lead_cleanup, {"match": {}}, "match", id="no criterion"),
         pytest.param(lead_cleanup, {"match": {"custom_fields": {"A": []}}}, "match.custom_fields.A", id="no value"),
-        pytest.param(restore_leads, OF_RESTORE, "leads[0]", id="restore"),
+        pytest.param(restore_leads, OF_RESTORE, "leads[0]", id="not a lead"),
+        pytest.param(restore_leads, {"backup": ""}, "backup", id="no backup"),
     ],
 )
 def test_the_prefect_server_refuses_what_the_form_does(
