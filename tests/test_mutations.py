@@ -129,7 +129,7 @@ MUTATIONS = [
         "criteria/policy.py",
         "Switch = StrictBool",
         "Switch = bool",
-        ("tests/runs/test_parameters.py",),
+        ("tests/runs/test_wrong_parameters.py",),
     ),
     Mutation("two marks, from different digits", "runs/run.py", "run_id.int // 1000 % 1000", "run_id.int % 1000"),
     Mutation("the query has both marks", "criteria/selection.py", "self.updated_before or self.as_of", "self.as_of"),
