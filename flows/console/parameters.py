@@ -11,7 +11,7 @@ from flows.console.documents import Unreadable, json_of, text_of, text_of_stdin
 from flows.console.flags import Given
 from flows.console.terminal import Usage
 from tasks.close.problems import problems
-from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, Switch, TimeZone
 from tasks.plan.overrides import weakened
 
 
@@ -23,9 +23,9 @@ class Parameters(BaseModel):
     match: Match
     keep: Keep = Keep()
     limits: Limits = Limits()
-    dry_run: bool = True
+    dry_run: Switch = True
     approval: Approval = "never"
-    backup: bool = True
+    backup: Switch = True
     expect: Expected = None
     sample: Sample = 25
     time_zone: TimeZone = "UTC"

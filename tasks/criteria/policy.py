@@ -79,17 +79,19 @@ Domains = Annotated[list[Annotated[Name, AfterValidator(domain_of)]], Field(min_
 LeadIds = Annotated[list[LeadId], Field(min_length=1)]
 Exactly = Annotated[str, AfterValidator(_not_blank)]  # a choice's own name may end in a blank
 CustomValue = Exactly | StrictInt | StrictFloat | StrictBool
-CustomValues = Annotated[list[CustomValue], BeforeValidator(_values), Field(min_length=1)]
+CustomValues = Annotated[list[CustomValue], Field(min_length=1), BeforeValidator(_values)]
 CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
 Months = Annotated[StrictInt, Field(ge=1, le=600)]
 # The form restores an emptied default, so 0 turns it off.
 Days = Annotated[StrictInt, Field(ge=0, le=20_000), AfterValidator(lambda days: days or None)]
 
 # The flow's parameters that aren't models; here, so that the flow and the command line agree. Prefect's form submits
-# their defaults, so the schema must allow null, or the server would reject it.
+# their defaults, so the schema must allow null, or the server would reject it. A constraint is in the schema only if it
+# comes before a validator that is called first.
 Expected = Annotated[StrictInt, Field(ge=0)] | None
+Switch = StrictBool  # never "false", which would be true to whoever reads a run's parameters from the server
 Sample = Annotated[StrictInt, Field(ge=0, le=100)]
-Approval = Annotated[str, BeforeValidator(_approval), Field(pattern=APPROVAL)]
+Approval = Annotated[str, Field(pattern=APPROVAL), BeforeValidator(_approval)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 CleanupName = Annotated[Name, StringConstraints(max_length=100)] | None  # it is kept in Prefect Variables
 Unset = SkipJsonSchema[None]
@@ -157,6 +159,8 @@ class Policy(BaseModel):
 
 class Match(Policy):
     """The criteria that a lead must meet to be deleted. All that are set must hold."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     smart_view: Name | Unset = _optional(
         "Smart View", "Name or id of a Smart View for leads. Close's legacy text views can't be used."

@@ -13,6 +13,7 @@ from prefect.runtime import deployment, flow_run
 
 from tasks.runs.connect import plain, prefect
 from tasks.runs.logs import log_if_it_fails
+from tasks.runs.parameters import wrong_in
 
 AD_HOC = "ad-hoc"
 ORGANIZATION = "close.organization_id"
@@ -102,14 +103,18 @@ def cleanup_of(found: FlowRun) -> str:
 
 def run_name() -> str:
     """What Prefect calls the run: its cleanup and its mode."""
-    parameters: dict[str, object] = flow_run.get_parameters()
-    mode = "dry run" if parameters.get("dry_run", True) else "delete"
-    return f"{parameters.get('cleanup') or deployment.get_name() or AD_HOC}: {mode}"
+    return f"{flow_run.get_parameters().get('cleanup') or deployment.get_name() or AD_HOC}: {_mode() or 'delete'}"
 
 
 def restore_name() -> str:
     """What Prefect calls a restore: its mode."""
-    return "restore: dry run" if flow_run.get_parameters().get("dry_run", True) else "restore"
+    return ": ".join(filter(None, ("restore", _mode())))
+
+
+def _mode() -> str:
+    """Why the current run changes nothing; empty if it may."""
+    parameters: dict[str, object] = flow_run.get_parameters()
+    return "refused" if wrong_in(parameters) else "dry run" if parameters.get("dry_run", True) else ""
 
 
 def cut_offs(run_id: UUID, start: datetime) -> tuple[datetime, datetime]:

@@ -1,0 +1,64 @@
+"""A flow that refuses wrong parameters as it refuses everything else: in one sentence, with a name and a report.
+
+Prefect validates parameters before a flow begins: a run with wrong ones fails with a traceback, under a random name.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Flow
+from prefect.runtime import flow_run
+from pydantic import ConfigDict, ValidationError, create_model
+
+from tasks.close.problems import problems
+from tasks.runs.outcomes import Refused
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """What is wrong with a run's parameters, in place of its first one."""
+
+    problems: str
+
+
+class CheckedFlow(Flow[P, R]):
+    """A flow that begins with any parameters. Its first steps must include `check_parameters`."""
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return *parameters* as values of the flow's types, with its defaults.
+
+        If any is wrong, return those that aren't as they are, and `Wrong` in place of the first.
+        """
+        wanted = signature(self.fn).parameters
+        fields: dict[str, Any] = {
+            name: (each.annotation, ... if each.default is Parameter.empty else each.default)
+            for name, each in wanted.items()
+        }
+        model = create_model("Parameters", __config__=ConfigDict(extra="forbid"), **fields)
+        try:
+            return dict(model.model_validate(parameters))
+        except ValidationError as error:
+            wrong = {each["loc"][0] for each in error.errors(include_input=False, include_context=False)}
+            right = {name: value for name, value in parameters.items() if name not in wrong}
+            return {**right, next(iter(wanted)): Wrong(problems(error, parameters))}
+
+
+def checked_flow(**options: Any) -> Callable[[Callable[P, R]], CheckedFlow[P, R]]:
+    """Make a function a `CheckedFlow` with these *options* of ``prefect.flow``."""
+    return lambda function: CheckedFlow(function, **options)
+
+
+def wrong_in(parameters: Mapping[str, object]) -> Wrong | None:
+    """What is wrong with the current run's *parameters*, None if nothing is."""
+    return next((each for each in parameters.values() if isinstance(each, Wrong)), None)
+
+
+def check_parameters() -> None:
+    """Raise `Refused`, which says where and why, if the parameters of the current run can't be used."""
+    if wrong := wrong_in(flow_run.get_parameters()):
+        raise Refused(f"The run's parameters can't be used: {wrong.problems}.")
