@@ -14,12 +14,11 @@ from getpass import getpass
 from pathlib import Path
 from typing import Annotated, cast
 
-import httpx
 import yaml
 from cyclopts import App, CycloptsError, Parameter
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from pydantic import ValidationError
 
@@ -30,6 +29,8 @@ from flows.console.documents import Unreadable
 from flows.console.streams import survive_without_reader
 from flows.console.terminal import INTERRUPTED, put, say
 from tasks.close.settings import CloseSettings, settings_problem
+from tasks.runs.connect import prefect as connect_to_prefect
+from tasks.runs.prefect_errors import PrefectUnavailable
 
 ROOT = Path(__file__).parent.parent
 POOL = "lead-cleanup"
@@ -58,9 +59,9 @@ def deploy(
         say(f"prefect.yaml {error}. Nothing is deployed.")
     except ValidationError as error:
         say(settings_problem(error))
-    except (PrefectException, httpx.HTTPError) as error:
-        where = f"The Prefect server at {PREFECT_API_URL.value()}"
-        say(f"{where} can't be reached, or refuses the request ({type(error).__name__}).")
+    except PrefectUnavailable as error:
+        say(f"{error} What is deployed so far stays.")
+        return error.exit_code
     else:
         return 0
     return NOT_DEPLOYED
@@ -71,7 +72,7 @@ def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
     if not PREFECT_API_URL.value():
         raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
     wanted, file = automations.read(), prefect_yaml.read(path)
-    with get_client(sync_client=True) as prefect:
+    with connect_to_prefect() as prefect:
         yield from _keys(file, replace=replace_key)
         _make_pool(prefect)
         yield from removed.settle(prefect, file, prune=prune)

@@ -333,20 +333,6 @@ def test_limits_that_are_wider_than_the_deployments_are_said():
     ]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "where"),
-    [
-        ({"approval": True}, "approval: True is neither never, nor always"),
-        ({"keep": {"open_task": True}}, "keep: there is no setting 'open_task'; did you mean 'open_tasks'"),
-    ],
-)
-def test_a_deployment_with_wrong_parameters_is_not_compared_and_that_is_said(wrong: Json, where: str):
-    """The run has replaced them, so it can be run."""
-    [note] = weakened({"limits": {"max_leads": 1}, **wrong}, Keep(), Limits(), "never")
-
-    assert note.startswith(f"This run isn't compared with its deployment, whose own parameters can't be used: {where}")
-
-
 @pytest.mark.parametrize("theirs", [None, AS_OF - timedelta(seconds=2), AS_OF + timedelta(days=400)])
 def test_a_cut_off_that_is_over_for_close_too_is_fine(theirs: datetime | None):
     check_clocks(AS_OF, theirs, ours=AS_OF)
