@@ -30,8 +30,8 @@ COMMANDS = {
     Reads no settings of yours, talks to no server but its own, and removes what it made.""",
     "doctor": """Find out what works with your Close; read-only.
 
-    Tries the key, the role, every rule, Smart Views and the list of bulk deletes. Takes about half a minute, since
-    Close allows two searches a second. Exits with 0 if a cleanup with the default rules would work, and with 1 if
+    Tries the key, the role, every rule, Smart Views, the list of bulk deletes, and the Prefect server that is set.
+    Takes about half a minute, since Close allows two searches a second. Exits with 0 if a cleanup with the default rules would work, and with 1 if
     not.""",
     "sandbox": "Serve a stand-in for Close on this machine.",
     "query": """Print the query that a cleanup would send to Close.
