@@ -5,6 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.console.arguments import AsJson, switch, whole_number
+from flows.console.cleanups import parameters_of
 from flows.console.executing import execute
 from flows.console.flags import Given, with_criteria
 from flows.console.parameters import build
@@ -53,8 +54,9 @@ def run(
     for note in notes:
         say(f"Note: {note}")
     lasting = None if dry_run or settings.on_this_machine else NEEDS_SERVER
+    deployed = parameters_of(cleanup) if cleanup else None
     return execute(
-        lambda execution: execution.run(parameters, cleanup),
+        lambda execution: execution.run(parameters, cleanup, deployed),
         needs_server=lasting,
         undone="Nothing was started.",
         as_json=as_json,

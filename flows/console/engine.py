@@ -5,7 +5,7 @@ Importing this module imports Prefect, which takes seconds: commands do it when 
 
 import logging
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from textwrap import shorten
 from typing import Any, cast
@@ -26,7 +26,6 @@ from prefect.states import Cancelled, Pending
 from prefect.utilities.urls import url_for
 
 from flows.console.asking import ask_for_approval, somebody_is_there
-from flows.console.cleanups import parameters_of
 from flows.console.parameters import Parameters
 from flows.console.terminal import Usage, say
 from flows.lead_cleanup import lead_cleanup
@@ -126,8 +125,8 @@ class Execution:
         """The bulk delete that this process has started or found, as far as its messages tell."""
         return _said.bulk_delete_id
 
-    def run(self, parameters: Parameters, cleanup: str | None) -> RunReport:
-        """Run the flow and return its report.
+    def run(self, parameters: Parameters, cleanup: str | None, deployed: Mapping[str, Any] | None = None) -> RunReport:
+        """Run the flow and return its report. *deployed* has the parameters of the deployment that it started from.
 
         Raises `Defect` if there is none, and `PrefectUnavailable` or an error of Prefect's own.
         """
@@ -135,8 +134,8 @@ class Execution:
         stored = lead_cleanup.serialize_parameters({**given, "cleanup": cleanup})
         with prefect() as server:
             created = server.create_flow_run(lead_cleanup, parameters=stored, state=Pending())
-        if cleanup:
-            guards = {name: value for name, value in parameters_of(cleanup).items() if name in Deployed.model_fields}
+        if deployed is not None:
+            guards = {name: value for name, value in deployed.items() if name in Deployed.model_fields}
             label_deployed(created.id, guards)
         return self._attempt(created)
 
