@@ -21,10 +21,13 @@ from tasks.report.ending import report_of
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger", "fake_clock")]
 
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}}
+UNTOUCHED = dict.fromkeys(("never_communicated", "without_contacts", "unreachable", "allow_unknown_nodes"), False)
+"""What the form in the Prefect UI submits as match where nobody has filled in anything."""
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "approval in other letters": ({**JUNK, "approval": "Above 100"}, "approval: 'Above 100' is neither never, nor "),
     "approval as YAML's true": ({**JUNK, "approval": True}, "approval: True is neither never, nor always, nor "),
     "no criterion": ({"match": {}}, "match: set at least one criterion, for example status or inactive_months."),
+    "a form as it opens": ({"match": UNTOUCHED}, "match: set at least one criterion, for example status or "),
     "no match": ({}, "match: it is missing."),
     "a name that isn't known": (
         {**JUNK, "limit": {}},
