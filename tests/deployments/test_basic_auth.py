@@ -111,7 +111,7 @@ def test_with_them_a_run_plans_deletes_and_is_recorded(
 def test_with_them_a_worker_runs_what_is_deployed(
     guarded: str, environment: dict[str, str], close: CloseAccount, tmp_path: Path
 ) -> None:
-    deploy(environment)
+    deploy(environment, close)
     worker = (PREFECT, "worker", "start", "--pool", "lead-cleanup")
     env = {**environment, "CLOSE_API_URL": close.url}
     with (
