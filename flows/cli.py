@@ -31,8 +31,8 @@ COMMANDS = {
     "doctor": """Find out what works with your Close; read-only.
 
     Tries the key, the role, every rule, Smart Views, the list of bulk deletes, and the Prefect server that is set.
-    Takes about half a minute, since Close allows two searches a second. Exits with 0 if a cleanup with the default rules would work, and with 1 if
-    not.""",
+    Takes about half a minute, since Close allows two searches a second. Exits with 0 if a cleanup with the default
+    rules would work, and with 1 if not.""",
     "sandbox": "Serve a stand-in for Close on this machine.",
     "query": """Print the query that a cleanup would send to Close.
 
