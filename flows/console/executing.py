@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, ParamSpec
 
 from pydantic import ValidationError
@@ -74,7 +75,7 @@ def execute(
 def _settings_problem() -> str | None:
     """What is wrong with the settings that Prefect reads when it is imported; None if nothing is."""
     try:
-        pass
+        import_module("flows.console.engine")
     except ValidationError as error:
         return f"A setting of Prefect, PREFECT_…, can't be used: {problems(error)}."
     return None
