@@ -54,7 +54,7 @@ server: $(INSTALLED)  ## start a Prefect server on this machine
 	    $(BIN)/prefect server start
 
 deploy: $(INSTALLED)  ## create the work pool and the key's Secret block, and deploy prefect.yaml
-	@$(BIN)/python -m deployments.deploy $(if $(PRUNE),--prune) $(if $(REPLACE_KEY),--replace-key)
+	@$(BIN)/python -m deployments $(if $(PRUNE),--prune) $(if $(REPLACE_KEY),--replace-key)
 
 worker: $(INSTALLED)  ## run what is scheduled
 	$(BIN)/prefect worker start --pool lead-cleanup

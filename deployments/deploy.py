@@ -26,7 +26,6 @@ from deployments import automations, keys, prefect_yaml, removed, schedules
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.asking import ask_whether, somebody_is_there
 from flows.console.documents import Unreadable
-from flows.console.streams import survive_without_reader
 from flows.console.terminal import INTERRUPTED, put, say
 from tasks.close.settings import CloseSettings, settings_problem
 from tasks.runs.connect import prefect as connect_to_prefect
@@ -34,7 +33,7 @@ from tasks.runs.prefect_errors import PrefectUnavailable
 
 ROOT = Path(__file__).parent.parent
 POOL = "lead-cleanup"
-NOT_DEPLOYED = 2
+NOT_DEPLOYED = 2  # exit code
 
 app = App(name="make deploy", help="Deploy prefect.yaml to the Prefect server at PREFECT_API_URL.")
 
@@ -57,8 +56,6 @@ def deploy(
         say(str(error))
     except Unreadable as error:
         say(f"prefect.yaml {error}. Nothing is deployed.")
-    except ValidationError as error:
-        say(settings_problem(error))
     except PrefectUnavailable as error:
         say(f"{error} What is deployed so far stays.")
         return error.exit_code
@@ -88,7 +85,10 @@ def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
 
 def _keys(file: PrefectYaml, *, replace: bool) -> Iterator[str]:
     blocks = sorted({each.block for each in file.deployments})
-    settings = CloseSettings()
+    try:
+        settings = CloseSettings()
+    except ValidationError as error:
+        raise CannotDeploy(settings_problem(error)) from None
     if len(blocks) > 1:  # of several organisations: which CLOSE_API_KEY is meant, nobody can tell
         settings = settings.model_copy(update={"api_key": None, "organization_id": None})
     for block in blocks:
@@ -185,8 +185,3 @@ def call(words: Sequence[str]) -> int:
         say("Interrupted. What is deployed so far stays; make deploy does the rest.")
         return INTERRUPTED
     return NOT_DEPLOYED
-
-
-if __name__ == "__main__":
-    survive_without_reader()
-    sys.exit(call(sys.argv[1:]))

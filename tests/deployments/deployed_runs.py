@@ -39,7 +39,7 @@ def deploy(environment: dict[str, str], close: CloseAccount) -> None:
     """`make deploy`, with a key of *close*."""
     env = {**environment, "CLOSE_API_KEY": ADMIN, "CLOSE_API_URL": close.url}
     done = subprocess.run(
-        [sys.executable, "-m", "deployments.deploy"], cwd=ROOT, env=env, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "deployments"], cwd=ROOT, env=env, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

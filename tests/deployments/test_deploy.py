@@ -1,5 +1,7 @@
 """``make deploy`` over a server that people have touched: what they paused stays so, and nothing is lost silently."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +27,7 @@ from deployments import deploy
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger")]
 
+ROOT = Path(__file__).parents[2]
 FLOW = """
 from prefect import flow
 
@@ -274,3 +277,25 @@ def test_what_prefect_refuses_is_printed_without_its_frames(
     assert "references work pool 'no-such-pool' which does not exist" in " ".join(said.err.split())
     assert said.err.splitlines()[-1] == "Prefect did not deploy all of it: see above."
     assert "╭" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("SSL_CERT_FILE", "/nowhere.pem", "SSL_CERT_FILE: /nowhere.pem can't be used"),
+        ("HTTPS_PROXY", "gopher://proxy", "HTTPS_PROXY: proxies of the scheme gopher:// can't be used"),
+        ("PREFECT_CLIENT_MAX_RETRIES", "many", "A setting of Prefect, PREFECT_…, can't be used: max_retries: write a"),
+        ("CLOSE_BACKUP_DAYS", "many", "CLOSE_BACKUP_DAYS: write a whole number."),
+        ("PREFECT_API_URL", "", "Set PREFECT_API_URL to the Prefect server to deploy to"),
+        ("PREFECT_API_URL", "http://127.0.0.1:9/api", "The Prefect server at http://127.0.0.1:9/api can't be reached"),
+    ],
+)
+def test_settings_that_can_not_be_used_are_one_sentence(name: str, value: str, sentence: str) -> None:
+    env = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api", "CLOSE_API_KEY": "api_x", name: value}
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments"], cwd=ROOT, env=env, check=False, capture_output=True, text=True
+    )
+
+    assert (done.returncode > 0, done.stdout) == (True, "")
+    assert done.stderr.splitlines()[-1].startswith(sentence)
+    assert "Traceback" not in done.stderr
