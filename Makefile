@@ -53,7 +53,7 @@ server: $(INSTALLED)  ## start a Prefect server on this machine
 	    PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem \
 	    $(BIN)/prefect server start
 
-deploy: $(INSTALLED)  ## create the work pool and the key's Secret block, and deploy prefect.yaml
+deploy: $(INSTALLED)  ## deploy prefect.yaml, its work pool and the key's Secret block (PRUNE=1, REPLACE_KEY=1)
 	@$(BIN)/python -m deployments $(if $(PRUNE),--prune) $(if $(REPLACE_KEY),--replace-key)
 
 worker: $(INSTALLED)  ## run what is scheduled

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
-from getpass import getpass
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -24,16 +23,14 @@ from pydantic import ValidationError
 
 from deployments import automations, keys, prefect_yaml, removed, schedules
 from deployments.prefect_yaml import PrefectYaml
-from flows.console.asking import ask_whether, somebody_is_there
 from flows.console.documents import Unreadable
-from flows.console.terminal import INTERRUPTED, put, say
+from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
 from tasks.close.settings import CloseSettings, settings_problem
 from tasks.runs.connect import prefect as connect_to_prefect
 from tasks.runs.prefect_errors import PrefectUnavailable
 
 ROOT = Path(__file__).parent.parent
 POOL = "lead-cleanup"
-NOT_DEPLOYED = 2  # exit code
 
 app = App(name="make deploy", help="Deploy prefect.yaml to the Prefect server at PREFECT_API_URL.")
 
@@ -45,8 +42,12 @@ class CannotDeploy(Exception):
 @app.default
 def deploy(
     *,
-    prune: Annotated[bool, Parameter(help="Delete what prefect.yaml no longer has, without asking.")] = False,
-    replace_key: Annotated[bool, Parameter(help="Replace the key in the Secret block, without asking.")] = False,
+    prune: Annotated[
+        bool, Parameter(help="Delete what prefect.yaml no longer has, without asking (make deploy PRUNE=1).")
+    ] = False,
+    replace_key: Annotated[
+        bool, Parameter(help="Replace the key in the Secret block, without asking (make deploy REPLACE_KEY=1).")
+    ] = False,
 ) -> int:
     """Deploy prefect.yaml, and say what becomes of each deployment and schedule. Returns the exit code."""
     try:
@@ -61,7 +62,7 @@ def deploy(
         return error.exit_code
     else:
         return 0
-    return NOT_DEPLOYED
+    return WRONG_USAGE
 
 
 def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
@@ -72,9 +73,9 @@ def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
     with connect_to_prefect() as prefect:
         yield from _keys(file, replace=replace_key)
         _make_pool(prefect)
-        yield from removed.settle(prefect, file, prune=prune)
+        yield from removed.pause_or_delete(prefect, file, prune=prune)
         _run_prefect_deploy(file, path.parent)
-        differ = yield from _finish(prefect, file)
+        differ = yield from _apply_schedules(prefect, file)
         yield from automations.apply(prefect, wanted)
     if differ:
         raise CannotDeploy(
@@ -92,23 +93,7 @@ def _keys(file: PrefectYaml, *, replace: bool) -> Iterator[str]:
     if len(blocks) > 1:  # of several organisations: which CLOSE_API_KEY is meant, nobody can tell
         settings = settings.model_copy(update={"api_key": None, "organization_id": None})
     for block in blocks:
-        yield keys.settle(
-            block,
-            settings=settings,
-            ask_key=_ask_key,
-            may_replace=lambda question: replace or _ask_whether_to_replace(question),
-        )
-
-
-def _ask_whether_to_replace(question: str) -> bool | None:
-    return ask_whether(question, otherwise="keeps it") if somebody_is_there() else None
-
-
-def _ask_key(block: str) -> str:
-    key = getpass(f"Close API key for {block}: ") if somebody_is_there() else ""
-    if not key.strip():
-        raise CannotDeploy("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
-    return key
+        yield keys.ensure(block, settings=settings, replace=replace)
 
 
 def _make_pool(prefect: SyncPrefectClient) -> None:
@@ -148,10 +133,10 @@ def _say_all(text: str) -> None:
             say(words)
 
 
-def _finish(prefect: SyncPrefectClient, file: PrefectYaml) -> Generator[str, None, list[str]]:
-    """Apply the schedules of what is deployed as the file says, yield how they stand, and return what isn't.
+def _apply_schedules(prefect: SyncPrefectClient, file: PrefectYaml) -> Generator[str, None, list[str]]:
+    """Apply the file's schedules, and yield a sentence for each deployment.
 
-    Schedules of a deployment that isn't are paused.
+    Return the places where parameters differ; the schedules of those deployments are paused.
     """
     differ: list[str] = []
     for each in file.deployments:
@@ -184,4 +169,4 @@ def call(words: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("Interrupted. What is deployed so far stays; make deploy does the rest.")
         return INTERRUPTED
-    return NOT_DEPLOYED
+    return WRONG_USAGE

@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from prefect.exceptions import PrefectException
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.collections import get_from_dict
 from prefect.utilities.templating import PlaceholderType, find_placeholders
@@ -26,8 +25,8 @@ from tasks.close.problems import problems
 
 BLOCK = "close-api-key"
 STEPS = ("build", "push", "pull")
-NOT_OURS = (*STEPS, "triggers")
-"""Parts of a deployment in which Prefect resolves templates later, from events and on the worker."""
+RESOLVED_LATER = (*STEPS, "triggers")
+"""Parts of a deployment whose templates Prefect resolves later, from events and on the worker."""
 
 
 @dataclass(frozen=True)
@@ -89,19 +88,26 @@ def read(file: Path) -> PrefectYaml:
 
 
 def _deployment(name: str, entry: dict[str, Any], whole: dict[str, Any], folder: Path) -> Deployment:
+    for part in ("schedules", *STEPS):
+        if not isinstance(entry.get(part) or whole.get(part) or [], list):
+            raise Unreadable(f"has {part} in {name} that is not a list: write each on a line with a dash")
+    if not isinstance(entry.get("parameters") or {}, dict):
+        raise Unreadable(f"has parameters in {name} that are not names with values")
+    if not entry.get("entrypoint"):
+        raise Unreadable(f"has no entrypoint in {name}: write FILE:FUNCTION")
     if "schedule" in entry:
         raise Unreadable(f"has schedule in {name}: write a list called schedules")
     steps = frozenset(_steps(entry, whole))
     plain = {
         key: value
-        if key in NOT_OURS
+        if key in RESOLVED_LATER
         else _plain(value, f"{name}.{key}", steps if key == "work_pool" else frozenset[str]())
         for key, value in entry.items()
     }
     schedules = tuple(_schedules(name, plain.pop("schedules", None) or []))
     try:
         flow = _flow(f"{folder / plain['entrypoint']}")
-    except (PrefectException, ImportError, OSError, SyntaxError, AttributeError, KeyError, ValueError) as error:
+    except Exception as error:  # whatever the module raises when it is imported
         raise Unreadable(f"has an entrypoint in {name} that can't be loaded ({type(error).__name__})") from error
     return Deployment(flow, plain, schedules)
 
@@ -129,7 +135,7 @@ def _steps(entry: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterator[str]:
     """The ids of the steps whose outputs Prefect puts into templates."""
     for part in STEPS:
         steps = cast("list[dict[str, dict[str, Any]]]", entry.get(part) or whole.get(part) or [])
-        yield from (str(options["id"]) for step in steps for options in step.values() if "id" in options)
+        yield from (str(options["id"]) for step in steps for options in step.values() if "id" in (options or {}))
 
 
 def _plain(value: object, place: str, steps: frozenset[str]) -> Any:
@@ -165,14 +171,12 @@ def _resolved(text: str, place: str, steps: frozenset[str]) -> str:
     left = [each for each in find_placeholders(text) if each.name.partition(".")[0] not in steps]
     if left:
         raise Unreadable(
-            f"has {left[0].full_match} in {place}, which nothing resolves: write the value, or {ENVIRONMENT}"
+            f"has {left[0].full_match} in {place}, which nothing resolves: "
+            "write the value, or {{ $NAME }} with NAME in the environment"
         )
     if not _is_text(text):
         raise Unreadable(f"has text in {place} that can't be stored: remove its half of a character or its NUL")
     return text
-
-
-ENVIRONMENT = "{{ $NAME }} with NAME in the environment"
 
 
 def _is_text(text: str) -> bool:

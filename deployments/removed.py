@@ -22,7 +22,7 @@ from flows.console.asking import ask_whether, somebody_is_there
 TAG = "lead-cleanup"
 
 
-def settle(prefect: SyncPrefectClient, file: PrefectYaml, *, prune: bool) -> Iterator[str]:
+def pause_or_delete(prefect: SyncPrefectClient, file: PrefectYaml, *, prune: bool) -> Iterator[str]:
     """Pause what *file* lacks, delete it if *prune* or the person at the terminal says so; yield a sentence on each."""
     ours = {each.full_name: each for each in file.deployments}
     for found in _deployed(prefect):

@@ -14,7 +14,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-OF_OURS = ("slug", "active", "parameters", "replaces")
+OUR_FIELDS = ("slug", "active", "parameters", "replaces")
 
 
 class Schedule(BaseModel):
@@ -34,8 +34,8 @@ class Schedule(BaseModel):
         if not isinstance(given, dict):
             return given
         entry = cast("dict[str, Any]", given)
-        ours = {key: value for key, value in entry.items() if key in OF_OURS}
-        return {**ours, "when": {key: value for key, value in entry.items() if key not in OF_OURS}}
+        ours = {key: value for key, value in entry.items() if key in OUR_FIELDS}
+        return {**ours, "when": {key: value for key, value in entry.items() if key not in OUR_FIELDS}}
 
 
 def lost(found: DeploymentResponse, wanted: Iterable[Schedule]) -> list[DeploymentSchedule]:
@@ -52,7 +52,7 @@ def pause(prefect: SyncPrefectClient, found: DeploymentResponse, schedules: Iter
 
 
 def apply(prefect: SyncPrefectClient, found: DeploymentResponse, wanted: Iterable[Schedule]) -> Iterator[str]:
-    """Make the schedules what the file says, and yield how each stands: what is active, what is paused and why."""
+    """Make the schedules what the file says, and yield whether each is active, or paused and why."""
     by_slug = {each.slug: each for each in found.schedules if each.slug}
     for each in wanted:
         there = by_slug.get(each.slug) or by_slug.get(each.replaces or each.slug)
@@ -84,7 +84,7 @@ def apply(prefect: SyncPrefectClient, found: DeploymentResponse, wanted: Iterabl
 def _how(wanted: Schedule, paused_by_somebody: bool) -> str:
     if not wanted.active:
         return " is paused"
-    return " stays paused, as it is in Prefect: turn it on there" if paused_by_somebody else ""
+    return " stays paused, as in Prefect: resume it there" if paused_by_somebody else ""
 
 
 def when(schedule: object) -> str:

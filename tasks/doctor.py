@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 from tasks.backup.place import try_place
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, MissingKey, WrongKey
-from tasks.close.network import environment_problem
 from tasks.close.query.nodes import Query, to_json
 from tasks.close.settings import CloseSettings
 from tasks.criteria.names import Names
@@ -24,6 +23,7 @@ from tasks.criteria.rules import keep_rules, match_clauses
 from tasks.criteria.selection import Selection
 from tasks.plan.account import Account, Needed, survey
 from tasks.runs.outcomes import Refused
+from tasks.runs.setup import setup_problem
 from tasks.runs.wording import counted
 
 ZONE = ZoneInfo("UTC")
@@ -65,7 +65,7 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
     if settings.api_key_block:
         yield Finding(Mark.INFO, "settings", f"runs use the key in the block {settings.api_key_block!r} instead")
     yield _backups(settings.backup_url)
-    if problem := environment_problem():
+    if problem := setup_problem():
         yield Finding(Mark.BAD, "network", problem, essential=True)
         return
     yield _prefect()
@@ -102,12 +102,12 @@ def _prefect() -> Finding:
     from tasks.runs.connect import PrefectUnavailable, check_prefect
 
     if not PREFECT_API_URL.value():
-        return Finding(Mark.INFO, "Prefect", "no server is set; only dry runs do without (`make server`)")
+        return Finding(Mark.INFO, "Prefect", "no server is set; dry runs don't need one, `make server` starts one")
     try:
         check_prefect()
     except PrefectUnavailable as error:
         return Finding(Mark.BAD, "Prefect", error.message, essential=True)
-    return Finding(Mark.GOOD, "Prefect", "the server answers, and accepts what is set for it")
+    return Finding(Mark.GOOD, "Prefect", "the server answers, and accepts the credentials")
 
 
 # --- who and what -----------------------------------------------------------------------------------------------------

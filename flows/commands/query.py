@@ -28,7 +28,7 @@ def query(
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
 ) -> int:
     """Print the query, with now as its cut-off."""
-    parameters, notes = build(given, cleanup, time_zone=time_zone)
+    parameters, notes, _ = build(given, cleanup, time_zone=time_zone)
     for note in notes:
         say(f"Note: {note}")
     try:

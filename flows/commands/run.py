@@ -5,7 +5,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.console.arguments import AsJson, switch, whole_number
-from flows.console.cleanups import parameters_of
 from flows.console.executing import execute
 from flows.console.flags import Given, with_criteria
 from flows.console.parameters import build
@@ -49,15 +48,14 @@ def run(
 ) -> int:
     """Plan, and with --no-dry-run delete. What can be checked without Prefect is checked before it starts."""
     asked = {"dry_run": dry_run, "approval": approval, "backup": backup, "expect": expect, "sample": sample}
-    parameters, notes = build(given, cleanup, **asked, time_zone=time_zone)
+    parameters, notes, deployed = build(given, cleanup, **asked, time_zone=time_zone)
     settings = settings_with_key(block=True)
     for note in notes:
         say(f"Note: {note}")
     lasting = None if dry_run or settings.on_this_machine else NEEDS_SERVER
-    deployed = parameters_of(cleanup) if cleanup else None
     return execute(
         lambda execution: execution.run(parameters, cleanup, deployed),
         needs_server=lasting,
-        undone="Nothing was started.",
+        not_done="Nothing was started.",
         as_json=as_json,
     )

@@ -43,13 +43,22 @@ def _pause_running() -> None:
         put(line)
 
 
-@at_server(NEEDS_SERVER, "Cleanups stay as they were.")
-def go() -> None:
+def go() -> int:
     """Lift the stop, and name the runs that have not ended."""
-    from tasks.ledger import store
+    return _lift() or _list_open()
+
+
+@at_server(NEEDS_SERVER, "Cleanups stay as they were.")
+def _lift() -> None:
     from tasks.runs import stop
 
     put("Cleanups run again." if stop.lift() else "Nothing was stopped.")
+
+
+@at_server(NEEDS_SERVER, "The runs that have not ended could not be listed.")
+def _list_open() -> None:
+    from tasks.ledger import store
+
     open_claims, unreadable = store.list_unresolved()
     for record in open_claims:
         put(f"Not ended: {record.line}. `lead-cleanup resume {record.run_id}` continues it.")

@@ -32,7 +32,7 @@ from flows.lead_cleanup import lead_cleanup
 from flows.restore_leads import restore_leads
 from tasks.approval import ask
 from tasks.bulk_delete.cancel import cancel
-from tasks.plan.overrides import Deployed
+from tasks.plan.overrides import Guards
 from tasks.report.artifacts import recall_report
 from tasks.report.ending import report_of
 from tasks.report.model import RunReport
@@ -41,7 +41,7 @@ from tasks.runs.alive import Superseded, alive
 from tasks.runs.connect import PREFECT_ERRORS, check_prefect, prefect
 from tasks.runs.logs import LOGGERS, OURS, in_log_of
 from tasks.runs.outcomes import Outcome, Stop
-from tasks.runs.run import cleanup_of, label_deployed, run_of
+from tasks.runs.run import cleanup_of, label_guards, run_of
 
 SERVER_STARTS_WITHIN = 90  # seconds
 LONGEST_DEFECT = 500  # characters; the message of an exception may hold all that was sent
@@ -135,8 +135,8 @@ class Execution:
         with prefect() as server:
             created = server.create_flow_run(lead_cleanup, parameters=stored, state=Pending())
         if deployed is not None:
-            guards = {name: value for name, value in deployed.items() if name in Deployed.model_fields}
-            label_deployed(created.id, guards)
+            guards = {name: value for name, value in deployed.items() if name in Guards.model_fields}
+            label_guards(created.id, guards)
         return self._attempt(created)
 
     def restore(self, **parameters: Any) -> RunReport:
@@ -153,6 +153,7 @@ class Execution:
 
     def again(self, run_id: UUID) -> RunReport:
         """Run the flow once more as the flow run *run_id*, with its parameters; the rest as `run`."""
+        self.run_id, self.has_begun = run_id, True
         with prefect() as server:
             found = server.read_flow_run(run_id)
         return self._attempt(found)

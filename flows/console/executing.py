@@ -5,17 +5,13 @@ import os
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, ParamSpec
-
-from pydantic import ValidationError
 
 from flows.console.terminal import INTERRUPTED, TERMINATED, WRONG_USAGE, put, say
 from tasks.close.errors import CloseError
-from tasks.close.network import environment_problem
-from tasks.close.problems import problems
 from tasks.report.model import RunReport
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
+from tasks.runs.setup import setup_problem
 
 if TYPE_CHECKING:
     from flows.console.engine import Execution
@@ -32,19 +28,19 @@ def execute(
     act: Callable[["Execution"], RunReport | None],
     *,
     needs_server: str | None = None,
-    undone: str = "",
+    not_done: str = "",
     as_json: bool = False,
 ) -> int:
     """Do *act*, print the report it returns, if any, and return the exit code. An error is printed as one sentence.
 
-    *needs_server* says why a temporary Prefect server won't do. *undone* says what wasn't done when Prefect refuses or
-    can't be reached, such as "Nothing was stopped.". Ctrl-C cancels the run that is under way.
+    *needs_server* says why a temporary Prefect server won't do. *not_done* says what didn't happen when Prefect refuses
+    or can't be reached, such as "Nothing was stopped.". Ctrl-C cancels the run that is under way.
     """
     # The temporary server reports its use to Prefect by default, and complains where there is no network.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    if problem := environment_problem() or _settings_problem():
-        say(f"{problem} {undone}".rstrip())
+    if problem := setup_problem():
+        say(f"{problem} {not_done}".rstrip())
         return WRONG_USAGE
     from flows.console import engine
     from flows.console.show import show
@@ -56,7 +52,7 @@ def execute(
             engine.need_server(needs_server)
             report = _unless_interrupted(execution, act)
     except (Stop, CloseError, *engine.PREFECT_ERRORS) as error:
-        return _failed(execution, error, undone)
+        return _failed(execution, error, not_done)
     except (KeyboardInterrupt, Terminated) as error:
         say(_left_alone(execution))
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
@@ -72,22 +68,13 @@ def execute(
     return report.outcome.exit_code
 
 
-def _settings_problem() -> str | None:
-    """What is wrong with the settings that Prefect reads when it is imported; None if nothing is."""
-    try:
-        import_module("flows.console.engine")
-    except ValidationError as error:
-        return f"A setting of Prefect, PREFECT_…, can't be used: {problems(error)}."
-    return None
-
-
-def at_server(why: str, undone: str = "") -> Callable[[Callable[P, None]], Callable[P, int]]:
-    """Make a command of a function that runs no flow. *why* and *undone* as in `execute`."""
+def at_server(why: str, not_done: str = "") -> Callable[[Callable[P, None]], Callable[P, int]]:
+    """Make a command of a function that runs no flow. *why* and *not_done* as in `execute`."""
 
     def decorate(command: Callable[P, None]) -> Callable[P, int]:
         @functools.wraps(command)
         def wrapped(*arguments: P.args, **options: P.kwargs) -> int:
-            return execute(lambda _: command(*arguments, **options), needs_server=why, undone=undone)
+            return execute(lambda _: command(*arguments, **options), needs_server=why, not_done=not_done)
 
         return wrapped
 
@@ -128,7 +115,7 @@ def _unless_interrupted(execution: "Execution", act: Callable[["Execution"], Run
         return execution.cancel()
 
 
-def _failed(execution: "Execution", error: Exception, undone: str) -> int:
+def _failed(execution: "Execution", error: Exception, not_done: str) -> int:
     """Print *error*, and what it means for what was asked; return the exit code."""
     from tasks.runs.connect import PrefectUnavailable, prefect_error
 
@@ -136,7 +123,7 @@ def _failed(execution: "Execution", error: Exception, undone: str) -> int:
         error = prefect_error(error)
     meaning = ""
     if isinstance(error, PrefectUnavailable):
-        maybe = "It isn't known whether that took effect: try again." if error.maybe_accepted else undone
+        maybe = "It isn't known whether that took effect: try again." if error.maybe_accepted else not_done
         meaning = _left(execution) if execution.has_begun else maybe
     say(f"{error} {meaning}".rstrip())
     if isinstance(error, Stop) and not execution.has_begun:

@@ -31,23 +31,26 @@ class Parameters(BaseModel):
     time_zone: TimeZone = "UTC"
 
 
-def build(given: Given, cleanup: str | None, **options: object) -> tuple[Parameters, list[str]]:
-    """The parameters of *cleanup* with what was *given* and the *options* that aren't None; notes on what they weaken.
+def build(
+    given: Given, cleanup: str | None, **options: object
+) -> tuple[Parameters, list[str], Mapping[str, Any] | None]:
+    """The parameters of *cleanup* with what was *given* and the *options* that aren't None.
 
+    Also returns notes on what these weaken, and the parameters of the deployment itself, None without one.
     Fields are merged one by one; lists replace lists. A deployment's ``dry_run`` doesn't count: only
     ``--no-dry-run`` deletes. Raises `Usage` if anything is wrong with them.
     """
-    deployed = dict(parameters_of(cleanup)) if cleanup else {}
-    merged: dict[str, Any] = {"match": {}, **deployed, "dry_run": True}
+    deployed = parameters_of(cleanup) if cleanup else None
+    merged: dict[str, Any] = {"match": {}, **(deployed or {}), "dry_run": True}
     merged.update((name, value) for name, value in options.items() if value is not None)
     for prefix, fields in given.items():
         merged[prefix] = _over(merged.get(prefix), prefix, fields)
     try:
         parameters = Parameters.model_validate(merged)
-        notes = weakened(deployed if cleanup else None, parameters.keep, parameters.limits, parameters.approval)
+        notes = weakened(deployed, parameters.keep, parameters.limits, parameters.approval)
     except ValidationError as error:
         raise Usage(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error, merged)}.") from None
-    return parameters, notes
+    return parameters, notes, deployed
 
 
 def _over(base: object, prefix: str, fields: Mapping[str, object]) -> dict[str, object]:

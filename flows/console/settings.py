@@ -3,8 +3,8 @@
 from pydantic import ValidationError
 
 from flows.console.terminal import Usage
-from tasks.close.network import environment_problem
 from tasks.close.settings import CloseSettings, settings_problem
+from tasks.runs.setup import setup_problem
 
 NO_KEY = (
     "No API key is set: make one in Close under Settings, Developer, API Keys, and set CLOSE_API_KEY "
@@ -21,8 +21,8 @@ def close_settings() -> CloseSettings:
 
 
 def check_environment() -> None:
-    """Raise `Usage` for a proxy or a file of certificates that can't be used: with some, Prefect can't be imported."""
-    if problem := environment_problem():
+    """Raise `Usage` for a proxy, certificates or a setting with which Prefect can't be used."""
+    if problem := setup_problem():
         raise Usage(problem)
 
 

@@ -75,9 +75,9 @@ def read_deleted_leads(plan: Plan, job: BulkDelete, since: datetime) -> set[str]
     """
     deletions = _Deletions(job, since)
     with connect(plan.organization_id) as close:
-        if not deletions.complete(close):
-            _settled(close, lambda: deletions.complete(close, overlap=OVERLAP), lambda complete: complete)
-            deletions.complete(close)
+        if not deletions.read(close):
+            _settled(close, lambda: deletions.read(close, overlap=OVERLAP), bool)
+            deletions.read(close)
     return deletions.by_job
 
 
@@ -99,7 +99,7 @@ class _Deletions:
         self.by_job: set[str] = set()
         """Ids of the leads that the bulk delete has deleted."""
 
-    def complete(self, close: CloseClient, *, overlap: float = math.inf) -> bool:
+    def read(self, close: CloseClient, *, overlap: float = math.inf) -> bool:
         """Read the log, newest first, until *overlap* events in a row are known. Return whether there are enough."""
         known = 0
         for event in close.lead_events("deleted", self._since):

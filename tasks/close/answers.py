@@ -62,7 +62,7 @@ def no_answer(request: Request, error: httpx.RequestError) -> CloseUnavailable:
     return CloseUnavailable(message, maybe_accepted=not unreached, **_facts(request))
 
 
-def distrusted(error: httpx.RequestError) -> str | None:
+def distrusted(error: Exception) -> str | None:
     """Why a server's certificate isn't trusted here, in the words of OpenSSL; None for another error."""
     found = re.search(r"CERTIFICATE_VERIFY_FAILED\] certificate verify failed: (.*?)(?: \(_ssl|$)", str(error))
     return found[1] if found else None

@@ -37,7 +37,7 @@ def environment_problem(*, proxies: bool = True) -> str | None:
     return _proxy_problem() if proxies else None
 
 
-def has_usable_host(url: httpx.URL) -> bool:
+def _has_usable_host(url: httpx.URL) -> bool:
     """Whether a connection can be tried. httpx accepts addresses at which Python's sockets raise other errors."""
     try:
         url.host.encode("idna")
@@ -67,7 +67,7 @@ def _why_not(address: str) -> str | None:
         url = httpx.URL(address if "://" in address else f"http://{address}")
     except httpx.InvalidURL:
         url = httpx.URL()
-    if not url.scheme or not has_usable_host(url):
+    if not url.scheme or not _has_usable_host(url):
         return "it is not the address of a proxy; write http://HOST:PORT"
     if url.scheme in ("socks5", "socks5h") and find_spec("socksio") is None:
         return "a SOCKS proxy needs the Python package socksio; install it, or name an http:// proxy"

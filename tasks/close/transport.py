@@ -174,7 +174,8 @@ class Transport:
 def _date(response: httpx.Response) -> datetime | None:
     """When the answer was sent (UTC); None if it doesn't say so, or not readably.
 
-    Something in between may have added a second ``Date``: the earliest counts, since leads edited after it are spared.
+    Something in between may have added a second ``Date``. The earliest counts: a clock that is behind refuses a run,
+    one that is ahead lets it delete too much.
     """
     found: list[datetime] = []
     for text in response.headers.get_list("Date"):
@@ -184,10 +185,10 @@ def _date(response: httpx.Response) -> datetime | None:
     return min(found, default=None)
 
 
-def _what(error: httpx.RequestError | httpx.InvalidURL) -> str:
+def _what(error: Exception) -> str:
     """What went wrong with a download, without its address."""
-    distrust = distrusted(error) if isinstance(error, httpx.RequestError) else None
-    return f"its certificate isn't trusted here; see SSL_CERT_FILE: {distrust}" if distrust else type(error).__name__
+    why = distrusted(error)
+    return f"its certificate isn't trusted here ({why}); see SSL_CERT_FILE" if why else type(error).__name__
 
 
 def _chunks(response: httpx.Response, path: str) -> Iterator[bytes]:

@@ -86,10 +86,10 @@ Months = Annotated[StrictInt, Field(ge=1, le=600)]
 Days = Annotated[StrictInt, Field(ge=0, le=20_000), AfterValidator(lambda days: days or None)]
 
 # The flow's parameters that aren't models; here, so that the flow and the command line agree. Prefect's form submits
-# their defaults, so the schema must allow null, or the server would reject it. A constraint is in the schema only if it
-# comes before a validator that is called first.
+# their defaults, so the schema must allow null, or the server would reject it. A pattern is in the schema only if it
+# stands before a BeforeValidator.
 Expected = Annotated[StrictInt, Field(ge=0)] | None
-Switch = StrictBool  # never "false", which would be true to whoever reads a run's parameters from the server
+Switch = StrictBool  # the text "false" would count as true
 Sample = Annotated[StrictInt, Field(ge=0, le=100)]
 Approval = Annotated[str, Field(pattern=APPROVAL), BeforeValidator(_approval)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from tasks.criteria.policy import Approval, Keep, Limits, most_without_approval
 
 
-class Deployed(BaseModel):
+class Guards(BaseModel):
     """What protects leads among the parameters of a deployment."""
 
     keep: Keep = Keep()
@@ -70,7 +70,7 @@ def weakened(deployed: Mapping[str, Any] | None, keep: Keep, limits: Limits, app
     """
     if deployed is None:
         return []
-    theirs = Deployed.model_validate({name: value for name, value in deployed.items() if value is not None})
+    theirs = Guards.model_validate({name: value for name, value in deployed.items() if value is not None})
     return [
         *rules_dropped(theirs.keep, keep),
         *limits_loosened(theirs.limits, limits),

@@ -18,7 +18,7 @@ from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.own_state import Suspended, is_suspended, is_suspended_now
 from tasks.runs.run import Run
 
-RETRY = "Then retry this run: no run starts anything twice."
+THEN_RETRY = "Then retry this run: no run starts anything twice."
 """After a sentence that says what is to be mended in Prefect, or its settings."""
 
 
@@ -58,7 +58,7 @@ class Ending(ABC):
             case Stop(outcome=Outcome.CANCELLED):
                 outcome, message = Outcome.CANCELLED, self._cancelled() or str(error)
             case PrefectUnavailable():
-                outcome, message = error.outcome, f"{error} {RETRY}"
+                outcome, message = error.outcome, f"{error} {THEN_RETRY}"
             case Stop() | CloseError():
                 outcome, message = outcome_of(error), str(error)
             case _:

@@ -32,7 +32,7 @@ class CheckedFlow(Flow[P, R]):
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return *parameters* as values of the flow's types, with its defaults.
 
-        If any is wrong, return those that aren't as they are, and `Wrong` in place of the first.
+        If any are wrong, return the right ones unchanged, and `Wrong` in place of the first parameter.
         """
         wanted = signature(self.fn).parameters
         fields: dict[str, Any] = {

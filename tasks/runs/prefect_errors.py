@@ -8,6 +8,7 @@ PrefectUnavailable        no connection, no answer, or a problem of the server (
 Each is one sentence that says what to do, and shows neither a password nor what was sent.
 """
 
+from textwrap import shorten
 from typing import Any, cast
 
 import httpx
@@ -99,7 +100,7 @@ def _refusal(request: httpx.Request, response: httpx.Response) -> PrefectUnavail
     if status == 401:
         return WrongPrefectSettings(f"{_server()} {_credentials()}.")
     if status == 403:
-        return WrongPrefectSettings(f"{_server()} forbids {what} (403): check what its credentials, set here, may do.")
+        return WrongPrefectSettings(f"{_server()} forbids {what} (403): check what the credentials set here may do.")
     if status == 404 and _path(request) == "/health":
         return WrongPrefectSettings(f"There is no Prefect API at {_url()}: PREFECT_API_URL usually ends in /api.")
     if status == 404:
@@ -117,7 +118,7 @@ def _refusal(request: httpx.Request, response: httpx.Response) -> PrefectUnavail
 def _credentials() -> str:
     """What is wrong with the credentials, and which setting changes that."""
     if not PREFECT_API_AUTH_STRING.value() and not PREFECT_API_KEY.value():
-        return "wants credentials (401), and none are set: set PREFECT_API_AUTH_STRING to its USER:PASSWORD"
+        return "requires credentials (401), and none are set: set PREFECT_API_AUTH_STRING to USER:PASSWORD"
     which = "PREFECT_API_AUTH_STRING" if PREFECT_API_AUTH_STRING.value() else "PREFECT_API_KEY"
     return f"refuses the credentials (401): set {which} to those of that server"
 
@@ -130,8 +131,7 @@ def _reason(response: httpx.Response) -> str:
         reason = str(details if isinstance(details, str) else details[0]["msg"])
     except (ValueError, AttributeError, LookupError, TypeError):
         reason = "it gives no reason"
-    text = " ".join(reason.removeprefix("Value error, ").split()).rstrip(".")
-    return f"{text if len(text) <= LONGEST_REASON else text[:LONGEST_REASON] + ' …'}."
+    return shorten(reason.removeprefix("Value error, "), LONGEST_REASON, placeholder=" …").rstrip(".") + "."
 
 
 def _changes(request: httpx.Request) -> bool:

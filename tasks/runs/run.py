@@ -18,8 +18,8 @@ from tasks.runs.parameters import wrong_in
 AD_HOC = "ad-hoc"
 ORGANIZATION = "close.organization_id"
 """The label of a run that says in which organisation it is."""
-DEPLOYED = "close.deployed_parameters"
-"""The label of a run that the command line has started from a deployment of ``prefect.yaml``: its parameters there."""
+GUARDS = "close.deployed_guards"
+"""The label of a run that the command line has started from a deployment: its keep rules, limits and approval there."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,19 @@ def label(run: Run, organization_id: str) -> None:
 def deployed_parameters(run: Run) -> dict[str, Any] | None:
     """The parameters of the deployment that *run* belongs to or was started from, not the run's own; None without one.
 
-    The command line's are those of ``prefect.yaml``, as `label_deployed` has stored them.
+    The command line's are those of ``prefect.yaml``, as `label_guards` has stored them.
     """
     with prefect() as server:
         if run.deployment_id:
             return server.read_deployment(run.deployment_id).parameters
-        stored = server.read_flow_run(run.id).labels.get(DEPLOYED)
+        stored = server.read_flow_run(run.id).labels.get(GUARDS)
     return json.loads(str(stored)) if stored else None
 
 
-def label_deployed(run_id: UUID, parameters: Mapping[str, Any]) -> None:
+def label_guards(run_id: UUID, parameters: Mapping[str, Any]) -> None:
     """Label a run that belongs to no deployment with the *parameters* of the one that it was started from."""
     with prefect() as server:
-        server.update_flow_run_labels(run_id, {DEPLOYED: json.dumps(dict(parameters), default=str)})
+        server.update_flow_run_labels(run_id, {GUARDS: json.dumps(dict(parameters), default=str)})
 
 
 def cleanup_of(found: FlowRun) -> str:
@@ -103,12 +103,13 @@ def cleanup_of(found: FlowRun) -> str:
 
 def run_name() -> str:
     """What Prefect calls the run: its cleanup and its mode."""
-    return f"{flow_run.get_parameters().get('cleanup') or deployment.get_name() or AD_HOC}: {_mode() or 'delete'}"
+    cleanup = flow_run.get_parameters().get("cleanup") or deployment.get_name() or AD_HOC
+    return f"{cleanup}: {_mode() or 'delete'}"
 
 
 def restore_name() -> str:
     """What Prefect calls a restore: its mode."""
-    return ": ".join(filter(None, ("restore", _mode())))
+    return f"restore: {mode}" if (mode := _mode()) else "restore"
 
 
 def _mode() -> str:

@@ -77,7 +77,7 @@ def test_a_rule_can_be_turned_off():
 
 
 def test_a_flag_that_weakens_a_keep_rule_of_the_deployment_is_said():
-    _, notes = build({"keep": {"open_tasks": False, "status": ["Customer"]}}, "mine")
+    _, notes, _ = build({"keep": {"open_tasks": False, "status": ["Customer"]}}, "mine")
 
     assert len(notes) == 2
     assert "keep.open_tasks" in notes[0]
@@ -85,7 +85,7 @@ def test_a_flag_that_weakens_a_keep_rule_of_the_deployment_is_said():
 
 
 def test_a_flag_that_loosens_a_limit_of_the_deployment_is_said():
-    _, notes = build({"limits": {"max_leads": 100_000, "max_share": 1.0, "ramp": False}}, "mine")
+    _, notes, _ = build({"limits": {"max_leads": 100_000, "max_share": 1.0, "ramp": False}}, "mine")
 
     assert notes == [
         "limits.max_leads of the deployment (7) does not hold in this run.",
@@ -107,7 +107,7 @@ def test_an_approval_in_yaml_that_is_none_is_refused_even_where_a_flag_replaces_
 def test_a_setting_that_yaml_leaves_empty_isnt_set():
     Path("prefect.yaml").write_text(YAML.replace("keep: *keep", "keep:").replace("sample: 3", "approval:"))
 
-    parameters, notes = build({"keep": {"open_tasks": True}}, "mine", approval="never")
+    parameters, notes, _ = build({"keep": {"open_tasks": True}}, "mine", approval="never")
 
     assert (parameters.keep.open_tasks, notes) == (True, [])
 

@@ -216,7 +216,7 @@ def test_the_report_of_a_run_that_prefect_refuses_says_what_to_do(
     said = lead_cleanup(*JUNK, "--json")
 
     assert (said.code, said.json["outcome"]) == (1, "failed")
-    assert "(403): check what its credentials, set here, may do. Then retry this run" in said.json["message"]
+    assert "(403): check what the credentials set here may do. Then retry this run" in said.json["message"]
     assert len(close.leads()) == 2
 
 
@@ -237,12 +237,19 @@ def test_what_was_deleted_is_named_and_the_server_is_not_called_away(what: str, 
     assert isinstance(caught.value, PrefectUnavailable)
 
 
-def test_a_setting_that_prefect_can_not_read_is_named(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "code", "not_done"),
+    [(STOP, 2, " Nothing was stopped."), (("backups", "--prune"), 2, ""), (("doctor",), 1, "")],
+)
+def test_a_setting_that_prefect_can_not_read_is_named(
+    start: Start, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int, not_done: str
+) -> None:
     monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "many")
+    monkeypatch.setenv("CLOSE_API_KEY", "api_a.b")
 
-    stopping = start(*STOP)
-    _, err = stopping.communicate(timeout=120)
+    process = start(*words)
+    out, err = process.communicate(timeout=120)
 
-    assert stopping.returncode == 2
+    assert process.returncode == code
     assert "Traceback" not in err
-    assert "max_retries: write a whole number without quotes. Nothing was stopped." in err
+    assert f"max_retries: write a whole number without quotes.{not_done}" in out + err

@@ -451,7 +451,7 @@ class TestTime:
         assert close.time == datetime(2020, 5, 29, 12, tzinfo=UTC)
 
     @pytest.mark.parametrize("date", ["", "soon", "Fri, 29 May 99999 12:00:00 GMT", "Fri, 29 May 2020 12:00:00 +9999"])
-    def test_a_date_that_can_not_be_read_is_none(self, server: ScriptedClose, close: CloseClient, date: str) -> None:
+    def test_a_date_that_can_not_be_read_is_ignored(self, server: ScriptedClose, close: CloseClient, date: str) -> None:
         server.will_answer(Answer({"id": "user_1"}, headers={"Date": date}))
 
         close.me()

@@ -28,7 +28,7 @@ COMMANDS = {
     "backups": ("backups", "--prune"),
 }
 WRONG: dict[str | None, str] = {
-    None: "wants credentials (401), and none are set: set PREFECT_API_AUTH_STRING to its USER:PASSWORD.",
+    None: "requires credentials (401), and none are set: set PREFECT_API_AUTH_STRING to USER:PASSWORD.",
     "ann:wrong": "refuses the credentials (401): set PREFECT_API_AUTH_STRING to those of that server.",
 }
 

@@ -79,6 +79,9 @@ def test_outputs_of_build_steps_are_left_to_prefect(folder: Path) -> None:
         ("parameters: {x: !!set {a}}", "has a value in junk.parameters.x that JSON can't hold"),
         ("parameters: {x: {1: a}}", "has the key 1 in junk.parameters.x, which is not text: put it in quotes"),
         (r'parameters: {x: "a\0"}', "has text in junk.parameters.x that can't be stored"),
+        ("schedules: 3", "has schedules in junk that is not a list"),
+        ("build: x", "has build in junk that is not a list"),
+        ("parameters: [1]", "has parameters in junk that are not names with values"),
         ("schedule: {cron: 0 6 * * *}", "has schedule in junk: write a list called schedules"),
         ("schedules: [{cron: 0 6 * * *}]", "has a schedule of junk that can't be used: slug: it is missing"),
         ("schedules: [{slug: a, cron: never}]", "has a schedule of junk that can't be used"),
@@ -97,10 +100,13 @@ def test_what_can_not_be_stored_or_scheduled_as_it_is_written_is_refused(
         reading(folder, more)
 
 
-@pytest.mark.parametrize("entrypoint", ["nowhere.py:tidy", "tidy.py:nothing", "broken.py:tidy", "tidy"])
+@pytest.mark.parametrize(
+    "entrypoint", ["nowhere.py:tidy", "tidy.py:nothing", "broken.py:tidy", "tidy", "tidy:tidy", "wrong.py:tidy"]
+)
 def test_an_entrypoint_that_can_not_be_loaded_is_refused(folder: Path, entrypoint: str) -> None:
     """Prefect deploys it all the same, with parameters guessed from its text."""
     (folder / "broken.py").write_text("import nothing_of_this_name\n")
+    (folder / "wrong.py").write_text("nothing_of_this_name\n")
     with pytest.raises(Unreadable, match="has an entrypoint in junk that can't be loaded"):
         reading(folder, "", whole=ENTRY.replace("tidy.py:tidy", entrypoint))
 
@@ -114,6 +120,11 @@ def test_a_file_without_named_deployments_is_refused(folder: Path, whole: str) -
 def test_two_deployments_of_one_name_are_refused(folder: Path) -> None:
     with pytest.raises(Unreadable, match="has two deployments of one name"):
         reading(folder, "", whole=ENTRY + ENTRY.replace("deployments:\n", ""))
+
+
+def test_a_deployment_without_an_entrypoint_is_refused(folder: Path) -> None:
+    with pytest.raises(Unreadable, match="has no entrypoint in junk: write FILE:FUNCTION"):
+        reading(folder, "", whole=ENTRY.replace("entrypoint: tidy.py:tidy", "tags: []"))
 
 
 def test_a_date_is_kept_as_it_is_written(folder: Path) -> None:
