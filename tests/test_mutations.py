@@ -363,7 +363,7 @@ MUTATIONS = [
     Mutation(
         "in the end the whole event log is read",
         "bulk_delete/reconcile.py",
-        "            deletions.complete(close)\n",
+        "            deletions.read(close)\n",
         "",
         RECONCILE,
     ),
