@@ -11,12 +11,14 @@ import sys
 import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from textwrap import shorten
+from typing import Annotated, Any, cast
 
 import yaml
 from cyclopts import App, CycloptsError, Parameter
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from pydantic import ValidationError
@@ -26,11 +28,13 @@ from deployments.prefect_yaml import PrefectYaml
 from flows.console.documents import Unreadable
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
 from tasks.close.settings import CloseSettings, settings_problem
+from tasks.runs.connect import check_prefect
 from tasks.runs.connect import prefect as connect_to_prefect
 from tasks.runs.prefect_errors import PrefectUnavailable
 
 ROOT = Path(__file__).parent.parent
 POOL = "lead-cleanup"
+LONGEST_REASON = 500  # characters; Prefect may repeat all that it was sent
 
 app = App(name="make deploy", help="Deploy prefect.yaml to the Prefect server at PREFECT_API_URL.")
 
@@ -73,9 +77,13 @@ def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
     with connect_to_prefect() as prefect:
         yield from _keys(file, replace=replace_key)
         _make_pool(prefect)
-        yield from removed.pause_or_delete(prefect, file, prune=prune)
-        _run_prefect_deploy(file, path.parent)
+        deployed = _deployed(prefect)
+        gone = list(removed.find(deployed, file))
+        for each in gone:
+            yield each.pause(prefect)
+        _run_prefect_deploy(file.document(paused={name for name, each in deployed.items() if each.paused}), path.parent)
         differ = yield from _apply_schedules(prefect, file)
+        yield from (said for each in gone if (said := each.delete(prefect, prune=prune)))
         yield from automations.apply(prefect, wanted)
     if differ:
         raise CannotDeploy(
@@ -103,15 +111,23 @@ def _make_pool(prefect: SyncPrefectClient) -> None:
         prefect.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
-def _run_prefect_deploy(file: PrefectYaml, folder: Path) -> None:
-    """Let Prefect deploy the file without its schedules, of which it would activate those that a person has paused."""
+def _deployed(prefect: SyncPrefectClient) -> dict[str, DeploymentResponse]:
+    """All deployments on the server, by their full names."""
+    found: list[DeploymentResponse] = []
+    while page := prefect.read_deployments(limit=200, offset=len(found)):
+        found += page
+    return {f"{prefect.read_flow(each.flow_id).name}/{each.name}": each for each in found}
+
+
+def _run_prefect_deploy(document: dict[str, Any], folder: Path) -> None:
+    """Let Prefect deploy *document*. Raises `CannotDeploy`, or `PrefectUnavailable` if its server has gone away."""
     with tempfile.TemporaryDirectory() as temporary:
-        document = Path(temporary) / "prefect.yaml"
-        document.write_text(yaml.safe_dump(file.without_schedules, sort_keys=False), encoding="utf-8")
+        file = Path(temporary) / "prefect.yaml"
+        file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
         prefect = Path(sys.executable).parent / "prefect"
-        command = [prefect, "--no-prompt", "deploy", "--all", "--prefect-file", document]
+        command = [prefect, "--no-prompt", "deploy", "--all", "--prefect-file", file]
         # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the caller's folder.
-        environment = {**os.environ, "PWD": str(folder), "PYTHONUTF8": "1", "NO_COLOR": "1"}
+        environment = {**os.environ, "PWD": str(folder), "PYTHONUTF8": "1", "NO_COLOR": "1", "COLUMNS": "1000"}
         done = subprocess.run(  # noqa: S603 - all ours
             command,
             cwd=folder,
@@ -122,15 +138,10 @@ def _run_prefect_deploy(file: PrefectYaml, folder: Path) -> None:
             stderr=subprocess.STDOUT,
         )
     if done.returncode:
-        _say_all(done.stdout)
-        raise CannotDeploy("Prefect did not deploy all of it: see above.")
-
-
-def _say_all(text: str) -> None:
-    """What Prefect printed, without its frames."""
-    for line in text.splitlines():
-        if words := line.strip("│╭╮╰╯─ "):
-            say(words)
+        check_prefect()
+        said = [line.strip("│╭╮╰╯─ ") for line in done.stdout.splitlines()]
+        reason = shorten(next(line for line in reversed(said) if line), LONGEST_REASON, placeholder=" …")
+        raise CannotDeploy(f"Prefect did not deploy all of prefect.yaml: {reason}")
 
 
 def _apply_schedules(prefect: SyncPrefectClient, file: PrefectYaml) -> Generator[str, None, list[str]]:
@@ -146,7 +157,8 @@ def _apply_schedules(prefect: SyncPrefectClient, file: PrefectYaml) -> Generator
             differ += differences
         else:
             said = list(schedules.apply(prefect, found, each.schedules))
-            yield f"{each.name}: {'; '.join(said) or 'no schedule'}."
+            paused = "paused as a whole in Prefect, and stays so: " if found.paused else ""
+            yield f"{each.name}: {paused}{'; '.join(said) or 'no schedule'}."
     return differ
 
 

@@ -7,26 +7,74 @@ since it activates those that a person has paused; see schedules.py.
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
+from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
 from prefect.utilities.collections import get_from_dict
 from prefect.utilities.templating import PlaceholderType, find_placeholders
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from deployments.schedules import Schedule
 from flows.console.documents import Unreadable, text_of, yaml_of
 from tasks.close.problems import problems
+from tasks.criteria.wording import did_you_mean
 
 BLOCK = "close-api-key"
 STEPS = ("build", "push", "pull")
 RESOLVED_LATER = (*STEPS, "triggers")
 """Parts of a deployment whose templates Prefect resolves later, from events and on the worker."""
+Steps = list[dict[str, dict[str, Any] | None]]
+Shape = TypeVar("Shape", bound=BaseModel)
+
+
+class WorkPool(BaseModel):
+    """Where a deployment's runs are executed."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(min_length=1)
+    job_variables: dict[str, Any] | None = None
+
+
+class WithSteps(BaseModel):
+    """What Prefect does before it deploys, and before each run."""
+
+    model_config = ConfigDict(extra="allow")
+
+    build: Steps | None = None
+    push: Steps | None = None
+    pull: Steps | None = None
+
+    @property
+    def steps(self) -> frozenset[str]:
+        """The ids of the steps, whose outputs Prefect puts into templates."""
+        steps = [*(self.build or ()), *(self.push or ()), *(self.pull or ())]
+        return frozenset(str(each["id"]) for step in steps for each in step.values() if each and "id" in each)
+
+
+class Entry(WithSteps):
+    """The shape of a deployment."""
+
+    entrypoint: str = Field(min_length=1)
+    work_pool: WorkPool
+    tags: list[str] | None = None
+    parameters: dict[str, Any] | None = None
+    schedules: list[dict[str, Any]] | None = None
+    paused: StrictBool | None = None
+
+
+class Document(WithSteps):
+    """The shape of the file."""
+
+    deployments: list[dict[str, Any]] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -34,6 +82,8 @@ class Deployment:
     """A deployment of the file. *entry* is what Prefect deploys: plain JSON values, without the schedules."""
 
     flow: str
+    block: str
+    """The Secret block with its API key."""
     entry: dict[str, Any]
     schedules: tuple[Schedule, ...]
 
@@ -52,11 +102,6 @@ class Deployment:
         """Its parameters."""
         return self.entry.get("parameters") or {}
 
-    @property
-    def block(self) -> str:
-        """The Secret block with its API key."""
-        return get_from_dict(self.entry, "work_pool.job_variables.env.CLOSE_API_KEY_BLOCK", BLOCK)
-
 
 @dataclass(frozen=True)
 class PrefectYaml:
@@ -65,77 +110,83 @@ class PrefectYaml:
     shared: dict[str, Any]
     deployments: tuple[Deployment, ...]
 
-    @property
-    def without_schedules(self) -> dict[str, Any]:
-        """The document that Prefect deploys."""
-        return {**self.shared, "deployments": [each.entry for each in self.deployments]}
+    def document(self, *, paused: Set[str]) -> dict[str, Any]:
+        """What Prefect deploys. It would resume deployments, unless it is told which are *paused*: full names."""
+        entries = [each.entry | ({"paused": True} if each.full_name in paused else {}) for each in self.deployments]
+        return {**self.shared, "deployments": entries}
 
 
 def read(file: Path) -> PrefectYaml:
-    """Return what *file* says. Raises `Unreadable` if something in it would be lost, and names it."""
-    document = yaml_of(text_of(file))
-    if not isinstance(document, dict):
-        raise Unreadable("has no list called deployments, each with a name")
-    whole = cast("dict[str, Any]", document)
-    try:
-        entries = {str(entry["name"]): entry for entry in whole["deployments"]}
-    except (KeyError, TypeError):
-        raise Unreadable("has no list called deployments, each with a name") from None
-    if len(entries) != len(whole["deployments"]):
-        raise Unreadable("has two deployments of one name: rename one")
-    shared = {name: whole[name] for name in ("name", "prefect-version", *STEPS) if name in whole}
-    return PrefectYaml(shared, tuple(_deployment(name, entry, whole, file.parent) for name, entry in entries.items()))
+    """Return what *file* says. Raises `Unreadable` if something in it would be lost or refused, and names it."""
+    whole = yaml_of(text_of(file))
+    document = _shaped(Document, whole, "can't be used")
+    names = [each.get("name") for each in document.deployments]
+    for name in names:
+        if not isinstance(name, str) or not name or "/" in name:
+            raise Unreadable("has a deployment without a name: write a name without slashes, such as name: junk")
+        if names.count(name) > 1:
+            raise Unreadable(f"has two deployments called {name}: rename one")
+    found = tuple(_deployment(each, document.steps, file.parent) for each in document.deployments)
+    shared = {key: value for key, value in cast("dict[str, Any]", whole).items() if key in ("name", *STEPS)}
+    return PrefectYaml(shared, found)
 
 
-def _deployment(name: str, entry: dict[str, Any], whole: dict[str, Any], folder: Path) -> Deployment:
-    for part in ("schedules", *STEPS):
-        if not isinstance(entry.get(part) or whole.get(part) or [], list):
-            raise Unreadable(f"has {part} in {name} that is not a list: write each on a line with a dash")
-    if not isinstance(entry.get("parameters") or {}, dict):
-        raise Unreadable(f"has parameters in {name} that are not names with values")
-    if not entry.get("entrypoint"):
-        raise Unreadable(f"has no entrypoint in {name}: write FILE:FUNCTION")
-    if "schedule" in entry:
+def _deployment(given: dict[str, Any], steps: frozenset[str], folder: Path) -> Deployment:
+    name = given["name"]
+    if "schedule" in given:
         raise Unreadable(f"has schedule in {name}: write a list called schedules")
-    steps = frozenset(_steps(entry, whole))
-    plain = {
-        key: value
-        if key in RESOLVED_LATER
-        else _plain(value, f"{name}.{key}", steps if key == "work_pool" else frozenset[str]())
-        for key, value in entry.items()
-    }
-    schedules = tuple(_schedules(name, plain.pop("schedules", None) or []))
+    steps |= _shaped(Entry, given, f"has a deployment {name} that can't be used").steps
     try:
-        flow = _flow(f"{folder / plain['entrypoint']}")
-    except Exception as error:  # whatever the module raises when it is imported
-        raise Unreadable(f"has an entrypoint in {name} that can't be loaded ({type(error).__name__})") from error
-    return Deployment(flow, plain, schedules)
+        plain = {key: _part(key, value, f"{name}.{key}", steps) for key, value in given.items()}
+    except RecursionError:
+        raise Unreadable(f"has something in {name} that contains itself") from None
+    flow = _flow(name, f"{folder / plain['entrypoint']}")
+    wrong = f"has a schedule of {name} that can't be used"
+    entries = cast("list[dict[str, Any]]", plain.pop("schedules", None) or [])
+    schedules = tuple(_shaped(Schedule, each, wrong) for each in entries)
+    slugs = [each.slug for each in schedules]
+    if twice := next((slug for slug in slugs if slugs.count(slug) > 1), None):
+        raise Unreadable(f"has two schedules of {name} with the slug {twice!r}: rename one")
+    found = Deployment(flow.name, _block(name, plain), plain, schedules)
+    _check_parameters(flow, found.parameters, f"{name}.parameters")
+    for each in schedules:
+        _check_parameters(flow, found.parameters | each.parameters, f"{name}.schedules.{each.slug}.parameters")
+    return found
+
+
+def _block(name: str, entry: dict[str, Any]) -> str:
+    block: object = get_from_dict(entry, "work_pool.job_variables.env.CLOSE_API_KEY_BLOCK", BLOCK)
+    if not isinstance(block, str) or not re.fullmatch(r"[a-z0-9-]+", block):
+        raise Unreadable(f"has a CLOSE_API_KEY_BLOCK in {name} that is no block's name: use a-z, 0-9 and dashes")
+    return block
+
+
+def _shaped(shape: type[Shape], given: object, otherwise: str) -> Shape:
+    """*given* in its *shape*. Raises `Unreadable` with *otherwise*, the place, and what to write there."""
+    try:
+        return shape.model_validate(given)
+    except ValidationError as error:
+        raise Unreadable(f"{otherwise}: {problems(error, given)}") from None
 
 
 @cache
-def _flow(entrypoint: str) -> str:
-    # A flow that can't be imported would be deployed all the same, with parameters guessed from its text.
-    return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False).name
+def _flow(name: str, entrypoint: str) -> "Flow[..., Any]":
+    try:
+        # A flow that can't be imported would be deployed all the same, with parameters guessed from its text.
+        return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    except (Exception, SystemExit) as error:  # whatever the module raises when it is imported
+        raise Unreadable(f"has an entrypoint in {name} that can't be loaded ({type(error).__name__})") from error
 
 
-def _schedules(name: str, entries: list[dict[str, Any]]) -> Iterator[Schedule]:
-    slugs: set[str] = set()
-    for entry in entries:
-        try:
-            schedule = Schedule.model_validate(entry)
-        except ValidationError as error:
-            raise Unreadable(f"has a schedule of {name} that can't be used: {problems(error, entry)}") from None
-        if schedule.slug in slugs:
-            raise Unreadable(f"has two schedules of {name} with the slug {schedule.slug!r}: rename one")
-        slugs.add(schedule.slug)
-        yield schedule
+def _check_parameters(flow: "Flow[..., Any]", parameters: dict[str, Any], place: str) -> None:
+    """Raise `Unreadable` for a parameter that the flow doesn't take: its runs would be refused."""
+    takes = parameter_schema(flow).properties
+    for unknown in parameters.keys() - takes.keys():
+        raise Unreadable(f"has {unknown} in {place}, which {flow.name} doesn't take{did_you_mean(unknown, takes)}")
 
 
-def _steps(entry: Mapping[str, Any], whole: Mapping[str, Any]) -> Iterator[str]:
-    """The ids of the steps whose outputs Prefect puts into templates."""
-    for part in STEPS:
-        steps = cast("list[dict[str, dict[str, Any]]]", entry.get(part) or whole.get(part) or [])
-        yield from (str(options["id"]) for step in steps for options in step.values() if "id" in (options or {}))
+def _part(key: str, value: object, place: str, steps: frozenset[str]) -> Any:
+    return value if key in RESOLVED_LATER else _plain(value, place, steps if key == "work_pool" else frozenset[str]())
 
 
 def _plain(value: object, place: str, steps: frozenset[str]) -> Any:

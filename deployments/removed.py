@@ -1,9 +1,10 @@
 """What prefect.yaml no longer has: deployments with our tag, and schedules with a slug.
 
-They are paused before anything new is scheduled, so that never both run, and deleted only after a yes.
+They are paused before anything new is scheduled, so that never both run. They are deleted last, and only after a yes.
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import (
@@ -12,54 +13,57 @@ from prefect.client.schemas.filters import (
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
-from prefect.client.schemas.objects import TERMINAL_STATES, StateType
+from prefect.client.schemas.objects import TERMINAL_STATES, DeploymentSchedule, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 
 from deployments import schedules
-from deployments.prefect_yaml import Deployment, PrefectYaml
+from deployments.prefect_yaml import PrefectYaml
 from flows.console.asking import ask_whether, somebody_is_there
 
 TAG = "lead-cleanup"
 
 
-def pause_or_delete(prefect: SyncPrefectClient, file: PrefectYaml, *, prune: bool) -> Iterator[str]:
-    """Pause what *file* lacks, delete it if *prune* or the person at the terminal says so; yield a sentence on each."""
+class Removed(NamedTuple):
+    """A deployment that the file no longer has, or a schedule of one that it has."""
+
+    deployment: DeploymentResponse
+    schedule: DeploymentSchedule | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is, with its name."""
+        schedule = f": its schedule {self.schedule.slug}" if self.schedule else ""
+        return f"{self.deployment.name}{schedule}"
+
+    def pause(self, prefect: SyncPrefectClient) -> str:
+        """Pause it, and return a sentence that says so."""
+        schedules.pause(prefect, self.deployment, [self.schedule] if self.schedule else self.deployment.schedules)
+        paused = f" ({schedules.when(self.schedule.schedule)}) is" if self.schedule else "'s schedules are"
+        return f"{self.name}{paused} paused, since prefect.yaml no longer has {'it' if self.schedule else 'them'}."
+
+    def delete(self, prefect: SyncPrefectClient, *, prune: bool) -> str | None:
+        """Delete it if *prune*, or the person at the terminal, says so; return what is to be said of it."""
+        if self.schedule is None and _is_under_way(prefect, self.deployment):
+            return f"{self.name} has a run that has not ended, so it isn't deleted."
+        if not prune and not (
+            somebody_is_there() and ask_whether(f"Delete in Prefect? {self.name}.", otherwise="leaves it paused")
+        ):
+            return None
+        if self.schedule:
+            prefect.delete_deployment_schedule(self.deployment.id, self.schedule.id)
+            return f"{self.name} is deleted."
+        prefect.delete_deployment(self.deployment.id)
+        return f"{self.name} is deleted; its reports stay."
+
+
+def find(deployed: dict[str, DeploymentResponse], file: PrefectYaml) -> Iterator[Removed]:
+    """What is *deployed*, by the full name of each deployment, and no longer in the *file*."""
     ours = {each.full_name: each for each in file.deployments}
-    for found in _deployed(prefect):
-        flow = prefect.read_flow(found.flow_id).name
-        if kept := ours.get(f"{flow}/{found.name}"):
-            yield from _lost_schedules(prefect, found, kept, prune=prune)
+    for name, found in sorted(deployed.items()):
+        if kept := ours.get(name):
+            yield from (Removed(found, each) for each in schedules.lost(found, kept.schedules))
         elif TAG in found.tags:
-            yield from _lost_deployment(prefect, found, prune=prune)
-
-
-def _lost_schedules(
-    prefect: SyncPrefectClient, found: DeploymentResponse, kept: Deployment, *, prune: bool
-) -> Iterator[str]:
-    for lost in schedules.lost(found, kept.schedules):
-        schedules.pause(prefect, found, [lost])
-        about = f"{found.name}: its schedule {lost.slug} ({schedules.when(lost.schedule)}) is no longer in prefect.yaml"
-        if _may_delete(about, prune=prune):
-            prefect.delete_deployment_schedule(found.id, lost.id)
-            yield f"{about}, and is deleted."
-        else:
-            yield f"{about}, and is paused."
-
-
-def _lost_deployment(prefect: SyncPrefectClient, found: DeploymentResponse, *, prune: bool) -> Iterator[str]:
-    schedules.pause(prefect, found, found.schedules)
-    about = f"{found.name} is no longer in prefect.yaml"
-    if _is_under_way(prefect, found):
-        yield f"{about}: its schedules are paused. It has a run that has not ended, so it isn't deleted."
-    elif _may_delete(about, prune=prune):
-        prefect.delete_deployment(found.id)
-        yield f"{about}, and is deleted; its reports stay."
-    else:
-        yield f"{about}: its schedules are paused."
-
-
-def _may_delete(about: str, *, prune: bool) -> bool:
-    return prune or (somebody_is_there() and ask_whether(f"{about}. Delete it?", otherwise="pauses it"))
+            yield Removed(found)
 
 
 def _is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool:
@@ -71,11 +75,3 @@ def _is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool
         )
     )
     return any(not (run.auto_scheduled and run.run_count == 0) for run in runs)
-
-
-def _deployed(prefect: SyncPrefectClient) -> list[DeploymentResponse]:
-    """All deployments on the server, by name."""
-    found: list[DeploymentResponse] = []
-    while page := prefect.read_deployments(limit=200, offset=len(found)):
-        found += page
-    return sorted(found, key=lambda each: each.name)

@@ -4,7 +4,7 @@ A schedule is known by its slug. It is active only if both prefect.yaml and Pref
 undoes a person's pause. One that the file no longer has is paused. One without a slug was added in Prefect, and stays.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -12,9 +12,19 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, field_validator, model_validator
 
 OUR_FIELDS = ("slug", "active", "parameters", "replaces")
+KINDS = {"cron": CronSchedule, "interval": IntervalSchedule, "rrule": RRuleSchedule}
+WRITE = {
+    "cron": "write a cron expression, such as 0 6 * * 1-5",
+    "interval": "write a number of seconds above 0",
+    "rrule": "write a recurrence rule, such as FREQ=DAILY",
+    "timezone": "write a time zone, such as Europe/Berlin",
+    "anchor_date": "write an instant, such as 2026-01-01T06:00:00Z",
+    "day_or": "write true or false",
+}
+"""What to write where Prefect refuses a setting of a schedule."""
 
 
 class Schedule(BaseModel):
@@ -23,7 +33,7 @@ class Schedule(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     slug: str = Field(min_length=1)
-    active: bool = True
+    active: StrictBool = True
     parameters: dict[str, Any] = Field(default_factory=dict[str, Any])
     replaces: str | None = None
     when: CronSchedule | IntervalSchedule | RRuleSchedule
@@ -37,11 +47,34 @@ class Schedule(BaseModel):
         ours = {key: value for key, value in entry.items() if key in OUR_FIELDS}
         return {**ours, "when": {key: value for key, value in entry.items() if key not in OUR_FIELDS}}
 
+    @field_validator("when", mode="before")
+    @classmethod
+    def _of_one_kind(cls, given: dict[str, Any]) -> CronSchedule | IntervalSchedule | RRuleSchedule:
+        kinds = [kind for kind in KINDS if kind in given]
+        if len(kinds) != 1:
+            raise ValueError("write one of cron, interval and rrule")
+        try:
+            return KINDS[kinds[0]].model_validate(given)
+        except ValidationError as error:
+            wrong = str(error.errors(include_input=False)[0]["loc"][0])
+            raise ValueError(f"{wrong}: {WRITE.get(wrong, 'there is no setting of this name')}") from None
 
-def lost(found: DeploymentResponse, wanted: Iterable[Schedule]) -> list[DeploymentSchedule]:
+
+def pairs(
+    found: DeploymentResponse, wanted: Sequence[Schedule]
+) -> Iterator[tuple[Schedule, DeploymentSchedule | None]]:
+    """Each schedule of the file with the one on the server that it is, or that it replaces; None if there is none."""
+    by_slug = {each.slug: each for each in found.schedules if each.slug}
+    declared = {each.slug for each in wanted}
+    replaceable = {slug: each for slug, each in by_slug.items() if slug not in declared}
+    for each in wanted:
+        yield each, by_slug.get(each.slug) or replaceable.pop(each.replaces or "", None)
+
+
+def lost(found: DeploymentResponse, wanted: Sequence[Schedule]) -> list[DeploymentSchedule]:
     """Those with a slug that the file no longer has."""
-    known = {slug for each in wanted for slug in (each.slug, each.replaces)}
-    return [each for each in found.schedules if each.slug and each.slug not in known]
+    kept = [there.id for _, there in pairs(found, wanted) if there]
+    return [each for each in found.schedules if each.slug and each.id not in kept]
 
 
 def pause(prefect: SyncPrefectClient, found: DeploymentResponse, schedules: Iterable[DeploymentSchedule]) -> None:
@@ -51,11 +84,9 @@ def pause(prefect: SyncPrefectClient, found: DeploymentResponse, schedules: Iter
             prefect.update_deployment_schedule(found.id, each.id, active=False)
 
 
-def apply(prefect: SyncPrefectClient, found: DeploymentResponse, wanted: Iterable[Schedule]) -> Iterator[str]:
+def apply(prefect: SyncPrefectClient, found: DeploymentResponse, wanted: Sequence[Schedule]) -> Iterator[str]:
     """Make the schedules what the file says, and yield whether each is active, or paused and why."""
-    by_slug = {each.slug: each for each in found.schedules if each.slug}
-    for each in wanted:
-        there = by_slug.get(each.slug) or by_slug.get(each.replaces or each.slug)
+    for each, there in list(pairs(found, wanted)):
         if there is None:
             prefect.create_deployment_schedules(
                 found.id,
@@ -69,7 +100,7 @@ def apply(prefect: SyncPrefectClient, found: DeploymentResponse, wanted: Iterabl
             prefect.update_deployment_schedule(
                 found.id,
                 there.id,
-                schedule=each.when,
+                schedule=_anchored(each.when, there.schedule),
                 parameters=each.parameters,
                 slug=each.slug,
                 active=None if each.active else False,  # None leaves it as it is
@@ -79,6 +110,17 @@ def apply(prefect: SyncPrefectClient, found: DeploymentResponse, wanted: Iterabl
     for added in found.schedules:
         if not added.slug:
             yield f"one added in Prefect ({when(added.schedule)}), which stays{'' if added.active else ', paused'}"
+
+
+def _anchored(wanted: CronSchedule | IntervalSchedule | RRuleSchedule, there: object) -> Any:
+    """*wanted*, from the instant that *there* is counted from, if the file has none: else each deploy would move it."""
+    if (
+        isinstance(wanted, IntervalSchedule)
+        and isinstance(there, IntervalSchedule)
+        and "anchor_date" not in wanted.model_fields_set
+    ):
+        return wanted.model_copy(update={"anchor_date": there.anchor_date})
+    return wanted
 
 
 def _how(wanted: Schedule, paused_by_somebody: bool) -> str:

@@ -120,7 +120,7 @@ def test_over_what_people_did_in_prefect_nothing_they_paused_starts_and_nothing_
     assert seen_active
     assert not any(seen_active)
     assert said.out.splitlines()[1:4] == [
-        "junk: its schedule weekly (0 10 * * 2, Europe/Berlin) is no longer in prefect.yaml, and is paused.",
+        "junk: its schedule weekly (0 10 * * 2, Europe/Berlin) is paused, since prefect.yaml no longer has it.",
         "junk: nightly (0 6 * * *, Europe/Berlin) stays paused, as in Prefect: resume it there; monthly "
         "(0 5 1 * *, UTC); one added in Prefect (every 1:00:00, UTC), which stays.",
         "stale: weekly (0 11 * * 2, Europe/Berlin).",
@@ -173,10 +173,10 @@ def test_a_deployment_that_the_file_no_longer_has_is_paused_and_pruned_once_its_
     prefect.delete_flow_run(run.id)
     pruned = make_deploy("--prune")
 
-    assert "junk is no longer in prefect.yaml: its schedules are paused.\n" in paused.out
+    assert "junk's schedules are paused, since prefect.yaml no longer has them.\n" in paused.out
     assert not by_schedule.active
-    assert "It has a run that has not ended, so it isn't deleted." in busy.out
-    assert "junk is no longer in prefect.yaml, and is deleted; its reports stay." in pruned.out
+    assert "junk has a run that has not ended, so it isn't deleted." in busy.out
+    assert "junk is deleted; its reports stay." in pruned.out
     with pytest.raises(ObjectNotFound):
         prefect.read_deployment(junk.id)
 
@@ -188,7 +188,7 @@ def test_a_schedule_that_the_file_no_longer_has_is_pruned(
     make_deploy()
     write(junk={"schedules": []})
 
-    assert "is no longer in prefect.yaml, and is deleted." in make_deploy("--prune").out
+    assert "junk: its schedule nightly is deleted." in make_deploy("--prune").out
     assert schedules(prefect, "junk") == {}
 
 
@@ -268,17 +268,63 @@ def test_without_a_key_and_without_anybody_to_ask_nothing_is_deployed(
     assert prefect.read_deployments() == []
 
 
-def test_what_prefect_refuses_is_printed_without_its_frames(
+def test_what_prefect_refuses_is_one_sentence_and_nothing_was_deleted_before(
     prefect: SyncPrefectClient, write: Write, make_deploy: Command
 ) -> None:
-    write(junk={"work_pool": {"name": "no-such-pool"}, "schedules": [nightly()]})
+    write(junk={"schedules": [nightly()]}, stale={})
+    make_deploy()
+    write(junk={"work_pool": {"name": "no-such-pool"}})
+
+    said = make_deploy("--prune")
+
+    assert said.code == 2
+    assert said.err.startswith(
+        "Prefect did not deploy all of prefect.yaml: This deployment configuration references work"
+    )
+    assert len(said.err.splitlines()) == 1
+    assert schedules(prefect, "junk").keys() == {"nightly"}
+    assert {each.name for each in prefect.read_deployments()} == {"junk", "stale"}
+
+
+def test_a_deployment_that_was_paused_as_a_whole_stays_so(
+    prefect: SyncPrefectClient, write: Write, make_deploy: Command
+) -> None:
+    write(junk={"schedules": [nightly()]})
+    make_deploy()
+    junk = prefect.read_deployment_by_name("tidy/junk")
+    prefect.pause_deployment(junk.id)
 
     said = make_deploy()
 
-    assert said.code == 2
-    assert "references work pool 'no-such-pool' which does not exist" in " ".join(said.err.split())
-    assert said.err.splitlines()[-1] == "Prefect did not deploy all of it: see above."
-    assert "╭" not in said.err
+    assert "junk: paused as a whole in Prefect, and stays so: nightly (0 6 * * *, Europe/Berlin)." in said.out
+    assert prefect.read_deployment(junk.id).paused
+
+
+def test_a_chain_of_renamed_schedules_loses_none(
+    prefect: SyncPrefectClient, write: Write, make_deploy: Command
+) -> None:
+    """What a schedule replaces is paused if both are there, and never taken from another that the file declares."""
+    write(junk={"schedules": [nightly(slug="a"), nightly(slug="b")]})
+    make_deploy()
+    write(junk={"schedules": [nightly(slug="b", replaces="a"), nightly(slug="c", replaces="b")]})
+    make_deploy()
+
+    assert {slug: each.active for slug, each in schedules(prefect, "junk").items()} == {
+        "a": False,
+        "b": True,
+        "c": True,
+    }
+
+
+def test_an_interval_is_counted_from_where_it_was(
+    prefect: SyncPrefectClient, write: Write, make_deploy: Command
+) -> None:
+    write(junk={"schedules": [{"slug": "daily", "interval": 86400}]})
+    make_deploy()
+    before = schedules(prefect, "junk")["daily"].schedule
+    make_deploy()
+
+    assert schedules(prefect, "junk")["daily"].schedule == before
 
 
 @pytest.mark.parametrize(
