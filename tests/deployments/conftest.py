@@ -67,6 +67,18 @@ def prefect(deployed: str) -> Iterator[SyncPrefectClient]:
 
 
 @pytest.fixture
+def undeployed(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncPrefectClient]:
+    """A client of a server without deployments and keys, on which everything that a test starts lands."""
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    with get_client(sync_client=True) as client:
+        for each in client.read_deployments():
+            client.delete_deployment(each.id)
+        for each in client.read_block_documents_by_type("secret"):
+            client.delete_block_document(each.id)
+        yield client
+
+
+@pytest.fixture
 def start_worker(
     deployed: str, prefect_environment: dict[str, str], sandbox: CloseAccount, tmp_path: Path
 ) -> StartWorker:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 import yaml
 from prefect.blocks.system import Secret
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import DeploymentSchedule
 from prefect.client.schemas.schedules import IntervalSchedule
@@ -39,15 +39,8 @@ Write = Callable[..., None]
 
 
 @pytest.fixture
-def prefect(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncPrefectClient]:
-    """A client of a server without deployments of ours, on which everything that these tests start lands."""
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-    with get_client(sync_client=True) as client:
-        for each in client.read_deployments():
-            client.delete_deployment(each.id)
-        for each in client.read_block_documents_by_type("secret"):
-            client.delete_block_document(each.id)
-        yield client
+def prefect(undeployed: SyncPrefectClient) -> SyncPrefectClient:
+    return undeployed
 
 
 @pytest.fixture
@@ -146,6 +139,7 @@ def test_what_the_file_says_is_paused_is_paused(prefect: SyncPrefectClient, writ
     assert not schedules(prefect, "junk")["nightly"].active
 
 
+@pytest.mark.exhaustive
 def test_a_renamed_schedule_stays_as_it_is(prefect: SyncPrefectClient, write: Write, make_deploy: Command) -> None:
     write(junk={"schedules": [nightly()]})
     make_deploy()
@@ -181,6 +175,7 @@ def test_a_deployment_that_the_file_no_longer_has_is_paused_and_pruned_once_its_
         prefect.read_deployment(junk.id)
 
 
+@pytest.mark.exhaustive
 def test_a_schedule_that_the_file_no_longer_has_is_pruned(
     prefect: SyncPrefectClient, write: Write, make_deploy: Command
 ) -> None:
@@ -192,7 +187,7 @@ def test_a_schedule_that_the_file_no_longer_has_is_pruned(
     assert schedules(prefect, "junk") == {}
 
 
-@pytest.mark.parametrize("typed", ["yes", "no"])
+@pytest.mark.parametrize("typed", ["yes", pytest.param("no", marks=pytest.mark.exhaustive)])
 def test_at_a_terminal_it_asks_before_it_deletes_or_replaces(
     prefect: SyncPrefectClient,
     write: Write,
@@ -316,6 +311,7 @@ def test_a_chain_of_renamed_schedules_loses_none(
     }
 
 
+@pytest.mark.exhaustive
 def test_an_interval_is_counted_from_where_it_was(
     prefect: SyncPrefectClient, write: Write, make_deploy: Command
 ) -> None:

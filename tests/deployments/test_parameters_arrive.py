@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import SyncPrefectClient
 from support.close_account import CloseAccount
 
 from deployments import deploy
@@ -56,13 +55,11 @@ VALUES = st.recursive(
 
 @pytest.fixture
 def prefect(
-    prefect_server: str, sandbox: CloseAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SyncPrefectClient]:
-    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    undeployed: SyncPrefectClient, sandbox: CloseAccount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> SyncPrefectClient:
     monkeypatch.setattr(deploy, "ROOT", tmp_path)
     (tmp_path / "arrive.py").write_text(FLOW)
-    with get_client(sync_client=True) as client:
-        yield client
+    return undeployed
 
 
 @settings(
