@@ -31,6 +31,7 @@ from tasks.close.settings import CloseSettings, settings_problem
 from tasks.runs.connect import check_prefect
 from tasks.runs.connect import prefect as connect_to_prefect
 from tasks.runs.prefect_errors import PrefectUnavailable
+from tasks.runs.wording import ended
 
 ROOT = Path(__file__).parent.parent
 POOL = "lead-cleanup"
@@ -60,7 +61,7 @@ def deploy(
     except (CannotDeploy, automations.WrongFile, keys.WrongKeys) as error:
         say(str(error))
     except Unreadable as error:
-        say(f"prefect.yaml {error}. Nothing is deployed.")
+        say(f"prefect.yaml {ended(str(error))} Nothing is deployed.")
     except PrefectUnavailable as error:
         say(f"{error} What is deployed so far stays.")
         return error.exit_code

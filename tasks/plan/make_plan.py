@@ -21,7 +21,7 @@ from tasks.runs.connect import Identity, client, remember, settings
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
 from tasks.runs.run import Run, deployed_parameters, label
-from tasks.runs.wording import counted
+from tasks.runs.wording import counted, ended
 
 RAMPED = (
     "This cleanup is new here, or its criteria have changed, so it starts small and leaves {} for later runs: its "
@@ -85,10 +85,8 @@ def _weakened(run: Run, criteria: Criteria, limits: Limits, approval: str) -> li
     try:
         return weakened(deployed, criteria.keep, limits, approval)
     except ValidationError as error:
-        raise Refused(
-            f"The parameters of this run's deployment can't be used: {problems(error, deployed)}. Correct them in "
-            "prefect.yaml, and deploy it again."
-        ) from None
+        wrong = ended(f"The parameters of this run's deployment can't be used: {problems(error, deployed)}")
+        raise Refused(f"{wrong} Correct them in prefect.yaml, and deploy it again.") from None
 
 
 def _cut(selection: Selection, counts: Counts, batch: int, remedy: str) -> tuple[Selection, Counts]:

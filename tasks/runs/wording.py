@@ -10,6 +10,11 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def ended(text: str) -> str:
+    """*text* with the full stop that ends it, unless it ends in one or in a question mark."""
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
 def shortened(text: str, most: int) -> str:
     """*text*, which a person typed, as it can be kept in a Prefect Variable: cut with … to *most* bytes of JSON.
 
