@@ -41,7 +41,7 @@ from tasks.runs.alive import Superseded, alive
 from tasks.runs.connect import PREFECT_ERRORS, check_prefect, prefect
 from tasks.runs.logs import LOGGERS, OURS, in_log_of
 from tasks.runs.outcomes import Outcome, Stop
-from tasks.runs.run import cleanup_of, label_guards, run_of
+from tasks.runs.run import cleanup_of, guards_context, run_of
 
 SERVER_STARTS_WITHIN = 90  # seconds
 LONGEST_DEFECT = 500  # characters; the message of an exception may hold all that was sent
@@ -132,11 +132,11 @@ class Execution:
         """
         given = {name: getattr(parameters, name) for name in Parameters.model_fields}
         stored = lead_cleanup.serialize_parameters({**given, "cleanup": cleanup})
-        with prefect() as server:
-            created = server.create_flow_run(lead_cleanup, parameters=stored, state=Pending())
+        context: dict[str, Any] = {}
         if deployed is not None:
-            guards = {name: value for name, value in deployed.items() if name in Guards.model_fields}
-            label_guards(created.id, guards)
+            context = guards_context({name: value for name, value in deployed.items() if name in Guards.model_fields})
+        with prefect() as server:
+            created = server.create_flow_run(lead_cleanup, parameters=stored, context=context, state=Pending())
         return self._attempt(created)
 
     def restore(self, **parameters: Any) -> RunReport:

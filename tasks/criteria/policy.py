@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from tasks.close.problems import quoted
 from tasks.close.query.check import check
 from tasks.close.query.paste import unwrap
 from tasks.close.query.rewrite import UnusableQuery
@@ -41,7 +42,7 @@ LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one aft
 def _one_word(text: str) -> str:
     text = one_form(text)
     if re.fullmatch(r"\w+", text) is None:
-        raise ValueError(f"{text!r} is not one word: list each word separately, with letters and digits only")
+        raise ValueError(f"{quoted(text)} is not one word: list each word separately, with letters and digits only")
     return text.lower()
 
 
@@ -55,14 +56,14 @@ def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as Europe
-        raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin") from None
+        raise ValueError(f"{quoted(name)} is not a time zone such as Europe/Berlin") from None
     return name
 
 
 def _approval(setting: object) -> object:
-    if re.fullmatch(APPROVAL, str(setting)) is None:
+    if not isinstance(setting, str) or re.fullmatch(APPROVAL, setting) is None:
         raise ValueError(
-            f"{setting!r} is neither never, nor always, nor above and a number of leads, as in 'above 100'"
+            f"{quoted(setting)} is neither never, nor always, nor above and a number of leads, as in 'above 100'"
         )
     return setting
 
@@ -136,7 +137,7 @@ class Policy(BaseModel):
         given: dict[str, object] = {}
         for name, value in cast("dict[str, object]", data).items():
             if name not in cls.model_fields:
-                raise ValueError(f"there is no setting {name!r}{did_you_mean(str(name), cls.model_fields)}")
+                raise ValueError(f"there is no setting {quoted(name)}{did_you_mean(str(name), cls.model_fields)}")
             field = cls.model_fields[name]
             if field.annotation is bool and value is None:
                 continue

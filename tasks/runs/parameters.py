@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import Flow
+from prefect import Flow, flow_engine
+from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import flow_run
 from pydantic import ConfigDict, ValidationError, create_model
 
@@ -46,6 +47,25 @@ class CheckedFlow(Flow[P, R]):
             wrong = {each["loc"][0] for each in error.errors(include_input=False, include_context=False)}
             right = {name: value for name, value in parameters.items() if name not in wrong}
             return {**right, next(iter(wanted)): Wrong(problems(error, parameters))}
+
+
+_bind = flow_engine._flow_parameters  # pyright: ignore[reportPrivateUsage]
+
+
+def _as_given(
+    flow: Flow[..., Any], flow_run: FlowRun | None, parameters: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the parameters of a `CheckedFlow`'s run as they are, for `CheckedFlow.validate_parameters`.
+
+    On a worker, Prefect binds them to the flow's signature first, so that a missing one or an unknown name ends the
+    process before the run begins: no state, no report. It has no other place where a flow could have a say in that.
+    """
+    if isinstance(flow, CheckedFlow) and flow_run and not parameters:
+        return flow_run.parameters
+    return _bind(flow=flow, flow_run=flow_run, parameters=parameters)
+
+
+flow_engine._flow_parameters = _as_given  # pyright: ignore[reportPrivateUsage]
 
 
 def checked_flow(**options: Any) -> Callable[[Callable[P, R]], CheckedFlow[P, R]]:

@@ -19,7 +19,7 @@ AD_HOC = "ad-hoc"
 ORGANIZATION = "close.organization_id"
 """The label of a run that says in which organisation it is."""
 GUARDS = "close.deployed_guards"
-"""The label of a run that the command line has started from a deployment: its keep rules, limits and approval there."""
+"""What a run's context calls the keep rules, limits and approval of the deployment that it was started from."""
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,21 @@ def label(run: Run, organization_id: str) -> None:
 def deployed_parameters(run: Run) -> dict[str, Any] | None:
     """The parameters of the deployment that *run* belongs to or was started from, not the run's own; None without one.
 
-    The command line's are those of ``prefect.yaml``, as `label_guards` has stored them.
+    The command line's are those of ``prefect.yaml``, as `guards_context` stores them.
     """
     with prefect() as server:
         if run.deployment_id:
             return server.read_deployment(run.deployment_id).parameters
-        stored = server.read_flow_run(run.id).labels.get(GUARDS)
+        stored = server.read_flow_run(run.id).context.get(GUARDS)
     return json.loads(str(stored)) if stored else None
 
 
-def label_guards(run_id: UUID, parameters: Mapping[str, Any]) -> None:
-    """Label a run that belongs to no deployment with the *parameters* of the one that it was started from."""
-    with prefect() as server:
-        server.update_flow_run_labels(run_id, {GUARDS: json.dumps(dict(parameters), default=str)})
+def guards_context(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The context of a run that belongs to no deployment: the *parameters* of the one that it was started from.
+
+    A run is created with its context in one request; labels would need a second one, which can fail.
+    """
+    return {GUARDS: json.dumps(dict(parameters), default=str)}
 
 
 def cleanup_of(found: FlowRun) -> str:

@@ -1,6 +1,10 @@
 """Wrong parameters: the Prefect server refuses what its form's schema shows, and a run the rest, with a report."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,6 +21,7 @@ from flows.lead_cleanup import lead_cleanup
 from flows.restore_leads import restore_leads
 from tasks.report.artifacts import recall_report
 from tasks.report.ending import report_of
+from tasks.runs.parameters import wrong_in
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger", "fake_clock")]
 
@@ -39,7 +44,17 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "limits.batch: write 1 or more; sample: write 0 or more.",
     ),
 }
+UNKNOWN = "there is no setting of this name; correct or remove it"
+ROOT = Path(__file__).parents[2]
 OF_RESTORE: dict[str, Any] = {"backup": "s3://bucket/backup", "leads": ["Acme"]}
+
+
+def nested(levels: int) -> object:
+    """A list in a list, so many *levels* deep."""
+    value: object = []
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 def found(run_id: UUID | str) -> FlowRun:
@@ -76,6 +91,78 @@ def test_a_restore_refuses_them_too(sandbox: CloseAccount, prefect_server: str) 
     assert (report.outcome, report.headline) == ("refused", "Refused: nothing was restored")
     assert report.message == "The run's parameters can't be used: leads.0: write a lead's id, such as lead_AbC123."
     assert (found(run.id).name, found(run.id).state_name) == ("restore: refused", "Refused")
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters", "sentence"),
+    [
+        pytest.param(lead_cleanup, {}, "match: it is missing", id="cleanup, nothing"),
+        pytest.param(lead_cleanup, {"dry_run": True}, "match: it is missing", id="cleanup, missing"),
+        pytest.param(lead_cleanup, {**JUNK, "limit": 1}, f"limit: {UNKNOWN}", id="cleanup, unknown"),
+        pytest.param(lead_cleanup, {**JUNK, "most leads": 1}, f"most leads: {UNKNOWN}", id="cleanup, no identifier"),
+        pytest.param(restore_leads, {}, "backup: it is missing", id="restore, nothing"),
+        pytest.param(restore_leads, {"dry_run": True}, "backup: it is missing", id="restore, missing"),
+        pytest.param(restore_leads, {"backup": "/b", "lead": []}, f"lead: {UNKNOWN}", id="restore, unknown"),
+    ],
+)
+def test_a_worker_s_process_refuses_missing_and_unknown_ones_too(
+    sandbox: CloseAccount, prefect_server: str, flow: Any, parameters: dict[str, Any], sentence: str
+) -> None:
+    """Prefect's engine binds a run's parameters to the flow's signature before it validates them."""
+    with get_client(sync_client=True) as prefect:
+        run = prefect.create_flow_run(flow, parameters=parameters)
+    entrypoint = f"flows/{flow.fn.__name__}.py:{flow.fn.__name__}"
+    environment = {**os.environ, "PREFECT_API_URL": prefect_server, "PREFECT__FLOW_ENTRYPOINT": entrypoint}
+
+    engine = subprocess.run(
+        [sys.executable, "-m", "prefect.engine", str(run.id)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    ended = found(run.id)
+    assert ended.state, engine.stderr
+    message = f"The run's parameters can't be used: {sentence}."
+    assert (ended.state_name, ended.state.message) == ("Refused", message), engine.stderr
+    assert ended.name == ("ad-hoc: refused" if flow is lead_cleanup else "restore: refused")
+    assert message in recall_report(run.id)
+    assert "Traceback" not in engine.stderr
+    assert sandbox.requests() == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({**JUNK, "approval": "x" * 300_000}, "approval: 'xxx"),
+        ({**JUNK, "approval": nested(90)}, "approval: [[[[[[[...]]]]]]] is neither never"),
+        ({**JUNK, "time_zone": "x" * 300_000}, "time_zone: 'xxx"),
+        ({**JUNK, "x" * 300_000: 1}, "xxx"),
+        ({**JUNK, **dict.fromkeys(map(str, range(5_000)), 1)}, "0: there is no setting of this name"),
+        ({"match": {"name_words": ["a b" * 90_000]}}, "match.name_words.0: 'a b"),
+        ({"match": {"email_domains": ["x" * 300_000]}}, "match.email_domains.0: 'xxx"),
+        ({"match": {"status": ["Junk"], "x" * 300_000: 1}}, "match: there is no setting 'xxx"),
+    ],
+    ids=("approval", "deep", "time zone", "name", "many names", "word", "domain", "setting"),
+)
+def test_a_long_or_deep_value_is_not_quoted_whole(
+    sandbox: CloseAccount, parameters: dict[str, Any], sentence: str
+) -> None:
+    report = attempt(created(parameters))
+
+    assert report
+    assert report.message.startswith(f"The run's parameters can't be used: {sentence}")
+    assert len(report.message) < 1_100
+
+
+def test_a_value_that_is_nested_more_deeply_than_python_recurses_is_refused(prefect_server: str) -> None:
+    wrong = wrong_in(lead_cleanup.validate_parameters({**JUNK, "approval": nested(5_000)}))
+
+    assert wrong
+    assert wrong.problems.startswith("approval: [[[[[[[...]]]]]]] is neither never, nor always")
 
 
 def test_a_run_that_deletes_and_whose_parameters_have_become_wrong_is_still_running(
