@@ -131,6 +131,13 @@ MUTATIONS = [
         "Switch = bool",
         ("tests/runs/test_wrong_parameters.py",),
     ),
+    Mutation(
+        "a worker's run with missing or unknown parameters is refused",
+        "runs/parameters.py",
+        "flow_engine._flow_parameters = _as_given",
+        "flow_engine._flow_parameters = _bind",
+        ("tests/runs/test_wrong_parameters.py",),
+    ),
     Mutation("two marks, from different digits", "runs/run.py", "run_id.int // 1000 % 1000", "run_id.int % 1000"),
     Mutation("the query has both marks", "criteria/selection.py", "self.updated_before or self.as_of", "self.as_of"),
     Mutation("the author is compared", "bulk_delete/find.py", " or job.created_by not in {None, plan.user_id}", ""),

@@ -208,6 +208,23 @@ def test_a_run_that_loses_the_server_names_the_command_that_continues_it_and_not
     assert f"`lead-cleanup resume {run_id}` continues what it may have started, and starts nothing twice." in said.err
 
 
+def test_a_run_of_a_deployed_cleanup_is_created_with_its_guards_in_one_request(
+    lead_cleanup: Command, close: CloseAccount, front: Proxy
+) -> None:
+    """A second one could fail: the run would stay Pending, and the command would say that nothing was started."""
+    before = newest_id()
+    front.trouble("PATCH /api/flow_runs/", "forbid", times=ALWAYS)
+
+    said = lead_cleanup("run", "junk", "--no-limits.ramp")
+    front.mend()
+
+    run_id = newest_id()
+    assert run_id != before
+    assert said.code == 1
+    assert "Nothing was started" not in said.err
+    assert f"`lead-cleanup resume {run_id}` continues" in said.err
+
+
 def test_the_report_of_a_run_that_prefect_refuses_says_what_to_do(
     lead_cleanup: Command, close: CloseAccount, front: Proxy
 ) -> None:

@@ -3,9 +3,7 @@
 import json
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.close_account import CloseAccount, lead
-from support.proxy import Proxy
 from support.terminal_session import Command
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger")]
@@ -99,20 +97,6 @@ def test_a_limit_that_a_flag_loosens_is_said_before_the_run_and_stays_in_its_rep
     assert (said.code, note in said.err, note in report.out) == (0, True, True)
     assert "limits.ramp of the deployment (True)" in report.out
     assert "limits.max_share of the deployment" not in said.err + report.out
-
-
-def test_what_the_deployment_guards_is_stored_as_the_run_is_created(
-    lead_cleanup: Command, sandbox: CloseAccount, prefect_server: str
-):
-    """In one request: a second one could fail, and the run would stay Pending although nothing was started."""
-    sandbox.add(lead("Junk", "Junk"), lead("Good", "Customer"))
-    with Proxy(prefect_server) as proxy, temporary_settings({PREFECT_API_URL: f"{proxy.address}/api"}):
-        proxy.trouble("PATCH /api/flow_runs/", "forbid", times=1)
-
-        said = lead_cleanup("run", "junk", "--limits.max-leads", "100000", "--no-limits.ramp", "--json")
-
-    assert (said.code, said.json["outcome"]) == (0, "dry_run")
-    assert "Nothing was started" not in said.err
 
 
 def test_close_that_fails_to_finish_is_exit_1(lead_cleanup: Command, sandbox: CloseAccount, prefect_server: str):

@@ -95,8 +95,8 @@ def _check_steady(part: Part) -> None:
         raise UnusableQuery("its local_time condition depends on the time of day; leave it out")
     if isinstance(part, UnknownMoment):
         raise UnusableQuery(
-            f"the moment {quoted(part.type)} is relative in a way that we can't freeze; write the instant that you mean "
-            'as {"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
+            f"the moment {quoted(part.type)} is relative in a way that we can't freeze; write the instant that you "
+            'mean as {"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
         )
     if isinstance(part, FixedUtc) and not _is_instant(part):  # "now" might be one to Close
         raise UnusableQuery(f"{quoted(part.value)} in it is not an instant such as 2026-01-31T00:00:00.000Z")
