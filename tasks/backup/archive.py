@@ -92,7 +92,7 @@ class Archive(Folder):
                 found = json.load(file)
         except FileNotFoundError:
             raise Refused(f"{self.url} is no backup: it has no {MANIFEST}.") from None
-        except Exception as error:
+        except Exception as error:  # each driver of a storage has its own
             raise Refused(f"The manifest of {self.url} can't be read: {in_one_line(error)}") from error
         if newer := from_newer_version(f"The manifest of {self.url}", found, VERSION):
             raise Refused(newer)

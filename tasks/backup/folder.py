@@ -103,7 +103,7 @@ class Folder:
         try:
             with self.open(name) as file:
                 yield io.BufferedReader(cast("io.RawIOBase", file), CHUNK)  # gzip reads little, and gcsfs as little
-        except Exception as error:
+        except Exception as error:  # the driver's, or that of the decompression
             raise Refused(f"{self.url}/{name} can't be read to its end: {in_one_line(error)}") from error
 
     @contextmanager
@@ -235,7 +235,7 @@ def _raising_refused(url: str) -> Generator[None]:
         yield
     except Locked:
         raise
-    except Exception as error:
+    except Exception as error:  # never the caller's own: those blocks hold nothing but calls of the driver
         raise Refused(
             f"The storage at {url} fails ({type(error).__name__}: {in_one_line(error)}): check CLOSE_BACKUP_URL, its "
             "rights and its space."

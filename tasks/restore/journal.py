@@ -137,7 +137,7 @@ class Journal:
                         self._learn(entry)
         except Refused:
             raise
-        except Exception as error:
+        except Exception as error:  # each driver of a storage has its own
             raise Refused(
                 f"The journal of the restore in {self._archive.url} can't be read: {in_one_line(error)}"
             ) from error

