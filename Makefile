@@ -18,7 +18,7 @@ demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with not
 	@$(BIN)/lead-cleanup demo
 
 test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real
-	$(BIN)/pytest --numprocesses 3 --dist loadgroup -m "not exhaustive and not system"
+	$(BIN)/pytest --numprocesses 4 --dist loadgroup -m "not exhaustive and not system"
 
 test-system: $(INSTALLED) browser  ## run the test that uses the Prefect UI as a person does, in a browser
 	$(BIN)/pytest -m "system and not exhaustive"
@@ -53,8 +53,8 @@ server: $(INSTALLED)  ## start a Prefect server on this machine
 	    PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem \
 	    $(BIN)/prefect server start
 
-deploy: $(INSTALLED)  ## create the work pool and the key's Secret block, and deploy prefect.yaml
-	@$(BIN)/python -m deployments.deploy
+deploy: $(INSTALLED)  ## deploy prefect.yaml, its work pool and the key's Secret block (PRUNE=1, REPLACE_KEY=1)
+	@$(BIN)/python -m deployments $(if $(PRUNE),--prune) $(if $(REPLACE_KEY),--replace-key)
 
 worker: $(INSTALLED)  ## run what is scheduled
 	$(BIN)/prefect worker start --pool lead-cleanup

@@ -1,68 +1,108 @@
-"""Create what the deployments need on the Prefect server, then deploy them: ``make deploy``.
+"""Deploy prefect.yaml, with what it needs on the Prefect server: ``make deploy``.
 
-The work pool, and the Secret block with the API key, are created if they are missing; neither is changed if it exists.
-The key is asked for at the terminal, or taken from CLOSE_API_KEY; it is sent to the server and nowhere else. The
-automations that recover runs without a person come last; see automations.py.
+The work pool and the Secret block with the API key are created if they are missing. What the file no longer has is
+paused, and deleted only after a yes. The automations that recover runs without a person come last; see automations.py.
 """
 
+import json
 import os
 import subprocess
 import sys
-from getpass import getpass
+import tempfile
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from textwrap import shorten
+from typing import Annotated, Any, cast
 
-import httpx
-from prefect.blocks.system import Secret
-from prefect.client.orchestration import SyncPrefectClient, get_client
+import yaml
+from cyclopts import App, CycloptsError, Parameter
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import WorkPoolCreate
-from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
-from prefect.events.schemas.automations import AutomationCore
-from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.client.schemas.responses import DeploymentResponse
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
-from pydantic import SecretStr
+from pydantic import ValidationError
 
-from deployments import automations
-from flows.console.documents import Unreadable, text_of, yaml_of
+from deployments import automations, keys, prefect_yaml, removed, schedules
+from deployments.prefect_yaml import PrefectYaml
+from flows.console.documents import Unreadable
+from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
+from tasks.close.settings import CloseSettings, settings_problem
+from tasks.runs.connect import check_prefect
+from tasks.runs.connect import prefect as connect_to_prefect
+from tasks.runs.prefect_errors import PrefectUnavailable
+from tasks.runs.wording import ended
 
 ROOT = Path(__file__).parent.parent
 POOL = "lead-cleanup"
-BLOCK = "close-api-key"
-TAG = "lead-cleanup"
+LONGEST_REASON = 500  # characters; Prefect may repeat all that it was sent
+
+app = App(name="make deploy", help="Deploy prefect.yaml to the Prefect server at PREFECT_API_URL.")
 
 
-def main() -> int:
-    """Do all of it, name what is no longer in prefect.yaml, and return the exit code. An error is one sentence."""
-    if not PREFECT_API_URL.value():
-        return _fail("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
+class CannotDeploy(Exception):
+    """Deploying stops here. The message is one sentence that says why."""
+
+
+@app.default
+def deploy(
+    *,
+    prune: Annotated[
+        bool, Parameter(help="Delete what prefect.yaml no longer has, without asking (make deploy PRUNE=1).")
+    ] = False,
+    replace_key: Annotated[
+        bool, Parameter(help="Replace the key in the Secret block, without asking (make deploy REPLACE_KEY=1).")
+    ] = False,
+) -> int:
+    """Deploy prefect.yaml, and say what becomes of each deployment and schedule. Returns the exit code."""
     try:
-        wanted, names = automations.read(), _names()
-        with get_client(sync_client=True) as prefect:
-            return _deploy(prefect, wanted, names)
-    except automations.WrongFile as error:
-        return _fail(str(error))
+        for sentence in _deploy(ROOT / "prefect.yaml", prune=prune, replace_key=replace_key):
+            put(sentence)
+    except (CannotDeploy, automations.WrongFile, keys.WrongKeys) as error:
+        say(str(error))
     except Unreadable as error:
-        return _fail(f"prefect.yaml {error}.")
-    except (PrefectException, httpx.HTTPError) as error:
-        where = f"The Prefect server at {PREFECT_API_URL.value()}"
-        return _fail(f"{where} can't be reached, or refuses the request ({type(error).__name__}).")
+        say(f"prefect.yaml {ended(str(error))} Nothing is deployed.")
+    except PrefectUnavailable as error:
+        say(f"{error} What is deployed so far stays.")
+        return error.exit_code
+    else:
+        return 0
+    return WRONG_USAGE
 
 
-def _deploy(prefect: SyncPrefectClient, wanted: list[AutomationCore], names: set[str]) -> int:
-    _make_pool(prefect)
-    if not _make_block():
-        return _fail("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
-    command: list[str | Path] = [Path(sys.executable).parent / "prefect", "--no-prompt", "deploy", "--all"]
-    # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the caller's folder. Without
-    # PYTHONUTF8, Prefect reads the file in the encoding of the locale.
-    environment = {**os.environ, "PWD": str(ROOT), "PYTHONUTF8": "1"}
-    if code := subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:  # noqa: S603 - all ours
-        return code
-    for sentence in automations.apply(prefect, wanted):
-        print(sentence)  # noqa: T201
-    for name in _left_over(prefect, names):
-        print(f"{name} is deployed but no longer in prefect.yaml. Its schedule keeps running; delete it to stop that.")  # noqa: T201
-    return 0
+def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
+    """Do all of it, in the order in which an error does the least harm; yield what is said of each step."""
+    if not PREFECT_API_URL.value():
+        raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
+    wanted, file = automations.read(), prefect_yaml.read(path)
+    with connect_to_prefect() as prefect:
+        yield from _keys(file, replace=replace_key)
+        _make_pool(prefect)
+        deployed = _deployed(prefect)
+        gone = list(removed.find(deployed, file))
+        for each in gone:
+            yield each.pause(prefect)
+        _run_prefect_deploy(file.document(paused={name for name, each in deployed.items() if each.paused}), path.parent)
+        differ = yield from _apply_schedules(prefect, file)
+        yield from (said for each in gone if (said := each.delete(prefect, prune=prune)))
+        yield from automations.apply(prefect, wanted)
+    if differ:
+        raise CannotDeploy(
+            f"On the server these parameters differ from prefect.yaml: {', '.join(differ)}. The schedules of their "
+            "deployments are paused."
+        )
+
+
+def _keys(file: PrefectYaml, *, replace: bool) -> Iterator[str]:
+    blocks = sorted({each.block for each in file.deployments})
+    try:
+        settings = CloseSettings()
+    except ValidationError as error:
+        raise CannotDeploy(settings_problem(error)) from None
+    if len(blocks) > 1:  # of several organisations: which CLOSE_API_KEY is meant, nobody can tell
+        settings = settings.model_copy(update={"api_key": None, "organization_id": None})
+    for block in blocks:
+        yield keys.ensure(block, settings=settings, replace=replace)
 
 
 def _make_pool(prefect: SyncPrefectClient) -> None:
@@ -72,38 +112,74 @@ def _make_pool(prefect: SyncPrefectClient) -> None:
         prefect.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
-def _make_block() -> bool:
-    """Whether there is a block now."""
+def _deployed(prefect: SyncPrefectClient) -> dict[str, DeploymentResponse]:
+    """All deployments on the server, by their full names."""
+    found: list[DeploymentResponse] = []
+    while page := prefect.read_deployments(limit=200, offset=len(found)):
+        found += page
+    return {f"{prefect.read_flow(each.flow_id).name}/{each.name}": each for each in found}
+
+
+def _run_prefect_deploy(document: dict[str, Any], folder: Path) -> None:
+    """Let Prefect deploy *document*. Raises `CannotDeploy`, or `PrefectUnavailable` if its server has gone away."""
+    with tempfile.TemporaryDirectory() as temporary:
+        file = Path(temporary) / "prefect.yaml"
+        file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+        prefect = Path(sys.executable).parent / "prefect"
+        command = [prefect, "--no-prompt", "deploy", "--all", "--prefect-file", file]
+        # The pull step of prefect.yaml names $PWD, which cwd alone would leave at the caller's folder.
+        environment = {**os.environ, "PWD": str(folder), "PYTHONUTF8": "1", "NO_COLOR": "1", "COLUMNS": "1000"}
+        done = subprocess.run(  # noqa: S603 - all ours
+            command,
+            cwd=folder,
+            env=environment,
+            check=False,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        check_prefect()
+        said = [line.strip("│╭╮╰╯─ ") for line in done.stdout.splitlines()]
+        reason = shorten(next(line for line in reversed(said) if line), LONGEST_REASON, placeholder=" …")
+        raise CannotDeploy(f"Prefect did not deploy all of prefect.yaml: {reason}")
+
+
+def _apply_schedules(prefect: SyncPrefectClient, file: PrefectYaml) -> Generator[str, None, list[str]]:
+    """Apply the file's schedules, and yield a sentence for each deployment.
+
+    Return the places where parameters differ; the schedules of those deployments are paused.
+    """
+    differ: list[str] = []
+    for each in file.deployments:
+        found = prefect.read_deployment_by_name(each.full_name)
+        if differences := list(_differences(each.parameters, found.parameters, each.name)):
+            schedules.pause(prefect, found, found.schedules)
+            differ += differences
+        else:
+            said = list(schedules.apply(prefect, found, each.schedules))
+            paused = "paused as a whole in Prefect, and stays so: " if found.paused else ""
+            yield f"{each.name}: {paused}{'; '.join(said) or 'no schedule'}."
+    return differ
+
+
+def _differences(wanted: object, found: object, place: str) -> Iterator[str]:
+    """The places where a value on the server isn't that of the file."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        here, there = cast("dict[str, object]", wanted), cast("dict[str, object]", found)
+        for key in {**here, **there}:
+            yield from _differences(here.get(key, ...), there.get(key, ...), f"{place}.{key}")
+    elif json.dumps(wanted) != json.dumps(found):
+        yield place
+
+
+def call(words: Sequence[str]) -> int:
+    """Deploy with the flags *words*, and return the exit code."""
     try:
-        Secret.load(BLOCK)  # pyright: ignore[reportUnknownMemberType]
-    except ValueError:
-        key = os.environ.get("CLOSE_API_KEY") or (getpass("Close API key: ") if sys.stdin.isatty() else "")
-        if not key.strip():
-            return False
-        Secret(value=SecretStr(key.strip())).save(BLOCK)  # pyright: ignore[reportUnknownMemberType]
-    return True
-
-
-def _names() -> set[str]:
-    """The deployments of prefect.yaml. Raises `Unreadable` if a key occurs twice: Prefect reads one."""
-    document = cast("dict[str, list[dict[str, Any]]]", yaml_of(text_of(ROOT / "prefect.yaml")))
-    try:
-        return {str(each["name"]) for each in document["deployments"]}
-    except (KeyError, TypeError) as error:
-        raise Unreadable("has no list called deployments, each with a name") from error
-
-
-def _left_over(prefect: SyncPrefectClient, names: set[str]) -> list[str]:
-    deployed = prefect.read_deployments(
-        deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
-    )
-    return sorted(each.name for each in deployed if each.name not in names)
-
-
-def _fail(sentence: str) -> int:
-    print(sentence, file=sys.stderr)  # noqa: T201
-    return 2
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        return app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        say(str(error))
+    except KeyboardInterrupt:
+        say("Interrupted. What is deployed so far stays; make deploy does the rest.")
+        return INTERRUPTED
+    return WRONG_USAGE

@@ -12,9 +12,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from flows.console.streams import survive_without_reader
-from flows.console.terminal import INTERRUPTED, Usage, say
-
-USAGE = 2
+from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, say
 
 app = App(
     name="lead-cleanup",
@@ -32,9 +30,9 @@ COMMANDS = {
     Reads no settings of yours, talks to no server but its own, and removes what it made.""",
     "doctor": """Find out what works with your Close; read-only.
 
-    Tries the key, the role, every rule, Smart Views and the list of bulk deletes. Takes about half a minute, since
-    Close allows two searches a second. Exits with 0 if a cleanup with the default rules would work, and with 1 if
-    not.""",
+    Tries the key, the role, every rule, Smart Views, the list of bulk deletes, and the Prefect server that is set.
+    Takes about half a minute, since Close allows two searches a second. Exits with 0 if a cleanup with the default
+    rules would work, and with 1 if not.""",
     "sandbox": "Serve a stand-in for Close on this machine.",
     "query": """Print the query that a cleanup would send to Close.
 
@@ -94,10 +92,10 @@ def call(arguments: Sequence[str] | None = None) -> int:
         code: object = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         say(f"{_sentence(error)} See {_help(words)}.")
-        return USAGE
+        return WRONG_USAGE
     except Usage as error:
         say(str(error))
-        return USAGE
+        return WRONG_USAGE
     except KeyboardInterrupt:
         say("Interrupted.")
         return INTERRUPTED

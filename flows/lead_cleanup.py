@@ -5,7 +5,6 @@ nothing unless ``dry_run`` is turned off. Needs a Close API key: ``CLOSE_API_KEY
 ``CLOSE_API_KEY_BLOCK`` names.
 """
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.approval.ask import require_approval
@@ -17,19 +16,20 @@ from tasks.bulk_delete.other_runs import wait_for_other_runs
 from tasks.bulk_delete.reconcile import count_remaining, read_event_log
 from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.bulk_delete.wait import wait_for_bulk_delete
-from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, TimeZone
+from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, Switch, TimeZone
 from tasks.criteria.selection import Criteria
 from tasks.plan.checks import check_plan
 from tasks.plan.make_plan import make_plan
 from tasks.report.model import Report
 from tasks.report.plan_artifact import load_plan, publish_plan
 from tasks.runs.logs import log_expected_errors_in_one_line
+from tasks.runs.parameters import check_parameters, checked_flow
 from tasks.runs.run import run_name, this_run
 
 log_expected_errors_in_one_line()
 
 
-@flow(
+@checked_flow(
     name="lead-cleanup",
     flow_run_name=run_name,
     retries=0,
@@ -40,9 +40,9 @@ def lead_cleanup(
     match: Match,
     keep: Keep = Keep(),
     limits: Limits = Limits(),
-    dry_run: bool = True,
+    dry_run: Switch = True,
     approval: Approval = "never",
-    backup: bool = True,
+    backup: Switch = True,
     expect: Expected = None,
     sample: Sample = 25,
     time_zone: TimeZone = "UTC",
@@ -65,6 +65,7 @@ def lead_cleanup(
     """
     with CleanupEnding(this_run(cleanup)) as end:
         end.record = read_record(end.run)
+        check_parameters()
         check_may_run(end.run, end.record, limits)
         if end.record is None or end.record.may_plan_again:
             wait_for_other_runs(end.run, limits, dry_run=dry_run)

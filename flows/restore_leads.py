@@ -4,24 +4,25 @@ Needs a Close API key, as `flows.lead_cleanup` does. Creates nothing unless ``dr
 sends anything to anybody.
 """
 
-from prefect import flow
 from prefect.client.schemas.objects import State
 
 from tasks.bulk_delete.attempt import check_may_retry
+from tasks.criteria.policy import Switch
 from tasks.restore.create import restore
 from tasks.restore.plan import Instead, WhenMissing, WhichBackup, WhichLeads, check_plan, plan_restore
 from tasks.restore.report import RestoreEnding, RestoreReport
 from tasks.runs.logs import log_expected_errors_in_one_line
+from tasks.runs.parameters import check_parameters, checked_flow
 from tasks.runs.run import restore_name, this_run
 
 log_expected_errors_in_one_line()
 
 
-@flow(name="restore-leads", flow_run_name=restore_name, retries=0, persist_result=False)
+@checked_flow(name="restore-leads", flow_run_name=restore_name, retries=0, persist_result=False)
 def restore_leads(
     backup: WhichBackup,
     leads: WhichLeads = [],  # noqa: B006 - Prefect copies parameters, and its form needs a list
-    dry_run: bool = True,
+    dry_run: Switch = True,
     missing: WhenMissing = "stop",
     instead: Instead = {},  # noqa: B006
 ) -> State[RestoreReport]:
@@ -36,6 +37,7 @@ def restore_leads(
 
     """
     with RestoreEnding(this_run("restore")) as end:
+        check_parameters()
         check_may_retry(end.run)
         end.plan = plan_restore(backup, leads, instead)
         check_plan(end.plan, missing, dry_run=dry_run)

@@ -23,6 +23,7 @@ from tasks.criteria.rules import keep_rules, match_clauses
 from tasks.criteria.selection import Selection
 from tasks.plan.account import Account, Needed, survey
 from tasks.runs.outcomes import Refused
+from tasks.runs.setup import setup_problem
 from tasks.runs.wording import counted
 
 ZONE = ZoneInfo("UTC")
@@ -64,6 +65,10 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
     if settings.api_key_block:
         yield Finding(Mark.INFO, "settings", f"runs use the key in the block {settings.api_key_block!r} instead")
     yield _backups(settings.backup_url)
+    if problem := setup_problem():
+        yield Finding(Mark.BAD, "network", problem, essential=True)
+        return
+    yield _prefect()
     with CloseClient(settings) as close:
         try:
             here = survey(
@@ -88,6 +93,21 @@ def _backups(url: str) -> Finding:
     except Refused as error:
         return Finding(Mark.BAD, "backups", error.message, essential=True)
     return Finding(Mark.GOOD, "backups", f"can be written from here: {url}")
+
+
+def _prefect() -> Finding:
+    """Whether the Prefect server that is set can be used. It is imported here, since that takes seconds."""
+    from prefect.settings import PREFECT_API_URL
+
+    from tasks.runs.connect import PrefectUnavailable, check_prefect
+
+    if not PREFECT_API_URL.value():
+        return Finding(Mark.INFO, "Prefect", "no server is set; dry runs don't need one, `make server` starts one")
+    try:
+        check_prefect()
+    except PrefectUnavailable as error:
+        return Finding(Mark.BAD, "Prefect", error.message, essential=True)
+    return Finding(Mark.GOOD, "Prefect", "the server answers, and accepts the credentials")
 
 
 # --- who and what -----------------------------------------------------------------------------------------------------

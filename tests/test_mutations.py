@@ -124,6 +124,20 @@ MUTATIONS = [
         "return Counter(marks) <= Counter(instants_in(job.s_query))",
         "return {*marks} <= {*instants_in(job.s_query)}",
     ),
+    Mutation(
+        "text isn't a dry run's switch",
+        "criteria/policy.py",
+        "Switch = StrictBool",
+        "Switch = bool",
+        ("tests/runs/test_wrong_parameters.py",),
+    ),
+    Mutation(
+        "a worker's run with missing or unknown parameters is refused",
+        "runs/parameters.py",
+        "flow_engine._flow_parameters = _as_given",
+        "flow_engine._flow_parameters = _bind",
+        ("tests/runs/test_wrong_parameters.py",),
+    ),
     Mutation("two marks, from different digits", "runs/run.py", "run_id.int // 1000 % 1000", "run_id.int % 1000"),
     Mutation("the query has both marks", "criteria/selection.py", "self.updated_before or self.as_of", "self.as_of"),
     Mutation("the author is compared", "bulk_delete/find.py", " or job.created_by not in {None, plan.user_id}", ""),
@@ -316,9 +330,7 @@ MUTATIONS = [
         "check_limits(counts, ",
         LIMITS,
     ),
-    Mutation(
-        "Close's clock", "plan/checks.py", "    if theirs and as_of > theirs + TOLD_LATE:", "    if False:", LIMITS
-    ),
+    Mutation("Close's clock", "plan/checks.py", "    if as_of > now + TOLD_LATE:", "    if False:", LIMITS),
     Mutation(
         "each exported lead is read again",
         "criteria/reading.py",
@@ -353,6 +365,13 @@ MUTATIONS = [
         "bulk_delete/reconcile.py",
         "    if log and log.strangers:",
         "    if False:",
+        RECONCILE,
+    ),
+    Mutation(
+        "in the end the whole event log is read",
+        "bulk_delete/reconcile.py",
+        "            deletions.read(close)\n",
+        "",
         RECONCILE,
     ),
     Mutation(

@@ -11,7 +11,7 @@ from flows.console.terminal import Usage, put, say
 from tasks.runs.user import user
 
 
-@at_server("The run that waits for an approval is on a Prefect server.")
+@at_server("The run that waits for an approval is on a Prefect server.", "Nothing was answered.")
 def approve(
     run: RunName,
     /,

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.console.arguments import switch
-from flows.console.settings import close_settings
+from flows.console.settings import check_environment, close_settings
 from flows.console.show import table
 from flows.console.terminal import Usage, put, say
 from tasks.backup.archive import Archive, archives
@@ -41,6 +41,8 @@ def backups(
     """List the backups at CLOSE_BACKUP_URL, after doing what the flags ask for."""
     if forget is not None and not ("@" in forget or forget.startswith("lead_")):
         raise Usage(f"--forget {forget}: write the id of a lead (lead_…), or an e-mail address.")
+    if prune or forget is not None:
+        check_environment()
     known, now = close_settings(), datetime.now(UTC)
     problems: list[str] = []
     try:
@@ -53,7 +55,7 @@ def backups(
             found = [each for each in found if each.url not in deleted]
     except Stop as error:
         say(str(error))
-        return error.outcome.exit_code
+        return error.exit_code
     if forget is not None:
         leads = sum(_forget(archive, forget, now, problems) for archive in found)
         put(f"Forgotten: {counted(leads, 'lead')}.")

@@ -9,9 +9,9 @@ from cyclopts import Parameter
 from flows.console.flags import Given, with_criteria
 from flows.console.parameters import Parameters, build
 from flows.console.settings import close_settings, settings_with_key
-from flows.console.terminal import put, say
+from flows.console.terminal import Usage, put, say
 from tasks.close.client import CloseClient
-from tasks.close.errors import CloseError
+from tasks.close.errors import CloseError, WrongEnvironment
 from tasks.close.query.nodes import to_json
 from tasks.criteria.names import Names
 from tasks.criteria.selection import Criteria
@@ -28,13 +28,15 @@ def query(
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
 ) -> int:
     """Print the query, with now as its cut-off."""
-    parameters, notes = build(given, cleanup, time_zone=time_zone)
+    parameters, notes, _ = build(given, cleanup, time_zone=time_zone)
     for note in notes:
         say(f"Note: {note}")
     try:
         names = _names(parameters)
         criteria = Criteria(parameters.match, parameters.keep, datetime.now(UTC), parameters.time_zone)
         selection = criteria.select(names)
+    except WrongEnvironment as error:
+        raise Usage(str(error)) from None
     except (Stop, CloseError) as error:
         say(str(error))
         return outcome_of(error).exit_code

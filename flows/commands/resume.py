@@ -38,7 +38,7 @@ def resume(
         here = resume.resume(found, user(), start_again=start_again, confirm=confirm)
         return execution.again(found.id) if here else None
 
-    return execute(act, needs_server=NEEDS_SERVER, as_json=as_json)
+    return execute(act, needs_server=NEEDS_SERVER, not_done="Nothing was resumed.", as_json=as_json)
 
 
 def ask_whether_gone(known: str) -> bool:

@@ -48,9 +48,14 @@ def run(
 ) -> int:
     """Plan, and with --no-dry-run delete. What can be checked without Prefect is checked before it starts."""
     asked = {"dry_run": dry_run, "approval": approval, "backup": backup, "expect": expect, "sample": sample}
-    parameters, notes = build(given, cleanup, **asked, time_zone=time_zone)
+    parameters, notes, deployed = build(given, cleanup, **asked, time_zone=time_zone)
     settings = settings_with_key(block=True)
     for note in notes:
         say(f"Note: {note}")
     lasting = None if dry_run or settings.on_this_machine else NEEDS_SERVER
-    return execute(lambda execution: execution.run(parameters, cleanup), needs_server=lasting, as_json=as_json)
+    return execute(
+        lambda execution: execution.run(parameters, cleanup, deployed),
+        needs_server=lasting,
+        not_done="Nothing was started.",
+        as_json=as_json,
+    )

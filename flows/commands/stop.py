@@ -11,7 +11,6 @@ from flows.console.terminal import Usage, put
 NEEDS_SERVER = "The stop is recorded on the Prefect server that all runs share."
 
 
-@at_server(NEEDS_SERVER)
 def stop(
     why: Annotated[str, Parameter(help="The reason; every run that refuses repeats it.")],
     /,
@@ -19,26 +18,47 @@ def stop(
     running: Annotated[
         bool, switch("Also ask Close to pause the bulk deletes that are under way in the organisation of this key.")
     ] = False,
-) -> None:
+) -> int:
     """Set the stop, and name each bulk delete that can't be paused."""
-    from tasks.bulk_delete import cancel
-    from tasks.runs import stop
-
     if not why.strip():
         raise Usage("Say why, for those who will wonder: lead-cleanup stop 'importing until Friday'.")
-    stop.put(why.strip())
+    return _stop(why.strip()) or (_pause_running() if running else 0)
+
+
+@at_server(NEEDS_SERVER, "Nothing was stopped.")
+def _stop(why: str) -> None:
+    from tasks.runs import stop
+
+    kept = stop.put(why)
     put("Cleanups are stopped: no run starts anything until `lead-cleanup go`.")
-    for line in cancel.pause_running() if running else ():
+    if kept != why:
+        put(f"Prefect can't keep all of that reason. It is kept as: {kept}")
+
+
+@at_server(NEEDS_SERVER, "No bulk delete was paused.")
+def _pause_running() -> None:
+    from tasks.bulk_delete import cancel
+
+    for line in cancel.pause_running():
         put(line)
 
 
-@at_server(NEEDS_SERVER)
-def go() -> None:
+def go() -> int:
     """Lift the stop, and name the runs that have not ended."""
-    from tasks.ledger import store
+    return _lift() or _list_open()
+
+
+@at_server(NEEDS_SERVER, "Cleanups stay as they were.")
+def _lift() -> None:
     from tasks.runs import stop
 
     put("Cleanups run again." if stop.lift() else "Nothing was stopped.")
+
+
+@at_server(NEEDS_SERVER, "The runs that have not ended could not be listed.")
+def _list_open() -> None:
+    from tasks.ledger import store
+
     open_claims, unreadable = store.list_unresolved()
     for record in open_claims:
         put(f"Not ended: {record.line}. `lead-cleanup resume {record.run_id}` continues it.")

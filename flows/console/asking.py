@@ -20,9 +20,9 @@ def ask_for_number(question: str) -> int | None:
     return int(typed) if typed.isdecimal() else None
 
 
-def ask_whether(question: str) -> bool:
-    """Whether the person types yes."""
-    return _typed(f"{question} Type yes; anything else stops:").lower() == "yes"
+def ask_whether(question: str, *, otherwise: str = "stops") -> bool:
+    """Whether the person types yes. *otherwise* says what anything else does."""
+    return _typed(f"{question} Type yes; anything else {otherwise}:").lower() == "yes"
 
 
 def _typed(question: str) -> str:

@@ -5,12 +5,12 @@ Importing this module imports Prefect, which takes seconds: commands do it when 
 
 import logging
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
+from textwrap import shorten
 from typing import Any, cast
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
@@ -32,17 +32,19 @@ from flows.lead_cleanup import lead_cleanup
 from flows.restore_leads import restore_leads
 from tasks.approval import ask
 from tasks.bulk_delete.cancel import cancel
+from tasks.plan.overrides import Guards
 from tasks.report.artifacts import recall_report
 from tasks.report.ending import report_of
 from tasks.report.model import RunReport
 from tasks.restore.report import read
 from tasks.runs.alive import Superseded, alive
-from tasks.runs.connect import PREFECT_ERRORS
+from tasks.runs.connect import PREFECT_ERRORS, check_prefect, prefect
 from tasks.runs.logs import LOGGERS, OURS, in_log_of
 from tasks.runs.outcomes import Outcome, Stop
-from tasks.runs.run import cleanup_of, run_of
+from tasks.runs.run import cleanup_of, guards_context, run_of
 
 SERVER_STARTS_WITHIN = 90  # seconds
+LONGEST_DEFECT = 500  # characters; the message of an exception may hold all that was sent
 
 
 class Defect(Exception):
@@ -91,15 +93,12 @@ def speak_plainly() -> None:
 def need_server(reason: str | None) -> None:
     """Connect to the Prefect server that is set, or else start a temporary one that lives as long as this process.
 
-    Raises `Usage` if there is none and a lasting one is needed, for *reason*: a sentence. Raises `Stop` if the one that
-    is set doesn't answer, or the temporary one doesn't start.
+    Raises `Usage` if there is none and a lasting one is needed, for *reason*: a sentence. Raises `PrefectUnavailable`
+    if the settings can't be used, or the server that is set doesn't answer or refuses the credentials; and `Stop` if
+    the temporary one doesn't start.
     """
-    if url := PREFECT_API_URL.value():
-        with get_client(sync_client=True) as prefect:
-            problem = prefect.api_healthcheck()
-        if problem:
-            away = f"The Prefect server at {url} can't be reached: check PREFECT_API_URL, and that it runs."
-            raise Stop(Outcome.FAILED, away)
+    if PREFECT_API_URL.value():
+        check_prefect()
         return
     if reason or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         why = reason or "A run needs a Prefect server."
@@ -118,21 +117,26 @@ class Execution:
 
     def __init__(self) -> None:
         self.run_id: UUID | None = None
+        self.has_begun = False
+        """Whether there may be a run, so that something may have been started."""
 
     @property
     def bulk_delete_id(self) -> str | None:
         """The bulk delete that this process has started or found, as far as its messages tell."""
         return _said.bulk_delete_id
 
-    def run(self, parameters: Parameters, cleanup: str | None) -> RunReport:
-        """Run the flow and return its report.
+    def run(self, parameters: Parameters, cleanup: str | None, deployed: Mapping[str, Any] | None = None) -> RunReport:
+        """Run the flow and return its report. *deployed* has the parameters of the deployment that it started from.
 
-        Raises `Defect` if there is none, and Prefect's own errors when its server can't be reached.
+        Raises `Defect` if there is none, and `PrefectUnavailable` or an error of Prefect's own.
         """
         given = {name: getattr(parameters, name) for name in Parameters.model_fields}
         stored = lead_cleanup.serialize_parameters({**given, "cleanup": cleanup})
-        with get_client(sync_client=True) as prefect:
-            created = prefect.create_flow_run(lead_cleanup, parameters=stored, state=Pending())
+        context: dict[str, Any] = {}
+        if deployed is not None:
+            context = guards_context({name: value for name, value in deployed.items() if name in Guards.model_fields})
+        with prefect() as server:
+            created = server.create_flow_run(lead_cleanup, parameters=stored, context=context, state=Pending())
         return self._attempt(created)
 
     def restore(self, **parameters: Any) -> RunReport:
@@ -140,6 +144,7 @@ class Execution:
 
         Interrupted, it simply ends: its journal says where the next run continues.
         """
+        self.has_begun = True
         with self._unwatched():
             try:
                 return self._report(restore_leads(**parameters, return_state=True))
@@ -148,22 +153,23 @@ class Execution:
 
     def again(self, run_id: UUID) -> RunReport:
         """Run the flow once more as the flow run *run_id*, with its parameters; the rest as `run`."""
-        with get_client(sync_client=True) as prefect:
-            found = prefect.read_flow_run(run_id)
+        self.run_id, self.has_begun = run_id, True
+        with prefect() as server:
+            found = server.read_flow_run(run_id)
         return self._attempt(found)
 
     def cancel(self) -> RunReport:
         """Cancel the run, which has been interrupted. Raises `Stop` where the ledger can't be read."""
         if self.run_id is None:
             raise RuntimeError("there is no run to cancel")
-        with get_client(sync_client=True) as prefect, in_log_of(self.run_id):
-            found = prefect.read_flow_run(self.run_id)
+        with prefect() as server, in_log_of(self.run_id):
+            found = server.read_flow_run(self.run_id)
             report = cancel(run_of(found, cleanup_of(found)))
-            prefect.set_flow_run_state(self.run_id, Cancelled(message=report.message), force=True)
+            server.set_flow_run_state(self.run_id, Cancelled(message=report.message), force=True)
         return report
 
     def _attempt(self, run: FlowRun) -> RunReport:
-        self.run_id = run.id
+        self.run_id, self.has_begun = run.id, True
         ask.ask_here = ask_for_approval if somebody_is_there() else None
         try:
             with self._unwatched(), alive(run.id) if PREFECT_API_URL.value() else nullcontext():
@@ -183,7 +189,7 @@ class Execution:
     def _report(self, state: State[Any]) -> RunReport:
         report = report_of(state)
         if report is None:
-            raise Defect(str(state.message or state.name))
+            raise Defect(shorten(str(state.message or state.name), LONGEST_DEFECT, placeholder=" …"))
         return report
 
 

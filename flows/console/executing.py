@@ -7,10 +7,11 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
-from flows.console.terminal import INTERRUPTED, TERMINATED, put, say
+from flows.console.terminal import INTERRUPTED, TERMINATED, WRONG_USAGE, put, say
 from tasks.close.errors import CloseError
 from tasks.report.model import RunReport
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
+from tasks.runs.setup import setup_problem
 
 if TYPE_CHECKING:
     from flows.console.engine import Execution
@@ -24,15 +25,23 @@ class Terminated(BaseException):
 
 
 def execute(
-    act: Callable[["Execution"], RunReport | None], *, needs_server: str | None = None, as_json: bool = False
+    act: Callable[["Execution"], RunReport | None],
+    *,
+    needs_server: str | None = None,
+    not_done: str = "",
+    as_json: bool = False,
 ) -> int:
     """Do *act*, print the report it returns, if any, and return the exit code. An error is printed as one sentence.
 
-    *needs_server* says why a temporary Prefect server won't do. Ctrl-C cancels the run that is under way.
+    *needs_server* says why a temporary Prefect server won't do. *not_done* says what didn't happen when Prefect refuses
+    or can't be reached, such as "Nothing was stopped.". Ctrl-C cancels the run that is under way.
     """
     # The temporary server reports its use to Prefect by default, and complains where there is no network.
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    if problem := setup_problem():
+        say(f"{problem} {not_done}".rstrip())
+        return WRONG_USAGE
     from flows.console import engine
     from flows.console.show import show
 
@@ -42,17 +51,13 @@ def execute(
         with _terminable():
             engine.need_server(needs_server)
             report = _unless_interrupted(execution, act)
-    except (Stop, CloseError) as error:
-        say(str(error))
-        return outcome_of(error).exit_code
+    except (Stop, CloseError, *engine.PREFECT_ERRORS) as error:
+        return _failed(execution, error, not_done)
     except (KeyboardInterrupt, Terminated) as error:
         say(_left_alone(execution))
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     except engine.Defect as error:
         say(f"The run ended in a way that nobody foresaw: {error} {_left(execution)}")
-        return FAILED
-    except engine.PREFECT_ERRORS as error:
-        say(f"The Prefect server was lost while the run was under way ({error}). {_left(execution)}")
         return FAILED
     if report is None:
         return 0
@@ -63,13 +68,13 @@ def execute(
     return report.outcome.exit_code
 
 
-def at_server(why: str) -> Callable[[Callable[P, None]], Callable[P, int]]:
-    """Make a command of a function that runs no flow. *why* says why a temporary Prefect server won't do."""
+def at_server(why: str, not_done: str = "") -> Callable[[Callable[P, None]], Callable[P, int]]:
+    """Make a command of a function that runs no flow. *why* and *not_done* as in `execute`."""
 
     def decorate(command: Callable[P, None]) -> Callable[P, int]:
         @functools.wraps(command)
         def wrapped(*arguments: P.args, **options: P.kwargs) -> int:
-            return execute(lambda _: command(*arguments, **options), needs_server=why)
+            return execute(lambda _: command(*arguments, **options), needs_server=why, not_done=not_done)
 
         return wrapped
 
@@ -108,6 +113,22 @@ def _unless_interrupted(execution: "Execution", act: Callable[["Execution"], Run
             raise
         say("Interrupted: cancelling the run. Ctrl-C again leaves everything as it is.")
         return execution.cancel()
+
+
+def _failed(execution: "Execution", error: Exception, not_done: str) -> int:
+    """Print *error*, and what it means for what was asked; return the exit code."""
+    from tasks.runs.connect import PrefectUnavailable, prefect_error
+
+    if not isinstance(error, Stop | CloseError):
+        error = prefect_error(error)
+    meaning = ""
+    if isinstance(error, PrefectUnavailable):
+        maybe = "It isn't known whether that took effect: try again." if error.maybe_accepted else not_done
+        meaning = _left(execution) if execution.has_begun else maybe
+    say(f"{error} {meaning}".rstrip())
+    if isinstance(error, Stop) and not execution.has_begun:
+        return error.exit_code
+    return outcome_of(error).exit_code
 
 
 def _left(execution: "Execution") -> str:

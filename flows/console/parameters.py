@@ -11,8 +11,9 @@ from flows.console.documents import Unreadable, json_of, text_of, text_of_stdin
 from flows.console.flags import Given
 from flows.console.terminal import Usage
 from tasks.close.problems import problems
-from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, TimeZone
-from tasks.plan.overrides import approval_loosened, rules_dropped
+from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, Switch, TimeZone
+from tasks.plan.overrides import weakened
+from tasks.runs.wording import ended
 
 
 class Parameters(BaseModel):
@@ -23,31 +24,34 @@ class Parameters(BaseModel):
     match: Match
     keep: Keep = Keep()
     limits: Limits = Limits()
-    dry_run: bool = True
+    dry_run: Switch = True
     approval: Approval = "never"
-    backup: bool = True
+    backup: Switch = True
     expect: Expected = None
     sample: Sample = 25
     time_zone: TimeZone = "UTC"
 
 
-def build(given: Given, cleanup: str | None, **options: object) -> tuple[Parameters, list[str]]:
-    """The parameters of *cleanup* with what was *given* and the *options* that aren't None; and notes on lost rules.
+def build(
+    given: Given, cleanup: str | None, **options: object
+) -> tuple[Parameters, list[str], Mapping[str, Any] | None]:
+    """The parameters of *cleanup* with what was *given* and the *options* that aren't None.
 
+    Also returns notes on what these weaken, and the parameters of the deployment itself, None without one.
     Fields are merged one by one; lists replace lists. A deployment's ``dry_run`` doesn't count: only
     ``--no-dry-run`` deletes. Raises `Usage` if anything is wrong with them.
     """
-    deployed = dict(parameters_of(cleanup)) if cleanup else {}
-    merged: dict[str, Any] = {"match": {}, **deployed, "dry_run": True}
+    deployed = parameters_of(cleanup) if cleanup else None
+    merged: dict[str, Any] = {"match": {}, **(deployed or {}), "dry_run": True}
     merged.update((name, value) for name, value in options.items() if value is not None)
     for prefix, fields in given.items():
         merged[prefix] = _over(merged.get(prefix), prefix, fields)
     try:
         parameters = Parameters.model_validate(merged)
-        rules = rules_dropped(Keep.model_validate(deployed.get("keep") or {}), parameters.keep) if cleanup else []
+        notes = weakened(deployed, parameters.keep, parameters.limits, parameters.approval)
     except ValidationError as error:
-        raise Usage(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error, merged)}.") from None
-    return parameters, rules + approval_loosened(deployed.get("approval", "never"), parameters.approval)
+        raise Usage(ended(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error, merged)}")) from None
+    return parameters, notes, deployed
 
 
 def _over(base: object, prefix: str, fields: Mapping[str, object]) -> dict[str, object]:

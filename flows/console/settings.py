@@ -4,6 +4,7 @@ from pydantic import ValidationError
 
 from flows.console.terminal import Usage
 from tasks.close.settings import CloseSettings, settings_problem
+from tasks.runs.setup import setup_problem
 
 NO_KEY = (
     "No API key is set: make one in Close under Settings, Developer, API Keys, and set CLOSE_API_KEY "
@@ -17,6 +18,12 @@ def close_settings() -> CloseSettings:
         return CloseSettings()
     except ValidationError as error:
         raise Usage(settings_problem(error)) from None
+
+
+def check_environment() -> None:
+    """Raise `Usage` for a proxy, certificates or a setting with which Prefect can't be used."""
+    if problem := setup_problem():
+        raise Usage(problem)
 
 
 def settings_with_key(*, block: bool = False) -> CloseSettings:

@@ -25,7 +25,8 @@ def show(report: RunReport, url: str | None) -> None:
     _paragraph(counts_of(report))
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
     if isinstance(report, Report) and report.sample and report.outcome in SHOWN:
-        _paragraph(["The oldest of the planned leads:", *sample_of(report)])
+        whole = len(report.sample) == report.planned
+        _paragraph(["The planned leads:" if whole else "The oldest of the planned leads:", *sample_of(report)])
     facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
     _paragraph(table([(name, text) for name in FACTS if (text := facts.get(name))]))
 

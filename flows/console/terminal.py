@@ -3,6 +3,7 @@
 import sys
 import unicodedata
 
+WRONG_USAGE = 2
 INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C ended
 TERMINATED = 143  # and of one that SIGTERM ended
 

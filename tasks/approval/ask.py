@@ -28,7 +28,7 @@ from tasks.report.artifacts import page_of_plan, write_report
 from tasks.report.escaping import escape, kept_by
 from tasks.report.model import Report
 from tasks.runs.attempts import BY_EXPIRY, states_of
-from tasks.runs.connect import PREFECT_ERRORS, PrefectUnavailable, plain, prefect
+from tasks.runs.connect import PREFECT_ERRORS, plain, prefect, prefect_error
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.own_state import current_state
@@ -198,7 +198,7 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
             _announce(run)
         raise
     except PREFECT_ERRORS as error:
-        raise PrefectUnavailable(error) from error
+        raise prefect_error(error) from error
     except RuntimeError as error:  # for example, Prefect has marked it crashed though it is alive
         raise Stop(Outcome.FAILED, f"This run can't wait for its approval, and nothing was deleted: {error}") from error
     raise Stop(Outcome.FAILED, "Prefect didn't suspend this run for its approval. Nothing was deleted.")

@@ -10,7 +10,7 @@ import ijson  # pyright: ignore[reportMissingTypeStubs]
 from tasks.backup.archive import Archive, Written
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, RateLimited
-from tasks.close.polling import Pace
+from tasks.close.polling import next_poll
 from tasks.close.resources import Export, ExportStatus
 from tasks.runs.outcomes import Refused
 from tasks.runs.own_state import OwnState
@@ -34,13 +34,13 @@ def finished_export(close: CloseClient, export: Export) -> Export:
     """
     started = close.clock()
     deadline = started + PATIENCE.total_seconds()
-    pace, own = Pace(started), OwnState()
+    own = OwnState()
     while not export.finished:
         now = close.clock()
         if now >= deadline:
             late = f"After {PATIENCE / HOUR:.0f} hours Close has not finished export {export.id} ({export.status})."
             raise Refused(f"{late} {TRY_AGAIN}")
-        own.sleep(close.sleep, min(pace.next(export, now), deadline - now))
+        own.sleep(close.sleep, min(next_poll(now - started), deadline - now))
         try:
             export = close.export(export.id)
         except (CloseUnavailable, RateLimited) as error:

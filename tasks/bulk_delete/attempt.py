@@ -1,5 +1,6 @@
 """Whether an attempt of a run may continue: nothing is stopped, it isn't too late, and it isn't retried for ever."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,9 +32,14 @@ def check_may_run(run: Run, record: Record | None, limits: Limits) -> None:
         if late > timedelta(hours=limits.max_late_hours):  # so that no burst of runs follows an outage
             raise Stop(
                 Outcome.SKIPPED,
-                f"This run starts {late / timedelta(hours=1):.1f} hours after it was due, later than "
-                f"limits.max_late_hours allows ({limits.max_late_hours}). The next scheduled run will cover it.",
+                f"This run starts {_hours(late)} hours after it was due, later than limits.max_late_hours allows "
+                f"({limits.max_late_hours}). The next scheduled run will cover it.",
             )
+
+
+def _hours(late: timedelta) -> str:
+    """*late* in hours, rounded up: what is over a limit doesn't look as if it weren't."""
+    return f"{math.ceil(late / timedelta(minutes=6)) / 10:.1f}"
 
 
 @reads

@@ -1,6 +1,7 @@
 """Comparing what was planned with what Close did: by its own count, by what still matches, and by its event log."""
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeVar
@@ -23,6 +24,7 @@ SETTLING_LOOKS = 10
 SETTLING_SECONDS = 30.0
 """How long Close's search, and its event log, may take to show what was deleted."""
 MOST_LOGGED = 10_000  # leads; the log has fifty a page
+OVERLAP = 50  # events that are known, after which a look for newer ones ends: one page
 CLOCKS = timedelta(minutes=5)  # Close says that events may become visible out of order for as long
 Seen = TypeVar("Seen")
 
@@ -68,10 +70,15 @@ def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> L
 def read_deleted_leads(plan: Plan, job: BulkDelete, since: datetime) -> set[str]:
     """The ids of the leads that, by Close's event log *since* then, the bulk delete *job* has deleted.
 
-    Reads it again until it has them all, for half a minute at most.
+    While it lacks some, looks for newer events, for half a minute at most, and then reads all of it once more, since
+    Close may show events late and out of order.
     """
+    deletions = _Deletions(job, since)
     with connect(plan.organization_id) as close:
-        return _settled(close, lambda: _deleted(close, job, since), lambda found: len(found) >= job.processed)
+        if not deletions.read(close):
+            _settled(close, lambda: deletions.read(close, overlap=OVERLAP), bool)
+            deletions.read(close)
+    return deletions.by_job
 
 
 def _settled(close: CloseClient, look: Callable[[], Seen], enough: Callable[[Seen], bool]) -> Seen:
@@ -83,9 +90,27 @@ def _settled(close: CloseClient, look: Callable[[], Seen], enough: Callable[[See
     return look()
 
 
-def _deleted(close: CloseClient, job: BulkDelete, since: datetime) -> set[str]:
-    events = close.lead_events("deleted", since)
-    return {each.object_id for each in events if each.object_id and each.bulk_action_id == job.id}
+class _Deletions:
+    """What Close's event log has shown so far of the leads that were deleted since an instant."""
+
+    def __init__(self, job: BulkDelete, since: datetime) -> None:
+        self._job, self._since = job, since
+        self._known: set[str] = set()
+        self.by_job: set[str] = set()
+        """Ids of the leads that the bulk delete has deleted."""
+
+    def read(self, close: CloseClient, *, overlap: float = math.inf) -> bool:
+        """Read the log, newest first, until *overlap* events in a row are known. Return whether there are enough."""
+        known = 0
+        for event in close.lead_events("deleted", self._since):
+            lead_id = event.object_id or ""
+            known = known + 1 if lead_id in self._known else 0
+            self._known.add(lead_id)
+            if lead_id and event.bulk_action_id == self._job.id:
+                self.by_job.add(lead_id)
+            if known >= overlap:
+                break
+        return len(self.by_job) >= self._job.processed
 
 
 def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None) -> tuple[Outcome, str]:
@@ -93,10 +118,11 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None)
 
     *log* is what Close's event log says of it, None where that isn't known.
     """
-    if wrong := next(_wrongs(plan.counts.planned, job, remaining, log), None):
+    planned = plan.counts.planned
+    if wrong := next(_wrongs(planned, job, remaining, log), None):
         return Outcome.FAILED, wrong
-    changed = plan.counts.planned - job.processed
-    spared = f" {changed:,} more had changed since the plan, or were gone." if changed else ""
+    changed = planned - job.processed
+    spared = f" Of the {planned:,} planned, {changed:,} had changed since, or were gone." if changed else ""
     missing = job.processed - log.deleted if log else 0
     unlogged = f" Close's event log does not show {missing:,} of them yet." if missing else ""
     return Outcome.DELETED, f"{counted(job.processed, 'lead is', 'leads are')} deleted.{spared}{unlogged}"
@@ -115,8 +141,14 @@ def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> I
     if processed > planned:
         yield f"Close deleted {leads}, {processed - planned:,} more than the {planned:,} planned."
     if remaining:
-        yield f"Close says done with {leads}, but {counted(remaining, 'still matches', 'still match')}."
+        still = counted(remaining, "still matches", "still match")
+        lag = "Its search may lag behind"
+        if log and log.deleted + remaining > planned:
+            lag = f"Its event log shows that {counted(log.deleted, 'is', 'are')} deleted, so its search lags behind"
+        yield f"Close says done with {leads}, but {still}. {lag}: a retry of this run counts again."
     if log and log.strangers:
-        yield f"Close's event log shows deleted leads that are in no backup: {', '.join(log.strangers[:EXAMPLES])}."
+        number = counted(len(log.strangers), "deleted lead that is", "deleted leads that are")
+        more = f" and {len(log.strangers) - EXAMPLES:,} more" if len(log.strangers) > EXAMPLES else ""
+        yield f"Close's event log shows {number} in no backup: {', '.join(log.strangers[:EXAMPLES])}{more}."
     if log and log.deleted > processed:
         yield f"Close says that it deleted {leads}, but its event log shows that it was {log.deleted:,}."

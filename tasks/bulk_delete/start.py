@@ -78,7 +78,11 @@ def check_drift(matching: int, plan: Plan, backup: BackupTaken | None) -> None:
     planned = plan.counts.planned
     if matching > (backup.leads if backup else planned):
         match = counted(matching, "lead matches", "leads match")
-        known = f"the backup has {backup.leads:,} of the {planned:,}" if backup else f"only {planned:,} were"
+        known = (
+            f"the backup has {backup.leads:,} of the {planned:,}"
+            if backup
+            else f"only {counted(planned, 'was', 'were')}"
+        )
         raise Refused(f"{match} now, but {known} planned: run the cleanup again.")
 
 
@@ -119,7 +123,8 @@ def preflight(close: CloseClient, plan: Plan, backup: BackupTaken | None, again:
     matching = close.count(plan.s_query)
     check_drift(matching, plan, backup)
     if again and matching:
-        check_limits(plan.counts.model_copy(update={"total": close.count(to_json(LEADS)), "planned": matching}), again)
+        now = plan.counts.model_copy(update={"total": close.count(to_json(LEADS)), "planned": matching})
+        check_limits(now, again, "By now the plan has")
     if backup and matching:
         check_in_backup(close, plan, matching, backup, whole=again is not None)
     return Preflight(jobs, None, matching)

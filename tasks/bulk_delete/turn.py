@@ -9,7 +9,7 @@ from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
-from tasks.runs.connect import PREFECT_ERRORS, PrefectUnavailable, prefect
+from tasks.runs.connect import PREFECT_ERRORS, prefect, prefect_error
 from tasks.runs.outcomes import Refused
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ def turn(organization_id: str) -> Generator[None]:
             "--active-slots 0` frees it."
         ) from None
     except (ConcurrencySlotAcquisitionError, *PREFECT_ERRORS) as error:
-        raise PrefectUnavailable(error) from error
+        raise prefect_error(error) from error
     try:
         yield
     finally:

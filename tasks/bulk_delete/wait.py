@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, CloseUnavailable, NotFound, RateLimited
-from tasks.close.polling import Pace
+from tasks.close.polling import next_poll
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
 from tasks.plan.model import Plan
@@ -59,8 +59,7 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
     """See `wait_for_bulk_delete`. Calls *show* with each answer; logs what a person may want to look at."""
     started = close.clock()
     deadline = started + patience.total_seconds()
-    pace, movement = Pace(started), Movement(started)
-    own, polls = OwnState(), 0
+    movement, own, polls = Movement(started), OwnState(), 0
     job: BulkDelete | None = None
     missing_since: float | None = None
     while True:
@@ -86,7 +85,7 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
         if now >= deadline:
             raise Stop(*_at_the_deadline(bulk_delete_id, job, patience))
         ends = deadline if missing_since is None else min(deadline, missing_since + VANISHED_AFTER)
-        own.sleep(close.sleep, min(pace.next(job, now), ends - now))  # polls a last time at the deadline itself
+        own.sleep(close.sleep, min(next_poll(now - started), ends - now))  # polls a last time at the deadline itself
 
 
 @dataclass

@@ -9,7 +9,8 @@ CloseError               method, path, status; a sentence that says what to do
 │   └── MissingKey       no key is set; nothing was sent
 ├── NotAllowed           403, or 402: the plan doesn't include it
 ├── NotFound             404
-└── WrongOrganization    the key works, for another organisation than expected
+├── WrongOrganization    the key works, for another organisation than expected
+└── WrongEnvironment     a proxy or the certificates of the environment can't be used; nothing was sent
 """
 
 from collections.abc import Mapping
@@ -119,3 +120,7 @@ class NotFound(CloseError):
 
 class WrongOrganization(CloseError):
     """The key belongs to another organisation than `CLOSE_ORGANIZATION_ID`."""
+
+
+class WrongEnvironment(CloseError):
+    """The environment names a proxy, or a file of certificates, that can't be used."""

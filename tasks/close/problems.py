@@ -4,6 +4,7 @@ Pydantic says it in its own words ("Input should be …"), which are written for
 """
 
 from collections.abc import Iterator, Mapping
+from reprlib import Repr
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -45,6 +46,18 @@ PATTERNS = {LEAD_ID: "write a lead's id, such as lead_AbC123", r"\S": SENTENCES[
 ELSE = "it can't be read; compare it with the README"
 
 
+LONGEST = 1_000
+"""Characters of all that is wrong with an input, which may have thousands of wrong settings, or names as long."""
+
+_short = Repr()
+_short.maxstring = _short.maxlong = _short.maxother = 100
+
+
+def quoted(value: object) -> str:
+    """*value*, which a person wrote, as a message quotes it: as ``repr`` does, but long or deep values are cut."""
+    return _short.repr(value)
+
+
 def problems(error: ValidationError, document: object = None) -> str:
     """Return what is wrong with *document*, in one line without its values: ``inactive_months: write 1 or more``.
 
@@ -55,7 +68,8 @@ def problems(error: ValidationError, document: object = None) -> str:
         if each["type"] != "none_required":  # the other half of "a value or None"
             place = ".".join(_steps(each["loc"], document, missing=each["type"] == "missing"))
             found.setdefault(place, []).append(what_is_wrong(each["type"], each.get("ctx", {}), each["msg"]))
-    return "; ".join(f"{place}: {_joined(what)}" if place else _joined(what) for place, what in found.items())
+    said = "; ".join(f"{place}: {_joined(what)}" if place else _joined(what) for place, what in found.items())
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]}…"
 
 
 def _steps(location: tuple[int | str, ...], document: object, *, missing: bool) -> Iterator[str]:

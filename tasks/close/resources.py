@@ -95,7 +95,7 @@ class BulkDelete(Resource):
     def progress(self) -> str:
         """The progress in words: ``205 of 241 leads``."""
         total = "an unknown number of" if self.total is None else f"{self.total:,}"
-        return f"{self.processed:,} of {total} leads"
+        return f"{self.processed:,} of {total} {'lead' if self.total == 1 else 'leads'}"
 
 
 class ExportStatus(StrEnum):

@@ -4,19 +4,18 @@ import logging
 import re
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
 from importlib.metadata import version
-from ssl import SSLContext
 from typing import Any, cast
 
 import httpx
 
-from tasks.close.answers import broken_download, no_answer, not_sent, refusal, unusable_answer
-from tasks.close.errors import CloseError, MissingKey, RateLimited
+from tasks.close.answers import broken_download, distrusted, no_answer, not_sent, refusal, unusable_answer
+from tasks.close.errors import CloseError, MissingKey, RateLimited, WrongEnvironment
+from tasks.close.network import certificates, environment_problem
 from tasks.close.request import JSON, Request
 from tasks.close.settings import CloseSettings
 
@@ -59,6 +58,8 @@ class Transport:
         self.time: datetime | None = None
         """When Close last answered, to the second, by its own clock (UTC); None if it didn't say."""
         self._sleep, self._clock, self._random = sleep, clock, random
+        if problem := environment_problem(proxies=not settings.on_this_machine):
+            raise WrongEnvironment(problem)
         self._pool = _connect(settings, httpx.Limits())
         # Close may close a kept connection while we write to it; then nobody knows whether the request arrived.
         self._unpooled = _connect(settings, httpx.Limits(max_keepalive_connections=0))
@@ -102,7 +103,7 @@ class Transport:
                     raise broken_download(path, f"the answer is {response.status_code}")
                 yield _chunks(response, path)
         except (httpx.RequestError, httpx.InvalidURL) as error:
-            raise broken_download(path, type(error).__name__) from error
+            raise broken_download(path, _what(error)) from error
 
     def _send_with_retries(
         self, client: httpx.Client, request: Request, patience: float, *, once: bool = False
@@ -171,16 +172,23 @@ class Transport:
 
 
 def _date(response: httpx.Response) -> datetime | None:
-    try:
-        return parsedate_to_datetime(response.headers["Date"])
-    except (KeyError, ValueError):
-        return None
+    """When the answer was sent (UTC); None if it doesn't say so, or not readably.
+
+    Something in between may have added a second ``Date``. The earliest counts: a clock that is behind refuses a run,
+    one that is ahead lets it delete too much.
+    """
+    found: list[datetime] = []
+    for text in response.headers.get_list("Date"):
+        with suppress(ValueError, OverflowError):
+            date = parsedate_to_datetime(text)
+            found.append(date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC))  # HTTP knows GMT alone
+    return min(found, default=None)
 
 
-@cache
-def _certificates() -> SSLContext:
-    """The trusted certificates, loaded once per process: that takes longer than a request."""
-    return httpx.create_ssl_context()
+def _what(error: Exception) -> str:
+    """What went wrong with a download, without its address."""
+    why = distrusted(error)
+    return f"its certificate isn't trusted here ({why}); see SSL_CERT_FILE" if why else type(error).__name__
 
 
 def _chunks(response: httpx.Response, path: str) -> Iterator[bytes]:
@@ -208,7 +216,7 @@ def _open(settings: CloseSettings, limits: httpx.Limits, **more: Any) -> httpx.C
         **more,
         timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout, LONGEST_CONNECT)),
         limits=limits,
-        verify=_certificates(),
+        verify=certificates(),
         follow_redirects=False,  # a redirected POST may be sent again or become a GET; a redirected key may go anywhere
         trust_env=not settings.on_this_machine,  # a proxy can't reach this machine's loopback
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tasks.close.problems import quoted
 from tasks.close.query.check import check
 from tasks.close.query.nodes import Query
 from tasks.close.query.paste import TOO_DEEP, unwrap
@@ -50,7 +51,7 @@ class Names:
         Unless *may_limit*, a view that shows only its first leads is refused: "the 50 oldest" must not become all.
         """
         return _usable(
-            f"Smart View {name!r}",
+            f"Smart View {quoted(name)}",
             lambda: inline(self._stored(name, may_limit=may_limit), self._nested),
             allow_unknown=allow_unknown,
             allowed_by=allowed_by,
@@ -100,8 +101,8 @@ def _find(kind: str, name: str, objects: Sequence[_Object], label: Callable[[_Ob
     wanted = one_form(name)
     found = [each for each in objects if wanted in (each.id, one_form(label(each)))]
     if not found:
-        raise Refused(f"There is no {kind} {name!r}{did_you_mean(name, map(label, objects))}")
+        raise Refused(f"There is no {kind} {quoted(name)}{did_you_mean(name, map(label, objects))}")
     if len(found) > 1:
         ids = ", ".join(each.id for each in found)
-        raise Refused(f"More than one {kind} is called {name!r}; use an id instead: {ids}.")
+        raise Refused(f"More than one {kind} is called {quoted(name)}; use an id instead: {ids}.")
     return found[0]

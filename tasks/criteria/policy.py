@@ -26,6 +26,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from tasks.close.problems import quoted
 from tasks.close.query.check import check
 from tasks.close.query.paste import unwrap
 from tasks.close.query.rewrite import UnusableQuery
@@ -41,7 +42,7 @@ LARGEST_BATCH = 9_999  # Close ends a search after 10,000 leads, and the one aft
 def _one_word(text: str) -> str:
     text = one_form(text)
     if re.fullmatch(r"\w+", text) is None:
-        raise ValueError(f"{text!r} is not one word: list each word separately, with letters and digits only")
+        raise ValueError(f"{quoted(text)} is not one word: list each word separately, with letters and digits only")
     return text.lower()
 
 
@@ -55,14 +56,14 @@ def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of zones, such as Europe
-        raise ValueError(f"{name!r} is not a time zone such as Europe/Berlin") from None
+        raise ValueError(f"{quoted(name)} is not a time zone such as Europe/Berlin") from None
     return name
 
 
 def _approval(setting: object) -> object:
-    if re.fullmatch(APPROVAL, str(setting)) is None:
+    if not isinstance(setting, str) or re.fullmatch(APPROVAL, setting) is None:
         raise ValueError(
-            f"{setting!r} is neither never, nor always, nor above and a number of leads, as in 'above 100'"
+            f"{quoted(setting)} is neither never, nor always, nor above and a number of leads, as in 'above 100'"
         )
     return setting
 
@@ -79,19 +80,21 @@ Domains = Annotated[list[Annotated[Name, AfterValidator(domain_of)]], Field(min_
 LeadIds = Annotated[list[LeadId], Field(min_length=1)]
 Exactly = Annotated[str, AfterValidator(_not_blank)]  # a choice's own name may end in a blank
 CustomValue = Exactly | StrictInt | StrictFloat | StrictBool
-CustomValues = Annotated[list[CustomValue], BeforeValidator(_values), Field(min_length=1)]
+CustomValues = Annotated[list[CustomValue], Field(min_length=1), BeforeValidator(_values)]
 CustomFields = Annotated[dict[Name, CustomValues], Field(min_length=1)]
 Months = Annotated[StrictInt, Field(ge=1, le=600)]
 # The form restores an emptied default, so 0 turns it off.
 Days = Annotated[StrictInt, Field(ge=0, le=20_000), AfterValidator(lambda days: days or None)]
 
 # The flow's parameters that aren't models; here, so that the flow and the command line agree. Prefect's form submits
-# their defaults, so the schema must allow null, or the server would reject it.
+# their defaults, so the schema must allow null, or the server would reject it. A pattern is in the schema only if it
+# stands before a BeforeValidator.
 Expected = Annotated[StrictInt, Field(ge=0)] | None
+Switch = StrictBool  # the text "false" would count as true
 Sample = Annotated[StrictInt, Field(ge=0, le=100)]
-Approval = Annotated[str, BeforeValidator(_approval), Field(pattern=APPROVAL)]
+Approval = Annotated[str, Field(pattern=APPROVAL), BeforeValidator(_approval)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
-CleanupName = Name | None
+CleanupName = Annotated[Name, StringConstraints(max_length=100)] | None  # it is kept in Prefect Variables
 Unset = SkipJsonSchema[None]
 """None, absent from the schema."""
 
@@ -134,7 +137,7 @@ class Policy(BaseModel):
         given: dict[str, object] = {}
         for name, value in cast("dict[str, object]", data).items():
             if name not in cls.model_fields:
-                raise ValueError(f"there is no setting {name!r}{did_you_mean(str(name), cls.model_fields)}")
+                raise ValueError(f"there is no setting {quoted(name)}{did_you_mean(str(name), cls.model_fields)}")
             field = cls.model_fields[name]
             if field.annotation is bool and value is None:
                 continue
@@ -157,6 +160,8 @@ class Policy(BaseModel):
 
 class Match(Policy):
     """The criteria that a lead must meet to be deleted. All that are set must hold."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
     smart_view: Name | Unset = _optional(
         "Smart View", "Name or id of a Smart View for leads. Close's legacy text views can't be used."

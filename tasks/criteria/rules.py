@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
+from tasks.close.problems import quoted
 from tasks.close.query.conditions import (
     CustomFieldRef,
     Exists,
@@ -180,7 +181,7 @@ def custom_field_is(field: CustomField, values: list[str | int | float | bool]) 
         case "text" | "textarea" | "hidden":
             for value in values:
                 if not isinstance(value, str):  # YAML has changed an unquoted yes, 1.10 or 0123
-                    raise Refused(f"{named} holds text; put {value!r} in quotes, as Close shows it.")
+                    raise Refused(f"{named} holds text; put {quoted(value)} in quotes, as Close shows it.")
             texts = [TextCondition(mode="exact_value", value=str(value).strip()) for value in values]
             return any_of([where(reference, text) for text in texts])
         case "number":
@@ -188,7 +189,7 @@ def custom_field_is(field: CustomField, values: list[str | int | float | bool]) 
         case "user":
             for value in values:
                 if not str(value).strip().startswith("user_"):  # Close finds no name, so none would be protected
-                    raise Refused(f"{named} holds users; use their ids (user_…), not {value!r}.")
+                    raise Refused(f"{named} holds users; use their ids (user_…), not {quoted(value)}.")
             ids = tuple(str(value).strip() for value in values)
             return where(reference, Reference(reference_type="user", object_ids=ids))
         case _:
@@ -201,10 +202,10 @@ def _choice(value: str | float, choices: Sequence[str], named: str) -> str:
         each for each in choices if one_form(each) == one_form(str(value))
     ]
     if not found:
-        raise Refused(f"{named} has no choice {value!r}{did_you_mean(str(value), choices)}")
+        raise Refused(f"{named} has no choice {quoted(value)}{did_you_mean(str(value), choices)}")
     if len(found) > 1:
         spellings = ", ".join(map(repr, found))
-        raise Refused(f"{named} has several choices {value!r}; write one exactly as it is: {spellings}.")
+        raise Refused(f"{named} has several choices {quoted(value)}; write one exactly as it is: {spellings}.")
     return found[0]
 
 
@@ -214,7 +215,7 @@ def _equal_to(value: str | float, named: str) -> NumberRange:
     except (ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise Refused(f"{named} holds numbers; {value!r} is not a number.")
+        raise Refused(f"{named} holds numbers; {quoted(value)} is not a number.")
     return NumberRange(gte=number, lte=number)
 
 

@@ -5,6 +5,8 @@ import unicodedata
 
 import idna
 
+from tasks.close.problems import quoted
+
 
 def one_form(name: str) -> str:
     """Return *name* as it is compared: without blanks around it, an accent as a part of its letter."""
@@ -18,7 +20,7 @@ def domain_of(text: str) -> str:
     """
     domain = as_people_write_it(text.strip().removeprefix("@"))
     if re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", as_mail_sends_it(domain)) is None:
-        raise ValueError(f"{text!r} is not a whole domain such as example.com")
+        raise ValueError(f"{quoted(text)} is not a whole domain such as example.com")
     return domain
 
 

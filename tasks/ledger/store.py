@@ -29,6 +29,8 @@ from tasks.runs.versions import from_newer_version
 TAG = "lead-cleanup"
 UNRESOLVED = "unresolved"
 TAG_GIVEN_UP = "given-up"
+TAG_CLEANUP = "cleanup:"
+"""Begins the tag with a cleanup's name, so that a cleanup called ``unresolved`` isn't taken for an open claim."""
 KEPT_FOR = timedelta(days=90)
 PAGE = 200  # Variables; Prefect returns no more at a time
 
@@ -48,6 +50,8 @@ def next_claim(run: Run, plan: Plan, backup: BackupTaken | None, after: Record |
     *after* is the record that this attempt read first, if there was one. Of copies that read the same, one wins; a copy
     that read an older one comes too late.
     """
+    if plan.approved:
+        plan = plan.model_copy(update={"approved": plan.approved.shortened()})
     return Record(
         **plan.as_planned(),
         run_id=run.id,
@@ -89,17 +93,20 @@ def unresolved(organization_id: str | None = None) -> list[Record]:
 
     Raises `Stop` (``unknown``) if one of them can't be read: its bulk delete may be running.
     """
-    return _readable(*_tagged(TAG, UNRESOLVED, *([organization_id] if organization_id else [])))
+    return _readable(*list_unresolved(organization_id))
 
 
 def given_up(organization_id: str) -> list[Record]:
     """The claims in the organisation that a person has given up."""
-    return _readable(*_tagged(TAG, TAG_GIVEN_UP, organization_id))
+    found = _readable(*_tagged(TAG, TAG_GIVEN_UP, organization_id))
+    return [each for each in found if each.given_up and each.organization_id == organization_id]
 
 
-def list_unresolved() -> tuple[list[Record], list[str]]:
-    """The open claims, and a sentence for each that can't be read."""
-    return _tagged(TAG, UNRESOLVED)
+def list_unresolved(organization_id: str | None = None) -> tuple[list[Record], list[str]]:
+    """The open claims, in the organisation or in all, and a sentence for each that can't be read."""
+    records, unreadable = _tagged(TAG, UNRESOLVED, *([organization_id] if organization_id else []))
+    open_claims = [each for each in records if not each.ended and organization_id in {None, each.organization_id}]
+    return open_claims, unreadable
 
 
 def prune(now: datetime) -> tuple[list[Record], list[str]]:
@@ -152,7 +159,10 @@ def _parse(name: str, value: object) -> Record:
 
 
 def _tagged(*tags: str) -> tuple[list[Record], list[str]]:
-    """The records with all these tags; and a sentence for each that can't be read."""
+    """The records with all these tags; and a sentence for each that can't be read.
+
+    In the records of 0.1 a tag may be the name of the cleanup: what a record says counts, not how it is tagged.
+    """
     records: list[Record] = []
     unreadable: list[str] = []
     for offset in count(step=PAGE):
@@ -179,5 +189,5 @@ def _readable(records: list[Record], unreadable: list[str]) -> list[Record]:
 
 def _variable(record: Record) -> dict[str, Any]:
     state = [TAG_GIVEN_UP] if record.given_up else [] if record.ended else [UNRESOLVED]
-    tags = [TAG, record.organization_id, record.cleanup, *state]
+    tags = [TAG, record.organization_id, f"{TAG_CLEANUP}{record.cleanup}", *state]
     return {"name": record.name, "value": record.model_dump(mode="json"), "tags": tags}

@@ -38,19 +38,20 @@ def _with_open_tasks(leads: Query) -> Query:
 
 
 OPEN = "open opportunities"
+TASKS = "open tasks"
 KINDS: dict[str, tuple[str, Callable[[Query], Query]]] = {
     "contacts": ("contact", _of_type("contact")),
     OPEN: ("open opportunity", _opportunities("active")),
     "won opportunities": ("won opportunity", _opportunities("won")),
     "lost opportunities": ("lost opportunity", _opportunities("lost")),
-    "leads with open tasks": ("lead with open tasks", _with_open_tasks),
+    TASKS: ("lead", _with_open_tasks),
     "e-mails": ("e-mail", _of_type("activity.email")),
     "calls": ("call", _of_type("activity.call")),
     "meetings": ("meeting", _of_type("activity.meeting")),
     "SMS": ("SMS", _of_type("activity.sms")),
     "notes": ("note", _of_type("activity.note")),
 }
-"""What one of a kind is called, and how to find those of the leads that a query matches."""
+"""What one of a kind is called, and how to find those of the leads that a query matches; of tasks, the leads."""
 
 
 @reads
@@ -69,11 +70,13 @@ def sentence(counts: Mapping[str, int | None], worth: Mapping[str, int]) -> str:
     if worth and OPEN in known:
         amounts = [f"{cents / 100:,.0f} {unit}" for unit, cents in sorted(worth.items())]
         known[OPEN] += f" (worth {', '.join(amounts)})"
+    if leads := counts.get(TASKS):
+        known[TASKS] = f"open tasks (on {counted(leads, 'lead')})"
     unknown = [kind for kind, number in counts.items() if number is None]
     first = (
-        f"With these leads go {', '.join(known.values())}."
+        f"When they were planned, these leads had {', '.join(known.values())}, which Close deletes with them."
         if known
-        else "Nothing that was counted goes with these leads."
+        else "When they were planned, these leads had nothing that was counted."
     )
     return f"{first} Close does not count their {', '.join(unknown)} here." if unknown else first
 

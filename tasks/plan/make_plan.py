@@ -1,5 +1,10 @@
 """From criteria to a plan."""
 
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from tasks.close.problems import problems
 from tasks.close.query.nodes import to_json
 from tasks.criteria import reading
 from tasks.criteria.policy import Limits
@@ -16,11 +21,11 @@ from tasks.runs.connect import Identity, client, remember, settings
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
 from tasks.runs.run import Run, deployed_parameters, label
-from tasks.runs.wording import counted
+from tasks.runs.wording import counted, ended
 
 RAMPED = (
     "This cleanup is new here, or its criteria have changed, so it starts small and leaves {} for later runs: its "
-    "first run that deletes plans the 50 oldest, its second 500. limits.ramp turns this off."
+    "first run that deletes plans the 50 oldest, its second 500. To plan all of them, turn limits.ramp off."
 )
 
 
@@ -30,7 +35,7 @@ def read_account(criteria: Criteria) -> Account:
     found = settings()
     with client(found) as close:
         account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
-        check_clocks(criteria.updated_before or criteria.as_of, close.time)
+        check_clocks(criteria.updated_before or criteria.as_of, close.time, datetime.now(UTC))
     remember(found, Identity(account.user.id, account.organization.id))
     return account
 
@@ -70,9 +75,18 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
             *([count_what_goes_along(selection)] if counts.planned else ()),
             *([RAMPED.format(counted(counts.waiting, "lead"))] if ramped else ()),
             *account.notes,
-            *weakened(deployed_parameters(run), criteria.keep, limits, approval),
+            *_weakened(run, criteria, limits, approval),
         ),
     )
+
+
+def _weakened(run: Run, criteria: Criteria, limits: Limits, approval: str) -> list[str]:
+    deployed = deployed_parameters(run)
+    try:
+        return weakened(deployed, criteria.keep, limits, approval)
+    except ValidationError as error:
+        wrong = ended(f"The parameters of this run's deployment can't be used: {problems(error, deployed)}")
+        raise Refused(f"{wrong} Correct them in prefect.yaml, and deploy it again.") from None
 
 
 def _cut(selection: Selection, counts: Counts, batch: int, remedy: str) -> tuple[Selection, Counts]:

@@ -4,13 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.close.query.conditions import text_of
 from tasks.close.query.rewrite import canonical
-from tasks.runs.wording import counted
+from tasks.runs.wording import counted, shortened
 
 VERSION = 1
 """The version of stored plans. Those of newer versions are refused."""
@@ -47,8 +47,14 @@ class Counts(BaseModel):
         return f"{self.planned:,} of {counted(self.total, 'lead')}"
 
     def __str__(self) -> str:
-        kept = counted(self.kept["total"], "is", "are")
-        return f"{self.share} would be deleted. {counted(self.matched, 'lead matches', 'leads match')}; {kept} kept."
+        matched = counted(self.matched, "lead matches", "leads match")
+        return f"{self.share} would be deleted. {matched}; {self.spared}."
+
+    @property
+    def spared(self) -> str:
+        """How many of those that match are not planned, and why, in words."""
+        kept = f"{counted(self.kept['total'], 'is', 'are')} kept"
+        return f"{kept}, {counted(self.waiting, 'waits', 'wait')} for later runs" if self.waiting else kept
 
     @property
     def add_up(self) -> bool:
@@ -82,6 +88,10 @@ class Approved(BaseModel):
         note = f": {self.note}" if self.note else ""
         leads = counted(self.leads, "lead")
         return f"{leads}, approved by {self.by} (name not verified), {self.at:%Y-%m-%d %H:%M} UTC{note}"
+
+    def shortened(self) -> Self:
+        """The same, with no more words than fit into the ledger's record."""
+        return self.model_copy(update={"by": shortened(self.by, 400), "note": shortened(self.note, 1000)})
 
 
 class Planned(BaseModel):

@@ -3,15 +3,25 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from tasks.criteria.policy import Keep, Limits, most_without_approval
+from pydantic import BaseModel
+
+from tasks.criteria.policy import Approval, Keep, Limits, most_without_approval
 
 
-def rules_dropped(deployed: Keep | None, keep: Keep) -> list[str]:
+class Guards(BaseModel):
+    """What protects leads among the parameters of a deployment."""
+
+    keep: Keep = Keep()
+    limits: Limits = Limits()
+    approval: Approval = "never"
+
+
+def rules_dropped(deployed: Keep, keep: Keep) -> list[str]:
     """Notes on keep rules that the deployment has and this run lacks or weakens.
 
     Prefect replaces parameters whole, so that overriding one rule of ``keep`` in a run silently drops the others.
     """
-    rules = deployed.model_dump(exclude_none=True) if deployed else {}
+    rules = deployed.model_dump(exclude_none=True)
     return [
         _note(f"keep.{name}", value) for name, value in rules.items() if value and _weaker(getattr(keep, name), value)
     ]
@@ -19,7 +29,8 @@ def rules_dropped(deployed: Keep | None, keep: Keep) -> list[str]:
 
 def limits_loosened(deployed: Limits, limits: Limits) -> list[str]:
     """Notes on limits of the deployment that this run lacks or loosens: Prefect replaces them whole, too."""
-    wider = [name for name in ("max_leads", "max_share") if getattr(limits, name) > getattr(deployed, name)]
+    numbers = ("max_leads", "max_share", "max_late_hours")
+    wider = [name for name in numbers if getattr(limits, name) > getattr(deployed, name)]
     if deployed.batch and (limits.batch is None or limits.batch > deployed.batch):
         wider.append("batch")
     if deployed.ramp and not limits.ramp:
@@ -52,12 +63,16 @@ def _weaker(ours: object, theirs: object) -> bool:
             return ours != theirs
 
 
-def weakened(deployed: Mapping[str, Any], keep: Keep, limits: Limits, approval: str) -> list[str]:
-    """Notes on every rule, limit and approval of the deployment that this run lacks or weakens."""
-    if not deployed:
+def weakened(deployed: Mapping[str, Any] | None, keep: Keep, limits: Limits, approval: str) -> list[str]:
+    """Notes on every rule, limit and approval of the deployment that this run lacks or weakens.
+
+    *deployed* has the deployment's parameters; None for a run without one. Raises ValidationError if one is invalid.
+    """
+    if deployed is None:
         return []
+    theirs = Guards.model_validate({name: value for name, value in deployed.items() if value is not None})
     return [
-        *rules_dropped(Keep.model_validate(deployed.get("keep") or {}), keep),
-        *limits_loosened(Limits.model_validate(deployed.get("limits") or {}), limits),
-        *approval_loosened(deployed.get("approval", "never"), approval),
+        *rules_dropped(theirs.keep, keep),
+        *limits_loosened(theirs.limits, limits),
+        *approval_loosened(theirs.approval, approval),
     ]

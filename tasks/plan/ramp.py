@@ -5,6 +5,8 @@ outlives the ledger's records. When the criteria change, or a Smart View that th
 Deleting the Variable restarts the ramp.
 """
 
+import hashlib
+import re
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +21,7 @@ from tasks.criteria.names import Names
 from tasks.criteria.selection import Criteria
 from tasks.plan.model import digest_as_spelled
 from tasks.runs.connect import prefect
-from tasks.runs.run import Run, slug
+from tasks.runs.run import Run
 
 FIRST_RUNS = (50, 500)
 """How many leads the first and the second deleting run may plan. After these, the limits alone apply."""
@@ -53,8 +55,9 @@ def criteria_digest(criteria: Criteria, names: Names, organization_id: str) -> s
 
 def read(run: Run, organization_id: str, criteria: str) -> Ramp:
     """How far the cleanup of *run* has come with *criteria* in this organisation. Raises `PrefectUnavailable`."""
+    name = name_of(organization_id, run.cleanup)
     with prefect() as server:
-        found = server.read_variable_by_name(_name(run, organization_id))
+        found = server.read_variable_by_name(name) or server.read_variable_by_name(name.partition("-")[0])
     with suppress(ValidationError):  # a value edited by hand restarts the ramp
         if found and (ramp := Ramp.model_validate(found.value)).criteria == criteria:
             return ramp
@@ -63,7 +66,7 @@ def read(run: Run, organization_id: str, criteria: str) -> Ramp:
 
 def note(run: Run, organization_id: str, criteria: str) -> None:
     """Store that *run* has deleted with *criteria*. Raises `PrefectUnavailable`."""
-    name = _name(run, organization_id)
+    name = name_of(organization_id, run.cleanup)
     value = read(run, organization_id, criteria).passed(run.id).model_dump(mode="json")
     with prefect() as server:
         try:
@@ -72,5 +75,14 @@ def note(run: Run, organization_id: str, criteria: str) -> None:
             server.update_variable(VariableUpdate(name=name, value=value))
 
 
-def _name(run: Run, organization_id: str) -> str:
-    return "_".join(["lead_cleanup_ramp", *(slug(each).replace("-", "_") for each in (organization_id, run.cleanup))])
+def name_of(organization_id: str, cleanup: str) -> str:
+    """The name of the Variable. What comes before a dash in it is how 0.1 called it.
+
+    The name of a Variable has small Latin letters and digits only. Where a cleanup's name has others, a digest tells it
+    from names that differ in those alone.
+    """
+    slugs = [re.sub(r"[^a-z0-9]+", "_", each.lower()).strip("_") for each in (organization_id, cleanup)]
+    name = "_".join(["lead_cleanup_ramp", *slugs])
+    if slugs[-1].replace("_", "-") == cleanup:
+        return name
+    return f"{name}-{hashlib.sha256(cleanup.encode()).hexdigest()[:8]}"

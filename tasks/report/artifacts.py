@@ -6,24 +6,35 @@ Their keys are stable, so Prefect's Artifacts page is the history of a cleanup.
 import json
 import logging
 import re
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
 from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter
 from prefect.client.schemas.objects import Artifact
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import TaskRunContext
+from pydantic import ValidationError
+from slugify import slugify
 
 from tasks.close.resources import BulkDelete
+from tasks.close.settings import CloseSettings
 from tasks.report.model import RunReport
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
-from tasks.runs.run import Run, slug
+from tasks.runs.run import Run
 from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
 
+PREFIX = "lead-cleanup"
+"""Of the keys of artifacts."""
+ENOUGH_OF_ID = 6
+"""How many characters of its id tell an organisation from others whose names are written alike."""
+LATEST = 20
+"""How many reports to look through: Prefect finds keys by a part of them, and that may be part of another key."""
 BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 """The JSON in an artifact's markdown: a report, or the query of a plan that 0.1 published."""
 
@@ -39,12 +50,12 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
 
 def write_report(run: Run, report: RunReport, organization: str) -> None:
     """Publish *report*. *organization* is its name, empty where there is no plan. Raises `PrefectUnavailable`."""
-    at = report.organization_id or "", organization
+    key = artifact_key(run, report.organization_id or "", organization) if organization else _key_without_plan(run)
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
     page = page_of_plan(run.id)
     text = report.markdown() + (f"\n[The plan]({page}) has the query and a sample.\n" if page else "")
-    publish(run, "markdown", text, key=artifact_key(run, *at), description=report.headline)
-    publish(run, "table", json.dumps(counts), key=artifact_key(run, *at, "counts"), description=report.headline)
+    publish(run, "markdown", text, key=key, description=report.headline)
+    publish(run, "table", json.dumps(counts), key=f"{key}-counts", description=report.headline)
 
 
 def recall_report(run_id: UUID) -> str:
@@ -84,12 +95,38 @@ class Progress:
             server.update_artifact(self._artifact, ArtifactUpdate(data=percent))
 
 
-def artifact_key(run: Run, organization_id: str, organization: str, part: str = "") -> str:
-    """The key of one of the cleanup's artifacts: ``lead-cleanup-<organisation>-<deployment>[-part]``.
+def artifact_key(run: Run, organization_id: str, organization: str) -> str:
+    """The key of the cleanup's report: ``lead-cleanup-<organisation>-<last six of its id>-<deployment>``.
 
-    Where the organisation's name has no Latin letter or digit, the end of its id takes its place.
+    Other alphabets are written in Latin letters. What isn't known, or has neither letters nor digits, is left out.
     """
-    return slug("lead-cleanup", slug(organization) or organization_id[-8:], run.cleanup, part)
+    parts = (PREFIX, organization, organization_id[-ENOUGH_OF_ID:], run.cleanup)
+    return "-".join(filter(None, map(slugify, parts)))
+
+
+def _key_without_plan(run: Run) -> str:
+    """The same for a run that has no plan yet: the key of the latest report that had one, to continue its history.
+
+    That is a report of the organisation that CLOSE_ORGANIZATION_ID names, or else of the run's deployment.
+    """
+    organization_id = ""
+    with suppress(ValidationError):  # settings that can't be used are why there is no plan
+        organization_id = CloseSettings().organization_id or ""
+    alone = artifact_key(run, organization_id, "")
+    if not organization_id and run.deployment_id is None:
+        return alone
+    end = alone.removeprefix(PREFIX)
+    reports = {"type": {"any_": ["markdown"]}, "key": {"like_": f"{PREFIX}-%{end}"}}
+    runs = {} if organization_id else {"deployment_id": {"any_": [run.deployment_id]}}
+    with prefect() as server:
+        found = server.read_artifacts(
+            artifact_filter=ArtifactFilter.model_validate(reports),
+            flow_run_filter=FlowRunFilter.model_validate(runs),
+            sort=ArtifactSort.CREATED_DESC,
+            limit=LATEST,
+        )
+    keys = (str(each.key) for each in found)
+    return next((key for key in keys if key.endswith(end) and key != alone), alone)
 
 
 def page_of_plan(run_id: UUID) -> str | None:

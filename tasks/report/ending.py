@@ -18,6 +18,9 @@ from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.own_state import Suspended, is_suspended, is_suspended_now
 from tasks.runs.run import Run
 
+THEN_RETRY = "Then retry this run: no run starts anything twice."
+"""After a sentence that says what is to be mended in Prefect, or its settings."""
+
 
 class Ending(ABC):
     """A context manager around a run that turns its end into the report.
@@ -54,6 +57,8 @@ class Ending(ABC):
                 return False
             case Stop(outcome=Outcome.CANCELLED):
                 outcome, message = Outcome.CANCELLED, self._cancelled() or str(error)
+            case PrefectUnavailable():
+                outcome, message = error.outcome, f"{error} {THEN_RETRY}"
             case Stop() | CloseError():
                 outcome, message = outcome_of(error), str(error)
             case _:

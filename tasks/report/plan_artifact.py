@@ -18,7 +18,6 @@ from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
 from tasks.runs.versions import from_newer_version
-from tasks.runs.wording import counted
 
 KIND = "lead-cleanup-plan"
 """The type of the artifact with the JSON."""
@@ -34,7 +33,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
         run,
         "table",
         json.dumps(sample_rows(plan)),
-        key=artifact_key(run, plan.organization_id, plan.organization, "plan"),
+        key=f"{artifact_key(run, plan.organization_id, plan.organization)}-plan",
         description="\n\n".join(
             [
                 f"**{plan.counts}**{_shown(plan)}",
@@ -50,7 +49,12 @@ def publish_plan(run: Run, plan: Plan) -> None:
 
 
 def _shown(plan: Plan) -> str:
-    return f" The table shows the {counted(len(plan.sample), 'oldest lead')}." if plan.sample else ""
+    if not plan.sample:
+        return ""
+    shown, planned = len(plan.sample), plan.counts.planned
+    if shown < planned:
+        return f" The table shows the {f'{shown:,} ' if shown > 1 else ''}oldest of the planned leads."
+    return f" The table shows the planned {'lead' if planned == 1 else 'leads'}."
 
 
 @reads

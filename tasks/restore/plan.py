@@ -25,12 +25,13 @@ DELETED_AGAIN = "To bring these back, restore the backup of the run that deleted
 
 WhichBackup = Annotated[
     str,
-    AfterValidator(without_password),
     Field(
+        min_length=1,
         title="Backup",
         description="Address of the backup's folder, or the id of the flow run that made it: that backup is looked up "
         "in CLOSE_BACKUP_URL.",
     ),
+    AfterValidator(without_password),
 ]
 WhichLeads = Annotated[
     list[LeadId],

@@ -1,4 +1,4 @@
-"""Clients of Close and Prefect for tasks, and the error when Prefect is unavailable."""
+"""Clients of Close and Prefect for tasks. What Prefect's client raises becomes an error of `prefect_errors`."""
 
 import logging
 import time
@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar, cast
 
-import httpx
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import ValidationError
 
 from tasks.close.client import CloseClient
 from tasks.close.errors import WrongOrganization
 from tasks.close.settings import CloseSettings, settings_problem
-from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.outcomes import Refused
+from tasks.runs.prefect_errors import (
+    PREFECT_ERRORS,
+    UNUSABLE_SETTINGS,
+    PrefectUnavailable,
+    WrongPrefectSettings,
+    prefect_error,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -30,32 +35,30 @@ WRITE_SECONDS, REWRITE_SECONDS = 30.0, 1.0
 
 Written = TypeVar("Written")
 
-PREFECT_ERRORS = (PrefectException, httpx.HTTPError)
-"""What Prefect's client raises when its server can't be reached, or refuses."""
-
-
-class PrefectUnavailable(Stop):
-    """The Prefect server, which has the record, the stop and the evidence, can't be reached or returns an error."""
-
-    def __init__(self, error: Exception) -> None:
-        status = isinstance(error, httpx.HTTPStatusError) and error.response.status_code
-        problem = f"returned {status}" if status else "can't be reached"
-        super().__init__(
-            Outcome.FAILED,
-            f"The Prefect server {problem} ({type(error).__name__}). Retry this run when it works again: no run starts "
-            "anything twice.",
-        )
-        self.args = (error,)  # unpickling calls the class with these
-
 
 @contextmanager
 def prefect() -> Generator[SyncPrefectClient]:
-    """A client of the Prefect server. Raises `PrefectUnavailable` for all errors of the connection and the server."""
+    """A client of the Prefect server. Raises `PrefectUnavailable` for all errors of settings, connection and server."""
     try:
-        with get_client(sync_client=True) as client:
+        unopened = get_client(sync_client=True)
+    except UNUSABLE_SETTINGS as error:
+        raise prefect_error(error) from error
+    try:
+        with unopened as client:
             yield client
     except PREFECT_ERRORS as error:
-        raise PrefectUnavailable(error) from error
+        raise prefect_error(error) from error
+
+
+def check_prefect() -> None:
+    """Raise `PrefectUnavailable` unless the Prefect server answers and accepts the credentials. Changes nothing."""
+    with prefect() as server:
+        if problem := server.api_healthcheck():
+            raise prefect_error(problem) from problem
+        try:
+            server.read_variables(limit=1)  # a server answers /health without credentials
+        except ValueError as error:
+            raise WrongPrefectSettings("PREFECT_API_URL: what answers there is no Prefect API.") from error
 
 
 def repeat_write(write: Callable[[], Written]) -> Written:
@@ -72,7 +75,7 @@ def repeat_write(write: Callable[[], Written]) -> Written:
         except PrefectUnavailable as error:
             if time.monotonic() >= deadline:
                 raise
-            logger.warning("Prefect did not accept a write (%s): trying again.", type(error.args[0]).__name__)
+            logger.warning("%s Trying again.", error)
         time.sleep(REWRITE_SECONDS)
 
 
@@ -124,7 +127,7 @@ def _secret(name: str) -> str:
             "Create it in Prefect, under Blocks; `make deploy` creates the one called close-api-key."
         ) from None
     except PREFECT_ERRORS as error:
-        raise PrefectUnavailable(error) from error
+        raise prefect_error(error) from error
     return block.get()
 
 

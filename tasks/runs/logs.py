@@ -5,7 +5,8 @@ PREFECT_LOGGING_EXTRA_LOGGERS must be set in every process before it imports Pre
 and complains about records outside of a run.)
 
 Tasks end a run by raising `Stop` or a `CloseError`, and a failed run's state holds `Unsuccessful`. Prefect logs every
-exception of a task or a flow with its traceback; for these expected ends only the message is logged.
+exception of a task or a flow with its traceback; for these expected ends, and when its server is lost, only a sentence
+is logged.
 """
 
 import logging
@@ -14,12 +15,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from uuid import UUID
 
+import httpx
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_LOGGING_LEVEL
 
 from tasks.close.errors import CloseError
 from tasks.runs.outcomes import Foreseen, Stop
+from tasks.runs.prefect_errors import prefect_error
 
 OURS = "tasks"
 """The parent of our modules' loggers."""
@@ -64,6 +67,8 @@ class OneLine(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Pass every record, without the traceback of an expected end."""
         error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, httpx.HTTPError):  # the Prefect server was lost; errors of Close are a CloseError
+            error = prefect_error(error)
         if isinstance(error, Foreseen | CloseError):
             record.msg, record.args, record.exc_info = str(error), (), None
         return True

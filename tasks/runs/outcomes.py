@@ -71,6 +71,11 @@ class Stop(Foreseen):
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that this ends without a run."""
+        return self.outcome.exit_code
+
 
 class Refused(Stop):
     """Ends the run before anything was deleted, because a guard forbids it."""

@@ -1,6 +1,7 @@
 """Which run this is, and the cut-off of its relative times."""
 
-import re
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,10 +13,13 @@ from prefect.runtime import deployment, flow_run
 
 from tasks.runs.connect import plain, prefect
 from tasks.runs.logs import log_if_it_fails
+from tasks.runs.parameters import wrong_in
 
 AD_HOC = "ad-hoc"
 ORGANIZATION = "close.organization_id"
 """The label of a run that says in which organisation it is."""
+GUARDS = "close.deployed_guards"
+"""What a run's context calls the keep rules, limits and approval of the deployment that it was started from."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,24 @@ def label(run: Run, organization_id: str) -> None:
         server.update_flow_run_labels(run.id, {ORGANIZATION: organization_id})
 
 
-def deployed_parameters(run: Run) -> dict[str, Any]:
-    """The parameters of the deployment that *run* belongs to, not the run's own; empty for an ad hoc run."""
-    if run.deployment_id is None:
-        return {}
+def deployed_parameters(run: Run) -> dict[str, Any] | None:
+    """The parameters of the deployment that *run* belongs to or was started from, not the run's own; None without one.
+
+    The command line's are those of ``prefect.yaml``, as `guards_context` stores them.
+    """
     with prefect() as server:
-        return server.read_deployment(run.deployment_id).parameters
+        if run.deployment_id:
+            return server.read_deployment(run.deployment_id).parameters
+        stored = server.read_flow_run(run.id).context.get(GUARDS)
+    return json.loads(str(stored)) if stored else None
+
+
+def guards_context(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The context of a run that belongs to no deployment: the *parameters* of the one that it was started from.
+
+    A run is created with its context in one request; labels would need a second one, which can fail.
+    """
+    return {GUARDS: json.dumps(dict(parameters), default=str)}
 
 
 def cleanup_of(found: FlowRun) -> str:
@@ -89,14 +105,19 @@ def cleanup_of(found: FlowRun) -> str:
 
 def run_name() -> str:
     """What Prefect calls the run: its cleanup and its mode."""
-    parameters: dict[str, object] = flow_run.get_parameters()
-    mode = "dry run" if parameters.get("dry_run", True) else "delete"
-    return f"{parameters.get('cleanup') or deployment.get_name() or AD_HOC}: {mode}"
+    cleanup = flow_run.get_parameters().get("cleanup") or deployment.get_name() or AD_HOC
+    return f"{cleanup}: {_mode() or 'delete'}"
 
 
 def restore_name() -> str:
     """What Prefect calls a restore: its mode."""
-    return "restore: dry run" if flow_run.get_parameters().get("dry_run", True) else "restore"
+    return f"restore: {mode}" if (mode := _mode()) else "restore"
+
+
+def _mode() -> str:
+    """Why the current run changes nothing; empty if it may."""
+    parameters: dict[str, object] = flow_run.get_parameters()
+    return "refused" if wrong_in(parameters) else "dry run" if parameters.get("dry_run", True) else ""
 
 
 def cut_offs(run_id: UUID, start: datetime) -> tuple[datetime, datetime]:
@@ -109,8 +130,3 @@ def cut_offs(run_id: UUID, start: datetime) -> tuple[datetime, datetime]:
     second = start.astimezone(UTC).replace(microsecond=0) - timedelta(seconds=1)
     first, other = run_id.int % 1000, run_id.int // 1000 % 1000
     return second + timedelta(milliseconds=first), second + timedelta(milliseconds=other)
-
-
-def slug(*words: str) -> str:
-    """*words* as part of an artifact's key: lower-case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", "-".join(filter(None, words)).lower()).strip("-")

@@ -11,8 +11,11 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from tasks.runs.connect import prefect
 from tasks.runs.outcomes import Refused
+from tasks.runs.wording import shortened
 
 NAME = "lead_cleanup_stop"
+LONGEST = 4000
+"""Bytes of a reason; Prefect keeps 5,000 in a Variable."""
 
 
 def reason() -> str | None:
@@ -28,13 +31,18 @@ def check() -> None:
         raise Refused(f"Cleanups are stopped: {why}. `lead-cleanup go` lets them run again.")
 
 
-def put(why: str) -> None:
-    """Stop cleanups, for the reason *why*, which replaces an earlier one."""
+def put(why: str) -> str:
+    """Stop cleanups, for the reason *why*, which replaces an earlier one. Returns it as it is kept: see `shortened`.
+
+    It is cut rather than refused: whoever stops is in a hurry.
+    """
+    why = shortened(why, LONGEST)
     with prefect() as server:
         try:
             server.create_variable(VariableCreate(name=NAME, value=why))
         except ObjectAlreadyExists:
             server.update_variable(VariableUpdate(name=NAME, value=why))
+    return why
 
 
 def lift() -> bool:

@@ -601,7 +601,7 @@ def test_what_is_over_a_limit_by_now_is_not_started_again(sandbox: CloseAccount,
 
     again = start_again(str(unknown.flow_run_id))
 
-    assert "The plan has every lead of the organisation (2)" in again.message
+    assert "By now the plan has every lead of the organisation (2)" in again.message
     assert len(sandbox.leads()) == 2
 
 

@@ -46,6 +46,45 @@ def test_what_close_refused_may_be_tried_again(sandbox: CloseAccount, run_cleanu
     assert len(sandbox.leads()) == 1
 
 
+@pytest.mark.parametrize("cleanup", ["unresolved", "cleanup:unresolved", "lead-cleanup"])
+def test_a_cleanup_may_be_called_as_the_ledger_calls_an_open_claim(
+    sandbox: CloseAccount, run_cleanup: Run, cleanup: str
+) -> None:
+    """What became of its claim is known: it is in nobody's way."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", BULK_DELETE, "status", status=403)
+
+    refused = run_cleanup(**JUNK, cleanup=cleanup).report
+    another = run_cleanup_keeping_the_ledger()
+
+    assert (refused.outcome, another.outcome) == ("refused", "deleted")
+
+
+def test_the_open_claim_of_a_cleanup_called_given_up_is_not_given_up(sandbox: CloseAccount, run_cleanup: Run) -> None:
+    """Or others would start while its bulk delete is only paused."""
+    sandbox.add(*(lead(f"{n}", "Junk") for n in range(3)), lead("B"))
+    sandbox.jobs(status="paused", stall_after=1)
+    limits = {"max_share": 1.0, "max_wait_minutes": 1}
+
+    waits = run_cleanup(**JUNK, limits=limits, cleanup="given-up").report
+
+    assert waits.outcome == "still_running"
+    assert ledger.given_up(waits.organization_id) == []
+    assert [str(each.run_id) for each in ledger.unresolved(waits.organization_id)] == [waits.flow_run_id]
+    assert run_cleanup_keeping_the_ledger().outcome == "refused"
+
+
+def test_a_cleanup_called_as_an_organisation_is_not_taken_for_its_claim(
+    sandbox: CloseAccount, run_cleanup: Run
+) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    sandbox.fault("POST", BULK_DELETE, "drop_before")
+
+    unknown = run_cleanup(**JUNK, cleanup="orga_other").report
+
+    assert (unknown.outcome, len(ledger.unresolved()), ledger.unresolved("orga_other")) == ("unknown", 1, [])
+
+
 def test_a_stop_that_comes_while_a_run_plans_still_stops_it(sandbox: CloseAccount, run_cleanup: Run) -> None:
     """It is read at the beginning, and once more right before the claim."""
     sandbox.add(lead("A", "Junk"), lead("B"))
@@ -209,7 +248,7 @@ def test_what_lost_its_protection_since_the_plan_stops_the_run(
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "refused"
-    assert "2 leads match now, but only 1 were planned" in report.message
+    assert "2 leads match now, but only 1 was planned" in report.message
     assert len(sandbox.leads()) == 3
 
 

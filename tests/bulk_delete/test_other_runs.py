@@ -36,7 +36,7 @@ class Looks:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self.number = 0
-        self.then: Callable[[], None] = lambda: None
+        self.then: Callable[[], object] = lambda: None
 
     def sleep(self, seconds: float) -> None:
         self._clock.sleep(seconds)

@@ -87,7 +87,7 @@ def test_once_it_has_ended_a_refused_key_is_a_failure_that_says_how_it_ended(
     report = run_cleanup(**PARAMETERS).report
 
     assert report.outcome == "failed"
-    assert f"Bulk delete {report.bulk_delete_id} is done, after 1 of 1 leads, but what is left" in report.message
+    assert f"Bulk delete {report.bulk_delete_id} is done, after 1 of 1 lead, but what is left" in report.message
 
 
 # --- stop --running ---------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from tasks.bulk_delete.find import bulk_delete_of, check_idle, has_marks
 from tasks.bulk_delete.start import check_drift
 from tasks.bulk_delete.wait import Finished, wait
 from tasks.close.client import CloseClient
-from tasks.close.polling import Pace
+from tasks.close.polling import next_poll
 from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
 from tasks.ledger.record import BackupTaken, Record
@@ -164,7 +164,7 @@ def test_a_bulk_delete_that_stands_still_is_called_stalled_again_and_again(
     server: ScriptedClose, caplog: pytest.LogCaptureFixture
 ):
     """Every ten minutes, so that it is seen and doesn't fill the log; and not while it moves, however slowly."""
-    still, clock = [Answer(answer("processing", 5, 10))] * 61, Clock()
+    still, clock = [Answer(answer("processing", 5, 10))] * 90, Clock()
     server.will_answer(*still, Answer(answer("processing", 6, 10)), *still[:10], Answer(answer("done", 10, 10)))
 
     waited(server, clock, minutes=120)
@@ -210,50 +210,23 @@ def test_more_leads_than_were_planned_are_not_deleted():
         check_drift(3, plan, backup)
 
 
-# --- pace -------------------------------------------------------------------------------------------------------------
+# --- the pace of polls ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("seen", "elapsed", "seconds"),
-    [
-        (None, 0, 0.5),
-        (None, 10, 5),
-        (None, 1000, 30),
-        (job(), 10, 5),
-        (job(total=100), 10, 5),
-        (job(processed=50, total=100), 10, 5),
-        (job(processed=99, total=100), 99, 0.5),
-        (job(processed=1, total=1_000_000), 10, 30),
-        (job(processed=100, total=100), 10, 0.5),
-        (job(processed=101, total=100), 10, 0.5),
-    ],
-)
-def test_it_asks_soon_when_the_end_is_near_and_rarely_when_it_is_far(
-    seen: BulkDelete | None, elapsed: float, seconds: float
-):
-    pace = Pace(started=1000)
-    pace.next(job(total=100), 1000)
+@pytest.mark.parametrize(("seconds", "at_most"), [(0, 1), (1, 3), (5, 25), (60, 45), (600, 75), (7200, 320)])
+def test_an_end_is_noticed_within_a_tenth_of_the_time_or_a_second_after_few_polls(seconds: int, at_most: int):
+    """However a job gets on, steadily, in bursts, slowly at first or at last: polls don't go by its progress."""
+    waited, polls = 0.0, 1
+    while waited < seconds:
+        waited += next_poll(waited)
+        polls += 1
 
-    assert pace.next(seen, 1000 + elapsed) == pytest.approx(seconds)
+    assert waited - seconds <= max(1, seconds / 10)
+    assert polls <= at_most
 
 
-def test_where_nothing_moves_it_asks_ever_more_rarely():
-    """All is deleted, and yet it isn't done: stalled, or of a status that nobody knows."""
-    pace = Pace(started=1000)
-    pace.next(job(total=100), 1000)
-    pace.next(job(processed=100, total=100), 1010)
-
-    asked = [pace.next(job("archived", processed=100, total=100), 1010 + elapsed) for elapsed in (1, 10, 40, 4000)]
-
-    assert asked == [0.5, 5, 20, 30]
-
-
-def test_the_pace_is_what_is_seen_and_not_what_was_deleted_before(server: ScriptedClose):
-    """An attempt that goes on with a bulk delete has not seen its first half go."""
-    pace = Pace(started=1000)
-    pace.next(job(processed=500, total=1000), 1000)
-
-    assert pace.next(job(processed=510, total=1000), 1001) == pytest.approx(49 / 2)
+def test_a_wait_of_days_polls_every_half_minute():
+    assert next_poll(3600) == next_poll(7 * 24 * 3600) == 30
 
 
 # --- the marks --------------------------------------------------------------------------------------------------------

@@ -1,9 +1,6 @@
 """``approve``, and ``run`` with an approval: at a terminal somebody types the number, elsewhere a flag gives it."""
 
-import os
-import pty
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import Pause
 from support.attempts import attempt
 from support.close_account import ADMIN, CloseAccount, lead
+from support.terminal_processes import FLOWS, at_a_terminal
 from support.terminal_session import Command
 
 from flows.lead_cleanup import lead_cleanup as flow
@@ -57,27 +55,8 @@ def goes_on(prefect: SyncPrefectClient, run_id: UUID) -> Report:
 
 def typed(close: CloseAccount, prefect_server: str, text: str, *words: str) -> "subprocess.CompletedProcess[str]":
     """What the command says at a terminal at which somebody types *text*; its stdout is a file."""
-    ours, its = pty.openpty()
-    os.write(ours, f"{text}\n".encode())
     settings = {"CLOSE_API_URL": close.url, "CLOSE_API_KEY": ADMIN, "PREFECT_API_URL": prefect_server}
-    command = [sys.executable, "-m", "flows", *words]
-    with subprocess.Popen(
-        command, stdin=its, stderr=its, stdout=subprocess.PIPE, cwd=CHECKOUT, env={**os.environ, **settings}, text=True
-    ) as process:
-        os.close(its)
-        shown = b""
-        while chunk := _read(ours):
-            shown += chunk
-        out, _ = process.communicate(timeout=60)
-    os.close(ours)
-    return subprocess.CompletedProcess(command, process.returncode, out, shown.decode())
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 1000)
-    except OSError:  # how a terminal says that nobody is there any more
-        return b""
+    return at_a_terminal([*FLOWS, *words], text, settings)
 
 
 def test_a_run_is_approved_by_its_number_with_a_name_and_a_note(
@@ -107,8 +86,8 @@ def test_a_wrong_number_declines_the_run(
     [
         ((), "Say how many leads are planned: --leads N."),
         (("--leads", "-1"), "leads: write 0 or more."),
-        (("--leads", "2", "--by", " "), "approver: String should match pattern"),
-        (("--leads", "2", "--note", "x" * 501), "note: String should have at most 500 characters."),
+        (("--leads", "2", "--by", " "), "approver: it is empty; write what you mean, or leave it out"),
+        (("--leads", "2", "--note", "x" * 501), "note: write at most 500 characters."),
     ],
 )
 @pytest.mark.exhaustive

@@ -7,6 +7,8 @@ import pytest
 from support.close_account import USER, CloseAccount, lead
 from support.terminal_session import Command
 
+from tasks.close.network import certificates
+
 CONTACTS = json.dumps({"type": "object_type", "object_type": "contact"})
 EVERYTHING = json.dumps({"type": "match_all"})
 UNKNOWN = json.dumps({"type": "near"})
@@ -101,6 +103,47 @@ def test_wrong_settings(
 
     said.is_one_line(sentence)
     assert sandbox.requests() == []
+
+
+UNUSABLE = {"ALL_PROXY": "socks5://127.0.0.1:1080", "NO_PROXY": "[::1]", "SSL_CERT_FILE": "/nowhere"}
+
+
+@pytest.mark.parametrize(
+    ("words", "name", "not_done"),
+    [
+        ("stop importing", "ALL_PROXY", "Nothing was stopped."),
+        ("stop importing", "NO_PROXY", "Nothing was stopped."),
+        ("stop importing", "SSL_CERT_FILE", "Nothing was stopped."),
+        ("run junk", "ALL_PROXY", "Nothing was started."),
+        ("restore lost --no-dry-run", "ALL_PROXY", "Nothing was started."),
+        ("resume lost", "ALL_PROXY", "Nothing was resumed."),
+        ("ledger", "ALL_PROXY", None),
+        ("backups --prune", "ALL_PROXY", None),
+        ("query --match.status Junk", "ALL_PROXY", None),
+    ],
+)
+def test_a_proxy_or_certificates_that_can_not_be_used(
+    lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch, words: str, name: str, not_done: str | None
+):
+    monkeypatch.setenv("CLOSE_API_KEY", "api_a.b")
+    monkeypatch.setenv(name, UNUSABLE[name])
+    certificates.cache_clear()
+
+    said = lead_cleanup(*words.split())
+
+    certificates.cache_clear()
+    said.is_one_line(f"{name}: ")
+    assert said.err.rstrip().endswith(not_done) if not_done else "Nothing was" not in said.err
+
+
+def test_the_doctor_lists_what_can_not_be_used(lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CLOSE_API_KEY", "api_a.b")
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:1080")
+
+    said = lead_cleanup("doctor")
+
+    assert said.code == 1
+    assert "✗ network: ALL_PROXY: a SOCKS proxy needs" in said.out
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,39 @@ def test_a_rule_can_be_turned_off():
 
 
 def test_a_flag_that_weakens_a_keep_rule_of_the_deployment_is_said():
-    _, notes = build({"keep": {"open_tasks": False, "status": ["Customer"]}}, "mine")
+    _, notes, _ = build({"keep": {"open_tasks": False, "status": ["Customer"]}}, "mine")
 
     assert len(notes) == 2
     assert "keep.open_tasks" in notes[0]
     assert "keep.status" in notes[1]
+
+
+def test_a_flag_that_loosens_a_limit_of_the_deployment_is_said():
+    _, notes, _ = build({"limits": {"max_leads": 100_000, "max_share": 1.0, "ramp": False}}, "mine")
+
+    assert notes == [
+        "limits.max_leads of the deployment (7) does not hold in this run.",
+        "limits.max_share of the deployment (0.1) does not hold in this run.",
+        "limits.ramp of the deployment (True) does not hold in this run.",
+    ]
+
+
+@pytest.mark.parametrize("approval", ["true", "1", "[always]", "{above: 100}", "sometimes"])
+@pytest.mark.parametrize("flag", [None, "never"])
+def test_an_approval_in_yaml_that_is_none_is_refused_even_where_a_flag_replaces_it(approval: str, flag: str | None):
+    """Whether the flag asks less than the deployment couldn't be told."""
+    Path("prefect.yaml").write_text(YAML.replace("sample: 3", f"approval: {approval}"))
+
+    with pytest.raises(Usage, match=r"Cleanup mine: approval: .* is neither never, nor always, nor above and a number"):
+        built(approval=flag)
+
+
+def test_a_setting_that_yaml_leaves_empty_isnt_set():
+    Path("prefect.yaml").write_text(YAML.replace("keep: *keep", "keep:").replace("sample: 3", "approval:"))
+
+    parameters, notes, _ = build({"keep": {"open_tasks": True}}, "mine", approval="never")
+
+    assert (parameters.keep.open_tasks, notes) == (True, [])
 
 
 def test_a_deployment_never_turns_the_dry_run_off():

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
@@ -424,6 +425,39 @@ class TestCredentials:
 
         with ThreadPoolExecutor(8) as threads:
             assert list(threads.map(close.count, [LEADS] * 40)) == [7] * 40
+
+
+class TestTime:
+    """Our server sends a ``Date`` of its own; what a test adds is a second one, as some proxies do."""
+
+    @pytest.mark.parametrize(
+        "date",
+        [
+            "Fri, 29 May 2020 12:00:00 GMT",
+            "Fri, 29 May 2020 12:00:00",
+            "Fri, 29 May 2020 12:00:00 -0000",
+            "Fri, 29 May 2020 14:00:00 +0200",
+            "Fri, 29 May 2020 12:00:00 GMT, Fri, 29 May 2020 12:00:00 GMT",
+        ],
+    )
+    def test_the_earliest_date_counts_and_without_a_zone_it_is_gmt(
+        self, server: ScriptedClose, close: CloseClient, date: str
+    ) -> None:
+        """Whatever is compared with it is then spared, or refused, rather than deleted."""
+        server.will_answer(Answer({"id": "user_1"}, headers={"Date": date}))
+
+        close.me()
+
+        assert close.time == datetime(2020, 5, 29, 12, tzinfo=UTC)
+
+    @pytest.mark.parametrize("date", ["", "soon", "Fri, 29 May 99999 12:00:00 GMT", "Fri, 29 May 2020 12:00:00 +9999"])
+    def test_a_date_that_can_not_be_read_is_ignored(self, server: ScriptedClose, close: CloseClient, date: str) -> None:
+        server.will_answer(Answer({"id": "user_1"}, headers={"Date": date}))
+
+        close.me()
+
+        assert close.time
+        assert abs(datetime.now(UTC) - close.time) < timedelta(minutes=5)
 
 
 class TestErrors:

@@ -2,6 +2,8 @@
 
 import math
 import re
+import zoneinfo
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -255,6 +257,24 @@ def test_any_other_approval_gets_one_clear_sentence(wrong: object):
         TypeAdapter[str](Approval).validate_python(wrong)
 
     assert f"{wrong!r} is neither never, nor always, nor above and a number of leads" in problems(caught.value)
+
+
+def test_time_zones_are_found_where_the_system_has_none():
+    zones: TypeAdapter[str] = TypeAdapter(TimeZone)
+    zoneinfo.reset_tzpath(to=())
+    try:
+        zoneinfo.ZoneInfo.clear_cache()
+        assert zones.validate_python("Europe/Berlin") == "Europe/Berlin"
+    finally:
+        zoneinfo.reset_tzpath()
+        zoneinfo.ZoneInfo.clear_cache()
+
+
+def test_every_version_of_python_brings_the_time_zones():
+    """Prefect brings them to some only; a condition on the version would stand behind the number."""
+    lock = (Path(__file__).parents[2] / "requirements.lock").read_text()
+
+    assert re.search(r"^tzdata==[\d.]+ \\$", lock, re.MULTILINE)
 
 
 def test_a_time_zone_is_one_that_exists():

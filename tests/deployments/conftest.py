@@ -53,9 +53,9 @@ def server(prefect_server_process: PrefectServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def deployed(server: str, prefect_environment: dict[str, str]) -> str:
+def deployed(server: str, prefect_environment: dict[str, str], running_sandbox: CloseAccount) -> str:
     """What `make deploy` does."""
-    deploy(prefect_environment)
+    deploy(prefect_environment, running_sandbox)
     return server
 
 
@@ -63,6 +63,18 @@ def deployed(server: str, prefect_environment: dict[str, str]) -> str:
 def prefect(deployed: str) -> Iterator[SyncPrefectClient]:
     """A client of the server under test."""
     with temporary_settings({PREFECT_API_URL: deployed}), get_client(sync_client=True) as client:
+        yield client
+
+
+@pytest.fixture
+def undeployed(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SyncPrefectClient]:
+    """A client of a server without deployments and keys, on which everything that a test starts lands."""
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server)
+    with get_client(sync_client=True) as client:
+        for each in client.read_deployments():
+            client.delete_deployment(each.id)
+        for each in client.read_block_documents_by_type("secret"):
+            client.delete_block_document(each.id)
         yield client
 
 

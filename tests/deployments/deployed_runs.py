@@ -12,7 +12,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
-from support.close_account import ADMIN
+from support.close_account import ADMIN, CloseAccount
 
 PREFECT = str(Path(sys.executable).parent / "prefect")
 ROOT = Path(__file__).parent.parent.parent
@@ -35,11 +35,11 @@ def process(*command: str, log: Path, env: dict[str, str], cwd: Path = ROOT) -> 
             running.wait(30)
 
 
-def deploy(environment: dict[str, str]) -> None:
-    """`make deploy`, with a key."""
-    env = {**environment, "CLOSE_API_KEY": ADMIN}
+def deploy(environment: dict[str, str], close: CloseAccount) -> None:
+    """`make deploy`, with a key of *close*."""
+    env = {**environment, "CLOSE_API_KEY": ADMIN, "CLOSE_API_URL": close.url}
     done = subprocess.run(
-        [sys.executable, "-m", "deployments.deploy"], cwd=ROOT, env=env, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "deployments"], cwd=ROOT, env=env, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

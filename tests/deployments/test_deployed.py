@@ -15,9 +15,11 @@ from support.close_account import ADMIN, CloseAccount, lead
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 
 
-def test_all_cleanups_are_registered_with_their_schedules(deployed: str, prefect_environment: dict[str, str]) -> None:
+def test_all_cleanups_are_registered_with_their_schedules(
+    deployed: str, prefect_environment: dict[str, str], running_sandbox: CloseAccount
+) -> None:
     """Once or twice comes to the same."""
-    deploy(prefect_environment)
+    deploy(prefect_environment, running_sandbox)
     found = {each["name"]: each for each in read_all(deployed, "deployments")}
 
     active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}
@@ -68,7 +70,7 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     assert len(sandbox.leads()) == 2
     api = str(worker.api_url)
     artifacts = {each["key"]: each for each in read_all(api, "artifacts") if each["flow_run_id"] == str(run.id)}
-    name = "lead-cleanup-sandbox-inc-ad-hoc"
+    name = f"lead-cleanup-sandbox-inc-{sandbox.organization_id()[-6:].lower()}-ad-hoc"
     assert {name, f"{name}-counts", f"{name}-plan"} <= set(artifacts)
     plan = artifacts[f"{name}-plan"]["description"].replace("\\", "")
     for lost in ("keep.won_opportunities of the deployment (True)", "limits.max_leads of the deployment (100)"):

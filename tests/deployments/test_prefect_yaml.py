@@ -6,11 +6,9 @@ from typing import Any, cast
 
 import pytest
 import yaml
-from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 
-from deployments import deploy
 from flows.lead_cleanup import lead_cleanup
 from tasks.criteria.policy import Keep, Limits, Match
 
@@ -85,17 +83,3 @@ def test_all_of_them_share_what_keeps_runs_apart_and_the_key_secret() -> None:
     for name in ("tags", "concurrency_limit", "enforce_parameter_schema", "work_pool"):
         assert RESTORE[name] == DEPLOYMENTS[0][name]
     assert RESTORE["parameters"]["dry_run"] is True
-
-
-def test_a_key_that_stands_twice_is_refused_by_name_before_anything_is_deployed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Prefect keeps the second of two `keep:`, without a word."""
-    (tmp_path / "prefect.yaml").write_text("deployments:\n- {name: a, name: b}\n", encoding="utf-8")
-    monkeypatch.setattr(deploy, "ROOT", tmp_path)
-
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        assert deploy.main() == 2
-
-    said = capsys.readouterr().err
-    assert said == "prefect.yaml has the key 'name' twice, on lines 2 and 2: remove one.\n"

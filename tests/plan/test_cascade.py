@@ -11,16 +11,24 @@ from tasks.plan.cascade import sentence
         (
             {"contacts": 1234, "open opportunities": 2, "lost opportunities": 0, "calls": 7},
             {"USD a year": 1_000_000, "EUR once": 250_000},
-            "With these leads go 1,234 contacts, 2 open opportunities (worth 2,500 EUR once, 10,000 USD a year), "
-            "7 calls.",
+            "When they were planned, these leads had 1,234 contacts, 2 open opportunities (worth 2,500 EUR once, "
+            "10,000 USD a year), 7 calls, which Close deletes with them.",
         ),
-        ({"contacts": 0, "calls": 0}, {}, "Nothing that was counted goes with these leads."),
+        (
+            {"contacts": 1, "open tasks": 2, "SMS": 1, "meetings": 1},
+            {},
+            "When they were planned, these leads had 1 contact, open tasks (on 2 leads), 1 SMS, 1 meeting, which Close "
+            "deletes with them.",
+        ),
+        ({"contacts": 0, "calls": 0}, {}, "When they were planned, these leads had nothing that was counted."),
         (
             {"contacts": 3, "SMS": None, "notes": None},
             {},
-            "With these leads go 3 contacts. Close does not count their SMS, notes here.",
+            "When they were planned, these leads had 3 contacts, which Close deletes with them. Close does not count "
+            "their SMS, notes here.",
         ),
     ],
 )
-def test_it_says_what_there_is_and_what_is_not_known(counts: dict[str, int | None], worth: dict[str, int], said: str):
+def test_it_says_what_there_was_and_what_is_not_known(counts: dict[str, int | None], worth: dict[str, int], said: str):
+    """It stands in the plan, and in the report after they have gone."""
     assert sentence(counts, worth) == said

@@ -15,7 +15,7 @@ from tasks.criteria.policy import Keep, Limits, Match
 from tasks.criteria.selection import Criteria, Selection
 from tasks.plan.checks import check_clocks, check_limits, check_plan
 from tasks.plan.model import Counts, Plan, digest, digest_as_spelled
-from tasks.plan.overrides import limits_loosened, rules_dropped
+from tasks.plan.overrides import limits_loosened, rules_dropped, weakened
 from tasks.plan.ramp import criteria_digest
 from tasks.runs.outcomes import Outcome, Refused, Stop
 
@@ -196,6 +196,10 @@ def test_a_refusal_names_the_numbers_and_the_setting():
         check_limits(counted(501, total=10_000), Limits())
     with pytest.raises(Refused, match=r"The plan has 104 of 1,000 leads \(10\.4%\), more than limits\.max_share"):
         check_limits(counted(104), Limits())
+    with pytest.raises(Refused, match=r"\(10\.01%\), more than limits\.max_share allows \(10%\)"):
+        check_limits(counted(1001, total=10_000), Limits(max_leads=2000))
+    with pytest.raises(Refused, match=r"\(0\.3%\), more than limits\.max_share allows \(0\.01%\)"):
+        check_limits(counted(30, total=10_000), Limits(max_share=0.0001))
     with pytest.raises(Refused, match=r"The plan has every lead of the organisation \(30\)"):
         check_limits(counted(30, total=30), Limits(max_share=1))
 
@@ -222,11 +226,31 @@ def test_another_number_than_expected_is_refused(planned: int, expect: int, dry_
 
 
 def test_nothing_to_do_says_why():
-    for counts, why in ((counted(0, kept=3), "3 leads matched, all kept"), (counted(0), "none matches")):
+    waiting = counted(30, kept=5).cut_to(0)  # as when the oldest were edited right after they were found
+    for counts, why in (
+        (counted(0, kept=3), "3 leads matched, all kept"),
+        (counted(0), "none matches"),
+        (waiting, r"35 leads matched; 5 are kept, 30 wait for later runs\."),
+    ):
         with pytest.raises(Stop, match=why) as caught:
             check_plan(plan(counts), Limits(), expect=None, dry_run=False)
         assert caught.value.outcome is Outcome.NOTHING_TO_DO
     assert ends(counted(0), expect=0) is Outcome.NOTHING_TO_DO
+
+
+def test_the_counts_in_words_name_those_that_wait():
+    assert str(counted(10, kept=1)) == "10 of 1,000 leads would be deleted. 11 leads match; 1 is kept."
+    assert str(counted(1, total=2)) == "1 of 2 leads would be deleted. 1 lead matches; 0 are kept."
+    assert str(counted(10, kept=5).cut_to(9)) == (
+        "9 of 1,000 leads would be deleted. 15 leads match; 5 are kept, 1 waits for later runs."
+    )
+
+
+def test_numbers_that_dont_add_up_are_all_named():
+    counts = counted(10, kept=5, matched=16).cut_to(4)
+
+    with pytest.raises(Refused, match=r"16 leads match; 5 are kept, 6 wait for later runs, and 4 are planned\."):
+        check_plan(plan(counts), Limits(), expect=None, dry_run=False)
 
 
 @pytest.mark.parametrize("matched", [14, 16])
@@ -285,18 +309,25 @@ def test_rules_of_the_deployment_that_a_run_lacks_or_weakens_are_named(deployed:
 
 
 def test_without_a_deployment_nothing_can_be_dropped():
-    assert rules_dropped(None, NOTHING_KEPT) == []
+    assert weakened(None, NOTHING_KEPT, Limits(max_leads=10_000), "never") == []
+
+
+def test_a_deployment_that_says_nothing_has_the_defaults():
+    notes = weakened({"keep": None}, NOTHING_KEPT, Limits(max_leads=10_000), "never")
+
+    assert (len(notes), notes[-1]) == (7, "limits.max_leads of the deployment (500) does not hold in this run.")
 
 
 def test_limits_that_are_wider_than_the_deployments_are_said():
     """Prefect replaces ``limits`` whole: naming one of them sets the others back to their defaults."""
-    deployed = Limits(max_leads=50, max_share=0.02, batch=10)
+    deployed = Limits(max_leads=50, max_share=0.02, batch=10, max_late_hours=2)
 
     assert limits_loosened(deployed, deployed) == []
-    assert limits_loosened(deployed, Limits(max_leads=40, max_share=0.01, batch=5)) == []
+    assert limits_loosened(deployed, Limits(max_leads=40, max_share=0.01, batch=5, max_late_hours=1)) == []
     assert [note.split()[0] for note in limits_loosened(deployed, Limits(ramp=False))] == [
         "limits.max_leads",
         "limits.max_share",
+        "limits.max_late_hours",
         "limits.batch",
         "limits.ramp",
     ]
@@ -304,10 +335,15 @@ def test_limits_that_are_wider_than_the_deployments_are_said():
 
 @pytest.mark.parametrize("theirs", [None, AS_OF - timedelta(seconds=2), AS_OF + timedelta(days=400)])
 def test_a_cut_off_that_is_over_for_close_too_is_fine(theirs: datetime | None):
-    check_clocks(AS_OF, theirs)
+    check_clocks(AS_OF, theirs, ours=AS_OF)
 
 
 def test_a_cut_off_ahead_of_closes_clock_is_refused():
     """An edit between the plan and the cut-off would not be spared."""
     with pytest.raises(Refused, match="is 90 seconds ahead of Close's clock"):
-        check_clocks(AS_OF, AS_OF - timedelta(seconds=90))
+        check_clocks(AS_OF, AS_OF - timedelta(seconds=90), ours=AS_OF)
+
+
+def test_where_close_does_not_tell_the_time_this_machine_does():
+    with pytest.raises(Refused, match="is 90 seconds ahead of this machine's clock"):
+        check_clocks(AS_OF, None, ours=AS_OF - timedelta(seconds=90))

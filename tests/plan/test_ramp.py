@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from support.attempts import tried_again
 from support.close_account import CloseAccount, lead
 
@@ -39,13 +41,36 @@ def test_a_run_is_one_step_however_often_it_is_tried_again(junk: CloseAccount, r
     assert run_cleanup(**JUNK, dry_run=False).report.planned == 5
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [("Müller", "Möller"), ("休眠", "重複"), ("Junk", "junk")])
+def test_cleanups_whose_names_are_alike_in_small_latin_letters_have_each_their_own_ramp(
+    junk: CloseAccount, run_cleanup: Run, ours: str, theirs: str
+) -> None:
+    """On one ramp, each would take the other's criteria for its own that have changed, and start small for ever."""
+    another = {**JUNK, "keep": {"open_tasks": True}}
+
+    run_cleanup(**JUNK, dry_run=False, cleanup=ours)
+    run_cleanup(**another, dry_run=False, cleanup=theirs)
+
+    assert run_cleanup(**JUNK, cleanup=ours).report.planned == 5
+    assert run_cleanup(**another, cleanup=theirs).report.planned == 5
+
+
+def test_the_ramp_of_a_name_that_0_1_had_shortened_goes_on(junk: CloseAccount, run_cleanup: Run) -> None:
+    planned = run_cleanup(**JUNK, dry_run=False, cleanup="Junk, nightly").report
+    renamed = f"lead_cleanup_ramp_{planned.organization_id.lower()}_junk_nightly"
+    with get_client(sync_client=True) as prefect:
+        [found] = [each for each in prefect.read_variables() if each.name.startswith("lead_cleanup_ramp_")]
+        prefect.delete_variable_by_name(found.name)
+        prefect.create_variable(VariableCreate(name=renamed, value=found.value))
+
+    assert found.name != renamed
+    assert run_cleanup(**JUNK, cleanup="Junk, nightly").report.planned == 5
+
+
 @pytest.mark.exhaustive
 def test_what_somebody_has_written_there_by_hand_starts_the_ramp_again(
     junk: CloseAccount, run_cleanup: Run, prefect_server: str
 ) -> None:
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.actions import VariableUpdate
-
     run_cleanup(**JUNK, dry_run=False)
     with get_client(sync_client=True) as prefect:
         [name] = [each.name for each in prefect.read_variables() if each.name.startswith("lead_cleanup_ramp_")]

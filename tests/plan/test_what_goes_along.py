@@ -28,8 +28,8 @@ def test_it_counts_what_belongs_to_the_planned_leads_and_to_no_others(sandbox: C
     report = run_cleanup(match={"status": ["Junk"]}, keep=OFF).report
 
     assert note_of(report) == (
-        "With these leads go 2 contacts, 1 open opportunity (worth 1,200 USD a month), 1 lost opportunity, "
-        "1 lead with open tasks, 1 call, 2 notes."
+        "When they were planned, these leads had 2 contacts, 1 open opportunity (worth 1,200 USD a month), "
+        "1 lost opportunity, open tasks (on 1 lead), 1 call, 2 notes, which Close deletes with them."
     )
 
 

@@ -1,7 +1,7 @@
 """What a run leaves on the Prefect server."""
 
 import json
-from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,11 +13,16 @@ from prefect.client.schemas.filters import (
     LogFilter,
     LogFilterFlowRunId,
 )
+from support.approvals import Ask, asking
+from support.cleanups import RunCleanup
 from support.close_account import CloseAccount, lead
+
+from tasks.report.artifacts import artifact_key
+from tasks.runs import stop
+from tasks.runs.run import Run
 
 pytestmark = pytest.mark.server
 
-Run = Callable[..., Any]
 HOSTILE = '[x](javascript:alert(1)) | =HYPERLINK("http://evil.example") <script>alert(2)</script>'
 
 
@@ -30,14 +35,19 @@ def artifacts_of(run_id: str) -> dict[str, Any]:
     return {each.key: each for each in found if each.key}
 
 
-def test_a_run_leaves_its_plan_its_counts_and_its_report(sandbox: CloseAccount, run_cleanup: Run) -> None:
+def six_of(sandbox: CloseAccount) -> str:
+    """The end of the organisation's id, as it stands in a key."""
+    return sandbox.organization_id()[-6:].lower()
+
+
+def test_a_run_leaves_its_plan_its_counts_and_its_report(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
     """Under stable keys, so that the Artifacts page is the history of the cleanup."""
     planned, _ = sandbox.add(lead("A", "Junk"), lead("B"))
 
     report = run_cleanup(match={"status": ["Junk"]}, dry_run=False, cleanup="Junk, nightly").report
 
     found = artifacts_of(report.flow_run_id)
-    name = "lead-cleanup-sandbox-inc-junk-nightly"
+    name = f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-junk-nightly"
     assert set(found) == {name, f"{name}-counts", f"{name}-plan"}
     assert [row["lead"] for row in json.loads(found[f"{name}-plan"].data)] == [planned]
     assert json.dumps(report.s_query, indent=2) in found[f"{name}-plan"].description
@@ -47,32 +57,124 @@ def test_a_run_leaves_its_plan_its_counts_and_its_report(sandbox: CloseAccount, 
     assert f"(/artifacts/artifact/{found[f'{name}-plan'].id})" in found[name].data
 
 
-def test_a_refused_run_leaves_them_too(sandbox: CloseAccount, run_cleanup: Run) -> None:
+def test_a_refused_run_leaves_them_too(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
     sandbox.add(lead("A", "Junk"), lead("B"))
 
     report = run_cleanup(match={"status": ["Junk"]}, expect=7).report
 
-    assert {key.removeprefix("lead-cleanup-sandbox-inc-ad-hoc") for key in artifacts_of(report.flow_run_id)} == {
-        "",
-        "-counts",
-        "-plan",
-    }
+    name = f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-ad-hoc"
+    assert set(artifacts_of(report.flow_run_id)) == {name, f"{name}-counts", f"{name}-plan"}
 
 
-def test_a_run_that_never_got_to_its_plan_leaves_its_report(sandbox: CloseAccount, run_cleanup: Run) -> None:
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("organization_id", "organization", "cleanup", "key"),
+    [
+        ("orga_AbCdEfGhIjKl", "Acme, Inc.", "stale leads", "lead-cleanup-acme-inc-ghijkl-stale-leads"),
+        ("orga_1234567890a", "Müller", "junk", "lead-cleanup-muller-67890a-junk"),
+        ("orga_1234567890b", "Muller", "junk", "lead-cleanup-muller-67890b-junk"),
+        ("orga_1234567890a", "Łódź", "Größe & Söhne", "lead-cleanup-lodz-67890a-grosse-sohne"),
+        ("orga_1234567890a", "株式会社", "junk", "lead-cleanup-zhu-shi-hui-she-67890a-junk"),
+        ("orga_1234567890a", "🙂", "junk", "lead-cleanup-67890a-junk"),
+        ("orga_1234567890a", "--A__B--", "junk", "lead-cleanup-a-b-67890a-junk"),
+        ("", "", "junk", "lead-cleanup-junk"),
+    ],
+)
+def test_a_key_tells_organisations_apart(organization_id: str, organization: str, cleanup: str, key: str):
+    """Names may be alike, or alike in small Latin letters, which is all that Prefect allows in a key."""
+    run = Run(id=UUID(int=0), as_of=datetime.now(UTC), cleanup=cleanup)
+
+    assert artifact_key(run, organization_id, organization) == key
+
+
+@pytest.mark.parametrize("unusable", [False, True])
+def test_a_deployments_run_without_a_plan_continues_its_history(
+    sandbox: CloseAccount, ask: Ask, monkeypatch: pytest.MonkeyPatch, *, unusable: bool
+) -> None:
+    """It was refused before Close was asked, in which organisation it is. Another deployment's run came in between."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    dry_run: dict[str, Any] = {"waits": False, "dry_run": True, "cleanup": None}
+    planned = ask(**dry_run)
+    planned.goes_on()
+    with asking() as ask_elsewhere:
+        ask_elsewhere(**dry_run).goes_on()
+
+    if unusable:
+        monkeypatch.setenv("CLOSE_TIMEOUT", "soon")
+    else:
+        stop.put("holidays")
+    refused = ask(**dry_run)
+    refused.goes_on()
+    once_more = ask(**dry_run)
+    once_more.goes_on()
+    stop.lift()
+
+    name = f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-junk-"
+    of_planned, of_refused, of_last = (set(artifacts_of(str(each.id))) for each in (planned, refused, once_more))
+    assert all(key.startswith(name) for key in of_planned)
+    assert of_refused == of_last == {key for key in of_planned if not key.endswith("-plan")}
+
+
+def test_an_ad_hoc_run_without_a_plan_goes_by_the_organisation_that_is_set(
+    sandbox: CloseAccount, run_cleanup: RunCleanup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another cleanup's name may begin like its own."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    monkeypatch.setenv("CLOSE_ORGANIZATION_ID", sandbox.organization_id())
+    junk: dict[str, Any] = {"match": {"status": ["Junk"]}}
+    stop.put("holidays")
+    first = run_cleanup(**junk, cleanup="by-hand").report
+    stop.lift()
+    run_cleanup(**junk, cleanup="by-hand")
+    run_cleanup(**junk, cleanup="by-hand-too")
+    stop.put("holidays")
+
+    later = run_cleanup(**junk, cleanup="by-hand").report
+    stop.lift()
+
+    six = six_of(sandbox)
+    assert min(artifacts_of(first.flow_run_id)) == f"lead-cleanup-{six}-by-hand"
+    assert min(artifacts_of(later.flow_run_id)) == f"lead-cleanup-sandbox-inc-{six}-by-hand"
+
+
+def test_where_nothing_says_which_organisation_it_is_the_key_has_none(
+    sandbox: CloseAccount, run_cleanup: RunCleanup
+) -> None:
     report = run_cleanup(match={"status": ["Nonsense"]}).report
 
     assert set(artifacts_of(report.flow_run_id)) == {"lead-cleanup-ad-hoc", "lead-cleanup-ad-hoc-counts"}
 
 
-def test_the_name_of_a_lead_does_no_harm_and_is_in_the_sample_only(sandbox: CloseAccount, run_cleanup: Run) -> None:
+# --- customers' data --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sample", "said"),
+    [(0, "kept.**\n"), (1, " The table shows the oldest of the planned leads."), (25, "shows the planned leads.")],
+)
+def test_the_plan_says_which_leads_its_table_shows(
+    sandbox: CloseAccount, run_cleanup: RunCleanup, sample: int, said: str
+) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"))
+
+    report = run_cleanup(match={"status": ["Junk"]}, sample=sample).report
+
+    plan = artifacts_of(report.flow_run_id)[f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-ad-hoc-plan"]
+    assert said in plan.description.partition("Criteria")[0]
+
+
+def test_the_name_of_a_lead_does_no_harm_and_is_in_the_sample_only(
+    sandbox: CloseAccount, run_cleanup: RunCleanup
+) -> None:
     """Somebody may call their lead a link, a formula or a script."""
     sandbox.add(lead(HOSTILE, "Junk"), lead("B"))
 
     report = run_cleanup(match={"status": ["Junk"]}, dry_run=False).report
 
     found = artifacts_of(report.flow_run_id)
-    [row] = json.loads(found.pop("lead-cleanup-sandbox-inc-ad-hoc-plan").data)
+    [row] = json.loads(found.pop(f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-ad-hoc-plan").data)
     assert not row["name"].startswith(("=", "+", "-", "@"))
     assert "](" not in row["name"]
     assert "<script" not in row["name"]
@@ -84,7 +186,7 @@ def test_the_name_of_a_lead_does_no_harm_and_is_in_the_sample_only(sandbox: Clos
     assert not any("evil.example" in text for text in everything_else)
 
 
-def test_without_a_sample_no_name_reaches_prefect(sandbox: CloseAccount, run_cleanup: Run) -> None:
+def test_without_a_sample_no_name_reaches_prefect(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
     sandbox.add(lead("Wayne Enterprises", "Junk"), lead("B"))
 
     report = run_cleanup(match={"status": ["Junk"]}, sample=0).report

@@ -42,8 +42,15 @@ def job(status: str | None, processed: int, total: int | None, **more: Any) -> B
     ("status", "processed", "total", "remaining", "outcome", "said"),
     [
         ("done", 10, 10, 0, Outcome.DELETED, r"10 leads are deleted\.$"),
-        ("done", 7, 7, 0, Outcome.DELETED, "7 leads are deleted. 3 more had changed since the plan, or were gone"),
-        ("done", 0, 0, 0, Outcome.DELETED, "0 leads are deleted. 10 more had changed"),
+        (
+            "done",
+            7,
+            7,
+            0,
+            Outcome.DELETED,
+            "7 leads are deleted. Of the 10 planned, 3 had changed since, or were gone.",
+        ),
+        ("done", 0, 0, 0, Outcome.DELETED, "0 leads are deleted. Of the 10 planned, 10 had changed"),
         ("done", 10, 10, 1, Outcome.FAILED, "1 still matches"),
         ("done", 9, 10, 0, Outcome.FAILED, "deleted only 9 of the 10"),
         ("done", 11, 11, 0, Outcome.FAILED, "1 more than the 10 planned"),
@@ -66,6 +73,27 @@ def test_only_done_with_everything_it_counted_and_nothing_left_is_a_success(
 
 
 @pytest.mark.parametrize(
+    ("processed", "remaining", "logged", "said"),
+    [
+        (10, 10, 10, "10 still match. Its event log shows that 10 are deleted, so its search lags behind: a retry"),
+        (10, 1, 10, "1 still matches. Its event log shows that 10 are deleted, so its search lags behind: a retry"),
+        (10, 10, 1, "10 still match. Its event log shows that 1 is deleted, so its search lags behind: a retry"),
+        (7, 3, 7, "3 still match. Its search may lag behind: a retry of this run counts again."),
+        (10, 10, 0, "10 still match. Its search may lag behind: a retry of this run counts again."),
+        (10, 10, None, "10 still match. Its search may lag behind: a retry of this run counts again."),
+    ],
+)
+def test_what_still_matches_may_be_a_search_that_lags(processed: int, remaining: int, logged: int | None, said: str):
+    """It does if more are deleted, by the event log, than can be if those that it finds are still there."""
+    log = None if logged is None else Log(logged)
+
+    found, message = verdict(plan(), job("done", processed, processed), remaining, log)
+
+    assert found is Outcome.FAILED
+    assert said in message
+
+
+@pytest.mark.parametrize(
     ("logged", "outcome", "said"),
     [
         (None, Outcome.DELETED, r"10 leads are deleted\.$"),
@@ -85,7 +113,13 @@ def test_a_deleted_lead_that_is_in_no_backup_is_named():
     found, message = verdict(plan(), job("done", 10, 10), 0, Log(10, strangers=("lead_7",)))
 
     assert found is Outcome.FAILED
-    assert "in no backup: lead_7." in message
+    assert message == "Close's event log shows 1 deleted lead that is in no backup: lead_7."
+
+
+def test_of_many_deleted_leads_that_are_in_no_backup_a_few_are_named():
+    _, message = verdict(plan(), job("done", 10, 10), 0, Log(10, strangers=tuple("abcdefg")))
+
+    assert message == "Close's event log shows 7 deleted leads that are in no backup: a, b, c, d, e and 2 more."
 
 
 # --- the report -------------------------------------------------------------------------------------------------------

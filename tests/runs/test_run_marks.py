@@ -1,12 +1,11 @@
-"""The instant a run stands for, and names for keys."""
+"""The instant a run stands for."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
-import pytest
 from prefect.client.schemas.objects import FlowRun
 
-from tasks.runs.run import cut_offs, run_of, slug
+from tasks.runs.run import cut_offs, run_of
 
 TICK = datetime(2026, 3, 31, 6, 0, 0, 987654, tzinfo=UTC)
 
@@ -51,17 +50,3 @@ def test_two_runs_of_one_tick_share_both_marks_only_once_in_a_million():
 
     assert len({cut_offs(UUID(int=number), TICK) for number in ids}) == len(ids)
     assert cut_offs(UUID(int=7), TICK) == cut_offs(UUID(int=1_000_007), TICK)
-
-
-@pytest.mark.parametrize(
-    ("words", "key"),
-    [
-        (("lead-cleanup", "Acme, Inc.", "stale leads"), "lead-cleanup-acme-inc-stale-leads"),
-        (("a", "", "b"), "a-b"),
-        (("Größe & Söhne", "x"), "gr-e-s-hne-x"),
-        (("--A__B--",), "a-b"),
-        (("株式会社",), ""),
-    ],
-)
-def test_slugs_are_lower_case_letters_digits_and_dashes(words: tuple[str, ...], key: str):
-    assert slug(*words) == key

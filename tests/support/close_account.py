@@ -95,6 +95,10 @@ class CloseAccount:
             if not page["has_more"]:
                 return found
 
+    def organization_id(self) -> str:
+        """The organisation's id."""
+        return str(self.get("/me/")["organizations"][0]["id"])
+
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """An answer of the API."""
         return self._http.get(f"/api/v1{path}", params=params).raise_for_status().json()

@@ -1,10 +1,11 @@
 """``lead-cleanup`` as processes of their own, which lose their terminal, are stopped, or are killed."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,30 @@ def processes(prefect: str) -> Generator[Start]:
         for each in started:
             each.kill()
             each.communicate()
+
+
+def at_a_terminal(command: Sequence[str], text: str, settings: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+    """What *command* says at a terminal at which somebody types *text*; its stdout is a file."""
+    ours, its = pty.openpty()
+    os.write(ours, f"{text}\n".encode())
+    env = {**os.environ, **settings}
+    with subprocess.Popen(
+        command, stdin=its, stderr=its, stdout=subprocess.PIPE, cwd=CHECKOUT, env=env, text=True
+    ) as process:
+        os.close(its)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+        out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    return subprocess.CompletedProcess(command, process.returncode, out, shown.decode())
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1000)
+    except OSError:  # how a terminal says that nobody is there any more
+        return b""
 
 
 def _hang_ups_end_it() -> None:

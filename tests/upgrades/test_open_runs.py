@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import VariableUpdate
 from support.attempts import wait_until
 from support.close_account import CloseAccount, lead
 from upgrades.conftest import Command, attempt, bulk_deletes, state_of, tried_again_by_automation, variables
@@ -27,6 +29,15 @@ Find = Callable[[str], Kept]
 def find(sandbox: CloseAccount, backups: Path) -> Find:
     """Has everything be as it was when version 0.1 stopped."""
     return lambda name: put_back(WRITTEN / name, sandbox, backups)
+
+
+def rename(kept: Kept, cleanup: str) -> None:
+    """Have the records of 0.1 be those of a cleanup of this name, as it tagged them."""
+    with get_client(sync_client=True) as prefect:
+        for each in kept.variables:
+            tags = [cleanup if tag == each["value"]["cleanup"] else tag for tag in each["tags"]]
+            value = {**each["value"], "cleanup": cleanup}
+            prefect.update_variable(VariableUpdate(name=each["name"], value=value, tags=tags))
 
 
 def names(sandbox: CloseAccount) -> list[str]:
@@ -144,6 +155,31 @@ def test_what_close_does_not_show_can_be_given_up(find: Find, call: Command, san
 
     assert (given_up.code, NOTHING_OPEN in given_up.out) == (0, True)
     assert (another["outcome"], bulk_deletes(sandbox), names(sandbox)) == ("deleted", 1, KEPT)
+
+
+@pytest.mark.parametrize("cleanup", ["unresolved", "given-up"])
+def test_a_claim_of_a_cleanup_whose_name_was_also_a_tag_counts_by_what_it_says(
+    find: Find, call: Command, sandbox: CloseAccount, cleanup: str
+) -> None:
+    """Version 0.1 tagged its records with the name as it was: one that had ended stood in the way for ever."""
+    kept = find("refused")
+    rename(kept, cleanup)
+
+    listed = call("ledger").out
+    another = call(*ANOTHER).json
+
+    assert listed == NOTHING_OPEN
+    assert (another["outcome"], another["processed"], names(sandbox)) == ("deleted", 3, KEPT)
+
+
+def test_an_open_claim_of_such_a_cleanup_stays_open(find: Find, call: Command, sandbox: CloseAccount) -> None:
+    kept = find("unknown")
+    rename(kept, "given-up")
+
+    another = call(*ANOTHER).json
+
+    assert kept.id in call("ledger").out
+    assert (another["outcome"], kept.id in another["message"], bulk_deletes(sandbox)) == ("refused", True, 0)
 
 
 def test_a_cancelled_run_goes_on_for_a_person_only(find: Find, call: Command, sandbox: CloseAccount) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import cast
 from zoneinfo import ZoneInfo
 
+from tasks.close.problems import quoted
 from tasks.close.query.conditions import (
     CurrentUser,
     FixedUtc,
@@ -94,11 +95,11 @@ def _check_steady(part: Part) -> None:
         raise UnusableQuery("its local_time condition depends on the time of day; leave it out")
     if isinstance(part, UnknownMoment):
         raise UnusableQuery(
-            f"the moment {part.type!r} is relative in a way that we can't freeze; write the instant that you mean as "
-            '{"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
+            f"the moment {quoted(part.type)} is relative in a way that we can't freeze; write the instant that you "
+            'mean as {"type": "fixed_utc", "value": "2026-01-31T00:00:00.000Z"}'
         )
     if isinstance(part, FixedUtc) and not _is_instant(part):  # "now" might be one to Close
-        raise UnusableQuery(f"{part.value!r} in it is not an instant such as 2026-01-31T00:00:00.000Z")
+        raise UnusableQuery(f"{quoted(part.value)} in it is not an instant such as 2026-01-31T00:00:00.000Z")
     if isinstance(part, UnknownNode) and not part.type:
         raise UnusableQuery("one of its nodes has no type")
     hidden = sorted(set(_texts(part.model_extra or {})).intersection(UNSTEADY))

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
 
+from tasks.close.problems import quoted
 from tasks.close.query.conditions import (
     CustomFieldRef,
     FieldRef,
@@ -112,21 +113,21 @@ def _meaning(moment: Moment, as_of: datetime, zone: ZoneInfo) -> datetime | date
         case Offset():
             return _shifted(moment, _meaning(moment.moment, as_of, zone), zone)
         case _:
-            raise UnusableQuery(f"the moment {moment.type!r} can't be frozen; {WRITE}")
+            raise UnusableQuery(f"the moment {quoted(moment.type)} can't be frozen; {WRITE}")
 
 
 def _instant(moment: FixedUtc) -> datetime:
     try:
         return instant_of(moment)
     except ValueError:
-        raise UnusableQuery(f"{moment.value!r} is not an instant such as 2026-01-31T00:00:00.000Z") from None
+        raise UnusableQuery(f"{quoted(moment.value)} is not an instant such as 2026-01-31T00:00:00.000Z") from None
 
 
 def _day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise UnusableQuery(f"{text!r} is not a date such as 2026-01-31") from None
+        raise UnusableQuery(f"{quoted(text)} is not a date such as 2026-01-31") from None
 
 
 def _edge(period: PredefinedPeriod, today: date) -> date:
@@ -142,7 +143,7 @@ def _edge(period: PredefinedPeriod, today: date) -> date:
         "last-month": (first - month, first),
     }
     if period.range not in edges:
-        raise UnusableQuery(f"the period {period.range!r} is none of those we know ({', '.join(edges)}); {WRITE}")
+        raise UnusableQuery(f"the period {quoted(period.range)} is none of those we know ({', '.join(edges)}); {WRITE}")
     start, end = edges[period.range]
     return start if period.which == "start" else end
 

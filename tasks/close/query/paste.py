@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from tasks.close.problems import problems
+from tasks.close.problems import problems, quoted
 from tasks.close.query.nodes import DEEPEST, NODE_TYPES, Query, is_deeper, parse
 from tasks.close.query.rewrite import UnusableQuery
 
@@ -67,7 +67,7 @@ def _stored(view: JSON) -> JSON:
 def _limit(document: JSON) -> int | None:
     limit = document.get("results_limit")
     if limit is not None and type(limit) is not int:  # one that we can't read must not become "no limit"
-        raise UnusableQuery(f"its results_limit is {limit!r}; it must be a whole number or null")
+        raise UnusableQuery(f"its results_limit is {quoted(limit)}; it must be a whole number or null")
     return limit
 
 

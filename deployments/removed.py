@@ -1,0 +1,77 @@
+"""What prefect.yaml no longer has: deployments with our tag, and schedules with a slug.
+
+They are paused before anything new is scheduled, so that never both run. They are deleted last, and only after a yes.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import (
+    FlowRunFilter,
+    FlowRunFilterDeploymentId,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import TERMINAL_STATES, DeploymentSchedule, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+
+from deployments import schedules
+from deployments.prefect_yaml import PrefectYaml
+from flows.console.asking import ask_whether, somebody_is_there
+
+TAG = "lead-cleanup"
+
+
+class Removed(NamedTuple):
+    """A deployment that the file no longer has, or a schedule of one that it has."""
+
+    deployment: DeploymentResponse
+    schedule: DeploymentSchedule | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is, with its name."""
+        schedule = f": its schedule {self.schedule.slug}" if self.schedule else ""
+        return f"{self.deployment.name}{schedule}"
+
+    def pause(self, prefect: SyncPrefectClient) -> str:
+        """Pause it, and return a sentence that says so."""
+        schedules.pause(prefect, self.deployment, [self.schedule] if self.schedule else self.deployment.schedules)
+        paused = f" ({schedules.when(self.schedule.schedule)}) is" if self.schedule else "'s schedules are"
+        return f"{self.name}{paused} paused, since prefect.yaml no longer has {'it' if self.schedule else 'them'}."
+
+    def delete(self, prefect: SyncPrefectClient, *, prune: bool) -> str | None:
+        """Delete it if *prune*, or the person at the terminal, says so; return what is to be said of it."""
+        if self.schedule is None and _is_under_way(prefect, self.deployment):
+            return f"{self.name} has a run that has not ended, so it isn't deleted."
+        if not prune and not (
+            somebody_is_there() and ask_whether(f"Delete in Prefect? {self.name}.", otherwise="leaves it paused")
+        ):
+            return None
+        if self.schedule:
+            prefect.delete_deployment_schedule(self.deployment.id, self.schedule.id)
+            return f"{self.name} is deleted."
+        prefect.delete_deployment(self.deployment.id)
+        return f"{self.name} is deleted; its reports stay."
+
+
+def find(deployed: dict[str, DeploymentResponse], file: PrefectYaml) -> Iterator[Removed]:
+    """What is *deployed*, by the full name of each deployment, and no longer in the *file*."""
+    ours = {each.full_name: each for each in file.deployments}
+    for name, found in sorted(deployed.items()):
+        if kept := ours.get(name):
+            yield from (Removed(found, each) for each in schedules.lost(found, kept.schedules))
+        elif TAG in found.tags:
+            yield Removed(found)
+
+
+def _is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool:
+    """Whether a run of it, other than those that its schedules will start, has not ended."""
+    runs = prefect.read_flow_runs(
+        flow_run_filter=FlowRunFilter(
+            deployment_id=FlowRunFilterDeploymentId(any_=[found.id]),
+            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*set(StateType) - TERMINAL_STATES])),
+        )
+    )
+    return any(not (run.auto_scheduled and run.run_count == 0) for run in runs)
