@@ -78,11 +78,17 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def empty_ledger(prefect_server: str) -> None:
-    """No run has claimed anything, and none is running: what one test leaves would hold up the runs of the next."""
+    """No run has claimed anything, and none is running: what one test leaves would hold up the runs of the next.
+
+    Nor does Prefect still ask a server that another test had for a concurrency limit's slot: for each limit it keeps
+    the client that it had first.
+    """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.concurrency.services import ConcurrencySlotAcquisitionWithLeaseService
     from prefect.states import Crashed
 
+    ConcurrencySlotAcquisitionWithLeaseService.drain_all()
     running = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING"]}}})
     with get_client(sync_client=True) as prefect:
         for variable in prefect.read_variables():
