@@ -70,7 +70,7 @@ def lead_cleanup(
         if end.record is None or end.record.may_plan_again:
             wait_for_other_runs(end.run, limits, dry_run=dry_run)
             criteria = Criteria(match, keep, end.run.as_of, time_zone, end.run.updated_before)
-            end.plan = make_plan(end.run, criteria, limits, approval, sample=sample)
+            end.plan = make_plan(end.run, criteria, limits, approval, sample=sample, dry_run=dry_run)
             publish_plan(end.run, end.plan)
             check_plan(end.plan, limits, expect=expect, dry_run=dry_run)
             end.plan = require_approval(end.run, end.plan, approval, expect)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,14 @@ def settings_of_the_test_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         if name.startswith("CLOSE_"):
             monkeypatch.delenv(name)
     monkeypatch.setenv("CLOSE_RETRY_DELAYS", "never")
+
+
+@pytest.fixture(autouse=True)
+def clients_of_the_test_only() -> Iterator[None]:
+    """What a process knows of Close and of keys ends with the test."""
+    yield
+    if connect := sys.modules.get("tasks.runs.connect"):
+        connect.forget_clients()
 
 
 @pytest.fixture(scope="session")

@@ -341,7 +341,7 @@ MUTATIONS = [
     Mutation(
         "what matches at the start is in the backup",
         "bulk_delete/start.py",
-        "        check_in_backup(close, plan, matching, backup, whole=again is not None)",
+        "        check_in_backup(ids, plan, backup, whole=again is not None)",
         "        pass",
         BACKUP,
     ),

@@ -49,5 +49,6 @@ def _names(parameters: Parameters) -> Names:
     if needed.nothing:
         return Names()
     with CloseClient(settings_with_key()) as close:
-        close.organization_id()  # refuses the key of another organisation than expected
-        return needed.read(close)
+        statuses = close.lead_statuses()
+        close.organization_id(statuses)  # refuses the key of another organisation than expected
+        return needed.read(close, statuses)

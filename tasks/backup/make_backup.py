@@ -1,6 +1,7 @@
 """The tasks that copy the planned leads before anything is deleted, and prove that the copy has them all."""
 
 import logging
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -10,7 +11,7 @@ from tasks.backup.archive import Archive, Manifest, Written
 from tasks.backup.export import TRY_AGAIN, finished_export, store
 from tasks.backup.place import check_place
 from tasks.backup.prune import prune
-from tasks.close.client import LONGEST_SEARCH, CloseClient
+from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotAllowed, WrongKey
 from tasks.close.query.conditions import FixedUtc
 from tasks.close.resources import Export
@@ -153,21 +154,18 @@ def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
         )
 
 
-def check_in_backup(close: CloseClient, plan: Plan, matching: int, backup: BackupTaken, *, whole: bool) -> None:
-    """Raise `Refused` if one of the *matching* leads isn't in the *backup*, even if the numbers agree.
+def check_in_backup(matching: Collection[str], plan: Plan, backup: BackupTaken, *, whole: bool) -> None:
+    """Raise `Refused` if one of the *matching* leads (ids) isn't in the *backup*, even if the numbers agree.
 
-    One may be edited, and so be spared, while another loses its protection. Close lists at most 10,000 leads of a
-    search; of more, only the number is known. With *whole*, reads all of the backup again first.
+    One may be edited, and so be spared, while another loses its protection. With *whole*, reads all of the backup
+    again first.
     """
     archive = Archive.at(backup.url)
     if archive.manifest.digest != plan.digest:
         raise Refused(f"{backup.url} is the backup of another plan: run the cleanup again.")
     if whole:
         archive.verify()
-    if matching > LONGEST_SEARCH:
-        return
-    found = {str(row["id"]) for row in close.search(plan.s_query, limit=LONGEST_SEARCH)}
-    if strangers := sorted(found - archive.lead_ids()):
+    if strangers := sorted(set(matching) - archive.lead_ids() if matching else ()):
         raise Refused(
             f"{counted(len(strangers), 'lead matches', 'leads match')} now without being in the backup "
             f"({', '.join(strangers[:EXAMPLES])}): run the cleanup again."

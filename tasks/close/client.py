@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 from tasks.close.answers import unusable_answer
 from tasks.close.errors import NotFound, WrongOrganization
 from tasks.close.pages import Pages, parse, row_id, search_request
+from tasks.close.rate_limits import RateLimit
 from tasks.close.request import JSON, Request
 from tasks.close.resources import (
     ENDPOINTS,
@@ -36,7 +37,7 @@ from tasks.close.resources import (
     SmartView,
 )
 from tasks.close.settings import CloseSettings
-from tasks.close.transport import LONGEST_CONNECT, START_PATIENCE, RateLimit, Transport
+from tasks.close.transport import LONGEST_CONNECT, START_PATIENCE, Transport
 
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
 LONGEST_SEARCH = 10_000  # rows; Close ends a search by cursor here
@@ -46,7 +47,8 @@ class CloseClient:
     """Close, as one API key sees it. A context manager; safe to use from several threads.
 
     *sleep*, *clock* (seconds) and *random* (0 to 1) are arguments for tests; whoever waits for Close uses this client's
-    `sleep` and `clock` too. Raises MissingKey if the settings have no key.
+    `sleep` and `clock` too. *renew* is called when Close rejects the key, and returns settings with another key of the
+    same user, or None. Raises MissingKey if the settings have no key.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class CloseClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
+        renew: Callable[[], CloseSettings | None] = lambda: None,
     ) -> None:
         self.sleep, self.clock = sleep, clock
         self._settings = settings
-        self._transport = Transport(settings, sleep=sleep, clock=clock, random=random)
+        self._transport = Transport(settings, sleep=sleep, clock=clock, random=random, renew=renew)
         self._pages = Pages(self._transport)
 
     def __enter__(self) -> Self:
@@ -80,7 +83,12 @@ class CloseClient:
     @property
     def rate_limits(self) -> Mapping[str, RateLimit]:
         """The latest rate limits that Close sent, by method and endpoint, such as `POST /data/search/`."""
-        return dict(self._transport.rate_limits)
+        return self._transport.rate_limits.seen
+
+    @property
+    def searches_left(self) -> int | None:
+        """How many searches may be sent without waiting for the rate limit; None if Close hasn't said yet."""
+        return self._transport.rate_limits.left(search_request({}).bucket)
 
     @property
     def time(self) -> datetime | None:
@@ -101,12 +109,12 @@ class CloseClient:
         """Return an organisation with its members."""
         return self._pages.one(Organization, Request("GET", "/organization/{id}/", organization_id))
 
-    def organization_id(self) -> str:
-        """Return the organisation this key acts in. Read from the lead statuses: a user may be a member of several.
+    def organization_id(self, statuses: Sequence[LeadStatus] | None = None) -> str:
+        """Return the organisation this key acts in, by its lead *statuses*: a user may be a member of several.
 
-        Raises WrongOrganization if CLOSE_ORGANIZATION_ID is set to another.
+        Reads them, unless they are given. Raises WrongOrganization if CLOSE_ORGANIZATION_ID is set to another.
         """
-        found = {status.organization_id for status in self.lead_statuses()}
+        found = {status.organization_id for status in (self.lead_statuses() if statuses is None else statuses)}
         if len(found) != 1 or not (organization_id := found.pop()):
             raise unusable_answer(Request("GET", "/status/lead/"), "it doesn't name one organisation")
         expected = self._settings.organization_id
@@ -157,16 +165,20 @@ class CloseClient:
 
         Starts over if Close's cursor expires. Raises CloseUnavailable if the pages don't end.
         """
-        if not 0 < limit <= LONGEST_SEARCH:
-            raise ValueError(f"limit must be between 1 and {LONGEST_SEARCH}, where Close ends a search; it is {limit}.")
-        body = {
-            "query": query,
-            "_fields": {object_type: list(dict.fromkeys(["id", *fields]))},
-            "_limit": min(limit, SEARCH_PAGE),
-            "results_limit": limit,
-            "sort": list(sort),
-        }
-        return self._pages.search(body, limit)
+        return self._pages.search(_search(query, object_type, fields, sort, limit), limit).rows
+
+    def count_and_search(
+        self, query: JSON, *, fields: Sequence[str] = ("id",), sort: Sequence[JSON] = (), limit: int
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """Return how many leads *query* matches, and the first *limit* of them, both from the same answer.
+
+        See `search`.
+        """
+        body = {**_search(query, "lead", fields, sort, limit), "include_counts": True}
+        total, rows = self._pages.search(body, limit)
+        if total is None:
+            raise unusable_answer(search_request(body), "the count is missing")
+        return total, rows
 
     # Bulk deletes
 
@@ -294,6 +306,18 @@ class CloseClient:
         """Return the instant of the newest event, by Close's own clock; None if there is no event."""
         page = self._pages.one(EventPage, Request("GET", "/event/", params={"_limit": 1}))
         return page.data[0].date_updated if page.data else None
+
+
+def _search(query: JSON, object_type: str, fields: Sequence[str], sort: Sequence[JSON], limit: int) -> JSON:
+    if not 0 < limit <= LONGEST_SEARCH:
+        raise ValueError(f"limit must be between 1 and {LONGEST_SEARCH}, where Close ends a search; it is {limit}.")
+    return {
+        "query": query,
+        "_fields": {object_type: list(dict.fromkeys(["id", *fields]))},
+        "_limit": min(limit, SEARCH_PAGE),
+        "results_limit": limit,
+        "sort": list(sort),
+    }
 
 
 def _status(bulk_delete_id: str, status: str) -> Request:

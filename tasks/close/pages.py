@@ -1,7 +1,7 @@
 """From Close's answers to values: one object, a list page by page, a search by its cursor."""
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,6 +16,13 @@ IDLE_PAGES = 2  # in a row without a new object: a cursor may end on an empty pa
 RESTARTS = 3  # of a search whose cursor expired, which it does after 30 seconds
 
 R = TypeVar("R", bound=Resource)
+
+
+class Found(NamedTuple):
+    """What a search has found: how many there are, if that was asked for, and the rows that were read."""
+
+    total: int | None
+    rows: list[dict[str, Any]]
 
 
 class Pages:
@@ -55,7 +62,7 @@ class Pages:
             seen.update(new)
             skip += len(page.data)  # not PAGE: Close may send fewer than asked for
 
-    def search(self, body: JSON, limit: int) -> list[dict[str, Any]]:
+    def search(self, body: JSON, limit: int) -> Found:
         """Return the first *limit* rows of a search, none twice. Starts over if the cursor expires."""
         for _ in range(1 + RESTARTS):
             try:
@@ -65,20 +72,21 @@ class Pages:
                     raise
         raise unusable_answer(search_request(body), "its cursor expires before the next page can be read")
 
-    def _follow(self, body: JSON, limit: int) -> list[dict[str, Any]]:
+    def _follow(self, body: JSON, limit: int) -> Found:
         """Follow a search's cursor from page to page, to its end or to *limit* rows."""
         rows: dict[str, dict[str, Any]] = {}
         cursors: set[str] = set()
-        idle = 0
+        idle, total = 0, None
         request = search_request(body)
         while True:
             before = len(rows)
             page = self.one(SearchPage, request)
+            total = page.count_total if total is None else total
             rows.update((row_id(row, request), row) for row in page.data)
             if "cursor" not in page.model_fields_set:  # not the same as null, which is the end
                 raise unusable_answer(request, "the cursor is missing")
             if not page.cursor or len(rows) >= limit:
-                return list(rows.values())[:limit]
+                return Found(total, list(rows.values())[:limit])
             idle = idle + 1 if len(rows) == before else 0
             if page.cursor in cursors or idle > IDLE_PAGES:
                 raise unusable_answer(request, "its pages don't end")

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
@@ -14,8 +13,9 @@ from typing import Any, cast
 import httpx
 
 from tasks.close.answers import broken_download, distrusted, no_answer, not_sent, refusal, unusable_answer
-from tasks.close.errors import CloseError, MissingKey, RateLimited, WrongEnvironment
+from tasks.close.errors import CloseError, MissingKey, RateLimited, WrongEnvironment, WrongKey
 from tasks.close.network import certificates, environment_problem
+from tasks.close.rate_limits import RateLimit, RateLimits
 from tasks.close.request import JSON, Request
 from tasks.close.settings import CloseSettings
 
@@ -27,20 +27,7 @@ START_PATIENCE = 10.0  # the same; short, so that the checks right before a bulk
 CLOCKS_DIFFER = 5.0
 DEFAULT_RETRY_AFTER = 2.0  # for a 429 without a number
 
-# Close documents commas, and sends semicolons and decimals.
-_RATE_LIMIT = re.compile(r"limit=(\d{1,9})\s*[,;]\s*remaining=(\d{1,9})\s*[,;]\s*reset=(\d{1,9}(?:\.\d+)?)")
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class RateLimit:
-    """The rate limit of an endpoint: requests, and seconds from `seen` (by the clock) until they are renewed."""
-
-    limit: int
-    remaining: int
-    reset: float
-    seen: float
 
 
 class Transport:
@@ -53,11 +40,12 @@ class Transport:
         sleep: Callable[[float], None],
         clock: Callable[[], float],
         random: Callable[[], float],
+        renew: Callable[[], CloseSettings | None],
     ) -> None:
-        self.rate_limits: dict[str, RateLimit] = {}
+        self.rate_limits = RateLimits(clock=clock, sleep=sleep)
         self.time: datetime | None = None
         """When Close last answered, to the second, by its own clock (UTC); None if it didn't say."""
-        self._sleep, self._clock, self._random = sleep, clock, random
+        self._sleep, self._clock, self._random, self._renew = sleep, clock, random, renew
         if problem := environment_problem(proxies=not settings.on_this_machine):
             raise WrongEnvironment(problem)
         self._pool = _connect(settings, httpx.Limits())
@@ -114,14 +102,18 @@ class Transport:
         """
         deadline = self._clock() + patience  # the clock may stop during a sleep; the time of day doesn't
         latest = time.time() + patience + CLOCKS_DIFFER
-        attempts = 0
+        attempts, renewed = 0, False
         while True:
             attempts += 1
-            self._wait_for_rate_limit(request, deadline)
-            if once and time.time() > latest:
-                raise not_sent(request)
             try:
-                return self._send(client, request)
+                with self.rate_limits.room(request.bucket, deadline):
+                    if once and time.time() > latest:
+                        raise not_sent(request)
+                    return self._send(client, request)
+            except WrongKey:
+                if renewed or not self._use_new_key():
+                    raise
+                renewed = True
             except CloseError as error:
                 asked = error.retry_after if isinstance(error, RateLimited) else 0.0
                 left = deadline - self._clock()
@@ -136,13 +128,13 @@ class Transport:
         """Return the seconds to wait besides what Close asks for: longer each time, and random against collisions."""
         return self._random() * min(LONGEST_BACKOFF, 2.0 ** min(attempts - 1, 10))
 
-    def _wait_for_rate_limit(self, request: Request, deadline: float) -> None:
-        """Wait until the rate limit is renewed, rather than run into a 429 that is certain."""
-        limit = self.rate_limits.get(request.bucket)
-        if limit and limit.remaining == 0:
-            wait = min(limit.seen + limit.reset, deadline) - self._clock()
-            if wait > 0:
-                self._sleep(wait)
+    def _use_new_key(self) -> bool:
+        """Whether there is another key by now, which is used from here on: keys are replaced while a run waits."""
+        found = self._renew()
+        if found:
+            logger.info("Close no longer accepts the key. Going on with the one that has replaced it.")
+            self._pool.auth = self._unpooled.auth = _credentials(found)
+        return found is not None
 
     def _send(self, client: httpx.Client, request: Request) -> JSON:
         try:
@@ -150,7 +142,7 @@ class Transport:
         except httpx.RequestError as error:
             raise no_answer(request, error) from error
         self.time = _date(response) or self.time
-        limit = self._note_rate_limit(request, response)
+        limit = self.rate_limits.note(request.bucket, response.headers.get("ratelimit", ""))
         if not response.is_success:
             raise refusal(request, response, retry_after=_retry_after(response, limit))
         try:
@@ -160,15 +152,6 @@ class Transport:
         if not isinstance(body, dict):
             raise unusable_answer(request, "it is not a JSON object", response)
         return cast("JSON", body)
-
-    def _note_rate_limit(self, request: Request, response: httpx.Response) -> RateLimit | None:
-        found = _RATE_LIMIT.match(response.headers.get("ratelimit", ""))
-        if not found:
-            return None
-        limit, remaining, reset = found.groups()
-        seen = RateLimit(int(limit), int(remaining), float(reset), self._clock())
-        self.rate_limits[request.bucket] = seen
-        return seen
 
 
 def _date(response: httpx.Response) -> datetime | None:
@@ -200,15 +183,24 @@ def _chunks(response: httpx.Response, path: str) -> Iterator[bytes]:
 
 def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
     """Return a client that sends the key, and only to CLOSE_API_URL."""
-    headers: dict[str, str] = {}
-    auth = None
+    return _open(settings, limits, base_url=settings.api_url, auth=_credentials(settings))
+
+
+def _credentials(settings: CloseSettings) -> httpx.Auth:
     if settings.api_key:
-        auth = httpx.BasicAuth(settings.api_key.get_secret_value(), "")
-    elif settings.access_token:
-        headers["Authorization"] = f"Bearer {settings.access_token.get_secret_value()}"
-    else:
-        raise MissingKey("No API key is set: make one in Close under Settings, Developer, and set CLOSE_API_KEY.")
-    return _open(settings, limits, base_url=settings.api_url, auth=auth, headers=headers)
+        return httpx.BasicAuth(settings.api_key.get_secret_value(), "")
+    if settings.access_token:
+        return _Bearer(settings.access_token.get_secret_value())
+    raise MissingKey("No API key is set: make one in Close under Settings, Developer, and set CLOSE_API_KEY.")
+
+
+class _Bearer(httpx.Auth):
+    def __init__(self, token: str) -> None:
+        self._header = f"Bearer {token}"
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        request.headers["Authorization"] = self._header
+        yield request
 
 
 def _open(settings: CloseSettings, limits: httpx.Limits, **more: Any) -> httpx.Client:

@@ -1,12 +1,13 @@
 """The organisation, the user behind the key, and the objects behind the names in the criteria."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.close.client import CloseClient
 from tasks.close.query.freeze import owners_of_days
 from tasks.close.query.nodes import SavedSearch, parts
 from tasks.close.query.paste import unwrap
-from tasks.close.resources import FieldOwner, Me, Membership, Organization
+from tasks.close.resources import FieldOwner, LeadStatus, Me, Membership, Organization
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
 
@@ -46,12 +47,12 @@ class Needed:
             with_days=frozenset(owners_of_days(documents)),
         )
 
-    def read(self, close: CloseClient) -> Names:
-        """Read them from Close."""
+    def read(self, close: CloseClient, statuses: Sequence[LeadStatus]) -> Names:
+        """Read them from Close, which has already shown its lead *statuses*."""
         views = close.smart_views() if self.smart_views else ()
         with_days = self.with_days | set(owners_of_days([each.s_query for each in views]))
         return Names(
-            statuses=close.lead_statuses() if self.statuses else (),
+            statuses=statuses if self.statuses else (),
             custom_fields=close.custom_fields("lead") if self.custom_fields or "lead" in with_days else (),
             related_fields=[
                 field for owner in RELATED_OWNERS if owner in with_days for field in close.custom_fields(owner)
@@ -100,8 +101,9 @@ class Account:
 def survey(close: CloseClient, needed: Needed) -> Account:
     """Check the key, and read the organisation and the *needed* names."""
     user = close.me()  # first, since only its refusal proves that the key is wrong
-    organization = close.organization(close.organization_id())
-    return Account(organization, user, _membership(organization, user), needed.read(close))
+    statuses = close.lead_statuses()
+    organization = close.organization(close.organization_id(statuses))
+    return Account(organization, user, _membership(organization, user), needed.read(close, statuses))
 
 
 def _membership(organization: Organization, user: Me) -> Membership:

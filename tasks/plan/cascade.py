@@ -1,13 +1,15 @@
 """What Close deletes with the leads of a plan: everything that belongs to them.
 
-Close counts each kind in one request; only the values of opportunities are read, where there are few. Close documents
-searching for contacts; opportunities and e-mails occur in working queries, and the other kinds are a guess. A kind
-whose search Close rejects is reported as unknown, and doesn't stop the run.
+While they are few, it is read from the leads themselves: contacts, opportunities and tasks are part of a lead, and how
+many activities it has are fields that exports have; whether searches return these too isn't documented. What the leads
+don't show is counted, one search a kind: Close documents searching for contacts; opportunities and e-mails occur in
+working queries, and the other kinds are a guess. A kind that can't be counted is reported, and doesn't stop the run.
 """
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, NotAllowed
@@ -19,6 +21,8 @@ from tasks.runs.retries import reads
 from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
+
+Row = Mapping[str, Any]
 
 FEW = 200  # opportunities: one page
 PERIODS = {"one_time": "once", "monthly": "a month", "annual": "a year"}
@@ -39,11 +43,13 @@ def _with_open_tasks(leads: Query) -> Query:
 
 OPEN = "open opportunities"
 TASKS = "open tasks"
+STATUS_TYPES = {"open": "active", "won": "won", "lost": "lost"}
 KINDS: dict[str, tuple[str, Callable[[Query], Query]]] = {
     "contacts": ("contact", _of_type("contact")),
-    OPEN: ("open opportunity", _opportunities("active")),
-    "won opportunities": ("won opportunity", _opportunities("won")),
-    "lost opportunities": ("lost opportunity", _opportunities("lost")),
+    **{
+        f"{word} opportunities": (f"{word} opportunity", _opportunities(status_type))
+        for word, status_type in STATUS_TYPES.items()
+    },
     TASKS: ("lead", _with_open_tasks),
     "e-mails": ("e-mail", _of_type("activity.email")),
     "calls": ("call", _of_type("activity.call")),
@@ -53,51 +59,113 @@ KINDS: dict[str, tuple[str, Callable[[Query], Query]]] = {
 }
 """What one of a kind is called, and how to find those of the leads that a query matches; of tasks, the leads."""
 
+NUMBERS = {
+    "e-mails": "num_emails",
+    "calls": "num_calls",
+    "meetings": "num_meetings",
+    "SMS": "num_sms",
+    "notes": "num_notes",
+}
+"""The field of a lead that has the number of its activities of a kind."""
+FIELDS = ("contacts", "opportunities", "tasks", *NUMBERS.values())
+"""The fields of a lead that show what belongs to it."""
 
-@reads
-def count_what_goes_along(selection: Selection) -> str:
-    """A sentence on what belongs to the planned leads. Raises `CloseError` when Close is unavailable."""
-    leads = selection.planned()
-    with connect(selection.organization_id) as close:
-        counts = {kind: _count(close, query(leads)) for kind, (_, query) in KINDS.items()}
-        worth = _worth(close, KINDS[OPEN][1](leads)) if 0 < (counts[OPEN] or 0) <= FEW else {}
+
+class Belongings(NamedTuple):
+    """What belongs to some leads."""
+
+    counts: dict[str, int]
+    """By kind; those that aren't known are missing."""
+    worth: dict[str, int]
+    """What open opportunities are worth, in cents by currency and period."""
+
+
+def what_goes_along(selection: Selection, leads: Sequence[Row], all_read: bool, *, patient: bool) -> str:
+    """A sentence on what belongs to the planned leads: from *leads*, if they are all of them, else by counting.
+
+    Unless *patient*, what would have to wait for Close's rate limit is not counted. Raises `CloseError` when Close is
+    unavailable.
+    """
+    counts, worth = read_from(leads) if all_read else Belongings({}, {})
+    missing = [kind for kind in KINDS if kind not in counts]
+    if missing:
+        more = count_what_goes_along(selection, missing, patient=patient)
+        counts, worth = {**counts, **more.counts}, {**worth, **more.worth}
     return sentence(counts, worth)
 
 
-def sentence(counts: Mapping[str, int | None], worth: Mapping[str, int]) -> str:
-    """*counts* by kind, None where Close doesn't count them, and what open opportunities are *worth*, in cents."""
-    known = {kind: counted(number, KINDS[kind][0], kind) for kind, number in counts.items() if number}
+def read_from(leads: Sequence[Row]) -> Belongings:
+    """What *leads* show of what belongs to them."""
+    counts: dict[str, int] = {}
+    for kind, shown in (("contacts", "contacts"), (TASKS, "tasks")):
+        if all(isinstance(lead.get(shown), list) for lead in leads):
+            of_each = (len(_incomplete(lead[shown])) for lead in leads)
+            counts[kind] = sum(map(bool, of_each)) if kind is TASKS else sum(of_each)
+    opportunities: list[Row] = []
+    if all(isinstance(lead.get("opportunities"), list) for lead in leads):
+        opportunities = [each for lead in leads for each in lead["opportunities"]]
+        types = Counter(each.get("status_type") for each in opportunities)
+        counts |= {f"{word} opportunities": types[each] for word, each in STATUS_TYPES.items()}
+    for kind, field in NUMBERS.items():
+        if any(isinstance(lead.get(field), int) for lead in leads):  # a lead that has none may have no such field
+            counts[kind] = sum(int(lead.get(field) or 0) for lead in leads)
+    return Belongings(counts, worth_of(each for each in opportunities if each.get("status_type") == "active"))
+
+
+def _incomplete(rows: Iterable[Row]) -> list[Row]:
+    return [row for row in rows if not row.get("is_complete")]
+
+
+@reads
+def count_what_goes_along(selection: Selection, kinds: Collection[str], *, patient: bool) -> Belongings:
+    """Count *kinds* of what belongs to the planned leads. Raises `CloseError` when Close is unavailable."""
+    leads, counts, worth = selection.planned(), dict[str, int](), dict[str, int]()
+    with connect(selection.organization_id) as close:
+        for kind in kinds:
+            if patient or close.searches_left != 0:
+                counts |= _count(close, kind, leads)
+        if 0 < counts.get(OPEN, 0) <= FEW and (patient or close.searches_left != 0):
+            worth = _worth(close, KINDS[OPEN][1](leads))
+    return Belongings(counts, worth)
+
+
+def sentence(counts: Mapping[str, int], worth: Mapping[str, int]) -> str:
+    """*counts* by kind, without those that aren't known, and what open opportunities are *worth*, in cents."""
+    known = {kind: counted(number, KINDS[kind][0], kind) for kind in KINDS if (number := counts.get(kind))}
     if worth and OPEN in known:
         amounts = [f"{cents / 100:,.0f} {unit}" for unit, cents in sorted(worth.items())]
         known[OPEN] += f" (worth {', '.join(amounts)})"
     if leads := counts.get(TASKS):
         known[TASKS] = f"open tasks (on {counted(leads, 'lead')})"
-    unknown = [kind for kind, number in counts.items() if number is None]
+    unknown = [kind for kind in KINDS if kind not in counts]
     first = (
         f"When they were planned, these leads had {', '.join(known.values())}, which Close deletes with them."
         if known
         else "When they were planned, these leads had nothing that was counted."
     )
-    return f"{first} Close does not count their {', '.join(unknown)} here." if unknown else first
+    return f"{first} Not counted: {', '.join(unknown)}." if unknown else first
 
 
-def _count(close: CloseClient, query: Query) -> int | None:
+def _count(close: CloseClient, kind: str, leads: Query) -> dict[str, int]:
     try:
-        return close.count(to_json(query))
+        return {kind: close.count(to_json(KINDS[kind][1](leads)))}
     except (BadRequest, NotAllowed) as error:
-        logger.info("Close rejected a count of what belongs to the leads: %s", error)
-        return None
+        logger.info("Close rejected the count of %s that belong to the leads: %s", kind, error)
+        return {}
 
 
 def _worth(close: CloseClient, opportunities: Query) -> dict[str, int]:
-    """Cents by currency and period."""
-    worth = Counter[str]()
     fields = ("value", "value_currency", "value_period")
     try:
-        rows = close.search(to_json(opportunities), object_type="opportunity", fields=fields, limit=FEW)
+        return worth_of(close.search(to_json(opportunities), object_type="opportunity", fields=fields, limit=FEW))
     except (BadRequest, NotAllowed):
         return {}
-    for row in rows:
+
+
+def worth_of(opportunities: Iterable[Row]) -> dict[str, int]:
+    """What *opportunities* are worth: cents by currency and period."""
+    worth = Counter[str]()
+    for row in opportunities:
         if isinstance(value := row.get("value"), int) and value:
             worth[f"{row.get('value_currency') or ''} {PERIODS.get(str(row.get('value_period')), '')}".strip()] += value
     return dict(worth)

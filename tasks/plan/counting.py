@@ -1,8 +1,9 @@
 """Tasks that count and read leads in Close, and change nothing."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from tasks.close.client import LONGEST_SEARCH, CloseClient
 from tasks.close.errors import BadRequest
@@ -11,7 +12,8 @@ from tasks.close.query.nodes import And, Query, on_or_after, to_json
 from tasks.close.query.rewrite import instant_of
 from tasks.criteria import reading
 from tasks.criteria.rules import CREATED, setting
-from tasks.criteria.selection import LEADS, Criteria, Selection
+from tasks.criteria.selection import LEADS, Selection
+from tasks.plan import cascade
 from tasks.plan.model import Counts, SampleLead
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Refused
@@ -20,39 +22,101 @@ from tasks.runs.wording import counted
 
 OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
+FIELDS = tuple(dict.fromkeys((*SAMPLE_FIELDS, *reading.FIELDS, *cascade.FIELDS, "date_created")))
+"""What is read of a planned lead: for the sample, for our own reading of the criteria, and for what goes along."""
+FEW = 200
+"""Planned leads that are read at once, in one page."""
+
+
+class Found(NamedTuple):
+    """What Close shows of a selection: the numbers, and the oldest of the leads that it plans."""
+
+    selection: Selection
+    """With only the oldest leads planned, if there is a batch."""
+    counts: Counts
+    oldest: list[dict[str, Any]]
+    """Up to `FEW` of the planned leads, or one more, with `FIELDS`. They have names, so nothing stores them."""
+
+    @property
+    def has_all(self) -> bool:
+        """Whether `oldest` are all of the planned leads."""
+        return len(self.oldest) == self.counts.planned
 
 
 @reads
-def count_leads(selection: Selection) -> Counts:
+def find_leads(selection: Selection, batch: int | None, remedy: str) -> Found:
     """Count what matches, what each rule protects, what is planned, and all leads of the organisation.
 
-    Counts up to three times until the numbers add up: leads change meanwhile. Raises `Refused` when Close rejects a
-    rule.
+    Plans only the oldest *batch* of the leads, if there are more. Counts up to three times until the numbers add up:
+    leads change meanwhile. Raises `Refused` when Close rejects a rule; and, with the *remedy*, if no batch can be cut.
     """
     with connect(selection.organization_id) as close:
         for _ in range(2):
-            if (counts := _count(close, selection)).add_up:
-                return counts
-        return _count(close, selection)
+            if (found := _find(close, selection, batch)).counts.add_up:
+                break
+        else:
+            found = _find(close, selection, batch)
+        if batch is None or batch >= found.counts.planned:
+            return found
+        return _cut(close, found, batch, remedy)
 
 
-def _count(close: CloseClient, selection: Selection) -> Counts:
+def _find(close: CloseClient, selection: Selection, batch: int | None) -> Found:
     def count(query: Query, setting: str) -> int:
-        try:
+        with _explained(query, setting):
             return close.count(to_json(query))
-        except BadRequest as error:
-            rejected = rejected_field(to_json(query), error.field_errors)
-            raise Refused(f"Close rejects {setting}: {error} {rejected}Change or remove it.") from None
+
+    def count_each() -> dict[str, int]:
+        return {rule: count(selection.kept(rule), setting(rule)) for rule in selection.keep}
 
     matched = count(selection.matched(), "match")
-    kept = {rule: count(selection.kept(rule), setting(rule)) for rule in selection.keep}
-    kept = {rule: number for rule, number in kept.items() if number}
-    return Counts(
-        total=count(LEADS, "the count of all leads"),
-        matched=matched,
-        kept={**kept, "total": count(selection.kept(), "keep") if kept else 0},
-        planned=count(selection.planned(), "the negated keep rules"),
+    try:
+        kept = count(selection.kept(), "keep") if selection.keep else 0
+    except Refused:
+        count_each()  # Close rejects one of them, which is then named
+        raise
+    by_rule = {rule: number for rule, number in count_each().items() if number} if kept else {}
+    with _explained(selection.planned(), "the negated keep rules"):
+        planned, oldest = close.count_and_search(
+            to_json(selection.planned()), fields=FIELDS, sort=OLDEST_FIRST, limit=min(batch, FEW) + 1 if batch else FEW
+        )
+    total = count(LEADS, "the count of all leads")
+    counts = Counts(total=total, matched=matched, kept={**by_rule, "total": kept}, planned=planned)
+    return Found(selection, counts, oldest)
+
+
+@contextmanager
+def _explained(query: Query, setting: str) -> Generator[None]:
+    try:
+        yield
+    except BadRequest as error:
+        rejected = rejected_field(to_json(query), error.field_errors)
+        raise Refused(f"Close rejects {setting}: {error} {rejected}Change or remove it.") from None
+
+
+def _cut(close: CloseClient, found: Found, batch: int, remedy: str) -> Found:
+    """The same, with at most the oldest *batch* of the leads planned, by a creation instant in the query.
+
+    Leads created at that instant all wait for the next run.
+    """
+    rows = found.oldest
+    if len(rows) <= batch:
+        planned = to_json(found.selection.planned())
+        rows = close.search(planned, fields=("date_created",), sort=OLDEST_FIRST, limit=batch + 1)
+    selection = found.selection
+    if len(rows) > batch:
+        end = _instant(rows[batch])
+        if _instant(rows[0]) == end:
+            leads = counted(batch, "lead was", "leads were")
+            raise Refused(f"More than {leads} created at the same instant (an import?): {remedy}.")
+        selection = selection.cut(end)
+    left, oldest = close.count_and_search(
+        to_json(selection.planned()), fields=FIELDS, sort=OLDEST_FIRST, limit=min(batch, FEW)
     )
+    if left > batch:
+        leads = counted(left, "lead")
+        raise Refused(f"The batch would have {leads}, more than {batch:,}: leads are changing meanwhile.")
+    return Found(selection, found.counts.cut_to(left), oldest)
 
 
 def rejected_field(query: Mapping[str, Any], rejected: Iterable[str]) -> str:
@@ -75,36 +139,14 @@ def _at(document: object, steps: list[str]) -> object:
     return document
 
 
-@reads
-def oldest(selection: Selection, number: int, remedy: str) -> Selection:
-    """*selection* with at most the *number* oldest leads planned, limited by a creation instant in the query.
-
-    Leads created at that instant all wait for the next run. Raises `Refused`, with the *remedy*, if none are left.
-    """
-    with connect(selection.organization_id) as close:
-        rows = close.search(
-            to_json(selection.planned()), fields=("id", "date_created"), sort=OLDEST_FIRST, limit=number + 1
-        )
-        if len(rows) <= number:
-            return selection
-        end = _instant(rows[number])
-        if _instant(rows[0]) == end:
-            leads = counted(number, "lead was", "leads were")
-            raise Refused(f"More than {leads} created at the same instant (an import?): {remedy}.")
-        return selection.cut(end)
-
-
 def _instant(row: dict[str, Any]) -> datetime:
     """When the lead was created, rounded down to the milliseconds that a query can express."""
     created = instant_of(FixedUtc(value=str(row["date_created"])))
     return created.replace(microsecond=created.microsecond // 1000 * 1000)
 
 
-@reads
-def sample_leads(selection: Selection, number: int) -> tuple[SampleLead, ...]:
-    """The oldest *number* of the planned leads."""
-    with connect(selection.organization_id) as close:
-        rows = close.search(to_json(selection.planned()), fields=SAMPLE_FIELDS, sort=OLDEST_FIRST, limit=number)
+def sample_of(leads: Iterable[Mapping[str, Any]]) -> tuple[SampleLead, ...]:
+    """*leads*, as the plan shows them."""
     return tuple(
         SampleLead(
             id=str(row["id"]),
@@ -113,15 +155,15 @@ def sample_leads(selection: Selection, number: int) -> tuple[SampleLead, ...]:
             last_communication=str(row.get("last_communication_date") or "never")[:10],
             url=str(row.get("html_url") or ""),
         )
-        for row in rows
+        for row in leads
     )
 
 
 @reads
-def read_leads(selection: Selection, criteria: Criteria) -> None:
-    """Check every planned lead by our own reading of the *criteria*; see `tasks.criteria.reading`."""
+def read_leads(selection: Selection) -> list[dict[str, Any]]:
+    """Every planned lead, with the fields that our own reading of the criteria needs."""
     with connect(selection.organization_id) as close:
-        reading.check_leads(list(walk(close, selection.planned(), reading.FIELDS)), criteria)
+        return list(walk(close, selection.planned(), reading.FIELDS))
 
 
 def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -141,10 +183,3 @@ def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[
         if not fresh:
             raise Refused(f"More than {LONGEST_SEARCH:,} leads were created at the same instant; they can't be read.")
         window = And(queries=(query, on_or_after(CREATED, _instant(rows[-1]))))
-
-
-@reads
-def recount(selection: Selection) -> int:
-    """Count the planned leads again."""
-    with connect(selection.organization_id) as close:
-        return close.count(to_json(selection.planned()))

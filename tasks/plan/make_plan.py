@@ -8,12 +8,12 @@ from tasks.close.problems import problems
 from tasks.close.query.nodes import to_json
 from tasks.criteria import reading
 from tasks.criteria.policy import Limits
-from tasks.criteria.selection import Criteria, Selection
+from tasks.criteria.selection import Criteria
 from tasks.plan.account import Account, Needed, survey
-from tasks.plan.cascade import count_what_goes_along
+from tasks.plan.cascade import what_goes_along
 from tasks.plan.checks import check_clocks
-from tasks.plan.counting import count_leads, oldest, read_leads, recount, sample_leads
-from tasks.plan.model import Counts, Plan
+from tasks.plan.counting import find_leads, read_leads, sample_of
+from tasks.plan.model import Plan
 from tasks.plan.overrides import weakened
 from tasks.plan.ramp import criteria_digest
 from tasks.plan.ramp import read as read_ramp
@@ -32,18 +32,21 @@ RAMPED = (
 @reads
 def read_account(criteria: Criteria) -> Account:
     """Check the key and the clocks, and read the organisation and the names that the criteria use."""
-    found = settings()
-    with client(found) as close:
-        account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
-        check_clocks(criteria.updated_before or criteria.as_of, close.time, datetime.now(UTC))
+    found = settings(anew=True)
+    close = client(found)
+    account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
+    check_clocks(criteria.updated_before or criteria.as_of, close.time, datetime.now(UTC))
     remember(found, Identity(account.user.id, account.organization.id))
     return account
 
 
-def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sample: int = 25) -> Plan:
+def make_plan(
+    run: Run, criteria: Criteria, limits: Limits, approval: str, *, sample: int = 25, dry_run: bool = True
+) -> Plan:
     """Build the plan: resolve names, build the query, count, cut to the batch or the ramp, check by reading, sample.
 
-    *approval* is only compared with the deployment's, for a note.
+    *approval* is only compared with the deployment's, for a note. A *dry_run* doesn't wait for the rate limit to count
+    what goes along.
     """
     account = read_account(criteria)
     organization_id = account.organization.id
@@ -51,12 +54,13 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
     selection = criteria.select(account.names, organization_id)
     digest_of_criteria = criteria_digest(criteria, account.names, organization_id)
     ramp = read_ramp(run, organization_id, digest_of_criteria).most if limits.ramp else None
-    counts = count_leads(selection)
-    batch = min(filter(None, (limits.batch, ramp)), default=counts.planned)
-    ramped = batch < counts.planned and batch == ramp
-    selection, counts = _cut(selection, counts, batch, "turn off limits.ramp" if ramped else "raise limits.batch")
+    batch = min(filter(None, (limits.batch, ramp)), default=None)
+    by_ramp = batch is not None and batch == ramp
+    found = find_leads(selection, batch, "turn off limits.ramp" if by_ramp else "raise limits.batch")
+    selection, counts, oldest = found
     if reading.needed(criteria) and counts.planned <= limits.max_leads:
-        read_leads(selection, criteria)
+        reading.check_leads(oldest if found.has_all else read_leads(selection), criteria)
+    ramped = by_ramp and counts.waiting > 0
     return Plan.of(
         to_json(selection.planned()),
         organization_id=organization_id,
@@ -70,9 +74,9 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
         criteria_digest=digest_of_criteria,
         criteria=str(criteria),
         ramped=ramped,
-        sample=sample_leads(selection, sample) if sample and counts.planned else (),
+        sample=sample_of(oldest[:sample]),
         notes=(
-            *([count_what_goes_along(selection)] if counts.planned else ()),
+            *([what_goes_along(selection, oldest, found.has_all, patient=not dry_run)] if counts.planned else ()),
             *([RAMPED.format(counted(counts.waiting, "lead"))] if ramped else ()),
             *account.notes,
             *_weakened(run, criteria, limits, approval),
@@ -87,16 +91,3 @@ def _weakened(run: Run, criteria: Criteria, limits: Limits, approval: str) -> li
     except ValidationError as error:
         wrong = ended(f"The parameters of this run's deployment can't be used: {problems(error, deployed)}")
         raise Refused(f"{wrong} Correct them in prefect.yaml, and deploy it again.") from None
-
-
-def _cut(selection: Selection, counts: Counts, batch: int, remedy: str) -> tuple[Selection, Counts]:
-    """The selection and its numbers, with at most the oldest *batch* of the leads planned."""
-    if batch >= counts.planned:
-        return selection, counts
-    selection = oldest(selection, batch, remedy)
-    cut = counts.cut_to(recount(selection))
-    if cut.planned > batch:
-        raise Refused(
-            f"The batch would have {counted(cut.planned, 'lead')}, more than {batch:,}: leads are changing meanwhile."
-        )
-    return selection, cut

@@ -1,11 +1,14 @@
 """Clients of Close and Prefect for tasks. What Prefect's client raises becomes an error of `prefect_errors`."""
 
+import atexit
 import logging
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from threading import Lock
 from typing import TypeVar, cast
 
 from prefect.blocks.system import Secret
@@ -14,9 +17,9 @@ from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 from pydantic import ValidationError
 
 from tasks.close.client import CloseClient
-from tasks.close.errors import WrongOrganization
+from tasks.close.errors import CloseError, WrongOrganization
 from tasks.close.settings import CloseSettings, settings_problem
-from tasks.runs.outcomes import Refused
+from tasks.runs.outcomes import Refused, Stop
 from tasks.runs.prefect_errors import (
     PREFECT_ERRORS,
     UNUSABLE_SETTINGS,
@@ -96,6 +99,10 @@ class Identity:
     organization_id: str
 
 
+_keys: dict[str, str] = {}
+"""The key in each Secret block that this process has loaded."""
+_clients: dict[CloseSettings, CloseClient] = {}
+_making = Lock()
 _known: dict[CloseSettings, Identity] = {}
 """The identity behind the key of each settings; a key never changes its user or organisation."""
 
@@ -105,15 +112,20 @@ def remember(known: CloseSettings, identity: Identity) -> None:
     _known[known] = identity
 
 
-def settings() -> CloseSettings:
+def settings(*, anew: bool = False) -> CloseSettings:
     """CLOSE_* from the environment and ``.env``; the key from the Secret block that CLOSE_API_KEY_BLOCK names.
 
     Read when a task runs, never at import: deployments are registered on machines without a key. The block is loaded
-    here, so that the key is in no parameter, deployment or process environment.
+    here, so that the key is in no parameter, deployment or process environment; once a process, and *anew* where it
+    may have been replaced.
     """
     try:
         found = CloseSettings()
-        return found.with_api_key(_secret(found.api_key_block)) if found.api_key_block else found
+        if (block := found.api_key_block) is None:
+            return found
+        if anew or block not in _keys:
+            _keys[block] = _secret(block)
+        return found.with_api_key(_keys[block])
     except ValidationError as error:
         raise Refused(settings_problem(error)) from None
 
@@ -131,27 +143,60 @@ def _secret(name: str) -> str:
     return block.get()
 
 
-def connect(organization_id: str | None = None, *, user_id: str | None = None) -> CloseClient:
-    """A new client; use it as a context manager.
+@contextmanager
+def connect(
+    organization_id: str | None = None, *, user_id: str | None = None, anew: bool = False
+) -> Generator[CloseClient]:
+    """This process's client for the settings as they are now: one for all tasks, which thus share its rate limits.
 
     With *organization_id*, checks that the key belongs to it, and with *user_id* that it is that user's: settings may
-    have changed since the plan. Raises `WrongOrganization` or `Refused` if not.
+    have changed since the plan. With *anew*, loads the Secret block again. Raises `WrongOrganization` or `Refused`.
     """
-    found = settings()
+    found = settings(anew=anew)
     close = client(found)
-    if organization_id is None:
-        return close
-    try:
+    if organization_id is not None:
         _check(close, found, organization_id, user_id)
-    except BaseException:
-        close.close()
-        raise
-    return close
+    yield close
+
+
+def _sleep(seconds: float) -> None:
+    sleep(seconds)
+
+
+def _clock() -> float:
+    return clock()
 
 
 def client(found: CloseSettings) -> CloseClient:
-    """A client with these settings."""
-    return CloseClient(found, sleep=sleep, clock=clock)
+    """This process's client with these settings. It stays open until the process ends."""
+    with _making:
+        if found not in _clients:
+            _clients[found] = CloseClient(found, sleep=_sleep, clock=_clock, renew=partial(_renewed, found))
+        return _clients[found]
+
+
+@atexit.register
+def forget_clients() -> None:
+    """Close all connections, and forget the keys and whose they are."""
+    for each in _clients.values():
+        each.close()
+    for known in (_clients, _keys, _known):
+        known.clear()
+
+
+def _renewed(found: CloseSettings) -> CloseSettings | None:
+    """*found* with the key that has replaced its own in the Secret block; None unless it is the same user's, here."""
+    if found.api_key_block is None or found not in _known:
+        return None
+    try:
+        if (again := settings(anew=True)) == found:
+            return None
+        with CloseClient(again, sleep=sleep, clock=clock) as close:
+            remember(again, Identity(close.me().id, close.organization_id()))
+    except (CloseError, Stop) as error:
+        logger.warning("Close no longer accepts the key, and no other can be used: %s", error)
+        return None
+    return again if _known[again] == _known[found] else None
 
 
 def _check(close: CloseClient, found: CloseSettings, organization_id: str, user_id: str | None) -> None:

@@ -27,7 +27,7 @@ BULK_DELETE, EXPORT = "/bulk_action/delete/", "/export/lead/"
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "limits": {"max_share": 1.0}, "dry_run": False}
 # The steps before which a copy falls asleep: what of ours is called next, for the first time.
 STEPS = {
-    "the plan": "tasks.plan.make_plan.count_leads",
+    "the plan": "tasks.plan.make_plan.find_leads",
     "the export": "tasks.backup.make_backup.finished_export",
     "the check of the backup": "tasks.backup.make_backup.check_complete",
     "the last look at Close": "tasks.bulk_delete.start.connect",

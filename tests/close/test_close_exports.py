@@ -101,7 +101,7 @@ def test_leads_do_not_travel_in_clear(server: ScriptedClose, connect: Callable[.
     from tasks.close.transport import Transport
 
     settings = CloseSettings(api_url="https://close.example/api/v1/", api_key="api_a.b")  # pyright: ignore[reportArgumentType]
-    transport = Transport(settings, sleep=lambda _: None, clock=lambda: 0, random=lambda: 0)
+    transport = Transport(settings, sleep=lambda _: None, clock=lambda: 0, random=lambda: 0, renew=lambda: None)
 
     with pytest.raises(CloseUnavailable, match="isn't https"), transport.download(server.url, "/export/expo_1/"):
         pass

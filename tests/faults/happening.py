@@ -34,17 +34,15 @@ class Stage:
     """Which task of the run, of those that talk to Close, makes it."""
 
 
-BELONGINGS = 10  # searches that count what goes with the leads, after the sample
-
 STAGES = [
-    Stage("resolve", "GET", "/status/lead/", after=1, requests=3, task=1),
-    Stage("count", "POST", SEARCH, requests=4, task=2),
-    Stage("sample", "POST", SEARCH, after=3, requests=7, task=3),
-    Stage("list", "GET", BULK_DELETES, requests=8 + BELONGINGS, task=5),
-    Stage("last count", "POST", SEARCH, after=4 + BELONGINGS, requests=9 + BELONGINGS, task=5),
-    Stage("POST", "POST", BULK_DELETES, requests=10 + BELONGINGS, task=5),
-    Stage("poll", "GET", f"{BULK_DELETES}bulkdelete_", requests=11 + BELONGINGS, task=6),
-    Stage("recount", "POST", SEARCH, after=5 + BELONGINGS, requests=12 + BELONGINGS, saying=b'"done"', task=7),
+    Stage("resolve", "GET", "/status/lead/", requests=1, task=1),
+    Stage("count", "POST", SEARCH, requests=3, task=2),
+    Stage("sample", "POST", SEARCH, after=1, requests=4, task=2),
+    Stage("list", "GET", BULK_DELETES, requests=6, task=3),
+    Stage("last count", "POST", SEARCH, after=3, requests=7, task=3),
+    Stage("POST", "POST", BULK_DELETES, requests=8, task=3),
+    Stage("poll", "GET", f"{BULK_DELETES}bulkdelete_", requests=9, task=4),
+    Stage("recount", "POST", SEARCH, after=4, requests=10, saying=b'"done"', task=5),
 ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.plan.cascade import sentence
+from tasks.plan.cascade import KINDS, sentence
 
 
 @pytest.mark.parametrize(
@@ -17,18 +17,19 @@ from tasks.plan.cascade import sentence
         (
             {"contacts": 1, "open tasks": 2, "SMS": 1, "meetings": 1},
             {},
-            "When they were planned, these leads had 1 contact, open tasks (on 2 leads), 1 SMS, 1 meeting, which Close "
+            "When they were planned, these leads had 1 contact, open tasks (on 2 leads), 1 meeting, 1 SMS, which Close "
             "deletes with them.",
         ),
         ({"contacts": 0, "calls": 0}, {}, "When they were planned, these leads had nothing that was counted."),
         (
             {"contacts": 3, "SMS": None, "notes": None},
             {},
-            "When they were planned, these leads had 3 contacts, which Close deletes with them. Close does not count "
-            "their SMS, notes here.",
+            "When they were planned, these leads had 3 contacts, which Close deletes with them. Not counted: SMS, "
+            "notes.",
         ),
     ],
 )
 def test_it_says_what_there_was_and_what_is_not_known(counts: dict[str, int | None], worth: dict[str, int], said: str):
     """It stands in the plan, and in the report after they have gone."""
-    assert sentence(counts, worth) == said
+    shown = {**dict.fromkeys(KINDS, 0), **counts}
+    assert sentence({kind: number for kind, number in shown.items() if number is not None}, worth) == said

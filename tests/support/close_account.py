@@ -54,6 +54,10 @@ class CloseAccount:
         """How the next bulk deletes behave."""
         self._control("POST", "jobs", behaviour)
 
+    def limit_rates(self, **settings: Any) -> None:
+        """Limit the rate of requests from here on, as Close does."""
+        self._control("POST", "limits", {"enabled": True, **settings})
+
     def behaviour(self, **switches: Any) -> None:
         """Answer otherwise where nobody outside Close knows the answer."""
         self._control("POST", "behaviour", switches)

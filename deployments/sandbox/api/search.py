@@ -75,6 +75,8 @@ def _shown(
     objects: list[JsonObject] = [{"id": row.id} for row in rows]
     if fields or object_type != "lead":
         objects = _objects(request, connection, object_type, rows, fields or ())
+    if object_type == "lead" and request.state.behaviour.numbers_in_search == "hidden":
+        objects = [{key: value for key, value in each.items() if not key.startswith("num_")} for each in objects]
     wanted = ["id", *(fields or ())]
     if object_type != "lead":
         wanted.append("lead_id")

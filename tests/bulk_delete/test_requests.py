@@ -1,0 +1,70 @@
+"""How many requests a cleanup makes: Close allows a key 16 searches in 8 seconds, so each costs everybody time."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.close_account import CloseAccount, lead
+
+pytestmark = pytest.mark.server
+
+Run = Callable[..., Any]
+PLANNED = 200
+SEARCHES, ALL = {"dry run": 12, "deletion": 16}, {"dry run": 18, "deletion": 30}
+NOW = datetime.now(UTC)
+KEPT: dict[str, dict[str, Any]] = {
+    "open_opportunities": {"opportunities": [{"status_type": "active", "value": 100}]},
+    "won_opportunities": {"opportunities": [{"status_type": "won", "value": 100}]},
+    "upcoming_meetings": {"activities": [{"_type": "Meeting", "starts_at": (NOW + timedelta(days=3)).isoformat()}]},
+    "running_workflows": {"sequence_subscriptions": [{"status": "active"}]},
+    "created_within_days": {"date_created": NOW.isoformat()},
+    "communication_within_days": {"activities": [{"_type": "Email", "status": "sent", "direction": "outgoing"}]},
+}
+"""A lead for each keep rule that is on by default."""
+RECENT = {"created_within_days", "communication_within_days"}
+JUNK = {"match": {"status": ["Junk"]}}
+WAYS: dict[str, dict[str, Any]] = {
+    "by status": JUNK,
+    "by silence": {"match": {"status": ["Junk"], "inactive_months": 6}},
+    "by Smart View": {"match": {"smart_view": "Junk"}},
+    "in batches": {**JUNK, "limits": {"batch": PLANNED}},
+    "in the ramp": {**JUNK, "limits": {"ramp": True}},
+    "approved": {**JUNK, "approval": "always"},
+}
+
+
+def junk(number: int) -> dict[str, Any]:
+    created = (NOW - timedelta(days=800, minutes=number)).isoformat()
+    notes = [{"_type": "Note", "note": "Hm", "date_created": created}]
+    return lead(f"{number}", "Junk", date_created=created, contacts=[{"name": "Ann"}], activities=notes)
+
+
+def in_status(close: CloseAccount, label: str) -> dict[str, Any]:
+    status_id = next(each["id"] for each in close.get("/status/lead/")["data"] if each["label"] == label)
+    field = {"type": "regular_field", "object_type": "lead", "field_name": "status_id"}
+    condition = {"type": "reference", "reference_type": "status.lead", "object_ids": [status_id]}
+    leads = {"type": "object_type", "object_type": "lead"}
+    return {"type": "and", "queries": [leads, {"type": "field_condition", "field": field, "condition": condition}]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_dry_run_and_a_deletion_make_few_requests(sandbox: CloseAccount, run_cleanup: Run, way: str) -> None:
+    leads = PLANNED + (way in {"in batches", "in the ramp"})
+    sandbox.add(*map(junk, range(leads)), *(lead(rule, "Junk", **more) for rule, more in KEPT.items()), lead("other"))
+    sandbox.post("/saved_search/", name="Junk", type="lead", s_query={"query": in_status(sandbox, "Junk")})
+    parameters = {**WAYS[way], "limits": {"ramp": False, "max_share": 1.0, **WAYS[way].get("limits", {})}}
+
+    for kind in ("dry run", "deletion"):
+        sandbox.limit_rates()  # a new window
+        sandbox.forget_requests()
+        if way == "approved":
+            parameters["expect"] = PLANNED
+        report = run_cleanup(**parameters, dry_run=kind == "dry run").report
+
+        made = [f"{each['method']} {each['path']} {each['status']}" for each in sandbox.requests()]
+        assert report.outcome == {"dry run": "dry_run", "deletion": "deleted"}[kind]
+        assert set(report.kept) - {"total"} == KEPT.keys() - (RECENT if way == "by silence" else set())
+        assert sum("/data/search/" in each for each in made) <= SEARCHES[kind], made
+        assert len(made) <= ALL[kind], made
+        assert not any("429" in each for each in made)
