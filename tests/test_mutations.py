@@ -95,6 +95,20 @@ MUTATIONS = [
         ("tests/runs/test_retries.py",),
     ),
     Mutation(
+        "a key that was replaced since the plan is noticed before the claim",
+        "bulk_delete/start.py",
+        "user_id=plan.user_id, anew=True)",
+        "user_id=plan.user_id)",
+        ("tests/runs/test_keys.py",),
+    ),
+    Mutation(
+        "a key that has replaced another must be the same user's",
+        "runs/connect.py",
+        "    return again if _known[again] == _known[found] else None",
+        "    return again",
+        ("tests/runs/test_keys.py",),
+    ),
+    Mutation(
         "a look before the claim",
         "bulk_delete/start.py",
         "    jobs = close.bulk_deletes()\n    if",

@@ -23,7 +23,7 @@ JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False, "backup
 
 def keep(key: str) -> None:
     """Put *key* into the block, in place of the one that is there."""
-    Secret[str](value=SecretStr(key)).save(BLOCK, overwrite=True)
+    Secret(value=SecretStr(key)).save(BLOCK, overwrite=True)  # pyright: ignore[reportUnknownMemberType]
 
 
 @pytest.fixture
@@ -73,6 +73,23 @@ def test_it_goes_on_with_no_other_key(
 
     assert report.outcome == "still_running"
     assert "(401)" in report.message
+
+
+@pytest.mark.parametrize(("key", "why"), [(USER, "is now that of"), (OTHER, "belongs to")])
+def test_before_anything_is_claimed_it_must_still_be_that_users_key(
+    close: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch, key: str, why: str
+) -> None:
+    """Close accepts the old key as well, so only the block tells that it was replaced."""
+
+    def replaced(*_: object, **__: object) -> None:
+        keep(key)
+
+    monkeypatch.setattr("flows.lead_cleanup.check_plan", replaced)
+
+    report = run_cleanup(**JUNK).report
+
+    assert why in report.message
+    assert close.posts("/bulk_action/delete/") == []
 
 
 def test_the_tasks_of_a_run_share_a_client_and_load_the_block_twice(
