@@ -12,7 +12,7 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError
 
 from flows.console.streams import survive_without_reader
-from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, say
+from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, say, typed
 
 app = App(
     name="lead-cleanup",
@@ -84,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def call(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    typed.set(list(words))
     try:
         if any(".custom-fields" in word for word in words):
             from flows.console.flags import check_custom_fields

@@ -1,5 +1,6 @@
 """A report, for a person at a terminal."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from flows.console.terminal import printable, put
+from flows.console.terminal import printable, put, typed
 from tasks.report.model import Report, RunReport
 from tasks.runs.outcomes import Outcome
 
@@ -21,7 +22,7 @@ SAMPLED = ("name", "status", "last communication")
 
 def show(report: RunReport, url: str | None) -> None:
     """Print *report* on stdout; after a dry run or a refusal with a sample of what was planned."""
-    put(f"{report.headline}\n{printable(report.message)}")
+    put("\n".join([report.headline, *map(printable, (report.message, *report.alarms()))]))
     _paragraph(counts_of(report))
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
     if isinstance(report, Report) and report.sample and report.outcome in SHOWN:
@@ -29,6 +30,20 @@ def show(report: RunReport, url: str | None) -> None:
         _paragraph(["The planned leads:" if whole else "The oldest of the planned leads:", *sample_of(report)])
     facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
     _paragraph(table([(name, text) for name in FACTS if (text := facts.get(name))]))
+    words, may_delete = typed.get(), isinstance(report, Report) and not report.over_limit
+    if may_delete and report.planned and report.outcome is Outcome.DRY_RUN and words[:1] == ["run"]:
+        _paragraph(["To delete them:", f"  {deletion(words, report.planned)}"])
+
+
+def deletion(words: Sequence[str], planned: int) -> str:
+    """The command that deletes what the dry run with these *words* has *planned*."""
+    before = [None, *words]
+    kept = [
+        word
+        for word, previous in zip(words, before, strict=False)
+        if word != "--dry-run" and not word.startswith("--expect") and previous != "--expect"
+    ]
+    return shlex.join(["lead-cleanup", *kept, "--no-dry-run", "--expect", str(planned)])
 
 
 def _paragraph(lines: Sequence[str]) -> None:

@@ -2,10 +2,16 @@
 
 import sys
 import unicodedata
+from collections.abc import Sequence
+from contextvars import ContextVar
 
 WRONG_USAGE = 2
 INTERRUPTED = 130  # what a shell expects of a command that Ctrl-C ended
 TERMINATED = 143  # and of one that SIGTERM ended
+
+
+typed: ContextVar[Sequence[str]] = ContextVar("typed", default=())
+"""The words after ``lead-cleanup``."""
 
 
 class Usage(Exception):

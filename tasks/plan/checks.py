@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from tasks.criteria.policy import Limits
-from tasks.plan.model import Counts, Plan
+from tasks.plan.model import Counts, OverLimit, Plan
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.wording import counted
 
@@ -29,7 +29,7 @@ def check_clocks(as_of: datetime, theirs: datetime | None, ours: datetime) -> No
 def check_plan(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool) -> None:
     """Raise `Stop` unless there is something to delete, and it may be deleted.
 
-    The limits come before the dry run, so that a dry run is refused where the real one would be.
+    A dry run is refused where the real one would be, except over a limit: then it shows by how much.
     """
     counts = plan.counts
     if expect is not None and counts.planned != expect:
@@ -43,12 +43,14 @@ def check_plan(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool)
         )
     if not counts.planned:
         raise Stop(Outcome.NOTHING_TO_DO, f"There are no leads to delete: {_why_none(counts)}.")
-    if plan.ramped:
-        check_limits(counts.without_ramp(limits.batch), limits, "Without the ramp, the plan would have")
-    else:
-        check_limits(counts, limits)
+    judged = without_ramp(counts, limits, plan.ramped)
+    plan_has = "Without the ramp, the plan would have" if plan.ramped else "The plan has"
+    check_not_all(judged, plan_has)
     if dry_run:
-        raise Stop(Outcome.DRY_RUN, f"{counts.share} would be deleted.")
+        over = " and ".join(each.setting for each in over_limits(judged, limits))
+        refused = f", but that is over {over}: a run that deletes would be refused" if over else ""
+        raise Stop(Outcome.DRY_RUN, f"{counts.share} would be deleted{refused}.")
+    check_limits(judged, limits, plan_has)
     if not plan.may_delete:
         raise Refused(f"{plan.seen_by} may not bulk delete: use the key of a user who may, such as an admin.")
 
@@ -60,20 +62,41 @@ def _why_none(counts: Counts) -> str:
     return f"{matched}; {counts.spared}" if counts.waiting else f"{matched}, all kept"
 
 
+def without_ramp(counts: Counts, limits: Limits, ramped: bool) -> Counts:
+    """The numbers that limits are compared with: if the plan is *ramped*, those of the plan that it will become."""
+    return counts.without_ramp(limits.batch) if ramped else counts
+
+
+def over_limits(counts: Counts, limits: Limits) -> tuple[OverLimit, ...]:
+    """The *limits* that *counts* exceed."""
+    planned, share = counts.planned, counts.planned / max(counts.total, 1)
+    found: list[OverLimit] = []
+    if planned > limits.max_leads:
+        found.append(OverLimit(setting="limits.max_leads", allowed=limits.max_leads, found=planned))
+    if planned > SMALL_PLAN and share > limits.max_share:  # not share x total: 0.29 x 100 is less than 29
+        found.append(OverLimit(setting="limits.max_share", allowed=limits.max_share, found=share))
+    return tuple(found)
+
+
+def check_not_all(counts: Counts, plan_has: str) -> None:
+    """Raise `Refused` if every lead of the organisation is planned."""
+    if counts.planned >= counts.total:
+        total = f"({counts.total:,})"
+        raise Refused(f"{plan_has} every lead of the organisation {total}: never allowed. Narrow the criteria.")
+
+
 def check_limits(counts: Counts, limits: Limits, plan_has: str = "The plan has") -> None:
     """Raise `Refused`, with the numbers and the setting, if *counts* exceed *limits*."""
-    planned, total = counts.planned, counts.total
-    remedy = "Raise it, or set limits.batch to delete the oldest first."
-    if planned >= total:
-        raise Refused(f"{plan_has} every lead of the organisation ({total:,}): never allowed. Narrow the criteria.")
-    if planned > limits.max_leads:
+    check_not_all(counts, plan_has)
+    for over in over_limits(counts, limits):
+        if over.setting == "limits.max_leads":
+            much, allowed = counted(counts.planned, "lead"), f"{limits.max_leads:,}"
+        else:
+            much = f"{counts.share} ({_percent(over.found, over=over.allowed)})"
+            allowed = f"{100 * limits.max_share:g}%"
         raise Refused(
-            f"{plan_has} {counted(planned, 'lead')}, more than limits.max_leads allows ({limits.max_leads:,}). {remedy}"
-        )
-    if planned > SMALL_PLAN and planned / total > limits.max_share:  # not share x total: 0.29 x 100 is less than 29
-        raise Refused(
-            f"{plan_has} {counts.share} ({_percent(planned / total, over=limits.max_share)}), more than "
-            f"limits.max_share allows ({100 * limits.max_share:g}%). {remedy}"
+            f"{plan_has} {much}, more than {over.setting} allows ({allowed}). "
+            "Raise it, or set limits.batch to delete the oldest first."
         )
 
 

@@ -11,7 +11,7 @@ from tasks.criteria.policy import Limits
 from tasks.criteria.selection import Criteria
 from tasks.plan.account import Account, Needed, survey
 from tasks.plan.cascade import what_goes_along
-from tasks.plan.checks import check_clocks
+from tasks.plan.checks import check_clocks, over_limits, without_ramp
 from tasks.plan.counting import find_leads, read_leads, sample_of
 from tasks.plan.model import Plan
 from tasks.plan.overrides import weakened
@@ -74,6 +74,7 @@ def make_plan(
         criteria_digest=digest_of_criteria,
         criteria=str(criteria),
         ramped=ramped,
+        over_limit=over_limits(without_ramp(counts, limits, ramped), limits),
         sample=sample_of(oldest[:sample]),
         notes=(
             *([what_goes_along(selection, oldest, found.has_all, patient=not dry_run)] if counts.planned else ()),

@@ -74,6 +74,23 @@ class Counts(BaseModel):
         return self.model_copy(update={"planned": min(whole, batch or whole), "waiting": 0})
 
 
+class OverLimit(BaseModel):
+    """A limit that a plan exceeds: what it allows and what the plan has, both in leads or as a share (0 to 1)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    setting: str
+    allowed: float
+    found: float
+
+    def __str__(self) -> str:
+        found, allowed = (
+            f"{100 * each:.4g}%" if self.setting == "limits.max_share" else f"{each:,.0f}"
+            for each in (self.found, self.allowed)
+        )
+        return f"{self.setting}: {found}, where {allowed} is allowed"
+
+
 class Approved(BaseModel):
     """What a person approved: how many leads, under which name (not verified), and when (UTC)."""
 
@@ -144,6 +161,8 @@ class Plan(Planned):
     """False where it is certain that the key's user may not bulk delete."""
     ramped: bool = False
     """Whether the ramp has cut it."""
+    over_limit: tuple[OverLimit, ...] = ()
+    """The limits that it exceeds, so that it may not be carried out."""
     sample: tuple[SampleLead, ...] = Field(default=(), exclude=True)
     """The only part that names leads; never stored with the rest."""
     notes: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.close.query.conditions import FixedUtc
 from tasks.ledger.record import BackupTaken
-from tasks.plan.model import Approved, Plan, Planned, SampleLead
+from tasks.plan.model import Approved, OverLimit, Plan, Planned, SampleLead
 from tasks.report.escaping import escape, table, words
 from tasks.runs.outcomes import Foreseen, Outcome
 from tasks.runs.wording import counted
@@ -40,7 +40,8 @@ class RunReport(BaseModel):
 
     def markdown(self) -> str:
         """The report as markdown, followed by the same as JSON. Has counts and ids, never the name of a lead."""
-        blocks = [f"## {self.headline}", escape(self.message), table(self.rows())]
+        blocks = [f"## {self.headline}", escape(self.message), *(f"**{escape(each)}**" for each in self.alarms())]
+        blocks += [table(self.rows())]
         blocks += [f"> {escape(note)}" for note in self.notes]
         return "\n\n".join([*blocks, f"```json\n{json.dumps(self.evidence())}\n```"]) + "\n"
 
@@ -52,6 +53,10 @@ class RunReport(BaseModel):
         """The known counts and facts, as pairs for a table."""
         numbers = [(name, f"{number:,}") for name, number in self.counts()]
         return numbers + [(name, text) for name, text in self.facts() if text is not None]
+
+    def alarms(self) -> list[str]:
+        """What nobody may overlook."""
+        return []
 
     @abstractmethod
     def counts(self) -> list[tuple[str, int]]:
@@ -76,6 +81,7 @@ class Report(RunReport):
     processed: int | None = None
     remaining: int | None = None
     polls: int | None = None
+    over_limit: tuple[OverLimit, ...] = ()
     # Outside the contract:
     approved: Approved | None = Field(default=None, exclude=True)
     waiting: int | None = Field(default=None, exclude=True)
@@ -87,6 +93,10 @@ class Report(RunReport):
         """Everything but the sample as JSON: the fields of the contract and those outside it."""
         approved = self.approved.model_dump(mode="json") if self.approved else None
         return super().evidence() | {"approved": approved, "waiting": self.waiting, "logged": self.logged}
+
+    def alarms(self) -> list[str]:
+        """The limits that a dry run exceeds; a run that is refused names them in its message."""
+        return list(map(str, self.over_limit)) if self.outcome is Outcome.DRY_RUN else []
 
     def facts(self) -> list[tuple[str, str | None]]:
         """Other facts, each with its name; None where unknown."""
@@ -147,7 +157,13 @@ VOUCHED = (
 
 def of_plan(plan: Plan) -> dict[str, Any]:
     """The fields of a report that a plan determines."""
-    return {**of_planned(plan), "s_query": plan.s_query, "notes": plan.notes, "sample": plan.sample}
+    return {
+        **of_planned(plan),
+        "s_query": plan.s_query,
+        "over_limit": plan.over_limit,
+        "notes": plan.notes,
+        "sample": plan.sample,
+    }
 
 
 def of_planned(planned: Planned) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``lead-cleanup run``: plans unless told otherwise, deletes exactly what it shows, and only once."""
 
 import json
+import shlex
 
 import pytest
 from support.close_account import CloseAccount, lead
@@ -39,6 +40,29 @@ def test_without_no_dry_run_nothing_is_deleted_and_the_plan_is_shown(
     assert "Acme *Ltd.* [x](javascript:1)[31m  Junk" in said.out, "as people know it, without what steers a terminal"
     assert "/runs/flow-run/" in said.out
     assert sandbox.writes() == []
+
+
+def test_a_dry_run_ends_with_the_command_that_deletes_what_it_shows(
+    lead_cleanup: Command, sandbox: CloseAccount, prefect_server: str
+):
+    _, good = sandbox.add(lead("Junk", "Junk"), lead("Good", "Customer"))
+    planned = lead_cleanup(*JUNK, "--match.name-words", "junk", "--expect", "1", "--dry-run")
+
+    command = planned.out.splitlines()[-1].strip()
+
+    assert command == ("lead-cleanup run --match.status Junk --match.name-words junk --no-dry-run --expect 1")
+    assert lead_cleanup(*shlex.split(command)[1:], "--json").json["outcome"] == "deleted"
+    assert set(sandbox.leads()) == {good}
+
+
+def test_over_a_limit_there_is_no_such_command(lead_cleanup: Command, sandbox: CloseAccount, prefect_server: str):
+    sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("Good", "Customer"))
+
+    said = lead_cleanup(*JUNK, "--limits.max-leads", "1")
+
+    assert said.code == 0
+    assert "limits.max_leads: 2, where 1 is allowed" in said.out
+    assert "--no-dry-run" not in said.out
 
 
 def test_the_json_is_one_object_with_the_fields_of_a_report(

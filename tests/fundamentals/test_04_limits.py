@@ -22,6 +22,20 @@ def test_over_a_limit_a_run_stops_and_never_trims(sandbox: CloseAccount, run_cle
     assert sandbox.writes() == []
 
 
+def test_a_dry_run_over_a_limit_shows_by_how_much(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
+    """Whoever tries out criteria wants to see what they match, not to be refused."""
+    sandbox.add(*(lead(name, "Junk") for name in "ABCD"), lead("E"))
+
+    ended = run_cleanup(match={"status": ["Junk"]}, limits={"max_leads": 3})
+
+    assert (ended.name, ended.type) == ("DryRun", "COMPLETED")
+    assert "4 of 5 leads would be deleted, but that is over limits.max_leads" in ended.message
+    assert "**limits.max\\_leads: 4, where 3 is allowed**" in ended.report.markdown()
+    assert ended.report.model_dump(mode="json")["over_limit"] == [
+        {"setting": "limits.max_leads", "allowed": 3, "found": 4}
+    ]
+
+
 def test_a_large_share_of_all_leads_stops_a_run(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
     """A tenth of the organisation, unless told otherwise: more than that is seldom what a cleanup was meant for."""
     sandbox.add(*(lead(f"junk {number}", "Junk") for number in range(21)))

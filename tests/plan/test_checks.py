@@ -13,7 +13,7 @@ from tasks.close.resources import LeadStatus
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Limits, Match
 from tasks.criteria.selection import Criteria, Selection
-from tasks.plan.checks import check_clocks, check_limits, check_plan
+from tasks.plan.checks import check_clocks, check_limits, check_plan, over_limits
 from tasks.plan.model import Counts, Plan, digest, digest_as_spelled
 from tasks.plan.overrides import limits_loosened, rules_dropped, weakened
 from tasks.plan.ramp import criteria_digest
@@ -213,9 +213,31 @@ def test_a_plan_within_its_limits_goes_on():
     assert ends(counted(10), expect=10) is None
 
 
-def test_a_dry_run_ends_before_anything_is_deleted_and_is_refused_over_a_limit():
+def test_a_dry_run_ends_before_anything_is_deleted_and_over_a_limit_says_so():
     assert ends(counted(10), dry_run=True) is Outcome.DRY_RUN
-    assert ends(counted(501), dry_run=True) is Outcome.REFUSED
+    with pytest.raises(Stop, match=r"over limits\.max_leads and limits\.max_share: a run .* refused\.") as caught:
+        check_plan(plan(counted(501)), Limits(), expect=None, dry_run=True)
+    assert caught.value.outcome is Outcome.DRY_RUN
+    assert ends(counted(501), dry_run=False) is Outcome.REFUSED
+
+
+def test_a_dry_run_of_every_lead_is_refused():
+    assert ends(counted(30, total=30), dry_run=True, max_share=1) is Outcome.REFUSED
+
+
+def test_what_is_over_a_limit_is_listed():
+    assert over_limits(counted(500, total=5000), Limits()) == ()
+    assert [each.model_dump() for each in over_limits(counted(501, total=1000), Limits())] == [
+        {"setting": "limits.max_leads", "allowed": 500, "found": 501},
+        {"setting": "limits.max_share", "allowed": 0.1, "found": 0.501},
+    ]
+    assert list(map(str, over_limits(counted(501, total=1000), Limits()))) == [
+        "limits.max_leads: 501, where 500 is allowed",
+        "limits.max_share: 50.1%, where 10% is allowed",
+    ]
+
+
+def test_a_dry_run_with_nothing_to_delete_says_so():
     assert ends(counted(0), dry_run=True) is Outcome.NOTHING_TO_DO
 
 
