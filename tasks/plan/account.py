@@ -1,14 +1,17 @@
 """The organisation, the user behind the key, and the objects behind the names in the criteria."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tasks.close.client import CloseClient
 from tasks.close.query.freeze import owners_of_days
 from tasks.close.query.nodes import SavedSearch, parts
 from tasks.close.query.paste import unwrap
 from tasks.close.resources import FieldOwner, Me, Membership, Organization
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
+
+if TYPE_CHECKING:  # `lead-cleanup query` without names needs none
+    from tasks.close.client import CloseClient
 
 RELATED_OWNERS: tuple[FieldOwner, ...] = ("contact", "opportunity")
 ROLES_WITHOUT_BULK_DELETE = {"user", "restricted_user"}
@@ -46,7 +49,7 @@ class Needed:
             with_days=frozenset(owners_of_days(documents)),
         )
 
-    def read(self, close: CloseClient) -> Names:
+    def read(self, close: "CloseClient") -> Names:
         """Read them from Close."""
         views = close.smart_views() if self.smart_views else ()
         with_days = self.with_days | set(owners_of_days([each.s_query for each in views]))
@@ -97,7 +100,7 @@ class Account:
         return self.role not in ROLES_WITHOUT_BULK_DELETE
 
 
-def survey(close: CloseClient, needed: Needed) -> Account:
+def survey(close: "CloseClient", needed: Needed) -> Account:
     """Check the key, and read the organisation and the *needed* names."""
     user = close.me()  # first, since only its refusal proves that the key is wrong
     organization = close.organization(close.organization_id())
