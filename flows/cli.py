@@ -13,6 +13,13 @@ from cyclopts import App, CycloptsError
 from flows.console.streams import survive_without_reader
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, say
 
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("close-lead-cleanup")
+
+
 app = App(
     name="lead-cleanup",
     help="Keep a Close CRM clean: plan, check, delete once, verify, record. Nothing is deleted unless you say so.",
@@ -20,7 +27,7 @@ app = App(
     "4 Close is still deleting, 5 unknown whether Close deletes, 6 cancelled.",
     help_flags=["--help", "-h"],
     version_flags=["--version"],
-    version=lambda: _version(),
+    version=_version,
     help_format="plaintext",  # for Markdown, importing its parser takes longer than showing the help
 )
 COMMANDS = {
@@ -74,12 +81,6 @@ for name, text in COMMANDS.items():
     module = "stop" if name == "go" else name
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
     app.command(f"flows.commands.{module}:{name}", name=name, help="\n\n".join(paragraphs))
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("close-lead-cleanup")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
