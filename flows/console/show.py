@@ -30,9 +30,13 @@ def show(report: RunReport, url: str | None) -> None:
         _paragraph(["The planned leads:" if whole else "The oldest of the planned leads:", *sample_of(report)])
     facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
     _paragraph(table([(name, text) for name in FACTS if (text := facts.get(name))]))
-    words, may_delete = typed.get(), isinstance(report, Report) and not report.over_limit
-    if may_delete and report.planned and report.outcome is Outcome.DRY_RUN and words[:1] == ["run"]:
-        _paragraph(["To delete them:", f"  {deletion(words, report.planned)}"])
+    if isinstance(report, Report) and report.outcome is Outcome.DRY_RUN and not report.over_limit:
+        _then_delete(typed.get(), report.planned or 0)
+
+
+def _then_delete(words: Sequence[str], planned: int) -> None:
+    if words[:1] == ["run"]:
+        _paragraph(["To delete them:", f"  {deletion(words, planned)}"])
 
 
 def deletion(words: Sequence[str], planned: int) -> str:

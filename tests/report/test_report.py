@@ -138,7 +138,7 @@ FULL = Report(
 
 def test_the_field_names_are_a_contract():
     contract = "outcome message organization_id as_of digest s_query matched kept planned total bulk_delete_id "
-    contract += "processed remaining polls backup flow_run_id"
+    contract += "processed remaining polls over_limit backup flow_run_id"
 
     assert set(FULL.model_dump()) == set(contract.split())
     assert FULL.as_of == "2026-03-31T10:20:30.456Z"

@@ -58,7 +58,7 @@ def test_a_run_goes_on_with_the_key_that_has_replaced_its_own(
     report = run_cleanup(**JUNK).report
 
     assert report.outcome == "deleted"
-    assert "Going on with the one that has replaced it." in caplog.text
+    assert "Continuing with the one that has replaced it." in caplog.text
     assert connect.settings() == CloseSettings().with_api_key(ADAS_OTHER)
 
 
@@ -92,28 +92,20 @@ def test_before_anything_is_claimed_it_must_still_be_that_users_key(
     assert close.posts("/bulk_action/delete/") == []
 
 
-def test_the_tasks_of_a_run_share_a_client_and_load_the_block_twice(
+def test_the_tasks_of_a_run_share_a_client(
     close: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once at the start, and once before anything is claimed."""
     made: list[CloseSettings] = []
-    loaded: list[str] = []
-    client, secret = connect.CloseClient, connect._secret  # pyright: ignore[reportPrivateUsage]
+    client = connect.CloseClient
 
     def counting_clients(found: CloseSettings, **options: Any) -> Any:
         made.append(found)
         return client(found, **options)
 
-    def counting_secrets(name: str) -> str:
-        loaded.append(name)
-        return secret(name)
-
     monkeypatch.setattr(connect, "CloseClient", counting_clients)
-    monkeypatch.setattr(connect, "_secret", counting_secrets)
 
     assert run_cleanup(**{**JUNK, "backup": True}).report.outcome == "deleted"
 
     assert len(made) == 1
-    assert loaded == [BLOCK, BLOCK]
     asked = [each["path"] for each in close.requests()]
     assert (asked.count("/me/"), asked.count("/status/lead/")) == (1, 1)
