@@ -17,6 +17,9 @@ install: $(INSTALLED)  ## make the virtual environment .venv, with lead-cleanup 
 demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with nothing to set up
 	@$(BIN)/lead-cleanup demo
 
+# The tests start hundreds of processes: none compiles again what another has, whatever this machine is set to.
+test test-all check matrix: export PYTHONDONTWRITEBYTECODE :=
+
 test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real
 	$(BIN)/pytest --numprocesses 4 --dist loadgroup -m "not exhaustive and not system"
 
@@ -71,7 +74,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	    { echo "Python 3.11 or newer is needed; name it: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --require-hashes --requirement requirements.lock
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 

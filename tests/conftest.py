@@ -1,17 +1,20 @@
 """What all tests share: a sandbox that is empty again for each test, a Prefect server, and a way to run a cleanup."""
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 from support.cleanups import Ended, RunCleanup
 from support.close_account import ADMIN, CloseAccount
 from support.fake_clock import FakeClock
+from support.migrated import migrated_database
 from support.terminal_session import Command, Said
 
 from deployments.sandbox.server import Sandbox
@@ -65,7 +68,14 @@ def sandbox(running_sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch) -> C
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def prefect_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database for a Prefect server to start with a copy of. It is kept for later runs of the tests."""
+    cache = request.config.cache if request.config.pluginmanager.hasplugin("cacheprovider") else None
+    return migrated_database(cache.mkdir("prefect") if cache else tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server with a database of its own; gives its API's address.
 
     Heartbeats are off inside: they cost every flow a second. So is what records events: on SQLite it gets in the way
@@ -78,7 +88,10 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     for service in ("EVENT_PERSISTER", "TASK_RUN_RECORDER", "TRIGGERS"):
         os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
+    folder = tmp_path_factory.mktemp("database")
+    shutil.copy(prefect_database, folder / "prefect-test.db")  # where Prefect's harness has it
     with (
+        patch("prefect.testing.utilities.mkdtemp", return_value=str(folder)),
         prefect_test_harness(server_startup_timeout=120),
         temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
     ):

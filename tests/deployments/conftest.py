@@ -11,6 +11,7 @@ from deployed_runs import PREFECT, PrefectServer, StartWorker, deploy, process
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.close_account import CloseAccount, lead
+from support.migrated import copy_to_home
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +37,10 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
 
 @pytest.fixture(scope="session")
 def prefect_server_process(
-    prefect_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    prefect_environment: dict[str, str], prefect_database: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PrefectServer]:
     """`prefect server start`, with schedules."""
+    copy_to_home(prefect_database, Path(prefect_environment["PREFECT_HOME"]))
     log = tmp_path_factory.mktemp("logs") / "server"
     running = PrefectServer((PREFECT, "server", "start"), log, prefect_environment)
     running.start()

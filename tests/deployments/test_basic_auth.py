@@ -12,6 +12,7 @@ from deployed_runs import PREFECT, PrefectServer, await_run, deploy, process
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
 from support.close_account import CloseAccount
+from support.migrated import copy_to_home
 from support.terminal_session import Command
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("basic auth"), pytest.mark.timeout(400)]
@@ -52,8 +53,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def guarded(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def guarded(
+    environment: dict[str, str], prefect_database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The address of a server that wants credentials."""
+    copy_to_home(prefect_database, Path(environment["PREFECT_HOME"]))
     running = PrefectServer((PREFECT, "server", "start"), tmp_path_factory.mktemp("logs") / "server", environment)
     running.start()
     yield running.api

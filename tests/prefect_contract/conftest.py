@@ -19,6 +19,7 @@ from prefect.flows import Flow
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, PREFECT_HOME, temporary_settings
 from prefect.utilities.callables import parameter_schema
+from support.migrated import copy_to_home
 
 FOLDER = Path(__file__).parent
 POOL = "contract"
@@ -48,8 +49,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def server(environment: dict[str, str], folder: Path) -> Iterator[str]:
+def server(environment: dict[str, str], prefect_database: Path, folder: Path) -> Iterator[str]:
     """`prefect server start`; gives its API's address."""
+    copy_to_home(prefect_database, folder / "home")
     api = environment["PREFECT_API_URL"]
 
     def healthy() -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Table, select
 from deployments.sandbox.database import schema
 from deployments.sandbox.objects.labels import Labels, row_json
 from deployments.sandbox.objects.serialize_children import child_json
-from deployments.sandbox.query.fields import LEAD_SMART
+from deployments.sandbox.query.fields import LEAD_SMART, alias
 from deployments.sandbox.wire.json_types import Json, JsonObject
 from deployments.sandbox.wire.moments import format_moment, now
 
@@ -72,7 +72,7 @@ def _smart_values(connection: Connection, pks: Sequence[int], fields: Iterable[s
     names = [name for name in LEAD_SMART if ALL in wanted or name in wanted]
     if not names or not pks:
         return {}
-    lead, at = schema.leads.alias("lead"), now()
+    lead, at = alias(schema.leads, "lead"), now()
     columns = [LEAD_SMART[name].read(lead, at).label(name) for name in names]
     rows = connection.execute(select(lead.c.pk, *columns).where(lead.c.pk.in_(pks)))
     return {pk: {name: _plain(value) for name, value in zip(names, values, strict=True)} for pk, *values in rows}

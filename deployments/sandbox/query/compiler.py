@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, FromClause, Table, and_, case, exists, fal
 
 from deployments.sandbox.database import schema
 from deployments.sandbox.query.conditions import FieldValue, QueryContext, condition, has_words
-from deployments.sandbox.query.fields import FIELDS, Expression, Kind
+from deployments.sandbox.query.fields import FIELDS, Expression, Kind, alias, rows_beneath
 from deployments.sandbox.wire.body import Body
 from deployments.sandbox.wire.errors import NO_SUCH_OBJECT, Invalid
 from deployments.sandbox.wire.json_types import JsonObject
@@ -76,7 +76,7 @@ def compile_query(query: Body, context: QueryContext, references: References) ->
     object_type = _root(query) or "lead"
     if object_type not in ROOTS:
         raise Invalid(f"Searching for {object_type} is not supported.", (*query.path, "type"))
-    rows = TABLES[object_type].alias(object_type.replace(".", "_"))
+    rows = alias(TABLES[object_type], object_type.replace(".", "_"))
     where = Compiler(context, references).node(query, This(object_type, rows), negated=False)
     if object_type.startswith("activity."):
         where = and_(rows.c.type == object_type.removeprefix("activity."), where)
@@ -187,7 +187,7 @@ class Compiler:
     def _in_contacts(self, this: This, value: str, mode: str) -> list[ColumnElement[bool]]:
         if this.object_type != "lead":
             return []
-        contact, email = schema.contacts.alias(), schema.contact_emails.alias()
+        contact, email = (rows_beneath(this.rows, table) for table in (schema.contacts, schema.contact_emails))
         mine = contact.c.lead_pk == this.rows.c.pk
         return [
             exists().where(mine, has_words(func.spaced(contact.c.name), value, mode)).correlate(this.rows),
@@ -203,7 +203,7 @@ class Compiler:
         link = LINKS.get((this.object_type, related))
         if link is None:
             raise body.invalid("related_object_type", "Not a valid choice.")
-        rows = TABLES[related].alias()
+        rows = rows_beneath(this.rows, TABLES[related])
         inner = self.node(body.required_object("related_query"), This(related, rows), negated=False)
         clauses = [this.rows.c[link[0]] == rows.c[link[1]], inner]
         if related.startswith("activity."):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from itertools import product
 from typing import Any, Literal, TypeAlias
 
@@ -17,6 +18,17 @@ Kind: TypeAlias = Literal[
 ]
 Expression: TypeAlias = ColumnElement[Any]
 Where: TypeAlias = Callable[[FromClause, datetime], list[ColumnElement[bool]]]
+
+
+@lru_cache(maxsize=1000)
+def alias(table: Table, name: str) -> FromClause:
+    """The alias of *table* with this *name*: always the same one, since making its columns takes most of a search."""
+    return table.alias(name)
+
+
+def rows_beneath(this: FromClause, table: Table) -> FromClause:
+    """The rows of *table* in a subquery of *this*, under a name that nothing around them has."""
+    return alias(table, f"{this.description}_{table.name}")
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,7 @@ def _aggregate(
     """An aggregate over the rows of *table* that belong to this row."""
 
     def read(this: FromClause, now: datetime) -> Expression:
-        rows = table.alias()
+        rows = rows_beneath(this, table)
         query = select(value(rows)).where(rows.c[key] == this.c.pk, *where(rows, now))
         return query.correlate(this).scalar_subquery()
 
@@ -75,7 +87,7 @@ def _number_reachable(table: Table) -> Field:
     """How many e-mail addresses (phone numbers, web pages) the contacts of a lead have together."""
 
     def read(this: FromClause, _: datetime) -> Expression:
-        rows, contact = table.alias(), schema.contacts.alias()
+        rows, contact = rows_beneath(this, table), rows_beneath(this, schema.contacts)
         query = select(func.count()).select_from(rows.join(contact, rows.c.contact_pk == contact.c.pk))
         return query.where(contact.c.lead_pk == this.c.pk).correlate(this).scalar_subquery()
 
@@ -194,7 +206,7 @@ LEAD_SMART: dict[str, Field] = {
 
 
 def _lead_id(this: FromClause, _: datetime) -> Expression:
-    lead = schema.leads.alias()
+    lead = rows_beneath(this, schema.leads)
     return select(lead.c.id).where(lead.c.pk == this.c.lead_pk).correlate(this).scalar_subquery()
 
 
