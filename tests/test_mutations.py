@@ -59,8 +59,8 @@ MUTATIONS = [
     Mutation(
         "a repeated write reads the record again",
         "runs/connect.py",
-        "with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):",
-        "if True:",
+        "            with _without_retries():",
+        "            if True:",
         RECORDING,
     ),
     Mutation(
@@ -323,11 +323,11 @@ MUTATIONS = [
     Mutation(
         "no more than max_share",
         "plan/checks.py",
-        "    if planned > SMALL_PLAN and planned / total",
-        "    if planned",
+        "    if planned > SMALL_PLAN and share > limits.max_share:",
+        "    if False:",
         LIMITS,
     ),
-    Mutation("never every lead", "plan/checks.py", "    if planned >= total:", "    if False:", LIMITS),
+    Mutation("never every lead", "plan/checks.py", "    if counts.planned >= counts.total:", "    if False:", LIMITS),
     Mutation("the numbers must add up", "plan/checks.py", "    if not counts.add_up:", "    if False:", LIMITS),
     Mutation("the number expected", "plan/checks.py", " and counts.planned != expect:", " and False:", LIMITS),
     Mutation(
@@ -347,8 +347,8 @@ MUTATIONS = [
     Mutation(
         "the ramp is no way past the limits",
         "plan/checks.py",
-        "check_limits(counts.without_ramp(limits.batch), ",
-        "check_limits(counts, ",
+        "    return counts.without_ramp(limits.batch) if ramped else counts",
+        "    return counts",
         LIMITS,
     ),
     Mutation("Close's clock", "plan/checks.py", "    if as_of > now + TOLD_LATE:", "    if False:", LIMITS),

@@ -12,7 +12,7 @@ from typing import TypeVar, cast
 
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.context import SettingsContext, get_settings_context
 from pydantic import ValidationError
 
 from tasks.close.client import CloseClient
@@ -72,13 +72,26 @@ def repeat_write(write: Callable[[], Written]) -> Written:
     deadline = time.monotonic() + WRITE_SECONDS
     while True:
         try:
-            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            with _without_retries():
                 return write()
         except PrefectUnavailable as error:
             if time.monotonic() >= deadline:
                 raise
             logger.warning("%s Trying again.", error)
         time.sleep(REWRITE_SECONDS)
+
+
+@contextmanager
+def _without_retries() -> Generator[None]:
+    """A block in which Prefect's client sends each request once.
+
+    Prefect's ``temporary_settings`` would do, but checks all settings again, which takes longer than the request.
+    """
+    context = get_settings_context()
+    client = context.settings.client.model_copy(update={"max_retries": 0})
+    settings = context.settings.model_copy(update={"client": client})
+    with SettingsContext(profile=context.profile, settings=settings):
+        yield
 
 
 def plain(moment: datetime) -> datetime:
