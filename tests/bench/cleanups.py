@@ -8,13 +8,13 @@ from typing import Any, cast
 from uuid import UUID
 
 import closeio_api  # pyright: ignore[reportMissingTypeStubs] - Close ships it without types
+from bench.empty_flow import empty
+from bench.places import fill, jobs_took, serving, use, without_heartbeats
+from bench.table import Row
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from support.close_account import ADMIN, CloseAccount
 
-from bench.empty_flow import empty
-from bench.places import fill, jobs_took, serving, use, without_heartbeats
-from bench.table import Row
 from deployments.sandbox.organization import STATUS_IDS
 from flows.lead_cleanup import lead_cleanup
 from tasks.report.ending import report_of

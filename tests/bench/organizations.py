@@ -12,13 +12,13 @@ from threading import Event, Thread
 from typing import Any
 from uuid import UUID
 
+from bench.places import PREFECT, ROOT, serving
+from bench.table import Row
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.filters import FlowRunFilter
 from support.close_account import ADMIN, CloseAccount, lead
 
-from bench.places import PREFECT, ROOT, serving
-from bench.table import Row
 from flows.lead_cleanup import lead_cleanup
 
 ORGANIZATIONS = tuple(map(int, os.environ.get("BENCH_ORGANIZATIONS", "10,30").split(",")))

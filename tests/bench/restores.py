@@ -4,11 +4,11 @@ import time
 from collections import Counter
 from typing import Any, cast
 
-from support.close_account import CloseAccount, lead
-
 from bench.cleanups import cleanup
 from bench.places import serving, use, without_heartbeats
 from bench.table import Row
+from support.close_account import CloseAccount, lead
+
 from deployments.sandbox.switches.rate_limits import BUCKETS, OTHERS, RateLimitSettings
 from flows.restore_leads import restore_leads
 from tasks.report.ending import report_of

@@ -12,7 +12,10 @@ from deployments.sandbox.server import Sandbox
 
 def main(organizations: int, leads: int, database: str | None = None) -> None:
     with ExitStack() as running:
-        served = [running.enter_context(Sandbox(leads=leads, database=database)) for _ in range(organizations)]
+        served = [
+            running.enter_context(Sandbox(leads=leads, database=database, organization=f"Organisation {number}"))
+            for number in range(organizations)
+        ]
         print(json.dumps([{"url": each.url, "base": each.base} for each in served]), flush=True)  # noqa: T201
         sys.stdin.read()
 

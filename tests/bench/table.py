@@ -45,14 +45,14 @@ class Row(BaseModel):
     def verdict(self) -> str:
         """Whether the aim is met, and if not by how much it is missed."""
         if self.aim is None:
-            return "–"
+            return "-"
         missed = self.ratio < self.aim if self.at_least else self.ratio > self.aim
         return f"missed by {abs(self.ratio / self.aim - 1):.0%}" if missed else "met"
 
     @property
     def aim_in_words(self) -> str:
         """Such as "≤ 2"."""
-        return "–" if self.aim is None else f"{'≥' if self.at_least else '≤'} {self.aim:g}"
+        return "-" if self.aim is None else f"{'≥' if self.at_least else '≤'} {self.aim:g}"
 
     @property
     def line(self) -> str:
@@ -67,7 +67,7 @@ class Row(BaseModel):
     def item(self) -> str:
         """The row as an item of the README's list."""
         aim = f"aim {self.aim_in_words}, {self.verdict}"
-        return f"- {self.what}: {figure(self.ratio)} × that of {self.against} ({aim})"
+        return f"- {self.what}: {figure(self.ratio)} of {self.against} ({aim})"
 
 
 class Results(BaseModel):
@@ -126,26 +126,28 @@ def figure(number: float) -> str:
 
 INTRODUCTION = """# Benchmarks
 
-What cleanups cost, each measured beside something that does the same without us, or beside the limit that Close or the
-issue sets. `make bench` writes this page, `results.json` and three lines of the README from one run on one machine. Close
-is the [sandbox](../../deployments/sandbox/README.md): how fast Close itself deletes and exports isn't measured here.
+What cleanups cost, each measured beside something that does the same without us, or beside a limit. `make bench` writes
+this page, `results.json` and three lines of the README from one run on one machine. Close is the
+[sandbox](../../deployments/sandbox/README.md): how fast Close itself deletes and exports isn't measured here.
 """
 
 READING = """How to read it:
 
 - A ratio is what we take, divided by what the other takes. A row without an aim only says what something costs.
-- Times of cleanups are medians of runs that alternate with the empty flow and the script, in a process that has done each
-  before. Close's rate limits are on, and each run begins with a window of its own. *Without Close's jobs* means that the
-  time is subtracted which the sandbox says its export and its bulk delete took.
-- The empty flow has the same Prefect server and as many tasks, which do nothing. Heartbeats are off in both.
-- The straightforward script uses Close's own Python client: it counts, starts a bulk delete, and polls each second until
-  it is done. It has no keep rules, limits, backup, record, check or report, and nothing that survives its process.
+- Times of cleanups are medians of runs that alternate with the empty flow and the script, in a process that has done
+  each before. Close's rate limits are on, and each run begins with windows of its own. *Without Close's jobs*: less the
+  time that the sandbox says its export and its bulk delete took.
+- The empty flow has the same Prefect server, with SQLite as `make server` starts it, and as many tasks, which do
+  nothing. Heartbeats are off in both.
+- The straightforward script uses Close's own Python client: it counts, starts a bulk delete, and polls each second
+  until it is done. It has no keep rules, limits, backup, record, check or report, and does not survive its process.
 - Polling: several bulk deletes of different lengths, each watched in all three ways at once. Late is the time between
   Close's end and the answer that shows it.
-- A backup is downloaded, checked lead by lead, written, and read back; curl and gzip download and compress the same file.
-- The rate that Close allows is the time which its rate limits, counted in windows, need for the requests that were made.
-- The worker's runs each have an organisation of their own, a process of their own, and a bulk delete. A single run is one
-  that has the worker for itself, from being created to its end.
-- Memory is the peak of a process that does this alone: VmHWM of Linux. For a worker it is the sum over its processes, of
-  their proportional shares (PSS).
+- A backup is downloaded, checked lead by lead, written, and read back; curl and gzip download and compress the same
+  file.
+- The rate that Close allows: the requests that were made, by the time that its rate limits need for them in windows.
+- The worker's runs each have an organisation, a process and a bulk delete of ten seconds of their own. The worker looks
+  for runs every 2 seconds. A single run is one that has the worker for itself, from being created to its end.
+- Memory is the peak of a process that does this alone: VmHWM of Linux. For a worker it is the sum of its processes'
+  proportional shares (PSS).
 """

@@ -10,11 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import httpx
-from support.close_account import ADMIN, CloseAccount, lead
-
 from bench.child import child
 from bench.places import instant, serving, use, without_heartbeats
 from bench.table import Row
+from prefect import flow
+from support.close_account import ADMIN, CloseAccount, lead
+
+from tasks.bulk_delete.wait import wait
+from tasks.runs.connect import connect, settings
 
 LASTING = (2.3, 5.7, 11.9, 23.1, 61.3)
 """Seconds that the bulk deletes take. None is near a multiple of ten, where polling every 10 s would look its best."""
@@ -46,7 +49,7 @@ def _polling(close: CloseAccount) -> list[Row]:
     jobs = [_start(close, f"Word{number}", seconds) for number, seconds in enumerate(LASTING)]
     waits: dict[str, Wait] = {"ours": ours, "1 s": each_second, "10 s": each_ten_seconds}
     with ThreadPoolExecutor(len(jobs) * len(waits)) as pool:
-        watching = {name: [pool.submit(_watched, close, wait, job) for job in jobs] for name, wait in waits.items()}
+        watching = {name: [pool.submit(_watched, close, way, job) for job in jobs] for name, way in waits.items()}
         watched = {name: [each.result() for each in found] for name, found in watching.items()}
     late = {name: sum(each.late for each in found) / len(found) for name, found in watched.items()}
     asked = {name: sum(each.asked for each in found) for name, found in watched.items()}
@@ -97,17 +100,14 @@ def _start(close: CloseAccount, word: str, seconds: float) -> str:
     return str(close.post("/bulk_action/delete/", s_query=query, send_done_email=False)["id"])
 
 
-def _watched(close: CloseAccount, wait: Wait, job: str) -> Watched:
-    asked = wait(job)
+def _watched(close: CloseAccount, wait_for: Wait, job: str) -> Watched:
+    asked = wait_for(job)
     noticed = time.time()
     return Watched(noticed - instant(close.get(f"/bulk_action/delete/{job}/")["date_updated"]), asked)
 
 
 def ours(job: str) -> int:
     """As a cleanup waits."""
-    from tasks.bulk_delete.wait import wait
-    from tasks.runs.connect import connect
-
     with connect() as close:
         return wait(close, job, PATIENCE, lambda _: None).polls
 
@@ -123,8 +123,6 @@ def each_ten_seconds(job: str) -> int:
 
 
 def _fixed(job: str, seconds: float) -> int:
-    from tasks.runs.connect import settings
-
     asked = 0
     with httpx.Client(base_url=settings().api_url, auth=(ADMIN, ""), timeout=30) as client:
         while True:
@@ -158,10 +156,8 @@ def _at_once(close: CloseAccount) -> list[Row]:
 
 def cpu_of(name: str, jobs: str) -> float:
     """CPU seconds of this process from the first wait to the last, without importing anything."""
-    from prefect import flow
-
-    wait: Wait = {"ours": ours, "each_second": each_second}[name]
-    waiting = flow(name="waiting", persist_result=False)(wait)
+    wait_for: Wait = {"ours": ours, "each_second": each_second}[name]
+    waiting = flow(name="waiting", persist_result=False)(wait_for)
     ids: list[str] = json.loads(Path(jobs).read_text())
     with ThreadPoolExecutor(len(ids)) as pool:
         began = time.process_time()
@@ -169,9 +165,9 @@ def cpu_of(name: str, jobs: str) -> float:
         return time.process_time() - began
 
 
-def _without_heartbeats(wait: Wait) -> Wait:
+def _without_heartbeats(wait_for: Wait) -> Wait:
     def waited(job: str) -> int:
         with without_heartbeats():
-            return wait(job)
+            return wait_for(job)
 
     return waited
