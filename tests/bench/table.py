@@ -47,7 +47,8 @@ class Row(BaseModel):
         if self.aim is None:
             return "-"
         missed = self.ratio < self.aim if self.at_least else self.ratio > self.aim
-        return f"missed by {abs(self.ratio / self.aim - 1):.0%}" if missed else "met"
+        by = abs(self.ratio / self.aim - 1)
+        return f"missed by {by:.0%}" if missed and by >= 0.01 else f"missed by {by:.2%}" if missed else "met"
 
     @property
     def aim_in_words(self) -> str:

@@ -23,7 +23,7 @@ LASTING = (2.3, 5.7, 11.9, 23.1, 61.3)
 """Seconds that the bulk deletes take. None is near a multiple of ten, where polling every 10 s would look its best."""
 AT_ONCE = 100
 AT_ONCE_LAST = 30  # seconds
-LEADS = 100  # of each bulk delete
+LEADS = 20  # of each bulk delete
 PATIENCE = timedelta(hours=1)
 Wait = Callable[[str], int]
 """Waits for the bulk delete with this id. Returns how often it asked."""
