@@ -32,7 +32,7 @@ def rows() -> list[dict[str, Any]]:
         folder = Path(name)
         for leads in (FEW, *SIZES):
             write_export(folder / f"{leads}.json.gz", leads)
-        with _serving(folder) as url:
+        with serving_exports(folder) as url:
             found = [row for leads in SIZES for row in _rows(folder, url, leads)]
     return [row.model_dump() for row in found]
 
@@ -123,7 +123,7 @@ def _lead(number: int) -> dict[str, object]:
 
 
 @contextmanager
-def _serving(folder: Path) -> Generator[str]:
+def serving_exports(folder: Path) -> Generator[str]:
     command = (sys.executable, "-m", "bench.backups", str(folder))
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE) as process:
         assert process.stdout

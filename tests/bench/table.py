@@ -48,7 +48,7 @@ class Row(BaseModel):
             return "-"
         missed = self.ratio < self.aim if self.at_least else self.ratio > self.aim
         by = abs(self.ratio / self.aim - 1)
-        return f"missed by {by:.0%}" if missed and by >= 0.01 else f"missed by {by:.2%}" if missed else "met"
+        return f"missed by {by:,.{0 if by >= 0.01 else 2}%}" if missed else "met"
 
     @property
     def aim_in_words(self) -> str:
@@ -67,8 +67,7 @@ class Row(BaseModel):
     @property
     def item(self) -> str:
         """The row as an item of the README's list."""
-        aim = f"aim {self.aim_in_words}, {self.verdict}"
-        return f"- {self.what}: {figure(self.ratio)} of {self.against} ({aim})"
+        return f"- {self.what}: {figure(self.ratio)} times {self.against} (aim {self.aim_in_words}: {self.verdict})"
 
 
 class Results(BaseModel):
