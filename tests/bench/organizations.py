@@ -21,7 +21,7 @@ from support.close_account import ADMIN, CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
 
-ORGANIZATIONS = tuple(map(int, os.environ.get("BENCH_ORGANIZATIONS", "10").split(",")))
+ORGANIZATIONS = tuple(map(int, os.environ.get("BENCH_ORGANIZATIONS", "10,30").split(",")))
 SLOTS = 4
 SINGLE_RUNS = 3
 LEADS = 100
