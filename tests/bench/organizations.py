@@ -95,7 +95,7 @@ def _worker() -> Generator[int]:
         try:
             yield process.pid
         finally:
-            process.terminate()
+            process.kill()  # at SIGTERM it waits for minutes, though no run is left
 
 
 def _run_measured(
