@@ -6,13 +6,19 @@ Commands are imported when they are called, and Prefect when a flow is about to 
 import re
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError
 
 from flows.console.streams import survive_without_reader
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, say
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("close-lead-cleanup")
+
 
 app = App(
     name="lead-cleanup",
@@ -21,7 +27,8 @@ app = App(
     "4 Close is still deleting, 5 unknown whether Close deletes, 6 cancelled.",
     help_flags=["--help", "-h"],
     version_flags=["--version"],
-    version=lambda: version("close-lead-cleanup"),
+    version=_version,
+    help_format="plaintext",  # for Markdown, importing its parser takes longer than showing the help
 )
 COMMANDS = {
     "demo": """Clean up a made-up organisation on this machine.
@@ -72,7 +79,8 @@ COMMANDS = {
 
 for name, text in COMMANDS.items():
     module = "stop" if name == "go" else name
-    app.command(f"flows.commands.{module}:{name}", name=name, help=text)
+    paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
+    app.command(f"flows.commands.{module}:{name}", name=name, help="\n\n".join(paragraphs))
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

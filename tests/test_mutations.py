@@ -95,6 +95,27 @@ MUTATIONS = [
         ("tests/runs/test_retries.py",),
     ),
     Mutation(
+        "a key that was replaced since the plan is noticed before the claim",
+        "bulk_delete/start.py",
+        "with connect(plan.organization_id, user_id=plan.user_id) as close, turn(",
+        "with connect(plan.organization_id) as close, turn(",
+        ("tests/runs/test_keys.py",),
+    ),
+    Mutation(
+        "of a large backup too, ids are compared once few enough leads match",
+        "bulk_delete/start.py",
+        " and close.count(plan.s_query) > LONGEST_SEARCH",
+        "",
+        ("tests/bulk_delete/test_large_backup.py",),
+    ),
+    Mutation(
+        "a key that has replaced another must be the same user's",
+        "runs/connect.py",
+        "    return other if other != found and _known[other] == _known[found] else None",
+        "    return other",
+        ("tests/runs/test_keys.py",),
+    ),
+    Mutation(
         "a look before the claim",
         "bulk_delete/start.py",
         "    jobs = close.bulk_deletes()\n    if",

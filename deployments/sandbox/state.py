@@ -61,6 +61,7 @@ class State:
         self.other = Tenant(OTHER, Store())
         members = (
             Member("api_sandbox.admin", ADMIN, self.main),
+            Member("api_sandbox.admin2", ADMIN, self.main),
             Member("api_sandbox.user", USER, self.main),
             Member("api_sandbox.other", OTHER_ADMIN, self.other),
         )

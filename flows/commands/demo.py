@@ -38,7 +38,7 @@ def demo() -> int:
     from deployments.sandbox.server import Sandbox
 
     put(f"1. A stand-in for Close starts on this machine, with {LEADS:,} leads of a made-up company.")
-    with _alone(), Sandbox(leads=LEADS, leads_per_second=LEADS_PER_SECOND) as close:
+    with _alone(), Sandbox(leads=LEADS, leads_per_second=LEADS_PER_SECOND, rate_limits=False) as close:
         os.environ.update(
             CLOSE_API_URL=close.url, CLOSE_API_KEY=ADMIN_KEY, CLOSE_BACKUP_URL=str(Path.cwd() / "backups")
         )

@@ -10,7 +10,6 @@ from flows.console.flags import Given, with_criteria
 from flows.console.parameters import Parameters, build
 from flows.console.settings import close_settings, settings_with_key
 from flows.console.terminal import Usage, put, say
-from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, WrongEnvironment
 from tasks.close.query.nodes import to_json
 from tasks.criteria.names import Names
@@ -48,6 +47,8 @@ def _names(parameters: Parameters) -> Names:
     needed = Needed.by(parameters.match, parameters.keep, close_settings().keep_smart_view)
     if needed.nothing:
         return Names()
+    from tasks.close.client import CloseClient
+
     with CloseClient(settings_with_key()) as close:
         statuses = close.lead_statuses()
         close.organization_id(statuses)  # refuses the key of another organisation than expected

@@ -11,7 +11,7 @@ from flows.console.executing import execute
 from flows.console.settings import settings_with_key
 from flows.console.terminal import Usage
 from tasks.backup.folder import Folder
-from tasks.close.resources import LEAD_ID
+from tasks.close.ids import LEAD_ID
 from tasks.close.settings import without_password
 from tasks.runs.outcomes import Refused
 

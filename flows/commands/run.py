@@ -5,10 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.console.arguments import AsJson, switch, whole_number
-from flows.console.executing import execute
 from flows.console.flags import Given, with_criteria
-from flows.console.parameters import build
-from flows.console.settings import settings_with_key
 from flows.console.terminal import say
 
 NEEDS_SERVER = "Deleting needs a Prefect server, which keeps the record of what was started."
@@ -47,6 +44,10 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Plan, and with --no-dry-run delete. What can be checked without Prefect is checked before it starts."""
+    from flows.console.executing import execute
+    from flows.console.parameters import build
+    from flows.console.settings import settings_with_key
+
     asked = {"dry_run": dry_run, "approval": approval, "backup": backup, "expect": expect, "sample": sample}
     parameters, notes, deployed = build(given, cleanup, **asked, time_zone=time_zone)
     settings = settings_with_key(block=True)

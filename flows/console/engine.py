@@ -5,6 +5,7 @@ Importing this module imports Prefect, which takes seconds: commands do it when 
 
 import logging
 import re
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from textwrap import shorten
@@ -15,7 +16,6 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.logging.handlers import PrefectConsoleHandler
-from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -103,13 +103,17 @@ def need_server(reason: str | None) -> None:
     if reason or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         why = reason or "A run needs a Prefect server."
         raise Usage(f"{why} Start one with `make server`, and set PREFECT_API_URL to its address.")
+    from prefect.server.api.server import SubprocessASGIServer  # whoever has a server needn't import one
+
     server = SubprocessASGIServer()
     if not server.running:
-        say("No Prefect server is set: starting a temporary one, which takes about 15 seconds …")
+        say("No Prefect server is set: starting a temporary one. On a new database that can take a minute …")
+        began = time.monotonic()
         try:
             server.start(timeout=SERVER_STARTS_WITHIN)
         except (*PREFECT_ERRORS, RuntimeError) as error:
             raise Stop(Outcome.FAILED, f"The temporary Prefect server doesn't start: {error}") from None
+        say(f"The temporary Prefect server is ready, after {time.monotonic() - began:.0f} s.")
 
 
 class Execution:

@@ -16,7 +16,6 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows.console.arguments import number, whole_number
-from flows.console.documents import Unreadable, json_of
 from flows.console.terminal import Usage
 from tasks.criteria.policy import Keep, Limits, Match
 
@@ -81,6 +80,8 @@ def _parameter(name: str, flag: str, field: FieldInfo) -> inspect.Parameter:
 
 def check_custom_fields(words: Sequence[str]) -> None:
     """Raise `Usage` for a custom field among the command line's *words* that would be misread or silently lost."""
+    from flows.console.documents import Unreadable, json_of
+
     for position, word in enumerate(words):
         found = re.match(r"--(match|keep)[.]custom-fields(?:[.]([^=]*))?(?:=(.*))?$", word, re.DOTALL)
         if not found:

@@ -6,8 +6,6 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from flows.console.cleanups import FILE, parameters_of
-from flows.console.documents import Unreadable, json_of, text_of, text_of_stdin
 from flows.console.flags import Given
 from flows.console.terminal import Usage
 from tasks.close.problems import problems
@@ -41,7 +39,7 @@ def build(
     Fields are merged one by one; lists replace lists. A deployment's ``dry_run`` doesn't count: only
     ``--no-dry-run`` deletes. Raises `Usage` if anything is wrong with them.
     """
-    deployed = parameters_of(cleanup) if cleanup else None
+    deployed = _deployed(cleanup) if cleanup else None
     merged: dict[str, Any] = {"match": {}, **(deployed or {}), "dry_run": True}
     merged.update((name, value) for name, value in options.items() if value is not None)
     for prefix, fields in given.items():
@@ -54,9 +52,15 @@ def build(
     return parameters, notes, deployed
 
 
+def _deployed(cleanup: str) -> Mapping[str, Any]:
+    from flows.console.cleanups import parameters_of
+
+    return parameters_of(cleanup)
+
+
 def _over(base: object, prefix: str, fields: Mapping[str, object]) -> dict[str, object]:
     if base and not isinstance(base, Mapping):
-        raise Usage(f"{prefix} in {FILE} is {base!r}; write its settings with their values, each on a line.")
+        raise Usage(f"{prefix} in prefect.yaml is {base!r}; write its settings with their values, each on a line.")
     off = [name for name, value in fields.items() if value is None or value in ([], {})]
     read = {
         name: document(f"--{prefix}.s-query", value) if name == "s_query" and isinstance(value, str) else value
@@ -67,6 +71,8 @@ def _over(base: object, prefix: str, fields: Mapping[str, object]) -> dict[str, 
 
 def document(flag: str, text: str) -> dict[str, object]:
     """The JSON object that *text* is, or that the file ``@NAME`` or stdin (``-``) holds."""
+    from flows.console.documents import Unreadable, json_of, text_of, text_of_stdin
+
     where, advice = flag, "paste the text of Close's Copy Filters in single quotes"
     try:
         if text == "-":

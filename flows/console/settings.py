@@ -4,7 +4,6 @@ from pydantic import ValidationError
 
 from flows.console.terminal import Usage
 from tasks.close.settings import CloseSettings, settings_problem
-from tasks.runs.setup import setup_problem
 
 NO_KEY = (
     "No API key is set: make one in Close under Settings, Developer, API Keys, and set CLOSE_API_KEY "
@@ -22,6 +21,8 @@ def close_settings() -> CloseSettings:
 
 def check_environment() -> None:
     """Raise `Usage` for a proxy, certificates or a setting with which Prefect can't be used."""
+    from tasks.runs.setup import setup_problem
+
     if problem := setup_problem():
         raise Usage(problem)
 

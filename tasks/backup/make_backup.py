@@ -1,7 +1,6 @@
 """The tasks that copy the planned leads before anything is deleted, and prove that the copy has them all."""
 
 import logging
-from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -154,18 +153,20 @@ def check_complete(close: CloseClient, plan: Plan, leads: int) -> None:
         )
 
 
-def check_in_backup(matching: Collection[str], plan: Plan, backup: BackupTaken, *, whole: bool) -> None:
-    """Raise `Refused` if one of the *matching* leads (ids) isn't in the *backup*, even if the numbers agree.
+def check_in_backup(matching: set[str] | None, plan: Plan, backup: BackupTaken, *, whole: bool) -> None:
+    """Raise `Refused` if one of the *matching* leads isn't in the *backup*, even if the numbers agree.
 
-    One may be edited, and so be spared, while another loses its protection. With *whole*, reads all of the backup
-    again first.
+    One may be edited, and so be spared, while another loses its protection. *matching* has their ids, None if they
+    aren't known. With *whole*, reads all of the backup again first.
     """
     archive = Archive.at(backup.url)
     if archive.manifest.digest != plan.digest:
         raise Refused(f"{backup.url} is the backup of another plan: run the cleanup again.")
     if whole:
         archive.verify()
-    if strangers := sorted(set(matching) - archive.lead_ids() if matching else ()):
+    if matching is None:
+        return
+    if strangers := sorted(matching - archive.lead_ids()):
         raise Refused(
             f"{counted(len(strangers), 'lead matches', 'leads match')} now without being in the backup "
             f"({', '.join(strangers[:EXAMPLES])}): run the cleanup again."

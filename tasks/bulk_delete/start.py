@@ -7,8 +7,9 @@ from typing import NamedTuple
 from tasks.backup.make_backup import check_in_backup
 from tasks.bulk_delete.find import CLAIM_SECONDS, bulk_delete_of, check_idle, is_over, search_until_visible
 from tasks.bulk_delete.turn import turn
-from tasks.close.client import LONGEST_SEARCH, CloseClient
+from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotFound
+from tasks.close.pages import LONGEST_SEARCH
 from tasks.close.query.nodes import to_json
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.criteria.policy import Limits
@@ -88,7 +89,7 @@ def check_drift(matching: int, plan: Plan, backup: BackupTaken | None) -> None:
 
 def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | None, again: Limits | None = None) -> str:
     """Start the bulk delete of *plan*. With *again*, the plan is old: its limits and its backup are checked again."""
-    with connect(plan.organization_id, user_id=plan.user_id, anew=True) as close, turn(plan.organization_id):
+    with connect(plan.organization_id, user_id=plan.user_id) as close, turn(plan.organization_id):
         seen = preflight(close, plan, backup, again)
         if seen.started is None:
             stop.check()
@@ -130,15 +131,15 @@ def preflight(close: CloseClient, plan: Plan, backup: BackupTaken | None, again:
     return Preflight(jobs, None, matching)
 
 
-def matching_leads(close: CloseClient, plan: Plan, backup: BackupTaken | None) -> tuple[int, set[str]]:
-    """How many of the planned leads still match, and their ids, if they are to be compared with the *backup*.
+def matching_leads(close: CloseClient, plan: Plan, backup: BackupTaken | None) -> tuple[int, set[str] | None]:
+    """How many of the planned leads still match, and their ids, if there is a *backup* to compare them with.
 
-    Close lists at most 10,000 leads of a search; of more, only the number is known.
+    Close lists at most 10,000 leads of a search: of more, no id is known.
     """
-    if backup is None or backup.leads > LONGEST_SEARCH:
-        return close.count(plan.s_query), set()
+    if backup is None or (backup.leads > LONGEST_SEARCH and close.count(plan.s_query) > LONGEST_SEARCH):
+        return close.count(plan.s_query), None
     matching, rows = close.count_and_search(plan.s_query, limit=LONGEST_SEARCH)
-    return matching, {str(row["id"]) for row in rows}
+    return matching, {str(row["id"]) for row in rows} if matching <= LONGEST_SEARCH else None
 
 
 def adopt_other_attempt(close: CloseClient, record: Record, plan: Plan) -> str:

@@ -12,12 +12,12 @@ import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Self
 
 from tasks.close.answers import unusable_answer
 from tasks.close.errors import NotFound, WrongOrganization
-from tasks.close.pages import Pages, parse, row_id, search_request
+from tasks.close.pages import Pages, parse, row_id, rows_of, search_request
 from tasks.close.rate_limits import RateLimit
 from tasks.close.request import JSON, Request
 from tasks.close.resources import (
@@ -33,14 +33,10 @@ from tasks.close.resources import (
     Me,
     OpportunityStatus,
     Organization,
-    SearchPage,
     SmartView,
 )
 from tasks.close.settings import CloseSettings
 from tasks.close.transport import LONGEST_CONNECT, START_PATIENCE, Transport
-
-SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
-LONGEST_SEARCH = 10_000  # rows; Close ends a search by cursor here
 
 
 class CloseClient:
@@ -97,7 +93,8 @@ class CloseClient:
 
     def now(self) -> datetime:
         """The time (UTC) by Close's clock, else by this machine's, which may be wrong and may jump."""
-        return self.time or datetime.now(UTC)
+        passed = timedelta(seconds=self.clock() - self._transport.answered_at)
+        return self.time + passed if self.time else datetime.now(UTC)
 
     # Who and where
 
@@ -146,11 +143,7 @@ class CloseClient:
 
     def count(self, query: JSON) -> int:
         """Return how many objects *query* (a bare node) matches, without reading them."""
-        request = search_request({"query": query, "results_limit": 0, "include_counts": True})
-        total = self._pages.one(SearchPage, request).count_total
-        if total is None:
-            raise unusable_answer(request, "the count is missing")
-        return total
+        return self._pages.count({"query": query, "results_limit": 0})
 
     def search(
         self,
@@ -165,20 +158,13 @@ class CloseClient:
 
         Starts over if Close's cursor expires. Raises CloseUnavailable if the pages don't end.
         """
-        return self._pages.search(_search(query, object_type, fields, sort, limit), limit).rows
+        return self._pages.search(rows_of(query, object_type, fields, sort, limit), limit).rows
 
     def count_and_search(
         self, query: JSON, *, fields: Sequence[str] = ("id",), sort: Sequence[JSON] = (), limit: int
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Return how many leads *query* matches, and the first *limit* of them, both from the same answer.
-
-        See `search`.
-        """
-        body = {**_search(query, "lead", fields, sort, limit), "include_counts": True}
-        total, rows = self._pages.search(body, limit)
-        if total is None:
-            raise unusable_answer(search_request(body), "the count is missing")
-        return total, rows
+        """Return how many leads *query* matches, and the first *limit* of them, from one answer; see `search`."""
+        return self._pages.count_and_search(rows_of(query, "lead", fields, sort, limit), limit)
 
     # Bulk deletes
 
@@ -306,18 +292,6 @@ class CloseClient:
         """Return the instant of the newest event, by Close's own clock; None if there is no event."""
         page = self._pages.one(EventPage, Request("GET", "/event/", params={"_limit": 1}))
         return page.data[0].date_updated if page.data else None
-
-
-def _search(query: JSON, object_type: str, fields: Sequence[str], sort: Sequence[JSON], limit: int) -> JSON:
-    if not 0 < limit <= LONGEST_SEARCH:
-        raise ValueError(f"limit must be between 1 and {LONGEST_SEARCH}, where Close ends a search; it is {limit}.")
-    return {
-        "query": query,
-        "_fields": {object_type: list(dict.fromkeys(["id", *fields]))},
-        "_limit": min(limit, SEARCH_PAGE),
-        "results_limit": limit,
-        "sort": list(sort),
-    }
 
 
 def _status(bulk_delete_id: str, status: str) -> Request:

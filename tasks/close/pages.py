@@ -1,6 +1,6 @@
 """From Close's answers to values: one object, a list page by page, a search by its cursor."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -12,13 +12,15 @@ from tasks.close.resources import ListPage, Resource, SearchPage
 from tasks.close.transport import Transport
 
 PAGE = 100  # rows of a list
+SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
+LONGEST_SEARCH = 10_000  # rows; Close ends a search by cursor here
 IDLE_PAGES = 2  # in a row without a new object: a cursor may end on an empty page, but must end
 RESTARTS = 3  # of a search whose cursor expired, which it does after 30 seconds
 
 R = TypeVar("R", bound=Resource)
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search has found: how many there are, if that was asked for, and the rows that were read."""
 
     total: int | None
@@ -62,7 +64,18 @@ class Pages:
             seen.update(new)
             skip += len(page.data)  # not PAGE: Close may send fewer than asked for
 
-    def search(self, body: JSON, limit: int) -> Found:
+    def count(self, body: JSON) -> int:
+        """Return how many objects the search *body* matches."""
+        request = search_request({**body, "include_counts": True})
+        return _total(self.one(SearchPage, request).count_total, request)
+
+    def count_and_search(self, body: JSON, limit: int) -> tuple[int, list[dict[str, Any]]]:
+        """Return how many objects the search *body* matches, and the first *limit* of them."""
+        body = {**body, "include_counts": True}
+        total, rows = self.search(body, limit)
+        return _total(total, search_request(body)), rows
+
+    def search(self, body: JSON, limit: int) -> SearchResult:
         """Return the first *limit* rows of a search, none twice. Starts over if the cursor expires."""
         for _ in range(1 + RESTARTS):
             try:
@@ -72,7 +85,7 @@ class Pages:
                     raise
         raise unusable_answer(search_request(body), "its cursor expires before the next page can be read")
 
-    def _follow(self, body: JSON, limit: int) -> Found:
+    def _follow(self, body: JSON, limit: int) -> SearchResult:
         """Follow a search's cursor from page to page, to its end or to *limit* rows."""
         rows: dict[str, dict[str, Any]] = {}
         cursors: set[str] = set()
@@ -86,12 +99,31 @@ class Pages:
             if "cursor" not in page.model_fields_set:  # not the same as null, which is the end
                 raise unusable_answer(request, "the cursor is missing")
             if not page.cursor or len(rows) >= limit:
-                return Found(total, list(rows.values())[:limit])
+                return SearchResult(total, list(rows.values())[:limit])
             idle = idle + 1 if len(rows) == before else 0
             if page.cursor in cursors or idle > IDLE_PAGES:
                 raise unusable_answer(request, "its pages don't end")
             cursors.add(page.cursor)
             request = search_request({**body, "cursor": page.cursor})
+
+
+def _total(total: int | None, request: Request) -> int:
+    if total is None:
+        raise unusable_answer(request, "the count is missing")
+    return total
+
+
+def rows_of(query: JSON, object_type: str, fields: Sequence[str], sort: Sequence[JSON], limit: int) -> JSON:
+    """Return the body of a search for the first *limit* objects, page by page."""
+    if not 0 < limit <= LONGEST_SEARCH:
+        raise ValueError(f"limit must be between 1 and {LONGEST_SEARCH}, where Close ends a search; it is {limit}.")
+    return {
+        "query": query,
+        "_fields": {object_type: list(dict.fromkeys(["id", *fields]))},
+        "_limit": min(limit, SEARCH_PAGE),
+        "results_limit": limit,
+        "sort": list(sort),
+    }
 
 
 def search_request(body: JSON) -> Request:

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from tasks.close.resources import LEAD_ID
+from tasks.close.ids import LEAD_ID
 
 SENTENCES: dict[str, str] = {
     "value_error": "{error}",

@@ -11,6 +11,8 @@ from threading import Lock
 _HEADER = re.compile(r"limit=(\d{1,9})\s*[,;]\s*remaining=(\d{1,9})\s*[,;]\s*reset=(\d{1,9}(?:\.\d+)?)")
 AGAIN = 0.1
 """Seconds after which to look again for room that nobody can say the time of."""
+SAME_WINDOW = 1.5
+"""Seconds by which two answers may differ on when a limit is renewed, since they round them."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,13 @@ class RateLimit:
     seen: float
 
     def left(self, now: float) -> int:
-        """How many requests are left *now*."""
-        return self.remaining if now < self.seen + self.reset else self.limit
+        """How many requests are left *now*: once the limit is renewed, at least one."""
+        return self.remaining if now < self.ends else max(self.limit, 1)
+
+    @property
+    def ends(self) -> float:
+        """When it is renewed, by the clock."""
+        return self.seen + self.reset
 
 
 class RateLimits:
@@ -55,6 +62,9 @@ class RateLimits:
         limit, remaining, reset = found.groups()
         seen = RateLimit(int(limit), int(remaining), float(reset), self._clock())
         with self._lock:
+            before = self._seen.get(bucket)
+            if before and abs(before.ends - seen.ends) < SAME_WINDOW and before.remaining < seen.remaining:
+                return seen  # answers may overtake one another
             self._seen[bucket] = seen
         return seen
 
@@ -77,9 +87,8 @@ class RateLimits:
             if left is None or left > 0 or now >= until:
                 self._under_way[bucket] += 1
                 return 0.0
-            renewed = self._seen[bucket].seen + self._seen[bucket].reset
-            return min(max(renewed - now, AGAIN), until - now)
+            return min(max(self._seen[bucket].ends - now, AGAIN), until - now)
 
     def _left(self, bucket: str) -> int | None:
         seen = self._seen.get(bucket)
-        return seen and seen.left(self._clock()) - self._under_way[bucket]
+        return seen and max(seen.left(self._clock()) - self._under_way[bucket], 0)

@@ -23,9 +23,7 @@ ENDPOINTS: Mapping[Kind, str] = {
     "sms": "/activity/sms/",
 }
 
-LEAD_ID = r"^lead_\w+$"
 Id = Annotated[str, Field(pattern=r"^\w+$")]
-LeadId = Annotated[str, Field(pattern=LEAD_ID)]
 Count = Annotated[StrictInt, Field(ge=0)]
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
 

@@ -7,7 +7,6 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import httpx
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
@@ -45,6 +44,7 @@ class CloseSettings(BaseSettings):
         str_strip_whitespace=True,
         extra="ignore",
         frozen=True,
+        validate_default=False,  # to check the usual URL, httpx would be imported
         hide_input_in_errors=True,  # the input may be the key
     )
 
@@ -123,6 +123,8 @@ class CloseSettings(BaseSettings):
     @field_validator("api_url", mode="after")
     @classmethod
     def _safe_url(cls, url: str) -> str:
+        import httpx
+
         try:
             parts = httpx.URL(url)  # the parser that the requests use too
         except httpx.InvalidURL:
@@ -150,6 +152,8 @@ class CloseSettings(BaseSettings):
     @property
     def on_this_machine(self) -> bool:
         """Whether the API is served on loopback, as the sandbox is."""
+        import httpx
+
         return _is_loopback(httpx.URL(self.api_url).host)
 
 

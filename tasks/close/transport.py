@@ -45,6 +45,8 @@ class Transport:
         self.rate_limits = RateLimits(clock=clock, sleep=sleep)
         self.time: datetime | None = None
         """When Close last answered, to the second, by its own clock (UTC); None if it didn't say."""
+        self.answered_at = 0.0
+        """The same by ours (seconds)."""
         self._sleep, self._clock, self._random, self._renew = sleep, clock, random, renew
         if problem := environment_problem(proxies=not settings.on_this_machine):
             raise WrongEnvironment(problem)
@@ -111,7 +113,7 @@ class Transport:
                         raise not_sent(request)
                     return self._send(client, request)
             except WrongKey:
-                if renewed or not self._use_new_key():
+                if once or renewed or not self._use_new_key():
                     raise
                 renewed = True
             except CloseError as error:
@@ -132,8 +134,9 @@ class Transport:
         """Whether there is another key by now, which is used from here on: keys are replaced while a run waits."""
         found = self._renew()
         if found:
-            logger.info("Close no longer accepts the key. Going on with the one that has replaced it.")
-            self._pool.auth = self._unpooled.auth = _credentials(found)
+            logger.info("Close rejects the key. Continuing with the one that has replaced it.")
+            for each in (self._pool, self._unpooled):
+                each.auth = _by_key(found)
         return found is not None
 
     def _send(self, client: httpx.Client, request: Request) -> JSON:
@@ -141,7 +144,7 @@ class Transport:
             response = client.request(request.method, request.path, params=request.params, json=request.body)
         except httpx.RequestError as error:
             raise no_answer(request, error) from error
-        self.time = _date(response) or self.time
+        self.time, self.answered_at = _date(response), self._clock()
         limit = self.rate_limits.note(request.bucket, response.headers.get("ratelimit", ""))
         if not response.is_success:
             raise refusal(request, response, retry_after=_retry_after(response, limit))
@@ -183,24 +186,16 @@ def _chunks(response: httpx.Response, path: str) -> Iterator[bytes]:
 
 def _connect(settings: CloseSettings, limits: httpx.Limits) -> httpx.Client:
     """Return a client that sends the key, and only to CLOSE_API_URL."""
-    return _open(settings, limits, base_url=settings.api_url, auth=_credentials(settings))
-
-
-def _credentials(settings: CloseSettings) -> httpx.Auth:
-    if settings.api_key:
-        return httpx.BasicAuth(settings.api_key.get_secret_value(), "")
     if settings.access_token:
-        return _Bearer(settings.access_token.get_secret_value())
-    raise MissingKey("No API key is set: make one in Close under Settings, Developer, and set CLOSE_API_KEY.")
+        headers = {"Authorization": f"Bearer {settings.access_token.get_secret_value()}"}
+        return _open(settings, limits, base_url=settings.api_url, headers=headers)
+    return _open(settings, limits, base_url=settings.api_url, auth=_by_key(settings))
 
 
-class _Bearer(httpx.Auth):
-    def __init__(self, token: str) -> None:
-        self._header = f"Bearer {token}"
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        request.headers["Authorization"] = self._header
-        yield request
+def _by_key(settings: CloseSettings) -> httpx.BasicAuth:
+    if settings.api_key is None:
+        raise MissingKey("No API key is set: make one in Close under Settings, Developer, and set CLOSE_API_KEY.")
+    return httpx.BasicAuth(settings.api_key.get_secret_value(), "")
 
 
 def _open(settings: CloseSettings, limits: httpx.Limits, **more: Any) -> httpx.Client:

@@ -26,11 +26,8 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from tasks.close.ids import LeadId
 from tasks.close.problems import quoted
-from tasks.close.query.check import check
-from tasks.close.query.paste import unwrap
-from tasks.close.query.rewrite import UnusableQuery
-from tasks.close.resources import LeadId
 from tasks.criteria.spelling import domain_of, one_form
 from tasks.criteria.wording import did_you_mean
 
@@ -126,7 +123,7 @@ def _switch(title: str, description: str, *, on: bool = False) -> Any:
 class Policy(BaseModel):
     """The base of `Match`, `Keep` and `Limits`: frozen, and strict about names."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -280,6 +277,11 @@ class Limits(Policy):
 
 def _check_pasted(document: dict[str, Any], *, allow_unknown: bool = False, allowed_by: str = "") -> int | None:
     """Return the ``results_limit`` of a pasted query. Raises ValueError, in one sentence, if it can't be used."""
+    # Imported here, since the query language has many models: the help of `lead-cleanup run` needs none of them.
+    from tasks.close.query.check import check
+    from tasks.close.query.paste import unwrap
+    from tasks.close.query.rewrite import UnusableQuery
+
     try:
         query, limit = unwrap(document)
         check(query, allow_unknown=allow_unknown, allowed_by=allowed_by)

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tasks.close.client import CloseClient
 from tasks.close.query.freeze import owners_of_days
 from tasks.close.query.nodes import SavedSearch, parts
 from tasks.close.query.paste import unwrap
 from tasks.close.resources import FieldOwner, LeadStatus, Me, Membership, Organization
 from tasks.criteria.names import Names
 from tasks.criteria.policy import Keep, Match
+
+if TYPE_CHECKING:  # `lead-cleanup query` without names needs none
+    from tasks.close.client import CloseClient
 
 RELATED_OWNERS: tuple[FieldOwner, ...] = ("contact", "opportunity")
 ROLES_WITHOUT_BULK_DELETE = {"user", "restricted_user"}
@@ -47,7 +50,7 @@ class Needed:
             with_days=frozenset(owners_of_days(documents)),
         )
 
-    def read(self, close: CloseClient, statuses: Sequence[LeadStatus]) -> Names:
+    def read(self, close: "CloseClient", statuses: Sequence[LeadStatus]) -> Names:
         """Read them from Close, which has already shown its lead *statuses*."""
         views = close.smart_views() if self.smart_views else ()
         with_days = self.with_days | set(owners_of_days([each.s_query for each in views]))
@@ -98,7 +101,7 @@ class Account:
         return self.role not in ROLES_WITHOUT_BULK_DELETE
 
 
-def survey(close: CloseClient, needed: Needed) -> Account:
+def survey(close: "CloseClient", needed: Needed) -> Account:
     """Check the key, and read the organisation and the *needed* names."""
     user = close.me()  # first, since only its refusal proves that the key is wrong
     statuses = close.lead_statuses()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, NotAllowed
+from tasks.close.pages import SEARCH_PAGE
 from tasks.close.query.conditions import NumberRange, RegularField, Term
 from tasks.close.query.nodes import And, ObjectType, Query, has, lead_field, to_json, where
 from tasks.criteria.selection import Selection
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 Row = Mapping[str, Any]
 
-FEW = 200  # opportunities: one page
+FEW = SEARCH_PAGE  # opportunities
 PERIODS = {"one_time": "once", "monthly": "a month", "annual": "a year"}
 
 
@@ -41,15 +42,13 @@ def _with_open_tasks(leads: Query) -> Query:
     return And(queries=(leads, where(lead_field("num_incomplete_tasks"), NumberRange(gt=0))))
 
 
-OPEN = "open opportunities"
+OPEN, WON, LOST = "open opportunities", "won opportunities", "lost opportunities"
 TASKS = "open tasks"
-STATUS_TYPES = {"open": "active", "won": "won", "lost": "lost"}
 KINDS: dict[str, tuple[str, Callable[[Query], Query]]] = {
     "contacts": ("contact", _of_type("contact")),
-    **{
-        f"{word} opportunities": (f"{word} opportunity", _opportunities(status_type))
-        for word, status_type in STATUS_TYPES.items()
-    },
+    OPEN: ("open opportunity", _opportunities("active")),
+    WON: ("won opportunity", _opportunities("won")),
+    LOST: ("lost opportunity", _opportunities("lost")),
     TASKS: ("lead", _with_open_tasks),
     "e-mails": ("e-mail", _of_type("activity.email")),
     "calls": ("call", _of_type("activity.call")),
@@ -95,25 +94,32 @@ def what_goes_along(selection: Selection, leads: Sequence[Row], all_read: bool, 
 
 
 def read_from(leads: Sequence[Row]) -> Belongings:
-    """What *leads* show of what belongs to them."""
+    """What *leads* show of what belongs to them; of a kind that one of them doesn't show, nothing."""
     counts: dict[str, int] = {}
-    for kind, shown in (("contacts", "contacts"), (TASKS, "tasks")):
-        if all(isinstance(lead.get(shown), list) for lead in leads):
-            of_each = (len(_incomplete(lead[shown])) for lead in leads)
-            counts[kind] = sum(map(bool, of_each)) if kind is TASKS else sum(of_each)
-    opportunities: list[Row] = []
-    if all(isinstance(lead.get("opportunities"), list) for lead in leads):
-        opportunities = [each for lead in leads for each in lead["opportunities"]]
+    if (contacts := _all_rows(leads, "contacts")) is not None:
+        counts["contacts"] = len(contacts)
+    if _all_rows(leads, "tasks") is not None:
+        counts[TASKS] = sum(any(not task.get("is_complete") for task in lead["tasks"]) for lead in leads)
+    worth: dict[str, int] = {}
+    if (opportunities := _all_rows(leads, "opportunities")) is not None:
         types = Counter(each.get("status_type") for each in opportunities)
-        counts |= {f"{word} opportunities": types[each] for word, each in STATUS_TYPES.items()}
+        if types.keys() <= {"active", "won", "lost"}:
+            counts |= {OPEN: types["active"], WON: types["won"], LOST: types["lost"]}
+            worth = worth_of(each for each in opportunities if each["status_type"] == "active")
     for kind, field in NUMBERS.items():
-        if any(isinstance(lead.get(field), int) for lead in leads):  # a lead that has none may have no such field
-            counts[kind] = sum(int(lead.get(field) or 0) for lead in leads)
-    return Belongings(counts, worth_of(each for each in opportunities if each.get("status_type") == "active"))
+        if all(type(lead.get(field)) is int for lead in leads):
+            counts[kind] = sum(lead[field] for lead in leads)
+    return Belongings(counts, worth)
 
 
-def _incomplete(rows: Iterable[Row]) -> list[Row]:
-    return [row for row in rows if not row.get("is_complete")]
+def _all_rows(leads: Sequence[Row], name: str) -> list[Row] | None:
+    """The objects in the field *name* of all *leads*; None if one of them has no list of objects there."""
+    rows: list[Any] = []
+    for lead in leads:
+        if not isinstance(shown := lead.get(name), list):
+            return None
+        rows += shown
+    return rows if all(isinstance(row, dict) for row in rows) else None
 
 
 @reads

@@ -5,14 +5,15 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from tasks.close.client import LONGEST_SEARCH, CloseClient
+from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest
+from tasks.close.pages import LONGEST_SEARCH, SEARCH_PAGE
 from tasks.close.query.conditions import FixedUtc
 from tasks.close.query.nodes import And, Query, on_or_after, to_json
 from tasks.close.query.rewrite import instant_of
 from tasks.criteria import reading
 from tasks.criteria.rules import CREATED, setting
-from tasks.criteria.selection import LEADS, Selection
+from tasks.criteria.selection import LEADS, Criteria, Selection
 from tasks.plan import cascade
 from tasks.plan.model import Counts, SampleLead
 from tasks.runs.connect import connect
@@ -24,11 +25,11 @@ OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
 FIELDS = tuple(dict.fromkeys((*SAMPLE_FIELDS, *reading.FIELDS, *cascade.FIELDS, "date_created")))
 """What is read of a planned lead: for the sample, for our own reading of the criteria, and for what goes along."""
-FEW = 200
-"""Planned leads that are read at once, in one page."""
+FEW = SEARCH_PAGE
+"""Planned leads that are read at once. No sample has more."""
 
 
-class Found(NamedTuple):
+class Counted(NamedTuple):
     """What Close shows of a selection: the numbers, and the oldest of the leads that it plans."""
 
     selection: Selection
@@ -44,7 +45,7 @@ class Found(NamedTuple):
 
 
 @reads
-def find_leads(selection: Selection, batch: int | None, remedy: str) -> Found:
+def find_leads(selection: Selection, batch: int | None, remedy: str) -> Counted:
     """Count what matches, what each rule protects, what is planned, and all leads of the organisation.
 
     Plans only the oldest *batch* of the leads, if there are more. Counts up to three times until the numbers add up:
@@ -61,7 +62,7 @@ def find_leads(selection: Selection, batch: int | None, remedy: str) -> Found:
         return _cut(close, found, batch, remedy)
 
 
-def _find(close: CloseClient, selection: Selection, batch: int | None) -> Found:
+def _find(close: CloseClient, selection: Selection, batch: int | None) -> Counted:
     def count(query: Query, setting: str) -> int:
         with _explained(query, setting):
             return close.count(to_json(query))
@@ -75,14 +76,25 @@ def _find(close: CloseClient, selection: Selection, batch: int | None) -> Found:
     except Refused:
         count_each()  # Close rejects one of them, which is then named
         raise
+    # Where none is kept in all, no rule keeps any; if that is misread, the numbers don't add up.
     by_rule = {rule: number for rule, number in count_each().items() if number} if kept else {}
     with _explained(selection.planned(), "the negated keep rules"):
-        planned, oldest = close.count_and_search(
-            to_json(selection.planned()), fields=FIELDS, sort=OLDEST_FIRST, limit=min(batch, FEW) + 1 if batch else FEW
-        )
+        planned, oldest = _read_oldest(close, selection, min(batch, FEW) + 1 if batch else FEW)
     total = count(LEADS, "the count of all leads")
     counts = Counts(total=total, matched=matched, kept={**by_rule, "total": kept}, planned=planned)
-    return Found(selection, counts, oldest)
+    return Counted(selection, counts, oldest)
+
+
+def _read_oldest(close: CloseClient, selection: Selection, limit: int) -> tuple[int, list[dict[str, Any]]]:
+    """How many leads are planned, and the oldest, with `FIELDS`; if Close rejects one of these, with fewer."""
+    query = to_json(selection.planned())
+    try:
+        return close.count_and_search(query, fields=FIELDS, sort=OLDEST_FIRST, limit=limit)
+    except BadRequest as error:
+        if not error.names("_fields"):
+            raise
+        fewer = (*SAMPLE_FIELDS, *reading.FIELDS, "date_created")
+        return close.count_and_search(query, fields=fewer, sort=OLDEST_FIRST, limit=limit)
 
 
 @contextmanager
@@ -94,7 +106,7 @@ def _explained(query: Query, setting: str) -> Generator[None]:
         raise Refused(f"Close rejects {setting}: {error} {rejected}Change or remove it.") from None
 
 
-def _cut(close: CloseClient, found: Found, batch: int, remedy: str) -> Found:
+def _cut(close: CloseClient, found: Counted, batch: int, remedy: str) -> Counted:
     """The same, with at most the oldest *batch* of the leads planned, by a creation instant in the query.
 
     Leads created at that instant all wait for the next run.
@@ -110,13 +122,11 @@ def _cut(close: CloseClient, found: Found, batch: int, remedy: str) -> Found:
             leads = counted(batch, "lead was", "leads were")
             raise Refused(f"More than {leads} created at the same instant (an import?): {remedy}.")
         selection = selection.cut(end)
-    left, oldest = close.count_and_search(
-        to_json(selection.planned()), fields=FIELDS, sort=OLDEST_FIRST, limit=min(batch, FEW)
-    )
+    left, oldest = _read_oldest(close, selection, min(batch, FEW))
     if left > batch:
         leads = counted(left, "lead")
         raise Refused(f"The batch would have {leads}, more than {batch:,}: leads are changing meanwhile.")
-    return Found(selection, found.counts.cut_to(left), oldest)
+    return Counted(selection, found.counts.cut_to(left), oldest)
 
 
 def rejected_field(query: Mapping[str, Any], rejected: Iterable[str]) -> str:
@@ -160,10 +170,10 @@ def sample_of(leads: Iterable[Mapping[str, Any]]) -> tuple[SampleLead, ...]:
 
 
 @reads
-def read_leads(selection: Selection) -> list[dict[str, Any]]:
-    """Every planned lead, with the fields that our own reading of the criteria needs."""
+def read_leads(selection: Selection, criteria: Criteria) -> None:
+    """Check every planned lead by our own reading of the *criteria*; see `tasks.criteria.reading`."""
     with connect(selection.organization_id) as close:
-        return list(walk(close, selection.planned(), reading.FIELDS))
+        reading.check_leads(list(walk(close, selection.planned(), reading.FIELDS)), criteria)
 
 
 def walk(close: CloseClient, query: Query, fields: tuple[str, ...]) -> Iterator[dict[str, Any]]:

@@ -32,7 +32,7 @@ RAMPED = (
 @reads
 def read_account(criteria: Criteria) -> Account:
     """Check the key and the clocks, and read the organisation and the names that the criteria use."""
-    found = settings(anew=True)
+    found = settings()
     close = client(found)
     account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
     check_clocks(criteria.updated_before or criteria.as_of, close.time, datetime.now(UTC))
@@ -59,7 +59,10 @@ def make_plan(
     found = find_leads(selection, batch, "turn off limits.ramp" if by_ramp else "raise limits.batch")
     selection, counts, oldest = found
     if reading.needed(criteria) and counts.planned <= limits.max_leads:
-        reading.check_leads(oldest if found.has_all else read_leads(selection), criteria)
+        if found.has_all:
+            reading.check_leads(oldest, criteria)
+        else:
+            read_leads(selection, criteria)
     ramped = by_ramp and counts.waiting > 0
     return Plan.of(
         to_json(selection.planned()),

@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from tasks.criteria.policy import Approval, Keep, Limits, most_without_approval
 
 
 class Guards(BaseModel):
     """What protects leads among the parameters of a deployment."""
+
+    model_config = ConfigDict(defer_build=True)
 
     keep: Keep = Keep()
     limits: Limits = Limits()

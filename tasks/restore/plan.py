@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from tasks.backup.archive import Archive, archives
 from tasks.close.client import CloseClient
-from tasks.close.resources import LeadId
+from tasks.close.ids import LeadId
 from tasks.close.settings import without_password
 from tasks.restore.id_mapping import CUSTOM_FIELDS, IdMapping, Inventory, Missing
 from tasks.restore.journal import Journal

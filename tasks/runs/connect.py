@@ -1,6 +1,5 @@
 """Clients of Close and Prefect for tasks. What Prefect's client raises becomes an error of `prefect_errors`."""
 
-import atexit
 import logging
 import time
 from collections.abc import Callable, Generator
@@ -99,12 +98,12 @@ class Identity:
     organization_id: str
 
 
-_keys: dict[str, str] = {}
-"""The key in each Secret block that this process has loaded."""
-_clients: dict[CloseSettings, CloseClient] = {}
-_making = Lock()
 _known: dict[CloseSettings, Identity] = {}
 """The identity behind the key of each settings; a key never changes its user or organisation."""
+_clients: dict[CloseSettings, CloseClient] = {}
+"""One for each settings, for all threads, so that what Close says of its rate limits is known to all of them."""
+_lock = Lock()
+"""Held while a client is made, or a key is replaced."""
 
 
 def remember(known: CloseSettings, identity: Identity) -> None:
@@ -112,20 +111,15 @@ def remember(known: CloseSettings, identity: Identity) -> None:
     _known[known] = identity
 
 
-def settings(*, anew: bool = False) -> CloseSettings:
+def settings() -> CloseSettings:
     """CLOSE_* from the environment and ``.env``; the key from the Secret block that CLOSE_API_KEY_BLOCK names.
 
     Read when a task runs, never at import: deployments are registered on machines without a key. The block is loaded
-    here, so that the key is in no parameter, deployment or process environment; once a process, and *anew* where it
-    may have been replaced.
+    here, so that the key is in no parameter, deployment or process environment; and each time, since keys are replaced.
     """
     try:
         found = CloseSettings()
-        if (block := found.api_key_block) is None:
-            return found
-        if anew or block not in _keys:
-            _keys[block] = _secret(block)
-        return found.with_api_key(_keys[block])
+        return found.with_api_key(_secret(found.api_key_block)) if found.api_key_block else found
     except ValidationError as error:
         raise Refused(settings_problem(error)) from None
 
@@ -144,22 +138,28 @@ def _secret(name: str) -> str:
 
 
 @contextmanager
-def connect(
-    organization_id: str | None = None, *, user_id: str | None = None, anew: bool = False
-) -> Generator[CloseClient]:
-    """This process's client for the settings as they are now: one for all tasks, which thus share its rate limits.
+def connect(organization_id: str | None = None, *, user_id: str | None = None) -> Generator[CloseClient]:
+    """This process's client for the settings as they are now. It stays open.
 
     With *organization_id*, checks that the key belongs to it, and with *user_id* that it is that user's: settings may
-    have changed since the plan. With *anew*, loads the Secret block again. Raises `WrongOrganization` or `Refused`.
+    have changed since the plan. Raises `WrongOrganization` or `Refused` if not.
     """
-    found = settings(anew=anew)
+    found = settings()
     close = client(found)
     if organization_id is not None:
         _check(close, found, organization_id, user_id)
     yield close
 
 
-def _sleep(seconds: float) -> None:
+def client(found: CloseSettings) -> CloseClient:
+    """This process's client with these settings."""
+    with _lock:
+        if found not in _clients:
+            _clients[found] = CloseClient(found, sleep=_sleep, clock=_clock, renew=partial(_replaced, found))
+        return _clients[found]
+
+
+def _sleep(seconds: float) -> None:  # as it is when it is called: a client outlives what tests replace
     sleep(seconds)
 
 
@@ -167,36 +167,32 @@ def _clock() -> float:
     return clock()
 
 
-def client(found: CloseSettings) -> CloseClient:
-    """This process's client with these settings. It stays open until the process ends."""
-    with _making:
-        if found not in _clients:
-            _clients[found] = CloseClient(found, sleep=_sleep, clock=_clock, renew=partial(_renewed, found))
-        return _clients[found]
-
-
-@atexit.register
 def forget_clients() -> None:
-    """Close all connections, and forget the keys and whose they are."""
-    for each in _clients.values():
-        each.close()
-    for known in (_clients, _keys, _known):
-        known.clear()
+    """Close all connections, and forget whose keys they had."""
+    with _lock:
+        for each in _clients.values():
+            each.close()
+        _clients.clear()
+        _known.clear()
 
 
-def _renewed(found: CloseSettings) -> CloseSettings | None:
-    """*found* with the key that has replaced its own in the Secret block; None unless it is the same user's, here."""
+def _replaced(found: CloseSettings) -> CloseSettings | None:
+    """*found*, whose key Close rejects, with the one in its Secret block; None unless that is another of the same user.
+
+    Only while a run waits does anybody get here: each task begins with the key that is in the block.
+    """
     if found.api_key_block is None or found not in _known:
         return None
-    try:
-        if (again := settings(anew=True)) == found:
+    with _lock:
+        try:
+            other = found.with_api_key(_secret(found.api_key_block))
+            if other not in _known:
+                with CloseClient(other, sleep=_sleep, clock=_clock) as close:
+                    remember(other, Identity(close.me().id, close.organization_id()))
+        except (CloseError, Stop, ValidationError) as error:
+            logger.warning("Close rejects the key, and there is no other in the Secret block: %s", error)
             return None
-        with CloseClient(again, sleep=sleep, clock=clock) as close:
-            remember(again, Identity(close.me().id, close.organization_id()))
-    except (CloseError, Stop) as error:
-        logger.warning("Close no longer accepts the key, and no other can be used: %s", error)
-        return None
-    return again if _known[again] == _known[found] else None
+    return other if other != found and _known[other] == _known[found] else None
 
 
 def _check(close: CloseClient, found: CloseSettings, organization_id: str, user_id: str | None) -> None:

@@ -26,6 +26,16 @@ assert "prefect" not in sys.modules
 import flows.commands.doctor
 assert "prefect" not in sys.modules
 """
+WHAT_IS_IMPORTED = """
+import sys
+from flows.cli import call
+assert call(sys.argv[1:]) == 0
+names = {name.partition(".")[0] for name in sys.modules}
+print(*names, file=sys.stderr)
+print(*(name for name, module in sys.modules.items() if name.startswith("tasks.")
+        for model in vars(module).values() if getattr(model, "__pydantic_complete__", False)), file=sys.stderr)
+"""
+SLOW_TO_IMPORT = {"asyncio", "httpx", "markdown_it", "prefect", "pydantic", "pydantic_settings", "yaml"}
 
 
 def test_help_and_query_and_doctor_do_not_import_prefect():
@@ -35,6 +45,44 @@ def test_help_and_query_and_doctor_do_not_import_prefect():
     )
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "imported"),
+    [
+        ("--help", set[str]()),
+        ("run --help", {"pydantic"}),
+        ("query --match.inactive-months 12", {"pydantic", "pydantic_settings", "asyncio"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(command: str, imported: set[str]):
+    """pydantic-settings brings asyncio."""
+    names, _ = _imports(command)
+
+    assert set(names.split()) & SLOW_TO_IMPORT == imported
+
+
+def test_the_flags_come_from_the_models_without_building_them():
+    """Building a model, which prepares its validation, takes longer than reading its fields."""
+    _, built = _imports("run --help")
+
+    assert not built
+
+
+def test_running_a_flow_at_a_lasting_server_does_not_import_one():
+    """Importing Prefect's server takes longer than importing the rest of Prefect."""
+    look = "import sys, flows.console.engine; sys.exit('prefect.server' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+
+
+def _imports(command: str) -> list[str]:
+    """Two lines: the packages that *command* imports, and the modules of which it builds models."""
+    done = subprocess.run(
+        [sys.executable, "-c", WHAT_IS_IMPORTED, *command.split()], capture_output=True, text=True, check=True
+    )
+    return done.stderr.split("\n")[:2]
 
 
 def test_there_are_these_commands_and_no_others(lead_cleanup: Command):

@@ -42,7 +42,9 @@ def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path: Path):
     assert f"\n{planned[1]} leads are deleted. The backup of {planned[1]} leads stays until " in done.stdout
     assert "Kept by won opportunities" in done.stdout
     assert "lead-cleanup doctor" in done.stdout
+    assert re.search(r"^The temporary Prefect server is ready, after \d+ s\.$", done.stderr, re.MULTILINE)
     assert "Traceback" not in done.stderr
+    assert "Trying again" not in done.stderr
     assert [each.name for each in tmp_path.iterdir()] == [".env"]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.close.client import LONGEST_SEARCH
+from tasks.close.pages import LONGEST_SEARCH
 from tasks.close.problems import problems
 from tasks.criteria.policy import LARGEST_BATCH, Approval, Keep, Limits, Match, Policy, TimeZone, most_without_approval
 

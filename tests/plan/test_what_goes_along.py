@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.close_account import CloseAccount, lead
 
-from tasks.plan.cascade import NUMBERS
+from tasks.plan.cascade import KINDS, NUMBERS
 
 pytestmark = pytest.mark.server
 
@@ -42,17 +42,20 @@ def test_it_counts_what_belongs_to_the_planned_leads_and_to_no_others(sandbox: C
     )
 
 
-def test_what_the_leads_do_not_show_is_counted(sandbox: CloseAccount, run_cleanup: Run) -> None:
-    """Searches may not show smart fields; exports do."""
+@pytest.mark.parametrize(("numbers", "more"), [("hidden", 0), ("refused", 2)])
+def test_what_the_leads_do_not_show_is_counted(
+    sandbox: CloseAccount, run_cleanup: Run, numbers: str, more: int
+) -> None:
+    """Searches may not show smart fields, or may refuse to be asked for them; exports have them."""
     sandbox.add(lead("A", "Junk", **RICH), lead("B"))
     shown = note_of(run_cleanup(match={"status": ["Junk"]}, keep=OFF).report)
     few = searches(sandbox)
 
-    sandbox.behaviour(numbers_in_search="hidden")
+    sandbox.behaviour(numbers_in_search=numbers)
     sandbox.forget_requests()
 
     assert note_of(run_cleanup(match={"status": ["Junk"]}, keep=OFF).report) == shown
-    assert searches(sandbox) == few + len(NUMBERS)
+    assert searches(sandbox) == few + more + (len(KINDS) - 1 if numbers == "refused" else len(NUMBERS))
 
 
 def test_of_many_leads_all_is_counted(sandbox: CloseAccount, run_cleanup: Run) -> None:

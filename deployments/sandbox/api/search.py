@@ -37,6 +37,10 @@ def search(request: ApiRequest) -> JsonObject:
     if wanted is not None and wanted > most:
         raise Invalid(f"The value must not be larger than {most}.", ("_limit",))
     fields = _fields(body)
+    if request.state.behaviour.numbers_in_search == "refused" and any(
+        name.startswith("num_") for name in fields.get("lead", ())
+    ):
+        raise Invalid("Unknown field.", ("_fields",))
     digest = _digest(body)
     position = _position(body, digest)
     end = LAST_POSITION if results_limit is None else min(results_limit, LAST_POSITION)

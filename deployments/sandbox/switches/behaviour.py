@@ -75,9 +75,10 @@ class Behaviour(BaseModel):
         default="monday", description="The first day of this week and of last week in a query."
     )
     cursor_seconds: float = Field(default=30, gt=0, description="How long a search's cursor lives. Close says 30.")
-    numbers_in_search: Literal["shown", "hidden"] = Field(
+    numbers_in_search: Literal["shown", "hidden", "refused"] = Field(
         default="shown",
         description="Whether a search shows, where they are asked for, the smart fields of a lead that count "
-        "something, such as num_calls. Exports have them; of searches it isn't documented.",
+        "something, such as num_calls, or refuses to be asked for them. Exports have them; of searches it isn't "
+        "documented.",
     )
     search_page_limit: int = Field(default=200, ge=1, description="The largest _limit of a search.")

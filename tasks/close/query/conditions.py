@@ -17,7 +17,7 @@ type_key = "type"
 class Part(BaseModel):
     """Any part of a query. Unknown keys are kept, so that nothing is lost between reading and writing."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     def model_post_init(self, _context: object) -> None:
         """Count ``type`` as set, so that it is written even if it wasn't passed."""
@@ -247,6 +247,3 @@ Condition = Annotated[
 ]
 
 UNKNOWN = (UnknownMoment, UnknownField, UnknownCondition)
-
-for _model in (Offset, MomentRange):
-    _model.model_rebuild()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Discriminator, Field, StrictBool, Tag, TypeAdapter
+from pydantic import ConfigDict, Discriminator, Field, StrictBool, Tag, TypeAdapter
 
 from tasks.close.query.conditions import (
     UNKNOWN,
@@ -140,10 +140,7 @@ Query = Annotated[
     Discriminator(by_type(*KNOWN)),
 ]
 
-for _model in (InStatus, And, Or, FieldCondition, HasRelated):
-    _model.model_rebuild()
-
-_query: TypeAdapter[Query] = TypeAdapter(Query)
+_query: TypeAdapter[Query] = TypeAdapter(Query, config=ConfigDict(defer_build=True))
 
 
 # --- reading and writing ----------------------------------------------------------------------------------------------
