@@ -39,6 +39,10 @@ matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md again, by running every ro
 	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/faults/test_terminal.py \
 	    tests/deployments/test_faults.py
 
+# About half an hour; with BENCH_ORGANIZATIONS=10,30,100 longer. An idle machine gives figures worth keeping.
+bench: $(INSTALLED)  ## measure what cleanups cost, and write tests/bench/BENCHMARKS.md
+	PYTHONPATH=tests $(BIN)/python -W ignore -m bench $(SUBJECTS)
+
 check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that start nothing but themselves
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -78,4 +82,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-.PHONY: help install demo test test-system test-all browser matrix check fix server deploy worker lock clean
+.PHONY: help install demo test test-system test-all browser matrix bench check fix server deploy worker lock clean

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bench import table as benchmarks
 from faults.happening import rows
 from faults.table import committed
 from support.close_account import CloseAccount, lead
@@ -86,6 +87,23 @@ def test_every_outcome_that_can_happen_is_explained() -> None:
 def test_the_fault_matrix_has_every_row_and_no_other() -> None:
     """What stands in a row is held by the tests that live through it; here, that none is missing."""
     assert list(committed()) == rows()
+
+
+def test_the_page_of_benchmarks_shows_what_was_measured() -> None:
+    assert benchmarks.committed().page() == benchmarks.PAGE.read_text()
+
+
+def test_it_names_the_two_best_benchmarks_and_the_worst() -> None:
+    shown = benchmarks.IN_README.findall(README)
+    assert shown == [benchmarks.committed().in_readme()]
+    assert shown[0].count("\n") == 3
+
+
+def test_a_benchmark_that_misses_its_aim_says_by_how_much() -> None:
+    row = benchmarks.Row(what="A run", value=3, unit="s", against="an empty flow", peer=1, aim=2)
+    fast, rate = row.model_copy(update={"value": 2}), row.model_copy(update={"value": 1.5, "at_least": True})
+    assert (row.verdict, fast.verdict, rate.verdict) == ("missed by 50%", "met", "missed by 25%")
+    assert row.part_of_aim > rate.part_of_aim > fast.part_of_aim
 
 
 def test_the_pages_it_links_to_exist() -> None:

@@ -23,6 +23,7 @@ from deployments.sandbox.http.middleware import FaultMiddleware
 from deployments.sandbox.http.protocol import AbortableProtocol
 from deployments.sandbox.http.routes import PREFIX
 from deployments.sandbox.jobs.worker import Worker
+from deployments.sandbox.organization import SANDBOX
 from deployments.sandbox.state import State
 from deployments.sandbox.wire.errors import URL_NOT_FOUND
 
@@ -41,7 +42,8 @@ class Sandbox:
     """A stand-in for Close on this machine, for as long as the ``with`` block lasts.
 
     Dates in the seed are relative to *now*; the server itself always uses the real clock. With a *database*, the
-    organisation is kept in that file for the next time; without, in a temporary file. Raises PortInUse.
+    organisation is kept in that file for the next time; without, in a temporary file. An *organization* of another name
+    has another id. Raises PortInUse.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Sandbox:
         database: str | Path | None = None,
         now: datetime | None = None,
         rate_limits: bool = True,
+        organization: str = SANDBOX.name,
     ) -> None:
         self._socket = _listen(port)
         self.base = f"http://{HOST}:{self._socket.getsockname()[1]}"
@@ -66,6 +69,7 @@ class Sandbox:
                 database=None if database is None else Path(database),
                 now=now,
                 rate_limits=rate_limits,
+                organization=organization,
             )
         except BaseException:
             self._socket.close()

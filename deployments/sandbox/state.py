@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class State:
         database: Path | None,
         now: datetime | None,
         rate_limits: bool,
+        organization: str = SANDBOX.name,
     ) -> None:
         self.leads = leads
         self.seed = seed
@@ -56,7 +57,7 @@ class State:
         self.jobs = JobSettings()
         self.limits = RateLimits(RateLimitSettings(enabled=rate_limits))
         self.faults = Faults()
-        self.main = Tenant(SANDBOX, Store(database))
+        self.main = Tenant(replace(SANDBOX, name=organization), Store(database))
         self.other = Tenant(OTHER, Store())
         members = (
             Member("api_sandbox.admin", ADMIN, self.main),

@@ -52,6 +52,17 @@ def test_the_same_seed_gives_the_same_organisation() -> None:
     assert first != names(8)
 
 
+def test_an_organisation_of_another_name_is_another_one_everywhere() -> None:
+    def ids(name: str) -> set[str]:
+        with Sandbox(leads=1, organization=name) as sandbox, httpx.Client(base_url=sandbox.url, auth=ADMIN) as client:
+            listed = ("lead/", "status/lead/", "status/opportunity/", "pipeline/", "custom_field/lead/")
+            rows = [client.get(path).json()["data"][0]["organization_id"] for path in listed]
+            return {*rows, client.get("me/").json()["organizations"][0]["id"]}
+
+    assert len(ids("A")) == len(ids("B")) == 1
+    assert ids("A") != ids("B")
+
+
 def test_the_seed_looks_like_a_real_organisation() -> None:
     with Sandbox(leads=300, now=NOW) as sandbox:
         leads: list[dict[str, object]] = []

@@ -1,11 +1,9 @@
 """The sandbox as a test sees it, and leads to put into it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import httpx
-
-from deployments.sandbox.server import Sandbox
 
 ADMIN = "api_sandbox.admin"
 USER = "api_sandbox.user"
@@ -18,10 +16,24 @@ def lead(name: str, status: str = "Potential", **more: Any) -> dict[str, Any]:
     return {"name": name, "status_label": status, "date_created": LONG_AGO, "date_updated": LONG_AGO, **more}
 
 
+class Served(Protocol):
+    """A sandbox, in this process or in another."""
+
+    @property
+    def url(self) -> str:
+        """The address of the API."""
+        ...
+
+    @property
+    def base(self) -> str:
+        """The address of the server."""
+        ...
+
+
 class CloseAccount:
     """The sandbox as a test sees it: an organisation to fill, faults to order, a journal to read."""
 
-    def __init__(self, server: Sandbox) -> None:
+    def __init__(self, server: Served) -> None:
         self.url = server.url
         self.base = server.base
         self._http = httpx.Client(base_url=server.base, auth=(ADMIN, ""), timeout=30)

@@ -10,7 +10,7 @@ from deployments.sandbox.api.custom_fields import CUSTOM_FIELD_OWNERS, fields_of
 from deployments.sandbox.database import schema
 from deployments.sandbox.http.request import PAGING, ApiRequest
 from deployments.sandbox.http.routes import route
-from deployments.sandbox.organization import OPPORTUNITY_STATUSES, PIPELINE_ID, SANDBOX, Organization, User
+from deployments.sandbox.organization import OPPORTUNITY_STATUSES, PIPELINE_ID, Organization, User
 from deployments.sandbox.wire.errors import Invalid, NotFound
 from deployments.sandbox.wire.json_types import Json, JsonObject
 
@@ -123,10 +123,11 @@ def lead_statuses(request: ApiRequest) -> JsonObject:
     return {"data": _lead_statuses(request), "has_more": False}
 
 
-def opportunity_statuses(_: ApiRequest) -> JsonObject:
+def opportunity_statuses(request: ApiRequest) -> JsonObject:
     """Every opportunity status."""
+    ours = request.organization.id
     found: list[Json] = [
-        {"id": id_, "label": label, "type": kind, "pipeline_id": PIPELINE_ID, "organization_id": SANDBOX.id}
+        {"id": id_, "label": label, "type": kind, "pipeline_id": PIPELINE_ID, "organization_id": ours}
         for id_, (label, kind) in OPPORTUNITY_STATUSES.items()
     ]
     return {"data": found, "has_more": False}
