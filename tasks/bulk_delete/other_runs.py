@@ -22,7 +22,7 @@ from tasks.runs import stop
 from tasks.runs.attempts import last_asked, states_of
 from tasks.runs.connect import connect, prefect
 from tasks.runs.retries import reads
-from tasks.runs.run import ORGANIZATION, Run, label
+from tasks.runs.run import ORGANIZATION, Run, tag
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def wait_for_other_runs(run: Run, limits: Limits, *, dry_run: bool) -> None:
     due = last_asked(states_of(run)) or run.as_of
     patience = min(LONGEST_WAIT, due + timedelta(hours=limits.max_late_hours) - datetime.now(UTC))
     with connect() as close:
-        label(run, organization_id := close.organization_id())
+        tag(run, organization_id := close.organization_id(), dry_run=dry_run)
         _wait(close, run, organization_id, patience)
 
 
@@ -60,8 +60,9 @@ class Other:
 
     def is_of(self, organization_id: str) -> bool:
         """Whether it is in this organisation, or hasn't yet said in which it is."""
-        its = self.record.organization_id if self.record else self.found.labels.get(ORGANIZATION)
-        return its in {None, organization_id}
+        tagged = {each for each in self.found.tags if each.startswith(ORGANIZATION)}
+        its = {self.record.organization_id} if self.record else tagged
+        return not its or organization_id in its
 
 
 @dataclass

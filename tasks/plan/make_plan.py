@@ -20,7 +20,7 @@ from tasks.plan.ramp import read as read_ramp
 from tasks.runs.connect import Identity, client, remember, settings
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
-from tasks.runs.run import Run, deployed_parameters, label
+from tasks.runs.run import Run, deployed_parameters, tag
 from tasks.runs.wording import counted, ended
 
 RAMPED = (
@@ -50,7 +50,7 @@ def make_plan(
     """
     account = read_account(criteria)
     organization_id = account.organization.id
-    label(run, organization_id)
+    tag(run, organization_id, dry_run=dry_run)
     selection = criteria.select(account.names, organization_id)
     digest_of_criteria = criteria_digest(criteria, account.names, organization_id)
     ramp = read_ramp(run, organization_id, digest_of_criteria).most if limits.ramp else None

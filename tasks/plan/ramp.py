@@ -66,8 +66,10 @@ def read(run: Run, organization_id: str, criteria: str) -> Ramp:
 
 def note(run: Run, organization_id: str, criteria: str) -> None:
     """Store that *run* has deleted with *criteria*. Raises `PrefectUnavailable`."""
-    name = name_of(organization_id, run.cleanup)
-    value = read(run, organization_id, criteria).passed(run.id).model_dump(mode="json")
+    before = read(run, organization_id, criteria)
+    if (ramp := before.passed(run.id)) == before:
+        return
+    name, value = name_of(organization_id, run.cleanup), ramp.model_dump(mode="json")
     with prefect() as server:
         try:
             server.create_variable(VariableCreate(name=name, value=value, tags=["lead-cleanup-ramp"]))

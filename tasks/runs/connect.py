@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 sleep, clock = time.sleep, time.monotonic
 """The clock of every wait for Close, which tests replace."""
 
-WRITE_SECONDS, REWRITE_SECONDS = 30.0, 1.0
-"""For how long, and after how long each time, to repeat a write that the Prefect server doesn't accept."""
+WRITE_SECONDS, SOONEST_REWRITE, LATEST_REWRITE = 30.0, 0.05, 1.0
+"""For how long to repeat a write that the Prefect server doesn't accept; after how long first, and later, each time."""
 
 Written = TypeVar("Written")
 
@@ -70,6 +70,7 @@ def repeat_write(write: Callable[[], Written]) -> Written:
     would repeat the same request, does not. Raises `PrefectUnavailable` in the end.
     """
     deadline = time.monotonic() + WRITE_SECONDS
+    wait = SOONEST_REWRITE  # a server on SQLite that is busy with another write is free again in a moment
     while True:
         try:
             with _without_retries():
@@ -77,8 +78,10 @@ def repeat_write(write: Callable[[], Written]) -> Written:
         except PrefectUnavailable as error:
             if time.monotonic() >= deadline:
                 raise
-            logger.warning("%s Trying again.", error)
-        time.sleep(REWRITE_SECONDS)
+            if wait == LATEST_REWRITE:
+                logger.warning("%s Trying again.", error)
+        time.sleep(wait)
+        wait = min(2 * wait, LATEST_REWRITE)
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from tasks.runs.logs import log_if_it_fails
 from tasks.runs.parameters import wrong_in
 
 AD_HOC = "ad-hoc"
-ORGANIZATION = "close.organization_id"
-"""The label of a run that says in which organisation it is."""
+ORGANIZATION = "orga_"
+"""What the tag of a run begins with that says in which organisation it is."""
 GUARDS = "close.deployed_guards"
 """What a run's context calls the keep rules, limits and approval of the deployment that it was started from."""
 
@@ -67,10 +67,17 @@ def run_of(found: FlowRun, cleanup: str) -> Run:
     )
 
 
-def label(run: Run, organization_id: str) -> None:
-    """Label *run* with its organisation, by which other runs know whether to wait for it."""
-    with log_if_it_fails("Labelling the run"), prefect() as server:
-        server.update_flow_run_labels(run.id, {ORGANIZATION: organization_id})
+def tag(run: Run, organization_id: str, *, dry_run: bool) -> None:
+    """Tag *run* with its organisation, by which other runs know whether to wait for it, and as a dry run or a live one.
+
+    The tags that it has stay: automations go by them. Tags and no labels, since a server on SQLite that is recording a
+    task refuses new labels for two seconds.
+    """
+    ours = {organization_id, "dry-run" if dry_run else "live"}
+    with log_if_it_fails("Tagging the run"), prefect() as server:
+        tags = {*server.read_flow_run(run.id).tags}
+        if not ours <= tags:
+            server.update_flow_run(run.id, tags=sorted(tags | ours))
 
 
 def deployed_parameters(run: Run) -> dict[str, Any] | None:

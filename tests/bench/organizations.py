@@ -22,7 +22,7 @@ from support.close_account import ADMIN, CloseAccount, lead
 from flows.lead_cleanup import lead_cleanup
 
 ORGANIZATIONS = tuple(map(int, os.environ.get("BENCH_ORGANIZATIONS", "10,30").split(",")))
-SLOTS = 4
+SLOTS = os.cpu_count() or 1
 SINGLE_RUNS = 3
 LEADS = 100
 DELETING = 10.0  # seconds, of each organisation's bulk delete

@@ -31,18 +31,18 @@ def rows() -> list[dict[str, Any]]:
         for leads in more
         for row in (
             Row(
-                what=f"Requests of a plan for {leads:,} leads",
+                what=f"Requests of a plan among {leads:,} leads",
                 value=requests[leads],
                 unit="requests",
-                against=f"a plan for {few:,} leads",
+                against=f"a plan among {few:,} leads",
                 peer=requests[few],
                 aim=1,
             ),
             Row(
-                what=f"Peak memory of a plan for {leads:,} leads",
+                what=f"Peak memory of a plan among {leads:,} leads",
                 value=memory[leads],
                 unit="MiB",
-                against=f"a plan for {few:,} leads",
+                against=f"a plan among {few:,} leads",
                 peer=memory[few],
                 aim=AIM_OF_MEMORY,
             ),
@@ -62,7 +62,7 @@ def peak_of_a_plan(url: str) -> float:
     with without_heartbeats():
         state = lead_cleanup(
             match=cast("Any", {"status": ["Junk"]}),
-            limits=cast("Any", {"max_leads": 10_000_000, "max_share": 1.0, "ramp": False}),
+            limits=cast("Any", {"max_leads": 10_000_000, "max_share": 1.0}),
             return_state=True,
         )
     report = report_of(state)

@@ -19,7 +19,6 @@ from tasks.bulk_delete.attempt import check_may_run
 from tasks.bulk_delete.other_runs import LOOK_SECONDS, is_ahead
 from tasks.ledger import store as ledger
 from tasks.runs import stop
-from tasks.runs.run import ORGANIZATION
 
 pytestmark = pytest.mark.server
 
@@ -197,7 +196,7 @@ def test_a_run_of_another_organisation_is_not_waited_for(
     sandbox: CloseAccount, prefect: SyncPrefectClient, run_cleanup: Run, looks: Looks
 ) -> None:
     other = deployed(prefect, "other", OTHERS, Running())
-    prefect.update_flow_run_labels(other.id, {ORGANIZATION: "orga_other"})
+    prefect.update_flow_run(other.id, tags=["orga_other"])
 
     assert (run_cleanup(**JUNK).report.outcome, looks.number) == ("deleted", 0)
 
@@ -207,7 +206,7 @@ def test_a_run_says_in_which_organisation_it_is(
 ) -> None:
     report = run_cleanup(**JUNK).report
 
-    assert prefect.read_flow_run(UUID(report.flow_run_id)).labels.get(ORGANIZATION) == report.organization_id
+    assert {report.organization_id, "live"} <= set(prefect.read_flow_run(UUID(report.flow_run_id)).tags)
 
 
 def test_a_run_that_began_later_or_without_a_deployment_is_not_waited_for(
