@@ -62,7 +62,7 @@ def peak_of_a_plan(url: str) -> float:
     with without_heartbeats():
         state = lead_cleanup(
             match=cast("Any", {"status": ["Junk"]}),
-            limits=cast("Any", {"max_leads": 10_000_000, "max_share": 1.0}),
+            limits=cast("Any", {"max_leads": 10_000_000, "max_share": 1.0, "batch": 50}),
             return_state=True,
         )
     report = report_of(state)
