@@ -17,7 +17,7 @@ install: $(INSTALLED)  ## make the virtual environment .venv, with lead-cleanup 
 demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with nothing to set up
 	@$(BIN)/lead-cleanup demo
 
-# The tests start hundreds of processes: none compiles again what another has, whatever this machine is set to.
+# The tests start hundreds of processes: none compiles again what another has, however this machine is set.
 test test-all check matrix: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real

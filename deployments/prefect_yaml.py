@@ -174,7 +174,7 @@ def _flow(name: str, entrypoint: str) -> "Flow[..., Any]":
     try:
         # A flow that can't be imported would be deployed all the same, with parameters guessed from its text.
         return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
-    except (Exception, SystemExit) as error:  # whatever the module raises when it is imported
+    except (Exception, SystemExit) as error:  # any that the module raises when it is imported
         raise Unreadable(f"has an entrypoint in {name} that can't be loaded ({type(error).__name__})") from error
 
 

@@ -104,8 +104,8 @@ MUTATIONS = [
     Mutation(
         "of a large backup too, ids are compared once few enough leads match",
         "bulk_delete/start.py",
-        " and close.count(plan.s_query) > LONGEST_SEARCH",
-        "",
+        "        if backup is None or matching > LONGEST_SEARCH:",
+        "        if True:",
         ("tests/bulk_delete/test_large_backup.py",),
     ),
     Mutation(

@@ -103,7 +103,7 @@ def need_server(reason: str | None) -> None:
     if reason or not PREFECT_SERVER_ALLOW_EPHEMERAL_MODE.value():
         why = reason or "A run needs a Prefect server."
         raise Usage(f"{why} Start one with `make server`, and set PREFECT_API_URL to its address.")
-    from prefect.server.api.server import SubprocessASGIServer  # whoever has a server needn't import one
+    from prefect.server.api.server import SubprocessASGIServer  # not needed where a server is set
 
     server = SubprocessASGIServer()
     if not server.running:

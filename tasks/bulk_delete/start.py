@@ -136,8 +136,10 @@ def matching_leads(close: CloseClient, plan: Plan, backup: BackupTaken | None) -
 
     Close lists at most 10,000 leads of a search: of more, no id is known.
     """
-    if backup is None or (backup.leads > LONGEST_SEARCH and close.count(plan.s_query) > LONGEST_SEARCH):
-        return close.count(plan.s_query), None
+    if backup is None or backup.leads > LONGEST_SEARCH:
+        matching = close.count(plan.s_query)
+        if backup is None or matching > LONGEST_SEARCH:
+            return matching, None
     matching, rows = close.count_and_search(plan.s_query, limit=LONGEST_SEARCH)
     return matching, {str(row["id"]) for row in rows} if matching <= LONGEST_SEARCH else None
 

@@ -1,6 +1,6 @@
 """What the environment says about the way to a server: which certificates to trust, and which proxy to ask.
 
-httpx reads it, for our client of Close and for Prefect's client, and raises whatever comes when it can't be used.
+httpx reads it, for our client of Close and for Prefect's client, and raises errors of many kinds when it can't be used.
 """
 
 import os

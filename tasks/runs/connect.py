@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 sleep, clock = time.sleep, time.monotonic
 """The clock of every wait for Close, which tests replace."""
 
-WRITE_SECONDS, SOONEST_REWRITE, LATEST_REWRITE = 30.0, 0.05, 1.0
-"""For how long to repeat a write that the Prefect server doesn't accept; after how long first, and later, each time."""
+WRITE_SECONDS, REWRITE_SECONDS = 30.0, 1.0
+"""For how long, and after how long each time, to repeat a write that the Prefect server doesn't accept."""
 
 Written = TypeVar("Written")
 
@@ -70,7 +70,6 @@ def repeat_write(write: Callable[[], Written]) -> Written:
     would repeat the same request, does not. Raises `PrefectUnavailable` in the end.
     """
     deadline = time.monotonic() + WRITE_SECONDS
-    wait = SOONEST_REWRITE  # a server on SQLite that is busy with another write is free again in a moment
     while True:
         try:
             with _without_retries():
@@ -78,15 +77,13 @@ def repeat_write(write: Callable[[], Written]) -> Written:
         except PrefectUnavailable as error:
             if time.monotonic() >= deadline:
                 raise
-            if wait == LATEST_REWRITE:
-                logger.warning("%s Trying again.", error)
-        time.sleep(wait)
-        wait = min(2 * wait, LATEST_REWRITE)
+            logger.warning("%s Trying again.", error)
+        time.sleep(REWRITE_SECONDS)
 
 
 @contextmanager
 def _without_retries() -> Generator[None]:
-    """A block in which Prefect's client sends each request once.
+    """A block in which Prefect's client sends each request once. After a 503 it waits two seconds all the same.
 
     Prefect's ``temporary_settings`` would do, but checks all settings again, which takes longer than the request.
     """
@@ -118,8 +115,8 @@ _known: dict[CloseSettings, Identity] = {}
 """The identity behind the key of each settings; a key never changes its user or organisation."""
 _clients: dict[CloseSettings, CloseClient] = {}
 """One for each settings, for all threads, so that what Close says of its rate limits is known to all of them."""
-_lock = Lock()
-"""Held while a client is made, or a key is replaced."""
+_making, _replacing = Lock(), Lock()
+"""Held while a client is made, and while a key is replaced, which may take as long as Close is away."""
 
 
 def remember(known: CloseSettings, identity: Identity) -> None:
@@ -169,7 +166,7 @@ def connect(organization_id: str | None = None, *, user_id: str | None = None) -
 
 def client(found: CloseSettings) -> CloseClient:
     """This process's client with these settings."""
-    with _lock:
+    with _making:
         if found not in _clients:
             _clients[found] = CloseClient(found, sleep=_sleep, clock=_clock, renew=partial(_replaced, found))
         return _clients[found]
@@ -185,7 +182,7 @@ def _clock() -> float:
 
 def forget_clients() -> None:
     """Close all connections, and forget whose keys they had."""
-    with _lock:
+    with _making:
         for each in _clients.values():
             each.close()
         _clients.clear()
@@ -195,18 +192,18 @@ def forget_clients() -> None:
 def _replaced(found: CloseSettings) -> CloseSettings | None:
     """*found*, whose key Close rejects, with the one in its Secret block; None unless that is another of the same user.
 
-    Only while a run waits does anybody get here: each task begins with the key that is in the block.
+    A task begins with the key that is in the block: this is for one that is replaced while the task runs.
     """
     if found.api_key_block is None or found not in _known:
         return None
-    with _lock:
+    with _replacing:
         try:
             other = found.with_api_key(_secret(found.api_key_block))
             if other not in _known:
                 with CloseClient(other, sleep=_sleep, clock=_clock) as close:
                     remember(other, Identity(close.me().id, close.organization_id()))
         except (CloseError, Stop, ValidationError) as error:
-            logger.warning("Close rejects the key, and there is no other in the Secret block: %s", error)
+            logger.warning("Close rejects the key, and the Secret block has none that can be used: %s", error)
             return None
     return other if other != found and _known[other] == _known[found] else None
 

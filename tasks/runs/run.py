@@ -70,8 +70,8 @@ def run_of(found: FlowRun, cleanup: str) -> Run:
 def tag(run: Run, organization_id: str, *, dry_run: bool) -> None:
     """Tag *run* with its organisation, by which other runs know whether to wait for it, and as a dry run or a live one.
 
-    The tags that it has stay: automations go by them. Tags and no labels, since a server on SQLite that is recording a
-    task refuses new labels for two seconds.
+    The tags that it has stay: automations go by them. A label would take two seconds on SQLite: the server refuses it
+    while it records a task, and Prefect's client waits that long before it tries again.
     """
     ours = {organization_id, "dry-run" if dry_run else "live"}
     with log_if_it_fails("Tagging the run"), prefect() as server:

@@ -34,7 +34,7 @@ def check() -> None:
 def put(why: str) -> str:
     """Stop cleanups, for the reason *why*, which replaces an earlier one. Returns it as it is kept: see `shortened`.
 
-    It is cut rather than refused: whoever stops is in a hurry.
+    It is cut rather than refused: a stop is urgent.
     """
     why = shortened(why, LONGEST)
     with prefect() as server:

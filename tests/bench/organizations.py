@@ -84,7 +84,7 @@ def _deploy(prefect: SyncPrefectClient) -> UUID:
 
 @contextmanager
 def _worker() -> Generator[int]:
-    """A process worker; gives its process's id."""
+    """A process worker; yields its process's id."""
     command = (str(PREFECT), "worker", "start", "--pool", POOL, "--type", "process", "--limit", str(SLOTS))
     environment = {**os.environ, "PREFECT_WORKER_QUERY_SECONDS": "2"}
     with (

@@ -27,7 +27,7 @@ LASTING = 1000  # requests
 def front(sandbox: CloseAccount, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A server in front of Prefect's."""
     sandbox.add(lead("A", "Junk"), lead("B"))
-    monkeypatch.setattr("tasks.runs.connect.LATEST_REWRITE", 0.05)
+    monkeypatch.setattr("tasks.runs.connect.REWRITE_SECONDS", 0.05)
     with Proxy(prefect_server) as proxy:
 
         def through_the_front(*, sync_client: bool) -> SyncPrefectClient:

@@ -36,7 +36,7 @@ def world(sandbox: CloseAccount, prefect_server: str, monkeypatch: pytest.Monkey
             return SyncPrefectClient(f"{prefect.address}/api")
 
         monkeypatch.setattr("tasks.runs.connect.get_client", through_the_front)
-        monkeypatch.setattr("tasks.runs.connect.LATEST_REWRITE", 0.05)
+        monkeypatch.setattr("tasks.runs.connect.REWRITE_SECONDS", 0.05)
         monkeypatch.setattr("tasks.runs.connect.WRITE_SECONDS", 0.2)
         with pytest.MonkeyPatch.context() as temporary:
             yield World(sandbox, close, prefect, temporary)
