@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 
 # Close documents commas, and sends semicolons and decimals.
@@ -35,7 +35,10 @@ class RateLimit:
 
 
 class RateLimits:
-    """What is left of the rate limits of one key, by method and endpoint. Safe to use from several threads."""
+    """What is left of the rate limits of one key, by method and endpoint. Safe to use from several threads.
+
+    Close doesn't say which endpoints share a limit: those whose limits are equal are taken to.
+    """
 
     def __init__(self, *, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._clock, self._sleep = clock, sleep
@@ -63,8 +66,10 @@ class RateLimits:
         seen = RateLimit(int(limit), int(remaining), float(reset), self._clock())
         with self._lock:
             before = self._seen.get(bucket)
-            if before and abs(before.ends - seen.ends) < SAME_WINDOW and before.remaining < seen.remaining:
-                return seen  # answers may overtake one another
+            if before and abs(before.ends - seen.ends) < SAME_WINDOW:
+                # Answers may overtake one another, and each rounds the end of the window up.
+                remaining, ends = min(before.remaining, seen.remaining), min(before.ends, seen.ends)
+                seen = replace(seen, remaining=remaining, reset=ends - seen.seen)
             self._seen[bucket] = seen
         return seen
 
@@ -87,8 +92,19 @@ class RateLimits:
             if left is None or left > 0 or now >= until:
                 self._under_way[bucket] += 1
                 return 0.0
-            return min(max(self._seen[bucket].ends - now, AGAIN), until - now)
+            return min(max(self._scarcest(bucket).ends - now, AGAIN), until - now)
 
     def _left(self, bucket: str) -> int | None:
-        seen = self._seen.get(bucket)
-        return seen and max(seen.left(self._clock()) - self._under_way[bucket], 0)
+        if bucket not in self._seen:
+            return None
+        under_way = sum(self._under_way[each] for each in self._shared_with(bucket))
+        return max(self._scarcest(bucket).left(self._clock()) - under_way, 0)
+
+    def _scarcest(self, bucket: str) -> RateLimit:
+        """What is known of the limit of *bucket*: of its endpoints' answers the one that leaves the fewest requests."""
+        now = self._clock()
+        return min((self._seen[each] for each in self._shared_with(bucket)), key=lambda each: each.left(now))
+
+    def _shared_with(self, bucket: str) -> list[str]:
+        limit = self._seen[bucket].limit
+        return [each for each, seen in self._seen.items() if seen.limit == limit]

@@ -201,7 +201,7 @@ class TestRateLimits:
 
         [(bucket, limit)] = close.rate_limits.items()
         assert bucket == "GET /bulk_action/delete/{id}/"
-        assert (limit.limit, limit.remaining, limit.reset) == (240, 199, 7.9)
+        assert (limit.limit, limit.remaining, limit.reset) == (240, 199, pytest.approx(7.9))
 
 
 class TestTheOnePost:

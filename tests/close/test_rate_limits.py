@@ -33,6 +33,24 @@ def test_a_window_that_is_used_up_is_waited_for(limits: RateLimits, clock: Clock
         assert limits.left("search") == 15
 
 
+def test_endpoints_with_the_same_limit_are_taken_to_share_it(limits: RateLimits, clock: Clock):
+    limits.note("task", "limit=240, remaining=9, reset=5")
+    limits.note("note", "limit=240, remaining=1, reset=5")
+    limits.note("search", "limit=16, remaining=0, reset=5")
+    with limits.room("note", FOREVER):
+        assert (limits.left("task"), clock.sleeps) == (0, [])
+        with limits.room("task", FOREVER):
+            assert clock.sleeps == [5]
+
+
+def test_of_ends_that_are_rounded_up_the_first_is_right(limits: RateLimits, clock: Clock):
+    limits.note("search", "limit=16, remaining=1, reset=5")
+    clock.sleep(0.9)
+    limits.note("search", "limit=16, remaining=0, reset=5")
+    with limits.room("search", FOREVER):
+        assert clock.sleeps == [0.9, pytest.approx(4.1)]
+
+
 def test_it_is_waited_for_no_longer_than_until_then(limits: RateLimits, clock: Clock):
     limits.note("search", "limit=16, remaining=0, reset=5")
     with limits.room("search", clock.now + 2):
