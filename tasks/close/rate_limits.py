@@ -66,7 +66,7 @@ class RateLimits:
         seen = RateLimit(int(limit), int(remaining), float(reset), self._clock())
         with self._lock:
             before = self._seen.get(bucket)
-            if before and abs(before.ends - seen.ends) < SAME_WINDOW:
+            if before and seen.seen < before.ends and abs(before.ends - seen.ends) < SAME_WINDOW:
                 # Answers may overtake one another, and each rounds the end of the window up.
                 remaining, ends = min(before.remaining, seen.remaining), min(before.ends, seen.ends)
                 seen = replace(seen, remaining=remaining, reset=ends - seen.seen)

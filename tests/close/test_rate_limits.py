@@ -51,6 +51,15 @@ def test_of_ends_that_are_rounded_up_the_first_is_right(limits: RateLimits, cloc
         assert clock.sleeps == [0.9, pytest.approx(4.1)]
 
 
+def test_a_window_that_ended_later_than_was_heard_is_waited_for_again(limits: RateLimits, clock: Clock):
+    limits.note("search", "limit=16, remaining=0, reset=5")
+    clock.sleep(5.1)
+    said = limits.note("search", "limit=16, remaining=0, reset=0.4")
+    assert said is not None
+    assert said.reset == 0.4
+    assert limits.left("search") == 0
+
+
 def test_it_is_waited_for_no_longer_than_until_then(limits: RateLimits, clock: Clock):
     limits.note("search", "limit=16, remaining=0, reset=5")
     with limits.room("search", clock.now + 2):
