@@ -21,7 +21,7 @@ demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with not
 test test-all check matrix: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real
-	$(BIN)/pytest --numprocesses 4 --dist loadgroup -m "not exhaustive and not system"
+	$(BIN)/pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder -m "not exhaustive and not system"
 
 test-system: $(INSTALLED) browser  ## run the test that uses the Prefect UI as a person does, in a browser
 	$(BIN)/pytest -m "system and not exhaustive"
