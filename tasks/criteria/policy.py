@@ -214,11 +214,13 @@ class Keep(Policy):
     upcoming_meetings: bool = _switch("Upcoming meetings", "The lead has a meeting ahead.", on=True)
     running_workflows: bool = _switch("Running workflows", "The lead is in a running workflow (sequence).", on=True)
     created_within_days: Days | Unset = Field(
-        default=30, title="Days since creation", description="The lead was created within this many days; 0 for off."
+        default=30,
+        title="Created within the last … days",
+        description="The lead was created within this many days; 0 for off.",
     )
     communication_within_days: Days | Unset = Field(
         default=30,
-        title="Days since communication",
+        title="Communication within the last … days",
         description="There was communication within this many days; 0 for off.",
     )
     open_tasks: bool = _switch("Open tasks", "The lead has an incomplete task.")
