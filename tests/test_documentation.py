@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +21,9 @@ from tasks.runs.outcomes import Outcome
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = [line.removeprefix("$ ") for line in re.findall(r"^\$ .*$", README, re.MULTILINE)]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHOWN = re.findall(r"^ *\$ (.*)$", "\n".join(page.read_text() for page in PAGES), re.MULTILINE)
+COMMANDS = list(dict.fromkeys(SHOWN))
 
 
 def test_every_make_command_it_shows_is_a_target() -> None:
@@ -106,6 +110,28 @@ def test_a_benchmark_that_misses_its_aim_says_by_how_much() -> None:
     assert row.part_of_aim > rate.part_of_aim > fast.part_of_aim
 
 
-def test_the_pages_it_links_to_exist() -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_pages_it_links_to_exist(page: Path) -> None:
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not heading or heading in map(anchor, re.findall(r"^#+ (.+)$", linked.read_text(), re.MULTILINE)), (
+            heading
+        )
+
+
+def anchor(heading: str) -> str:
+    """What a link to *heading* ends in."""
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    for page in PAGES[1:]:
+        assert f"({page.relative_to(ROOT)}" in README
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if " -m deployments." in each])
+def test_a_module_it_shows_is_there_and_says_what_it_takes(command: str) -> None:
+    module = shlex.split(command)[2]
+    said = subprocess.run([sys.executable, "-m", module, "--help"], check=False, capture_output=True, text=True)
+    assert (said.returncode, f"Usage: python -m {module} " in said.stdout) == (0, True), said.stderr

@@ -33,7 +33,7 @@ SHUT: dict[str, tuple[str, ...]] = {
 }
 MAY_OPEN_THE_SANDBOX = {"flows.commands.demo", "flows.commands.sandbox"}
 TOP = {
-    *("flows", "tasks", "deployments", "tests", ".ci"),
+    *("flows", "tasks", "deployments", "tests", "docs", ".ci"),
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
     *("prefect.yaml", "pyproject.toml", "requirements.lock", "Makefile"),
     *(".env.example", ".gitignore", ".pre-commit-config.yaml"),

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +12,15 @@ from uuid import UUID
 
 import pytest
 from deployed_runs import PREFECT, PrefectServer, await_state, deploy, process_of, wait_for, within
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.concurrency.services import ConcurrencySlotAcquisitionWithLeaseService
 from prefect.settings import PREFECT_API_URL, temporary_settings
+from pydantic import SecretStr
 from support.close_account import CloseAccount, lead
 from support.postgresql import PostgreSQL, postgresql
+from support.prefect_database import back_up
+from support.terminal_session import Command
 
 from deployments import automations
 from deployments.sandbox.server import Sandbox
@@ -25,6 +31,8 @@ pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.timeout(900)]
 BULK_DELETE = "/bulk_action/delete/"
 SILENCE, SOONEST = 75, 10  # seconds; a run that lives sends a heartbeat every 30
 WORKER = (PREFECT, "worker", "start", "--pool", "lead-cleanup", "--limit", "1")
+MOVE = (sys.executable, "-W", "ignore", "-m", "deployments.to_postgresql")
+LIVE = ("run", "--match.status", "Junk", "--no-dry-run", "--no-backup", "--json")
 Work = Callable[[], "subprocess.Popen[bytes]"]
 
 
@@ -133,6 +141,49 @@ def test_two_organisations_at_once_and_a_worker_that_is_killed_end_deleted_with_
     assert [sorted(found["name"] for found in each.leads().values()) for each in organizations] == [["C", "D"], ["Y"]]
     claims = database.query("SELECT name FROM variable WHERE name LIKE 'lead_cleanup_run_%'")
     assert sorted(claims) == sorted(name_of(run.id, 1) for run in runs)
+
+
+def test_what_is_moved_from_sqlite_keeps_its_claims_its_history_and_its_keys(
+    prefect_server: str,
+    empty_ledger: None,
+    database: PostgreSQL,
+    environment: dict[str, str],
+    close: CloseAccount,
+    lead_cleanup: Command,
+    tmp_path: Path,
+) -> None:
+    """And the server on PostgreSQL continues: the ramp too."""
+    Secret(value=SecretStr("api_of_the_test")).save("moved-key")  # pyright: ignore[reportUnknownMemberType]
+    live = lead_cleanup(*LIVE).json
+    back_up(tmp_path / "copy.db")
+
+    moved, again = (
+        subprocess.run([*MOVE, tmp_path / "copy.db"], env=environment, check=False, capture_output=True, text=True)
+        for _ in range(2)
+    )
+    server = PrefectServer((PREFECT, "server", "start"), tmp_path / "server", environment)
+    server.start()
+    with temporary_settings({PREFECT_API_URL: server.api}):
+        ConcurrencySlotAcquisitionWithLeaseService.drain_all()
+        checked = lead_cleanup("ledger", "--check")
+        recalled = lead_cleanup("report", live["flow_run_id"], "--json")
+        key = Secret.load("moved-key").get()  # pyright: ignore
+        close.add(lead("E", "Junk"))
+        another = lead_cleanup(*LIVE)
+    ConcurrencySlotAcquisitionWithLeaseService.drain_all()
+    server.stop()
+
+    assert moved.returncode == 0, moved.stderr
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr.startswith("Nothing was copied. PREFECT_SERVER_DATABASE_CONNECTION_URL is in use")
+    assert (checked.code, checked.out.splitlines()[:2]) == (
+        0,
+        ["No open claims.", "Compared 1 claim with 1 bulk delete that Close lists."],
+    )
+    assert recalled.json["message"] == live["message"]
+    assert key == "api_of_the_test"
+    assert another.json["outcome"] == "deleted"
+    assert len(database.query("SELECT name FROM variable WHERE name LIKE 'lead_cleanup_run_%'")) == 2
 
 
 def resume_bulk_delete(close: CloseAccount) -> None:

@@ -1,9 +1,7 @@
 """Yesterday's copy of the Prefect database: it knows nothing of what was deleted since. As docs/database.md says."""
 
 import shutil
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.concurrency.services import ConcurrencySlotAcquisitionWithLeaseService
 from support.attempts import attempt, created
 from support.close_account import CloseAccount, lead
+from support.prefect_database import back_up
 from support.terminal_session import Command
 
 from tasks.ledger.record import PREFIX
@@ -44,8 +43,7 @@ def test_the_check_names_the_bulk_delete_that_a_restored_copy_has_forgotten_and_
     """In the copy the run hasn't begun, and meanwhile another lead matches that it would have planned."""
     database = Path(prefect_environment["PREFECT_HOME"]) / "prefect.db"
     run = created(JUNK)
-    with closing(sqlite3.connect(database)) as running, closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
-        running.backup(copy)
+    back_up(tmp_path / "copy.db", database)
     report = attempt(run)
     before = lead_cleanup("ledger", "--check")
 
