@@ -6,6 +6,7 @@ with the Prefect that the server ran with. `docs/database.md` has the steps arou
 
 import asyncio
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -45,7 +46,7 @@ def to_postgresql(
         _make_tables()
         rows = asyncio.run(_copy(file.expanduser(), url))
     except (CannotCopy, SQLAlchemyError, OSError) as error:
-        say(f"Nothing was copied. {error}")
+        say(f"Nothing was copied. {str(error).splitlines()[0]}")
         return 1
     put(f"Copied {rows:,} rows. Start the server with the same {URL}, and then: lead-cleanup ledger --check")
     return 0
@@ -63,7 +64,9 @@ def _make_tables() -> None:
 
 async def _copy(file: Path, url: str) -> int:
     """Returns the number of rows. In one transaction."""
-    source, target = create_engine(f"sqlite:///file:{file}?mode=ro&uri=true"), create_async_engine(url)
+    read_only = f"{file.absolute().as_uri()}?mode=ro"
+    source = create_engine("sqlite://", creator=lambda: sqlite3.connect(read_only, uri=True))
+    target = create_async_engine(url)
     try:
         with source.connect() as reading:
             async with target.begin() as writing:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from prefect.client.schemas.actions import WorkPoolCreate
 
-from deployments import prefect_yaml
+from deployments import prefect_yaml, to_postgresql
 from tasks.close.settings import CloseSettings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -92,3 +92,16 @@ def test_a_unit_starts_what_is_installed(unit: Path, tmp_path: Path) -> None:
         (tmp_path / unit.name).write_text(text)
         said = subprocess.run([verify, "verify", tmp_path / unit.name], check=False, capture_output=True, text=True)
         assert (said.returncode, said.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"), [("", "Set PREFECT_SERVER_DATABASE_"), ("postgresql+asyncpg://x", "There is no file")]
+)
+def test_a_move_to_nowhere_or_of_nothing_is_one_sentence(
+    url: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(to_postgresql.URL, url)
+    assert to_postgresql.call(["missing.db"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert err.startswith(f"Nothing was copied. {sentence}")
