@@ -1,7 +1,8 @@
 """Deploy prefect.yaml, with what it needs on the Prefect server: ``make deploy``.
 
 The work pool and the Secret block with the API key are created if they are missing. What the file no longer has is
-paused, and deleted only after a yes. The automations that recover runs without a person come last; see automations.py.
+paused, and deleted only after a yes. The automations come last: those that recover runs without a
+person, see automations.py, and those that send messages, see notifications.py.
 """
 
 import json
@@ -23,7 +24,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from pydantic import ValidationError
 
-from deployments import automations, keys, prefect_yaml, removed, schedules
+from deployments import automations, keys, notifications, prefect_yaml, removed, schedules
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.documents import Unreadable
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
@@ -74,7 +75,7 @@ def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
     """Do all of it, in the order in which an error does the least harm; yield what is said of each step."""
     if not PREFECT_API_URL.value():
         raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
-    wanted, file = automations.read(), prefect_yaml.read(path)
+    wanted, messages, file = automations.read(), notifications.read(), prefect_yaml.read(path)
     with connect_to_prefect() as prefect:
         yield from _keys(file, replace=replace_key)
         _make_pool(prefect)
@@ -86,6 +87,7 @@ def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
         differ = yield from _apply_schedules(prefect, file)
         yield from (said for each in gone if (said := each.delete(prefect, prune=prune)))
         yield from automations.apply(prefect, wanted)
+        yield from notifications.apply(prefect, messages)
     if differ:
         raise CannotDeploy(
             f"On the server these parameters differ from prefect.yaml: {', '.join(differ)}. The schedules of their "

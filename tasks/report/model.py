@@ -21,6 +21,10 @@ HEADLINES = {outcome: outcome.value.replace("_", " ").capitalize() for outcome i
 }
 
 
+BY_KIND = ("kept", "created")
+"""Fields of reports that hold several counts, each by the name of a rule or of a kind of object."""
+
+
 class RunReport(BaseModel):
     """What the reports of cleanups and of restores have in common."""
 
@@ -48,6 +52,11 @@ class RunReport(BaseModel):
     def evidence(self) -> dict[str, Any]:
         """Everything as JSON, including the notes; without the name of any lead."""
         return self.model_dump(mode="json") | {"notes": self.notes}
+
+    def numbers(self) -> dict[str, Any]:
+        """The counts alone, by their names in JSON: what an event may carry. No text, no ids, no names."""
+        evidence = self.evidence().items()
+        return {name: found for name, found in evidence if isinstance(found, int) or (found and name in BY_KIND)}
 
     def rows(self) -> list[tuple[str, str]]:
         """The known counts and facts, as pairs for a table."""

@@ -14,6 +14,7 @@ from tasks.ledger.record import Record
 from tasks.plan.model import VERSION, Plan
 from tasks.report.artifacts import BLOCK, artifact_key, artifacts_of, publish
 from tasks.report.escaping import escape, kept_by, sample_rows, unescape
+from tasks.runs import events
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
@@ -46,6 +47,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
             ]
         ),
     )
+    events.emit(run, "planned", plan.counts.model_dump())
 
 
 def _shown(plan: Plan) -> str:
