@@ -1,7 +1,8 @@
 """Deploy prefect.yaml, with what it needs on the Prefect server: ``make deploy``.
 
 The work pool and the Secret block with the API key are created if they are missing. What the file no longer has is
-paused, and deleted only after a yes. The automations that recover runs without a person come last; see automations.py.
+paused, and deleted only after a yes. The automations come last: those that recover runs without a
+person, see automations.py, and those that send messages, see notifications.py.
 """
 
 import json
@@ -23,7 +24,7 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr, ValidationError
 
-from deployments import automations, keys, prefect_yaml, removed, schedules
+from deployments import automations, keys, notifications, prefect_yaml, removed, schedules
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.documents import Unreadable
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
@@ -82,7 +83,7 @@ def _deploy(key: SecretStr | None, *, prune: bool, replace_key: bool, schedules_
     """Do all of it, in the order in which an error does the least harm; yield what is said of each step."""
     if not PREFECT_API_URL.value():
         raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
-    wanted, file = automations.read(), prefect_yaml.read(ROOT / FILE)
+    wanted, messages, file = automations.read(), notifications.read(), prefect_yaml.read(ROOT / FILE)
     with connect_to_prefect() as prefect:
         if key is None:
             yield from _keys(file, replace=replace_key)
@@ -103,6 +104,7 @@ def _deploy(key: SecretStr | None, *, prune: bool, replace_key: bool, schedules_
         differ = yield from _apply_schedules(prefect, file)
         yield from (said for each in gone if (said := each.delete(prefect, prune=prune)))
         yield from automations.apply(prefect, wanted)
+        yield from notifications.apply(prefect, messages)
     if differ:
         raise CannotDeploy(
             f"On the server these parameters differ from prefect.yaml: {', '.join(differ)}. The schedules of their "

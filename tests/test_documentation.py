@@ -84,8 +84,19 @@ def names_what_is_there(words: list[str]) -> bool:
     return all(list(ROOT.glob(word)) for word in words if word.startswith("deployments/"))
 
 
-OF_OTHERS = ("cp", "createdb", "docker", "dropdb", "mkdir", "pg_dump", "pg_restore", "prefect", "sqlite3")
-OF_OTHERS += ("systemctl", "useradd")
+OF_OTHERS = [
+    "cp",
+    "createdb",
+    "docker",
+    "dropdb",
+    "mkdir",
+    "pg_dump",
+    "pg_restore",
+    "prefect",
+    "sqlite3",
+    "systemctl",
+    "useradd",
+]
 CHECKED: dict[str, Callable[[list[str]], bool]] = {
     "make": is_a_target,
     "lead-cleanup": is_understood,

@@ -21,6 +21,7 @@ from tasks.report.history import earlier_runs, report_in
 from tasks.report.model import RunReport
 from tasks.report.page import PastRun, report_page
 from tasks.report.pages import page_of_artifact, page_of_run
+from tasks.runs import events
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
@@ -44,7 +45,10 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish *report*. *organization* is its name, empty where there is no plan. Raises `PrefectUnavailable`."""
+    """Publish *report*, and emit an event of its outcome. *organization* is its name, empty where there is no plan.
+
+    Raises `PrefectUnavailable`.
+    """
     key = artifact_key(run, report.organization_id or "", organization) if organization else _key_without_plan(run)
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
     earlier: list[PastRun] = []
@@ -54,6 +58,7 @@ def write_report(run: Run, report: RunReport, organization: str) -> None:
     text = report_page(report, pages, plan=page_of_plan(run.id), run=page_of_run(run.id))
     publish(run.id, "markdown", text, key=key, description=report.summary)
     publish(run.id, "table", json.dumps(counts), key=f"{key}-counts", description=report.summary)
+    events.emit(run, report.outcome.replace("_", "-"), report.numbers(), once=True)
 
 
 def recall_report(run_id: UUID) -> str:

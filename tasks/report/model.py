@@ -22,6 +22,8 @@ HEADLINES = {outcome: outcome.words for outcome in Outcome} | {
 }
 
 
+BY_KIND = ("kept", "created")
+"""Fields of reports that hold several counts, each by the name of a rule or of a kind of object."""
 MATCHED, KEPT, PLANNED, WAITING = "Matched", "Kept", "Planned", "Waiting for later runs"
 DELETED, LEFT, KEPT_BY = "Deleted by Close", "Still matching", "Kept by "
 KINDS = {
@@ -62,6 +64,11 @@ class RunReport(BaseModel):
     def evidence(self) -> dict[str, Any]:
         """Everything as JSON, including the notes; without the name of any lead."""
         return self.model_dump(mode="json") | {"notes": self.notes}
+
+    def numbers(self) -> dict[str, Any]:
+        """The counts alone, by their names in JSON: what an event may carry. No text, no ids, no names."""
+        evidence = self.evidence().items()
+        return {name: found for name, found in evidence if isinstance(found, int) or (found and name in BY_KIND)}
 
     def bars(self) -> list[Bar]:
         """The numbers that make a picture."""

@@ -16,6 +16,7 @@ from tasks.report.artifacts import artifact_key, artifacts_of, publish
 from tasks.report.escaping import unescape
 from tasks.report.history import BLOCK
 from tasks.report.page import plan_page
+from tasks.runs import events
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
@@ -33,6 +34,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
     publish(run.id, KIND, plan.model_dump(mode="json"), description="The plan, for a retry of this run.")
     key = f"{artifact_key(run, plan.organization_id, plan.organization)}-plan"
     publish(run.id, "markdown", plan_page(plan), key=key, description=str(plan.counts))
+    events.emit(run, "planned", plan.counts.model_dump())
 
 
 @reads

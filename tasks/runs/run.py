@@ -37,6 +37,8 @@ class Run:
     """How late the run first started."""
     attempt: int = 1
     """Which attempt this is. Resuming after a suspension doesn't begin a new one."""
+    live: bool = False
+    """Whether it may change something in Close: no dry run."""
 
 
 def this_run(cleanup: str | None = None) -> Run:
@@ -63,6 +65,7 @@ def run_of(found: FlowRun, cleanup: str) -> Run:
         deployment_id=found.deployment_id,
         late=started - expected,
         attempt=found.run_count,
+        live=not found.parameters.get("dry_run", True),
     )
 
 
