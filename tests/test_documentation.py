@@ -84,19 +84,11 @@ def names_what_is_there(words: list[str]) -> bool:
     return all(list(ROOT.glob(word)) for word in words if word.startswith("deployments/"))
 
 
-OF_OTHERS = [
-    "cp",
-    "createdb",
-    "docker",
-    "dropdb",
-    "mkdir",
-    "pg_dump",
-    "pg_restore",
-    "prefect",
-    "sqlite3",
-    "systemctl",
-    "useradd",
-]
+def of_others() -> dict[str, Callable[[list[str]], bool]]:
+    programs = ("cp", "createdb", "docker", "dropdb", "mkdir", "pg_dump", "pg_restore", "prefect", "sqlite3")
+    return dict.fromkeys((*programs, "systemctl", "useradd"), names_what_is_there)
+
+
 CHECKED: dict[str, Callable[[list[str]], bool]] = {
     "make": is_a_target,
     "lead-cleanup": is_understood,
@@ -104,7 +96,7 @@ CHECKED: dict[str, Callable[[list[str]], bool]] = {
     "source": lambda words: words[1:] == [".venv/bin/activate"],
     "export": is_a_setting,
     ".venv/bin/prefect": lambda words: shlex.join(["$(BIN)/prefect", *words[1:]]).replace("'", "") in MAKEFILE,
-    **dict.fromkeys(OF_OTHERS, names_what_is_there),
+    **of_others(),
 }
 """How a command is checked, by its first word. What isn't here can't be in the documentation."""
 
