@@ -17,11 +17,14 @@ install: $(INSTALLED)  ## make the virtual environment .venv, with lead-cleanup 
 demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with nothing to set up
 	@$(BIN)/lead-cleanup demo
 
+up: $(INSTALLED)  ## start a server, a worker and a stand-in for Close, with a first dry run to look at (REAL=1, PORT=4201)
+	@$(BIN)/python -m deployments.up $(if $(REAL),--real) $(if $(PORT),--port $(PORT))
+
 # The tests start hundreds of processes: none compiles again what another has, however this machine is set.
 test test-all check matrix: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real
-	$(BIN)/pytest --numprocesses 4 --dist loadgroup -m "not exhaustive and not system"
+	$(BIN)/pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder -m "not exhaustive and not system"
 
 test-system: $(INSTALLED) browser postgresql  ## run the tests that need a browser or PostgreSQL, which it installs
 	$(BIN)/pytest -m "system and not exhaustive"
@@ -87,4 +90,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
+<<<<<<< HEAD
+.PHONY: help install demo up test test-system test-all browser matrix bench check fix server deploy worker lock clean
+=======
 .PHONY: help install demo test test-system test-all browser postgresql matrix bench check fix server deploy worker lock clean
+>>>>>>> postgres

@@ -223,7 +223,7 @@ def _announce(run: Run) -> None:
 def _describe(run: Run, plan: Plan) -> str:
     """The text above the form's fields, in markdown: numbers and a link, and no names of leads."""
     criteria = f"Criteria, in {escape(plan.organization)}: {escape(plan.criteria)}"
-    text = "\n\n".join(filter(None, [str(plan.counts), criteria, kept_by(plan.counts), *map(escape, plan.notes)]))
+    text = "\n\n".join(filter(None, [str(plan.counts), criteria, kept_by(plan.counts), *map(escape, plan.remarks)]))
     return f"{text}{LINK}[the plan]({page_of_plan(run.id)})."
 
 

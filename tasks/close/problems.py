@@ -43,7 +43,7 @@ SHAPES: dict[str, str] = {
 """What to write where a value is of the wrong kind, by the first word of the error's type: ``int_parsing``."""
 OF_THE_WRONG_KIND = ("_type", "_parsing", "_from_float", "_parsing_size", "_number")
 PATTERNS = {LEAD_ID: "write a lead's id, such as lead_AbC123", r"\S": SENTENCES["too_short"]}
-ELSE = "it can't be read; compare it with the README"
+ELSE = "it can't be read; compare it with the documentation"
 
 
 LONGEST = 1_000

@@ -229,4 +229,4 @@ def test_an_error_that_nobody_foresaw_is_not_passed_on():
     with pytest.raises(ValidationError) as caught:
         Strange.model_validate({"value": "i"})
 
-    assert problems(caught.value) == "value: it can't be read; compare it with the README"
+    assert problems(caught.value) == "value: it can't be read; compare it with the documentation"
