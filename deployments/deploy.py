@@ -23,7 +23,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from pydantic import ValidationError
 
-from deployments import automations, keys, prefect_yaml, removed, schedules
+from deployments import automations, keys, offboarding, organizations, prefect_yaml, removed, schedules
+from deployments.organizations import Organizations
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.documents import Unreadable
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
@@ -53,30 +54,45 @@ def deploy(
     replace_key: Annotated[
         bool, Parameter(help="Replace the key in the Secret block, without asking (make deploy REPLACE_KEY=1).")
     ] = False,
+    organization: Annotated[
+        str | None,
+        Parameter(help="Which one of organizations.yaml CLOSE_API_KEY is for (make deploy ORGANIZATION=acme)."),
+    ] = None,
 ) -> int:
-    """Deploy prefect.yaml, and say what becomes of each deployment and schedule. Returns the exit code."""
+    """Deploy prefect.yaml, for each organisation too, and say what becomes of each deployment and schedule."""
+    return _done(_deploy(ROOT / "prefect.yaml", prune=prune, replace_key=replace_key, organization=organization))
+
+
+@app.command
+def offboard(organization: str, /) -> int:
+    """Remove an organisation: its deployments, its key and its entry in organizations.yaml. Its reports stay."""
+    return _done(_offboard(organization))
+
+
+def _done(steps: Iterator[str]) -> int:
+    """Take the *steps*, print what each says, and return the exit code."""
     try:
-        for sentence in _deploy(ROOT / "prefect.yaml", prune=prune, replace_key=replace_key):
+        for sentence in steps:
             put(sentence)
     except (CannotDeploy, automations.WrongFile, keys.WrongKeys) as error:
         say(str(error))
-    except Unreadable as error:
-        say(f"prefect.yaml {ended(str(error))} Nothing is deployed.")
+    except offboarding.Unfinished as error:
+        say(str(error))
+        return 1
     except PrefectUnavailable as error:
-        say(f"{error} What is deployed so far stays.")
+        say(f"{error} What is done so far stays.")
         return error.exit_code
     else:
         return 0
     return WRONG_USAGE
 
 
-def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
+def _deploy(path: Path, *, prune: bool, replace_key: bool, organization: str | None) -> Iterator[str]:
     """Do all of it, in the order in which an error does the least harm; yield what is said of each step."""
-    if not PREFECT_API_URL.value():
-        raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
-    wanted, file = automations.read(), prefect_yaml.read(path)
+    _check_server_is_set()
+    wanted, (file, listed) = automations.read(), _read(path)
     with connect_to_prefect() as prefect:
-        yield from _keys(file, replace=replace_key)
+        yield from _keys(file, listed, organization, replace=replace_key)
         _make_pool(prefect)
         deployed = _deployed(prefect)
         gone = list(removed.find(deployed, file))
@@ -93,16 +109,42 @@ def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
         )
 
 
-def _keys(file: PrefectYaml, *, replace: bool) -> Iterator[str]:
-    blocks = sorted({each.block for each in file.deployments})
+def _offboard(name: str) -> Iterator[str]:
+    _check_server_is_set()
+    _, listed = _read(ROOT / "prefect.yaml")
+    with connect_to_prefect() as prefect:
+        yield from offboarding.offboard(prefect, name, listed, ROOT / organizations.FILE, _deployed(prefect))
+
+
+def _check_server_is_set() -> None:
+    if not PREFECT_API_URL.value():
+        raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
+
+
+def _read(path: Path) -> tuple[PrefectYaml, Organizations]:
+    """What prefect.yaml at *path* says, with what organizations.yaml adds; and the latter."""
+    reading = path.name
+    try:
+        file = prefect_yaml.read(path)
+        reading = str(organizations.FILE)
+        listed = organizations.read(path.parent / organizations.FILE)
+        return organizations.add(listed, file), listed
+    except Unreadable as error:
+        raise CannotDeploy(f"{reading} {ended(str(error))} Nothing is deployed.") from None
+
+
+def _keys(file: PrefectYaml, listed: Organizations, organization: str | None, *, replace: bool) -> Iterator[str]:
+    """Leave a key in each Secret block: first in the one that CLOSE_API_KEY is for, so that they can be given by turns.
+
+    Nothing is said of the others unless all have one.
+    """
     try:
         settings = CloseSettings()
     except ValidationError as error:
         raise CannotDeploy(settings_problem(error)) from None
-    if len(blocks) > 1:  # of several organisations: which CLOSE_API_KEY is meant, nobody can tell
-        settings = settings.model_copy(update={"api_key": None, "organization_id": None})
-    for block in blocks:
-        yield keys.ensure(block, settings=settings, replace=replace)
+    wanted = keys.wanted(file.deployments, listed.organizations, settings, organization)
+    yield from (keys.ensure(each, replace=replace) for each in wanted if each.given)
+    yield from [keys.ensure(each, replace=replace) for each in wanted if not each.given]
 
 
 def _make_pool(prefect: SyncPrefectClient) -> None:
