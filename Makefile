@@ -17,23 +17,31 @@ install: $(INSTALLED)  ## make the virtual environment .venv, with lead-cleanup 
 demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with nothing to set up
 	@$(BIN)/lead-cleanup demo
 
+up: $(INSTALLED)  ## start a server, a worker and a stand-in for Close, with a first dry run to look at (REAL=1, PORT=4201)
+	@$(BIN)/python -m deployments.up $(if $(REAL),--real) $(if $(PORT),--port $(PORT))
+
 # The tests start hundreds of processes: none compiles again what another has, however this machine is set.
 test test-all check matrix: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real
-	$(BIN)/pytest --numprocesses 4 --dist loadgroup -m "not exhaustive and not system"
+	$(BIN)/pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder -m "not exhaustive and not system"
 
-test-system: $(INSTALLED) browser  ## run the test that uses the Prefect UI as a person does, in a browser
+test-system: $(INSTALLED) browser postgresql  ## run the tests that need a browser or PostgreSQL, which it installs
 	$(BIN)/pytest -m "system and not exhaustive"
 
-test-all: $(INSTALLED) browser  ## run what make test leaves out as well; about an hour
+test-all: $(INSTALLED) browser postgresql  ## run what make test leaves out as well; about an hour
 	$(BIN)/pytest --numprocesses 3 --dist loadgroup
 
-# What needs this is all that installs on the system. Where there is no browser then, its tests fail and say so.
+# What needs these two is all that installs on the system. Where one is still missing, its tests fail and say so.
 browser:  ## install Chromium, if there is no browser, by apt-get, as root
 	-@for name in $(BROWSERS); do command -v $$name >/dev/null && exit; done; \
 	[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { apt-get update -qq && \
 	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null; }
+
+postgresql:  ## install PostgreSQL, if there is none, by apt-get, as root
+	-@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || \
+	[ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || { apt-get update -qq && \
+	    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql >/dev/null; }
 
 matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md again, by running every row
 	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/faults/test_terminal.py \
@@ -82,4 +90,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-.PHONY: help install demo test test-system test-all browser matrix bench check fix server deploy worker lock clean
+<<<<<<< HEAD
+.PHONY: help install demo up test test-system test-all browser matrix bench check fix server deploy worker lock clean
+=======
+.PHONY: help install demo test test-system test-all browser postgresql matrix bench check fix server deploy worker lock clean
+>>>>>>> postgres

@@ -25,11 +25,26 @@ class WrongFile(Exception):
 
 def read(file: Path = FILE) -> list[AutomationCore]:
     """The automations in *file*. Raises `WrongFile`."""
+    return automations_of(document_of(file), file)
+
+
+def document_of(file: Path) -> Any:
+    """What *file* says, as YAML has it. Raises `WrongFile`."""
     try:
-        document: Any = yaml_of(text_of(file))
-        return [AutomationCore.model_validate(each) for each in document["automations"]]
+        return yaml_of(text_of(file))
     except Unreadable as error:
         raise WrongFile(f"{file.name} {error}.") from error
+
+
+def automations_of(document: Any, file: Path, **of_actions: object) -> list[AutomationCore]:
+    """The automations in the *document* of *file*, with *of_actions* in each of their actions. Raises `WrongFile`."""
+    try:
+        return [
+            AutomationCore.model_validate(
+                {**each, "actions": [{**action, **of_actions} for action in each["actions"]]} if of_actions else each
+            )
+            for each in document["automations"]
+        ]
     except (KeyError, TypeError) as error:
         raise WrongFile(f"{file.name} has no list called automations.") from error
     except ValidationError as error:

@@ -1,7 +1,8 @@
 """Deploy prefect.yaml, with what it needs on the Prefect server: ``make deploy``.
 
 The work pool and the Secret block with the API key are created if they are missing. What the file no longer has is
-paused, and deleted only after a yes. The automations that recover runs without a person come last; see automations.py.
+paused, and deleted only after a yes. The automations come last: those that recover runs without a
+person, see automations.py, and those that send messages, see notifications.py.
 """
 
 import json
@@ -21,9 +22,9 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from deployments import automations, keys, prefect_yaml, removed, schedules
+from deployments import automations, keys, notifications, prefect_yaml, removed, schedules
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.documents import Unreadable
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
@@ -34,6 +35,7 @@ from tasks.runs.prefect_errors import PrefectUnavailable
 from tasks.runs.wording import ended
 
 ROOT = Path(__file__).parent.parent
+FILE = "prefect.yaml"
 POOL = "lead-cleanup"
 LONGEST_REASON = 500  # characters; Prefect may repeat all that it was sent
 
@@ -55,8 +57,15 @@ def deploy(
     ] = False,
 ) -> int:
     """Deploy prefect.yaml, and say what becomes of each deployment and schedule. Returns the exit code."""
+    return deploy_file(prune=prune, replace_key=replace_key)
+
+
+def deploy_file(
+    *, key: SecretStr | None = None, prune: bool = False, replace_key: bool = False, schedules_off: bool = False
+) -> int:
+    """The same. With *key*, which is known to work, each block gets it; with *schedules_off* no schedule is active."""
     try:
-        for sentence in _deploy(ROOT / "prefect.yaml", prune=prune, replace_key=replace_key):
+        for sentence in _deploy(key, prune=prune, replace_key=replace_key, schedules_off=schedules_off):
             put(sentence)
     except (CannotDeploy, automations.WrongFile, keys.WrongKeys) as error:
         say(str(error))
@@ -70,22 +79,32 @@ def deploy(
     return WRONG_USAGE
 
 
-def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
+def _deploy(key: SecretStr | None, *, prune: bool, replace_key: bool, schedules_off: bool) -> Iterator[str]:
     """Do all of it, in the order in which an error does the least harm; yield what is said of each step."""
     if not PREFECT_API_URL.value():
         raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
-    wanted, file = automations.read(), prefect_yaml.read(path)
+    wanted, messages, file = automations.read(), notifications.read(), prefect_yaml.read(ROOT / FILE)
     with connect_to_prefect() as prefect:
-        yield from _keys(file, replace=replace_key)
+        if key is None:
+            yield from _keys(file, replace=replace_key)
+        else:
+            for block in file.blocks:
+                keys.save(block, key)
         _make_pool(prefect)
         deployed = _deployed(prefect)
+        if schedules_off:
+            file = file.with_schedules_off()
+            for each in deployed.values():
+                if removed.TAG in each.tags:
+                    schedules.pause(prefect, each, each.schedules)
         gone = list(removed.find(deployed, file))
         for each in gone:
             yield each.pause(prefect)
-        _run_prefect_deploy(file.document(paused={name for name, each in deployed.items() if each.paused}), path.parent)
+        _run_prefect_deploy(file.document(paused={name for name, each in deployed.items() if each.paused}), ROOT)
         differ = yield from _apply_schedules(prefect, file)
         yield from (said for each in gone if (said := each.delete(prefect, prune=prune)))
         yield from automations.apply(prefect, wanted)
+        yield from notifications.apply(prefect, messages)
     if differ:
         raise CannotDeploy(
             f"On the server these parameters differ from prefect.yaml: {', '.join(differ)}. The schedules of their "
@@ -94,14 +113,13 @@ def _deploy(path: Path, *, prune: bool, replace_key: bool) -> Iterator[str]:
 
 
 def _keys(file: PrefectYaml, *, replace: bool) -> Iterator[str]:
-    blocks = sorted({each.block for each in file.deployments})
     try:
         settings = CloseSettings()
     except ValidationError as error:
         raise CannotDeploy(settings_problem(error)) from None
-    if len(blocks) > 1:  # of several organisations: which CLOSE_API_KEY is meant, nobody can tell
+    if len(file.blocks) > 1:  # of several organisations: which CLOSE_API_KEY is meant, nobody can tell
         settings = settings.model_copy(update={"api_key": None, "organization_id": None})
-    for block in blocks:
+    for block in file.blocks:
         yield keys.ensure(block, settings=settings, replace=replace)
 
 

@@ -9,7 +9,7 @@ import math
 import os
 import re
 from collections.abc import Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -109,6 +109,19 @@ class PrefectYaml:
 
     shared: dict[str, Any]
     deployments: tuple[Deployment, ...]
+
+    @property
+    def blocks(self) -> list[str]:
+        """The Secret blocks with API keys that it names."""
+        return sorted({each.block for each in self.deployments})
+
+    def with_schedules_off(self) -> "PrefectYaml":
+        """The same, in which no schedule is active."""
+        off = (
+            replace(each, schedules=tuple(one.model_copy(update={"active": False}) for one in each.schedules))
+            for each in self.deployments
+        )
+        return replace(self, deployments=tuple(off))
 
     def document(self, *, paused: Set[str]) -> dict[str, Any]:
         """What Prefect deploys. It would resume deployments, unless it is told which are *paused*: full names."""

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 
 from flows.console.streams import survive_without_reader
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, say, typed
@@ -23,8 +23,6 @@ def _version() -> str:
 app = App(
     name="lead-cleanup",
     help="Keep a Close CRM clean: plan, check, delete once, verify, record. Nothing is deleted unless you say so.",
-    help_epilogue="Exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused and nothing deleted, "
-    "4 Close is still deleting, 5 unknown whether Close deletes, 6 cancelled.",
     help_flags=["--help", "-h"],
     version_flags=["--version"],
     version=_version,
@@ -46,8 +44,8 @@ COMMANDS = {
     Asks Close only for the names that the criteria use; without names it needs no key.""",
     "run": """Plan a cleanup, and with --no-dry-run delete what it shows.
 
-    Criteria come from a deployment in prefect.yaml, from flags, or from both: flags replace the deployment's fields one
-    by one, and lists replace lists. A deployment's own dry_run doesn't count here.""",
+    Criteria come from a deployment in prefect.yaml, from flags, or from both: a flag replaces that field of the
+    deployment, --no- before its name turns it off (--no-keep.open-tasks). A deployment's own dry_run doesn't count.""",
     "resume": """Continue a run that was cancelled, crashed, or stopped waiting.
 
     A run finds what it has started, resumes it where it is paused, and waits; it starts nothing twice. Runs of
@@ -55,13 +53,15 @@ COMMANDS = {
     "report": """Print how a run ended, as it was recorded then, and exit as it did.
 
     The reports of all runs of a cleanup are in Prefect, among its artifacts.""",
-    "approve": """Approve what a deployed run has planned, by the number of leads; or decline it, by another number.
+    "approve": """Approve what a deployed run has planned, or decline it.
 
-    The form in the Prefect UI does the same. A worker continues the run, which plans again: if the plan has grown, or
-    is for another query, the run asks again.""",
-    "stop": """Stop all cleanups, in any organisation, from starting anything until `lead-cleanup go`.
+    Without a run, lists those that wait, and asks. You approve by the number of leads; another number declines. The
+    form in the Prefect UI does the same. A worker continues the run, which plans again: if the plan has grown, or is
+    for another query, the run asks again.""",
+    "stop": """Stop all cleanups from starting anything, until `lead-cleanup go`.
 
-    Runs that wait for a bulk delete keep waiting; with --running Close is asked to pause it.""",
+    That goes for every organisation. Runs that wait for a bulk delete keep waiting; with --running Close is asked to
+    pause it.""",
     "go": "Allow cleanups to run again after `lead-cleanup stop`.",
     "restore": """Show what restoring a backup would do, and with --no-dry-run bring its leads back.
 
@@ -70,17 +70,32 @@ COMMANDS = {
     "ledger": """List the runs that have claimed a bulk delete and are not known to have ended.
 
     While there is one, no other live run starts in its organisation.""",
-    "backups": """List the backups of what was deleted, check them, and delete people's data from them.
+    "backups": """List and check the backups of what was deleted, and delete people's data from them.
 
     Reads and changes what is stored at CLOSE_BACKUP_URL, and doesn't ask Close. --prune asks the Prefect server, if one
     is set, which backups are still needed. In a bucket --prune and --forget need it, since it keeps the locks.""",
 }
 """The commands with their help. It is kept here, and not with the functions, so that listing it imports nothing."""
 
+EXIT_CODES = (
+    "Exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused and nothing deleted, 4 Close is still "
+    "deleting, 5 unknown whether Close deletes, 6 cancelled."
+)
+END_AS_RUNS_DO = {"run", "resume", "report", "restore"}
+TAKE_CRITERIA = {"run", "query"}
+LAST = Group("This run", sort_key=4)
+"""Below the groups of the criteria."""
+
 for name, text in COMMANDS.items():
     module = "stop" if name == "go" else name
     paragraphs = [" ".join(paragraph.split()) for paragraph in text.split("\n\n")]
-    app.command(f"flows.commands.{module}:{name}", name=name, help="\n\n".join(paragraphs))
+    app.command(
+        f"flows.commands.{module}:{name}",
+        name=name,
+        help="\n\n".join(paragraphs),
+        help_epilogue=EXIT_CODES if name in END_AS_RUNS_DO else None,
+        group_parameters=LAST if name in TAKE_CRITERIA else None,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -17,6 +17,7 @@ from tasks.bulk_delete.reconcile import count_remaining, read_event_log
 from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.bulk_delete.wait import wait_for_bulk_delete
 from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, Switch, TimeZone
+from tasks.criteria.run_name import run_name
 from tasks.criteria.selection import Criteria
 from tasks.plan.checks import check_plan
 from tasks.plan.make_plan import make_plan
@@ -24,7 +25,7 @@ from tasks.report.model import Report
 from tasks.report.plan_artifact import load_plan, publish_plan
 from tasks.runs.logs import log_expected_errors_in_one_line
 from tasks.runs.parameters import check_parameters, checked_flow
-from tasks.runs.run import run_name, this_run
+from tasks.runs.run import this_run
 
 log_expected_errors_in_one_line()
 
@@ -40,27 +41,27 @@ def lead_cleanup(
     match: Match,
     keep: Keep = Keep(),
     limits: Limits = Limits(),
-    dry_run: Switch = True,
-    approval: Approval = "never",
     backup: Switch = True,
-    expect: Expected = None,
+    cleanup: CleanupName = None,
     sample: Sample = 25,
     time_zone: TimeZone = "UTC",
-    cleanup: CleanupName = None,
+    expect: Expected = None,
+    approval: Approval = "never",
+    dry_run: Switch = True,
 ) -> State[Report]:
     """Delete the leads that meet all of *match* and none of *keep*, if they are within *limits*.
 
     Args:
-        match: What a lead must meet to be deleted.
-        keep: What protects a lead.
+        match: What a lead must meet to be deleted: all that you set.
+        keep: What protects a lead: any of these is enough.
         limits: How much a run may do.
-        dry_run: Plan only; delete nothing.
-        approval: Ask a person first, unless this is a dry run: never, always, or above a number of leads: above 100.
-        backup: Export the planned leads before deleting them.
-        expect: Stop unless exactly this many leads are planned. Without a deployment this is the approval too.
+        backup: Export the planned leads before deleting them, which is the only way back. OFF: no way back.
+        cleanup: Name in artifacts, run names and the ramp, instead of the deployment's. A new name starts small again.
         sample: How many of the planned leads to show by name. 0 keeps names out of Prefect altogether.
         time_zone: Where days begin, for local dates in Smart Views and queries.
-        cleanup: Name in artifacts, run names and the ramp, instead of the deployment's. A new name starts small again.
+        expect: Stop unless exactly this many leads are planned. Without a deployment this is the approval too.
+        approval: Ask a person before anything is deleted: never, always, or above a number of leads: above 100.
+        dry_run: ON: only plan. OFF: leads are really deleted in Close.
 
     """
     with CleanupEnding(this_run(cleanup)) as end:

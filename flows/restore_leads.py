@@ -13,7 +13,8 @@ from tasks.restore.plan import Instead, WhenMissing, WhichBackup, WhichLeads, ch
 from tasks.restore.report import RestoreEnding, RestoreReport
 from tasks.runs.logs import log_expected_errors_in_one_line
 from tasks.runs.parameters import check_parameters, checked_flow
-from tasks.runs.run import restore_name, this_run
+from tasks.runs.run import this_run
+from tasks.runs.run_names import restore_name
 
 log_expected_errors_in_one_line()
 
@@ -22,18 +23,18 @@ log_expected_errors_in_one_line()
 def restore_leads(
     backup: WhichBackup,
     leads: WhichLeads = [],  # noqa: B006 - Prefect copies parameters, and its form needs a list
-    dry_run: Switch = True,
     missing: WhenMissing = "stop",
     instead: Instead = {},  # noqa: B006
+    dry_run: Switch = True,
 ) -> State[RestoreReport]:
     """Restore the leads of *backup* that Close no longer has, with everything that can be restored.
 
     Args:
         backup: Where the backup is: the address of its folder, or the id of the flow run that made it.
         leads: Ids of the leads to restore; empty for all of them.
-        dry_run: Plan only; create nothing.
         missing: What to do about a status, a user, a custom field or a choice that the organisation lacks.
         instead: Ids in the backup, and the ids in the organisation that replace them.
+        dry_run: ON: only plan. OFF: leads are really created in Close.
 
     """
     with RestoreEnding(this_run("restore")) as end:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -28,6 +29,32 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("default", derandomize=True, deadline=None)
 settings.load_profile("default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what needs no Prefect server, while one worker makes the database that all servers start with.
+
+    Then come the tests that share a server of their own, since they take longest, and the others last.
+    """
+    items.sort(key=_order)
+
+
+def _order(item: pytest.Item) -> int:
+    if not item.get_closest_marker("server"):
+        return 0
+    return 1 if item.get_closest_marker("xdist_group") else 2
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Let the first of several workers begin with that database now."""
+    kept = _kept(session.config)
+    if kept and os.environ.get("PYTEST_XDIST_WORKER") == "gw0" and any(map(_order, session.items)):
+        Thread(target=migrated_database, args=(kept,), daemon=True).start()
+
+
+def _kept(config: pytest.Config) -> Path | None:
+    """The folder that outlives this run of the tests; None if there is to be none."""
+    return config.cache.mkdir("prefect") if config.cache and config.pluginmanager.hasplugin("cacheprovider") else None
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +97,7 @@ def sandbox(running_sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch) -> C
 @pytest.fixture(scope="session")
 def prefect_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database for a Prefect server to start with a copy of. It is kept for later runs of the tests."""
-    cache = request.config.cache if request.config.pluginmanager.hasplugin("cacheprovider") else None
-    return migrated_database(cache.mkdir("prefect") if cache else tmp_path_factory.getbasetemp())
+    return migrated_database(_kept(request.config) or tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")

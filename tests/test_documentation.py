@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ import yaml
 from bench import table as benchmarks
 from faults.happening import rows
 from faults.table import committed
+from prefect.settings import get_current_settings
 from support.close_account import CloseAccount, lead
 from support.pages import ALL, COMMANDS, DOCS, PAGES, README, ROOT, TEXT, Page, commands_of
 
@@ -23,6 +25,7 @@ from tasks.runs.outcomes import Outcome
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 EXAMPLE = (ROOT / ".env.example").read_text()
+COMPOSE = (ROOT / "deployments/docker/compose.yaml").read_text()
 PREFECT_YAML = (ROOT / "prefect.yaml").read_text()
 NOT_OURS = {"--all", "--constraint"}
 """Flags of other programs that a page names."""
@@ -67,12 +70,33 @@ def is_understood(words: list[str]) -> bool:
     return True
 
 
+def is_a_setting(words: list[str]) -> bool:
+    """Of ours, of Prefect's or of the compose file's."""
+    known = {*get_current_settings().to_environment_variables(), *re.findall(r"\w+", EXAMPLE + COMPOSE)}
+    return {word.partition("=")[0] for word in words[1:]} <= known
+
+
+def is_a_module(words: list[str]) -> bool:
+    return words[1] == "-m" and find_spec(words[2]) is not None
+
+
+def names_what_is_there(words: list[str]) -> bool:
+    return all(list(ROOT.glob(word)) for word in words if word.startswith("deployments/"))
+
+
+def of_others() -> dict[str, Callable[[list[str]], bool]]:
+    programs = ("cp", "createdb", "docker", "dropdb", "mkdir", "pg_dump", "pg_restore", "prefect", "sqlite3")
+    return dict.fromkeys((*programs, "systemctl", "useradd"), names_what_is_there)
+
+
 CHECKED: dict[str, Callable[[list[str]], bool]] = {
     "make": is_a_target,
     "lead-cleanup": is_understood,
+    "python": is_a_module,
     "source": lambda words: words[1:] == [".venv/bin/activate"],
-    "export": lambda words: words[1].partition("=")[0] in EXAMPLE,
+    "export": is_a_setting,
     ".venv/bin/prefect": lambda words: shlex.join(["$(BIN)/prefect", *words[1:]]).replace("'", "") in MAKEFILE,
+    **of_others(),
 }
 """How a command is checked, by its first word. What isn't here can't be in the documentation."""
 

@@ -15,7 +15,7 @@ HOUSE = Path(__file__).parent.parent
 ROOMS = ("flows", "tasks", "deployments")
 PURE = (
     *("criteria", "runs.outcomes", "backup.place", "plan.account", "plan.model", "plan.checks", "plan.overrides"),
-    *("ledger.record", "report.model", "report.escaping"),
+    *("ledger.record", "report.model", "report.escaping", "report.picture", "report.page"),
 )
 ORDER = (
     *("close", "runs", "criteria", "plan", "ledger", "report", "approval", "backup"),

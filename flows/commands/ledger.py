@@ -1,4 +1,4 @@
-"""``lead-cleanup ledger``: which runs have claimed a bulk delete and are not known to have ended; and tidying up."""
+"""``lead-cleanup ledger``: which runs have claimed a bulk delete and are not known to have ended; tidying; a check."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -25,10 +25,19 @@ def ledger(
     prune: Annotated[
         bool, switch("Delete records that have ended, are older than 90 days, and whose run Prefect no longer has.")
     ] = False,
+    check: Annotated[
+        bool,
+        switch(
+            "Compare all claims with Close's own list of bulk deletes, in the organisation of this key; only reads. "
+            "The exit code is 1 if they disagree."
+        ),
+    ] = False,
 ) -> None:
     """List the claims that have not ended, after doing what the flags ask for."""
+    from tasks.bulk_delete import check as comparing
     from tasks.bulk_delete import resume
     from tasks.ledger import store
+    from tasks.runs.outcomes import Outcome, Stop
 
     if give_up is not None:
         put(f"Given up: {resume.give_up(resume.look_up(give_up), user()).line}.")
@@ -38,3 +47,10 @@ def ledger(
     open_claims, unreadable = store.list_unresolved()
     for line in [*(record.line for record in open_claims), *unreadable] or ["No open claims."]:
         put(line)
+    if check:
+        found = comparing.check()
+        for line in [*found.differences, *found.notes]:
+            put(line)
+        if found.differences:
+            places = counted(len(found.differences), "place")
+            raise Stop(Outcome.FAILED, f"The ledger and Close disagree in {places}: docs/database.md says what to do.")

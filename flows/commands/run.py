@@ -17,20 +17,15 @@ def run(
     cleanup: Annotated[str | None, Parameter(help="Name of a deployment in prefect.yaml; flags override it.")] = None,
     /,
     *,
-    dry_run: Annotated[
-        bool, switch("Plan only, which is the default; --no-dry-run deletes.", negative="--no-dry-run")
-    ] = True,
+    dry_run: Annotated[bool, switch("Plan only, the default; --no-dry-run deletes.", negative="--no-dry-run")] = True,
     approval: Annotated[
         str | None,
-        Parameter(
-            help="Ask you before anything is deleted: never, always, or 'above 100' for plans of more than 100 leads. "
-            "--expect answers instead."
-        ),
+        Parameter(help="Ask you first: never, always, or 'above 100'. --expect is an answer."),
     ] = None,
     backup: Annotated[
         bool | None,
         switch(
-            "Export the planned leads before deleting them, which is the default; --no-backup doesn't.",
+            "Export the planned leads first, the default; --no-backup doesn't.",
             negative="--no-backup",
         ),
     ] = None,

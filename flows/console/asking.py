@@ -16,16 +16,17 @@ def somebody_is_there() -> bool:
 
 def ask_for_number(question: str) -> int | None:
     """The whole number that the person types; None for anything else."""
-    typed = _typed(question).replace(",", "")
+    typed = ask_for_text(question).replace(",", "")
     return int(typed) if typed.isdecimal() else None
 
 
 def ask_whether(question: str, *, otherwise: str = "stops") -> bool:
     """Whether the person types yes. *otherwise* says what anything else does."""
-    return _typed(f"{question} Type yes; anything else {otherwise}:").lower() == "yes"
+    return ask_for_text(f"{question} Type yes; anything else {otherwise}:").lower() == "yes"
 
 
-def _typed(question: str) -> str:
+def ask_for_text(question: str) -> str:
+    """What the person types, without the blanks around it; empty if the terminal has gone."""
     say(question)
     try:
         return sys.stdin.readline().strip()

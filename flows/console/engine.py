@@ -33,13 +33,15 @@ from flows.restore_leads import restore_leads
 from tasks.approval import ask
 from tasks.bulk_delete.cancel import cancel
 from tasks.plan.overrides import Guards
-from tasks.report.artifacts import recall_report
+from tasks.report import progress
+from tasks.report.artifacts import recall_report, runs_before
 from tasks.report.ending import report_of
 from tasks.report.model import RunReport
+from tasks.report.page import PastRun
 from tasks.restore.report import read
 from tasks.runs.alive import Superseded, alive
 from tasks.runs.connect import PREFECT_ERRORS, check_prefect, prefect
-from tasks.runs.logs import LOGGERS, OURS, in_log_of
+from tasks.runs.logs import LOGGERS, OURS, in_log_of, log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.run import cleanup_of, guards_context, run_of
 
@@ -69,6 +71,8 @@ class _Said(logging.Handler):
         ours = record.name.startswith(f"{OURS}.")
         chatter = record.name.startswith(LOGGERS) and not record.exc_info
         if not ours and (chatter or record.levelno < logging.WARNING):
+            return
+        if progress.watch and hasattr(record, "step"):  # a bar shows it
             return
         if found := re.search(r"\bbulkdelete_\w+", record.getMessage()):
             self.bulk_delete_id = found[0]
@@ -208,3 +212,10 @@ def _report_of_suspended(suspended: Pause) -> RunReport:
 def run_url(run_id: str | None) -> str | None:
     """Where the run can be looked at, if its server has an address that lasts."""
     return url_for("flow-run", obj_id=run_id) if run_id and PREFECT_API_URL.value() else None
+
+
+def earlier_runs(run_id: str | None) -> list[PastRun]:
+    """The last runs of the same cleanup, as far as they can be read."""
+    with log_if_it_fails("Reading the earlier runs"):
+        return runs_before(UUID(run_id)) if run_id else []
+    return []

@@ -43,12 +43,13 @@ def execute(
         say(f"{problem} {not_done}".rstrip())
         return WRONG_USAGE
     from flows.console import engine
+    from flows.console.bars import can_draw, steps_shown
     from flows.console.show import show
 
     engine.speak_plainly()
     execution = engine.Execution()
     try:
-        with _terminable():
+        with _terminable(), steps_shown():
             engine.need_server(needs_server)
             report = _unless_interrupted(execution, act)
     except (Stop, CloseError, *engine.PREFECT_ERRORS) as error:
@@ -64,7 +65,8 @@ def execute(
     if as_json:
         put(report.model_dump_json())
     else:
-        show(report, engine.run_url(report.flow_run_id))
+        earlier = engine.earlier_runs(report.flow_run_id) if can_draw() else []
+        show(report, engine.run_url(report.flow_run_id), earlier)
     return report.outcome.exit_code
 
 

@@ -11,11 +11,12 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from flows.console.arguments import number, whole_number
+from flows.console.help_layout import one_line_each
 from flows.console.terminal import Usage
 from tasks.criteria.policy import Keep, Limits, Match
 
@@ -23,12 +24,35 @@ Given = dict[str, dict[str, object]]
 """The flags that were given: ``{"match": {"status": ["Junk"]}}``. None, [] and {} turn a field off."""
 
 MODELS: dict[str, type[BaseModel]] = {"match": Match, "keep": Keep, "limits": Limits}
+_ONE_EACH = "Repeat a flag with … for several values."
 _GROUPS = {
-    "match": Group("Match: the leads to delete. All that are set must hold", sort_key=1),
-    "keep": Group("Keep: what protects a lead. Any one is enough", sort_key=2),
-    "limits": Group("Limits: over one, the run stops", sort_key=3),
+    "match": one_line_each("Match: the leads to delete", f"All that are set must hold. {_ONE_EACH}", 1),
+    "keep": one_line_each("Keep: what protects a lead", f"Any one is enough. {_ONE_EACH}", 2),
+    "limits": one_line_each("Limits: over one, the run stops", "", 3),
 }
+_ONE_LINE = {
+    "match.smart-view": "Name or id of a Smart View for leads.",
+    "match.s-query": "JSON from Close's Copy Filters: text, @FILE, or - for stdin.",
+    "match.inactive-months": "Last communication, or else creation, is this many months ago.",
+    "match.unreachable": "No contact has an e-mail address or a phone number.",
+    "match.name-words": "Whole words in the lead's name: test never means Testudo.",
+    "match.email-domains": "Any contact has an e-mail address at one of these domains.",
+    "match.custom-fields": "Fields and values: --match.custom-fields.NAME VALUE, or JSON.",
+    "match.allow-unknown-nodes": "Send parts of a query that this project doesn't know.",
+    "keep.created-within-days": "Created within this many days; 0 is off.",
+    "keep.communication-within-days": "Communication in this many days; 0 is off.",
+    "keep.s-query": "JSON from Close's Copy Filters: text, @FILE, or - for stdin.",
+    "keep.custom-fields": "Fields and values: --keep.custom-fields.NAME VALUE, or JSON.",
+    "limits.max-share": "Stop above this share of all leads, from 21 on.",
+    "limits.batch": "Plan at most this many, the oldest; the next run continues.",
+    "limits.ramp": "Start small: 50 leads, then 500, then all.",
+    "limits.max-wait-minutes": "How many minutes to wait for Close to finish.",
+    "limits.max-late-hours": "Skip a run that starts later than this many hours.",
+}
+"""The help of the flags whose description in the form is too long for a line of 100 columns, or is written otherwise
+here."""
 
+_METAVARS: dict[Any, str] = {int: "N", float: "N", str: "TEXT", list[str]: "TEXT …"}
 _CONVERTERS: dict[Any, Callable[..., Any]] = {int: whole_number, float: number}
 
 
@@ -67,8 +91,9 @@ def _parameter(name: str, flag: str, field: FieldInfo) -> inspect.Parameter:
     may_be_off = kind is bool or any(_kind(each) is types.NoneType for each in get_args(field.annotation))
     settings = Parameter(
         name=f"--{flag}",
-        help=f"{field.description}{_usage(kind, flag)}{_default(field)}",
+        help=f"{_ONE_LINE.get(flag, field.description)}{_default(field)}",
         group=_GROUPS[flag.partition(".")[0]],
+        metavar=_METAVARS.get(kind),
         show_default=False,
         allow_leading_hyphen=kind is str,  # "-" is stdin
         converter=_CONVERTERS.get(kind),
@@ -95,14 +120,6 @@ def check_custom_fields(words: Sequence[str]) -> None:
                 json_of(text)
             except Unreadable as error:
                 raise Usage(f"{flag} {error}.") from None
-
-
-def _usage(kind: Any, flag: str) -> str:
-    if kind is str and flag.endswith("s-query"):
-        return " Or @FILE, or - for stdin."
-    if get_origin(kind) is list:
-        return " Repeat it for several."
-    return f" Written --{flag}.NAME VALUE, or as JSON." if get_origin(kind) is dict else ""
 
 
 def _default(field: FieldInfo) -> str:

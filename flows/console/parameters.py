@@ -22,12 +22,12 @@ class Parameters(BaseModel):
     match: Match
     keep: Keep = Keep()
     limits: Limits = Limits()
-    dry_run: Switch = True
-    approval: Approval = "never"
     backup: Switch = True
-    expect: Expected = None
     sample: Sample = 25
     time_zone: TimeZone = "UTC"
+    expect: Expected = None
+    approval: Approval = "never"
+    dry_run: Switch = True
 
 
 def build(

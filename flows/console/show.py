@@ -4,15 +4,16 @@ import shlex
 import shutil
 import sys
 from collections.abc import Sequence
-from io import StringIO
 
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from flows.console.bars import can_draw, drawn
 from flows.console.terminal import printable, put, typed
 from tasks.report.model import Report, RunReport
+from tasks.report.page import PAST_RUNS, PastRun
 from tasks.runs.outcomes import Outcome
 
 FACTS = ("Approved", "Bulk delete", "Backup", "Cut-off", "Run")
@@ -20,16 +21,25 @@ SHOWN = {Outcome.DRY_RUN, Outcome.REFUSED}
 SAMPLED = ("name", "status", "last communication")
 
 
-def show(report: RunReport, url: str | None) -> None:
-    """Print *report* on stdout; after a dry run or a refusal with a sample of what was planned."""
+def show(report: RunReport, url: str | None, earlier: Sequence[PastRun] = ()) -> None:
+    """Print *report* on stdout; after a dry run or a refusal with a sample of what was planned.
+
+    At a terminal the numbers have bars. *earlier* has the runs of the same cleanup before it.
+    """
     put("\n".join([report.headline, *map(printable, (report.message, *report.alarms()))]))
-    _paragraph(counts_of(report))
+    _paragraph(counts_of(report, bars=can_draw()))
+    if isinstance(report, Report):
+        _paragraph([f"Criteria: {printable(report.criteria)}"] if report.criteria else [])
+        _paragraph([printable(report.along)] if report.along else [])
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
     if isinstance(report, Report) and report.sample and report.outcome in SHOWN:
         whole = len(report.sample) == report.planned
         _paragraph(["The planned leads:" if whole else "The oldest of the planned leads:", *sample_of(report)])
     facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
     _paragraph(table([(name, text) for name in FACTS if (text := facts.get(name))]))
+    _paragraph(["To undo it:", f"  {report.undo}"] if report.undo else [])
+    if earlier:
+        _paragraph(["Earlier runs:", *table([each.cells for each in earlier], *PAST_RUNS)])
     if isinstance(report, Report) and report.outcome is Outcome.DRY_RUN and not report.over_limit:
         _then_delete(typed.get(), report.planned or 0)
 
@@ -55,9 +65,15 @@ def _paragraph(lines: Sequence[str]) -> None:
         put("\n" + "\n".join(lines))
 
 
-def counts_of(report: RunReport) -> list[str]:
-    """The numbers of *report*, one a line."""
-    return table([(name, f"{number:,}") for name, number in report.counts()], "", Column(justify="right"))
+def counts_of(report: RunReport, *, bars: bool = False) -> list[str]:
+    """The numbers of *report*, one a line; with *bars* behind those that have one."""
+    drawings = {each.name: each for each in report.bars()} if bars else {}
+    whole = max((each.start + each.length for each in drawings.values()), default=0)
+    rows = [
+        (name, f"{number:,}", drawn(drawings[name], whole) if whole and name in drawings else "")
+        for name, number in report.counts()
+    ]
+    return table(rows, "", Column(justify="right"), "")
 
 
 def sample_of(report: Report) -> list[str]:
@@ -69,15 +85,18 @@ def sample_of(report: Report) -> list[str]:
     return lines if fits else table([row[:-1] for row in rows], *(column.copy() for column in columns))
 
 
-def table(rows: Sequence[Sequence[str]], *columns: Column | str) -> list[str]:
-    """*rows* as lines, with their cells below one another, and under the names of *columns* if these have names."""
+def table(rows: Sequence[Sequence[str | Text]], *columns: Column | str) -> list[str]:
+    """*rows* as lines, with their cells below one another, and under the names of *columns* if these have names.
+
+    A cell that is a drawing has its colours where stdout is a terminal that shows them.
+    """
     if not rows:
         return []
     grid = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=None)
     grid.show_header = any(column.header for column in grid.columns)
     for row in rows:
-        grid.add_row(*(Text(printable(cell)) for cell in row))
-    console = Console(file=StringIO(), width=10_000)
+        grid.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
+    console = Console(width=10_000)
     with console.capture() as printed:
         console.print(grid)
     return [line.rstrip() for line in printed.get().splitlines()]

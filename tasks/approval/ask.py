@@ -27,6 +27,7 @@ from tasks.plan.model import Approved, Plan
 from tasks.report.artifacts import page_of_plan, write_report
 from tasks.report.escaping import escape, kept_by
 from tasks.report.model import Report
+from tasks.runs import events
 from tasks.runs.attempts import BY_EXPIRY, states_of
 from tasks.runs.connect import PREFECT_ERRORS, plain, prefect, prefect_error
 from tasks.runs.logs import log_if_it_fails
@@ -41,8 +42,8 @@ logger = logging.getLogger(__name__)
 EXPIRES_AFTER = timedelta(hours=72)
 """After this, Prefect accepts no answer and fails the run. Shortly before, deployments/automations.yaml restarts it,
 so that it ends itself as expired."""
-ASKED = "lead-cleanup.approval-asked"
-"""The event after which that automation waits. A person may suspend a run too, and then nothing was asked."""
+ASKED = "approval-asked"
+"""The event of a run after which that automation waits. A person may suspend a run too, and then nothing was asked."""
 
 LINK = "\n\nA sample of them, and the query, are in "
 CONFLICT = 409  # HTTP
@@ -195,7 +196,7 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
         suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=request.key)
     except Pause:
         with log_if_it_fails("Announcing the request, without which Prefect fails it after 72 hours without a report,"):
-            _announce(run)
+            events.send(run, ASKED, plan.counts.model_dump())
         raise
     except PREFECT_ERRORS as error:
         raise prefect_error(error) from error
@@ -204,26 +205,10 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
     raise Stop(Outcome.FAILED, "Prefect didn't suspend this run for its approval. Nothing was deleted.")
 
 
-def _announce(run: Run) -> None:
-    """Emit the event `ASKED`, about the run and with its tags, as Prefect's own events of runs have them."""
-    with prefect() as server:
-        event = {
-            "id": str(uuid4()),
-            "occurred": datetime.now(UTC).isoformat(),
-            "event": ASKED,
-            "resource": {"prefect.resource.id": f"prefect.flow-run.{run.id}"},
-            "related": [
-                {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{tag}"}
-                for tag in server.read_flow_run(run.id).tags
-            ],
-        }
-        server.request("POST", "/events", json=[event]).raise_for_status()
-
-
 def _describe(run: Run, plan: Plan) -> str:
     """The text above the form's fields, in markdown: numbers and a link, and no names of leads."""
     criteria = f"Criteria, in {escape(plan.organization)}: {escape(plan.criteria)}"
-    text = "\n\n".join(filter(None, [str(plan.counts), criteria, kept_by(plan.counts), *map(escape, plan.notes)]))
+    text = "\n\n".join(filter(None, [str(plan.counts), criteria, kept_by(plan.counts), *map(escape, plan.remarks)]))
     return f"{text}{LINK}[the plan]({page_of_plan(run.id)})."
 
 

@@ -12,6 +12,7 @@ from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, RateLimited
 from tasks.close.polling import next_poll
 from tasks.close.resources import Export, ExportStatus
+from tasks.report.progress import Progress
 from tasks.runs.outcomes import Refused
 from tasks.runs.own_state import OwnState
 
@@ -23,6 +24,7 @@ PATIENCE = 2 * HOUR
 Check = Callable[[Iterator[dict[str, Any]]], Iterator[dict[str, Any]]]
 """Yields the leads it is given, and may raise `Refused`."""
 DOWNLOADS = 3
+TELL_EVERY = 100  # leads
 DOWNLOAD_AGAIN_AFTER = 5.0  # seconds
 TRY_AGAIN = "There is no backup, so nothing was deleted: try again."
 
@@ -34,9 +36,10 @@ def finished_export(close: CloseClient, export: Export) -> Export:
     """
     started = close.clock()
     deadline = started + PATIENCE.total_seconds()
-    own = OwnState()
+    own, progress = OwnState(), Progress("exported", close.clock)
     while not export.finished:
         now = close.clock()
+        progress.show(export.processed, export.total)
         if now >= deadline:
             late = f"After {PATIENCE / HOUR:.0f} hours Close has not finished export {export.id} ({export.status})."
             raise Refused(f"{late} {TRY_AGAIN}")
@@ -52,17 +55,29 @@ def finished_export(close: CloseClient, export: Export) -> Export:
 
 def store(close: CloseClient, export: Export, archive: Archive, check: Check) -> Written:
     """Download an export that is done, and write its leads while they come in. Three attempts."""
+    progress = Progress("backed up", close.clock)
     left = DOWNLOADS
     while True:
         left -= 1
         try:
             with close.download(export.id) as chunks:
-                return archive.write_leads(OwnState().during(check(leads_in(chunks, export.id))))
+                leads = OwnState().during(check(leads_in(chunks, export.id)))
+                return archive.write_leads(_shown(leads, progress, export.total))
         except CloseUnavailable as error:
             if not left:
                 raise
             logger.warning("%s", error)
             close.sleep(DOWNLOAD_AGAIN_AFTER)
+
+
+def _shown(leads: Iterator[dict[str, Any]], progress: Progress, total: int | None) -> Iterator[dict[str, Any]]:
+    """Yield the *leads*, and show how many they are, now and then."""
+    number = 0
+    for number, lead in enumerate(leads, 1):
+        yield lead
+        if number % TELL_EVERY == 0:
+            progress.show(number, total)
+    progress.show(number, total)
 
 
 def leads_in(chunks: Iterator[bytes], export_id: str) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,7 @@ from tasks.ledger import store as ledger
 from tasks.ledger.record import GIVEN_UP, REFUSED, BackupTaken, Record
 from tasks.plan.checks import check_limits
 from tasks.plan.model import Plan
-from tasks.runs import stop
+from tasks.runs import events, stop
 from tasks.runs.alive import Superseded, check_latest
 from tasks.runs.attempts import continued_by_person
 from tasks.runs.connect import connect
@@ -100,6 +100,7 @@ def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | Non
             return adopt_other_attempt(close, record, plan)
         job = seen.started or _post(close, run, record, plan, seen, deadline)
         _record(record, job)
+        events.emit(run, "started", plan.counts.model_dump())
         if job.s_query is not None and not plan.has_query(job.s_query):
             logger.warning("Close returns another query than it was sent: look at bulk delete %s.", job.id)
         return job.id

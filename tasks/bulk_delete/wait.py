@@ -11,7 +11,7 @@ from tasks.close.polling import next_poll
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
 from tasks.plan.model import Plan
-from tasks.report.artifacts import Progress
+from tasks.report.progress import Progress
 from tasks.runs.connect import connect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
@@ -44,9 +44,9 @@ def wait_for_bulk_delete(run: Run, plan: Plan, bulk_delete_id: str, max_wait_min
     revoked key: both as ``still_running``, since Close is still deleting. Raises `Suspended` when a person suspends the
     run.
     """
-    progress = Progress(run, bulk_delete_id)
     with connect(plan.organization_id) as close:
-        finished = wait(close, bulk_delete_id, timedelta(minutes=max_wait_minutes), progress.show)
+        show = Shown(Progress("deleted", close.clock, every=0)).show
+        finished = wait(close, bulk_delete_id, timedelta(minutes=max_wait_minutes), show)
     with log_if_it_fails("Recording the end of the bulk delete"):
         record = ledger.read(run.id)
         not_recorded = record and record.bulk_delete_id is None and record.ended is None
@@ -86,6 +86,21 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
             raise Stop(*_at_the_deadline(bulk_delete_id, job, patience))
         ends = deadline if missing_since is None else min(deadline, missing_since + VANISHED_AFTER)
         own.sleep(close.sleep, min(next_poll(now - started), ends - now))  # polls a last time at the deadline itself
+
+
+@dataclass
+class Shown:
+    """Shows a bulk delete at work: its status and its progress, each when it changes."""
+
+    progress: Progress
+    _status: str | None = ""
+
+    def show(self, job: BulkDelete) -> None:
+        """Log and publish what has changed since the last call."""
+        if job.status != self._status:
+            self._status = job.status
+            logger.info("Bulk delete %s is %s.", job.id, job.status)
+        self.progress.show(job.processed, job.total)
 
 
 @dataclass

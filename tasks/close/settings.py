@@ -18,10 +18,9 @@ GUARDS = ("CLOSE_KEEP_SMART_VIEW", "CLOSE_ORGANIZATION_ID")
 NEARLY = 0.9  # similarity; that of CLOSE_ORGANISATION_ID is above, that of CLOSE_ORGANIZATION_NAME below
 
 
-def _data_folder() -> str:
-    """The user's own data folder: personal data doesn't belong in a checkout."""
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return str(Path(data) / "close-lead-cleanup" / "backups")
+def data_folder() -> Path:
+    """Our folder among the user's data: personal data doesn't belong in a checkout."""
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "close-lead-cleanup"
 
 
 def without_password(url: str) -> str:
@@ -34,11 +33,13 @@ def without_password(url: str) -> str:
 
 
 class CloseSettings(BaseSettings):
-    """Settings of one organisation. Build it when a task runs, never at import."""
+    """Settings of one organisation. Build it when a task runs, never at import.
+
+    CLOSE_ENV_FILE names another file than ``.env``; empty, there is none.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix="CLOSE_",
-        env_file=".env",
         env_file_encoding="utf-8-sig",  # a byte order mark would hide the first setting
         env_ignore_empty=True,
         str_strip_whitespace=True,
@@ -57,7 +58,7 @@ class CloseSettings(BaseSettings):
         default=None, description="If set, the key must belong to this organisation (orga_…)."
     )
     backup_url: Annotated[str, AfterValidator(without_password)] = Field(
-        default_factory=_data_folder,
+        default_factory=lambda: str(data_folder() / "backups"),
         description="Folder or fsspec URL for backups of what is deleted; by default a folder in your home directory.",
     )
     backup_folder_lasts: bool = Field(
@@ -82,7 +83,7 @@ class CloseSettings(BaseSettings):
 
     def __init__(self, **values: Any) -> None:
         try:
-            super().__init__(**values)
+            super().__init__(_env_file=os.environ.get("CLOSE_ENV_FILE", ".env"), **values)
         except UnicodeDecodeError:  # it holds the whole file, with the key
             raise _invalid("the file .env is not UTF-8 text; save it as UTF-8") from None
 

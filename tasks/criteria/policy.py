@@ -83,17 +83,17 @@ Months = Annotated[StrictInt, Field(ge=1, le=600)]
 # The form restores an emptied default, so 0 turns it off.
 Days = Annotated[StrictInt, Field(ge=0, le=20_000), AfterValidator(lambda days: days or None)]
 
-# The flow's parameters that aren't models; here, so that the flow and the command line agree. Prefect's form submits
-# their defaults, so the schema must allow null, or the server would reject it. A pattern is in the schema only if it
-# stands before a BeforeValidator.
-Expected = Annotated[StrictInt, Field(ge=0)] | None
+Unset = SkipJsonSchema[None]
+"""None, absent from the schema."""
+
+# The flow's parameters that aren't models; here, so that the flow and the command line agree. A pattern is in the
+# schema only if it stands before a BeforeValidator.
+Expected = Annotated[StrictInt, Field(ge=0)] | Unset
 Switch = StrictBool  # the text "false" would count as true
 Sample = Annotated[StrictInt, Field(ge=0, le=100)]
 Approval = Annotated[str, Field(pattern=APPROVAL), BeforeValidator(_approval)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
-CleanupName = Annotated[Name, StringConstraints(max_length=100)] | None  # it is kept in Prefect Variables
-Unset = SkipJsonSchema[None]
-"""None, absent from the schema."""
+CleanupName = Annotated[Name, StringConstraints(max_length=100)] | Unset  # it is kept in Prefect Variables
 
 
 def most_without_approval(approval: str) -> float:
@@ -160,21 +160,15 @@ class Match(Policy):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 
-    smart_view: Name | Unset = _optional(
-        "Smart View", "Name or id of a Smart View for leads. Close's legacy text views can't be used."
-    )
-    s_query: dict[str, Any] | Unset = _optional(
-        "Query", "Advanced Filtering JSON, as copied from Close with Copy Filters, or a bare query node."
-    )
     status: Statuses | Unset = _optional("Lead status", "Any of these lead statuses: labels or ids.")
     inactive_months: Months | Unset = _optional(
-        "Months without communication",
+        "No communication for … months",
         "The last communication is at least this many months ago; or there was none, and the lead is at least as old.",
     )
-    never_communicated: bool = _switch("Never communicated", "There has never been any communication.")
     created_before_months: Months | Unset = _optional(
-        "Months since creation", "The lead was created at least this many months ago."
+        "Created at least … months ago", "The lead was created at least this many months ago."
     )
+    never_communicated: bool = _switch("Never communicated", "There has never been any communication.")
     without_contacts: bool = _switch("Without contacts", "The lead has no contact.")
     unreachable: bool = _switch(
         "Unreachable", "No contact has an e-mail address or a phone number, or there is no contact."
@@ -185,8 +179,14 @@ class Match(Policy):
     email_domains: Domains | Unset = _optional(
         "E-mail domains", "Any contact has an e-mail address at one of these domains, such as example.com."
     )
+    smart_view: Name | Unset = _optional(
+        "Smart View", "Name or id of a Smart View for leads. Close's legacy text views can't be used."
+    )
     custom_fields: CustomFields | Unset = _optional(
         "Custom fields", 'Each of these custom fields has one of its values: {"Source": ["Import 2021"]}.'
+    )
+    s_query: dict[str, Any] | Unset = _optional(
+        "Query", "Advanced Filtering JSON, as copied from Close with Copy Filters, or a bare query node."
     )
     allow_unknown_nodes: bool = _switch(
         "Allow unknown query nodes", "Send parts of a query that this project doesn't know, as they are."
@@ -214,24 +214,26 @@ class Keep(Policy):
     upcoming_meetings: bool = _switch("Upcoming meetings", "The lead has a meeting ahead.", on=True)
     running_workflows: bool = _switch("Running workflows", "The lead is in a running workflow (sequence).", on=True)
     created_within_days: Days | Unset = Field(
-        default=30, title="Days since creation", description="The lead was created within this many days; 0 for off."
+        default=30,
+        title="Created within the last … days",
+        description="The lead was created within this many days; 0 for off.",
     )
     communication_within_days: Days | Unset = Field(
         default=30,
-        title="Days since communication",
+        title="Communication within the last … days",
         description="There was communication within this many days; 0 for off.",
     )
     open_tasks: bool = _switch("Open tasks", "The lead has an incomplete task.")
     status: Statuses | Unset = _optional("Lead status", "Any of these lead statuses: labels or ids.")
-    smart_view: Name | Unset = _optional("Smart View", "Name or id of a Smart View for leads.")
-    s_query: dict[str, Any] | Unset = _optional("Query", "Advanced Filtering JSON.")
-    lead_ids: LeadIds | Unset = _optional("Lead ids", "Exactly these leads.")
     email_domains: Domains | Unset = _optional(
         "E-mail domains", "Any contact has an e-mail address at one of these domains."
     )
+    smart_view: Name | Unset = _optional("Smart View", "Name or id of a Smart View for leads.")
     custom_fields: CustomFields | Unset = _optional(
         "Custom fields", "Any of these custom fields has one of its values."
     )
+    lead_ids: LeadIds | Unset = _optional("Lead ids", "Exactly these leads.")
+    s_query: dict[str, Any] | Unset = _optional("Query", "Advanced Filtering JSON.")
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -248,8 +250,8 @@ class Limits(Policy):
         default=0.1,
         gt=0,
         le=1,
-        title="Largest share",
-        description="Stop if more than this share of all leads is planned. Not applied to plans of 20 leads or fewer.",
+        title="Largest share of all leads",
+        description="Stop if more than this share is planned; 0.05 means 5 %. Not for plans of 20 leads or fewer.",
     )
     batch: Annotated[StrictInt, Field(ge=1, le=LARGEST_BATCH)] | Unset = _optional(
         "Batch", "Plan only the oldest leads, at most this many; the next run continues."
@@ -263,14 +265,14 @@ class Limits(Policy):
         default=360,
         ge=1,
         le=30 * 24 * 60,
-        title="Longest wait",
+        title="Longest wait, in minutes",
         description="Minutes to wait for Close to finish; after that the run ends as still running.",
     )
     max_late_hours: StrictInt = Field(
         default=4,
         ge=1,
         le=30 * 24,
-        title="Latest start",
+        title="Latest start, in hours",
         description="Skip a run that starts more than this many hours after it was due, as after an outage.",
     )
 

@@ -39,8 +39,8 @@ class Criteria:
         )
 
     def __str__(self) -> str:
-        kept = "; ".join(in_words("keep", self.keep))
-        return f"{'; '.join(in_words('match', self.match))}. Kept: {kept or 'nothing'}."
+        kept = "; ".join(in_words(self.keep).values())
+        return f"{'; '.join(in_words(self.match).values())}. Kept: {kept or 'nothing'}."
 
 
 @dataclass(frozen=True, kw_only=True)

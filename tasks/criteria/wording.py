@@ -1,7 +1,7 @@
 """Messages to people about their input: what it selects, and which name they may have meant."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import cast
 
@@ -11,14 +11,24 @@ FEW = 15  # names: all are listed
 LONG = 200  # characters of a setting
 
 
-def in_words(name: str, settings: BaseModel) -> Iterator[str]:
-    """The *settings* that are set, each as people write it: ``match.status Junk, Bad Fit``."""
+def in_words(settings: BaseModel) -> dict[str, str]:
+    """The *settings* that are set, by name, in the words of the form: ``Lead status: Junk, Bad Fit``."""
+    words: dict[str, str] = {}
     for key, value in settings.model_dump(mode="json", exclude_none=True).items():
+        title = type(settings).model_fields[key].title or key
         if value is True:
-            yield f"{name}.{key}"
+            words[key] = title
         elif value:
-            text = ", ".join(map(str, cast("list[object]", value))) if isinstance(value, list) else json.dumps(value)
-            yield f"{name}.{key} {text if len(text) <= LONG else text[:LONG] + '…'}"
+            text = _values(value)
+            text = text if len(text) <= LONG else f"{text[:LONG]}…"
+            words[key] = title.replace("…", text) if "…" in title else f"{title}: {text}"
+    return words
+
+
+def _values(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[object]", value)))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

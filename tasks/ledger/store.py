@@ -109,13 +109,18 @@ def list_unresolved(organization_id: str | None = None) -> tuple[list[Record], l
     return open_claims, unreadable
 
 
+def list_all() -> tuple[list[Record], list[str]]:
+    """Every claim, open or closed, and a sentence for each that can't be read."""
+    return _tagged(TAG)
+
+
 def prune(now: datetime) -> tuple[list[Record], list[str]]:
     """Delete closed records that are older than 90 days and whose flow run is gone; return them.
 
     While a run exists it can be retried, and would find no record of what it has started. Records that can't be read
     stay; returns a sentence for each.
     """
-    records, unreadable = _tagged(TAG)
+    records, unreadable = list_all()
     with prefect() as server:
         deleted: list[Record] = []
         for each in records:

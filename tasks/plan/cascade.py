@@ -17,6 +17,7 @@ from tasks.close.pages import SEARCH_PAGE
 from tasks.close.query.conditions import NumberRange, RegularField, Term
 from tasks.close.query.nodes import And, ObjectType, Query, has, lead_field, to_json, where
 from tasks.criteria.selection import Selection
+from tasks.plan.model import Cascade
 from tasks.runs.connect import connect
 from tasks.runs.retries import reads
 from tasks.runs.wording import counted
@@ -79,8 +80,8 @@ class Belongings(NamedTuple):
     """What open opportunities are worth, in cents by currency and period."""
 
 
-def what_goes_along(selection: Selection, leads: Sequence[Row], all_read: bool, *, patient: bool) -> str:
-    """A sentence on what belongs to the planned leads: from *leads*, if they are all of them, else by counting.
+def what_goes_along(selection: Selection, leads: Sequence[Row], all_read: bool, *, patient: bool) -> Cascade:
+    """What belongs to the planned leads: from *leads*, if they are all of them, else by counting.
 
     Unless *patient*, what would have to wait for Close's rate limit is not counted. Raises `CloseError` when Close is
     unavailable.
@@ -90,7 +91,7 @@ def what_goes_along(selection: Selection, leads: Sequence[Row], all_read: bool, 
     if missing:
         more = count_what_goes_along(selection, missing, patient=patient)
         counts, worth = {**counts, **more.counts}, {**worth, **more.worth}
-    return sentence(counts, worth)
+    return in_words(counts, worth)
 
 
 def read_from(leads: Sequence[Row]) -> Belongings:
@@ -135,7 +136,7 @@ def count_what_goes_along(selection: Selection, kinds: Collection[str], *, patie
     return Belongings(counts, worth)
 
 
-def sentence(counts: Mapping[str, int], worth: Mapping[str, int]) -> str:
+def in_words(counts: Mapping[str, int], worth: Mapping[str, int]) -> Cascade:
     """*counts* by kind, without those that aren't known, and what open opportunities are *worth*, in cents."""
     known = {kind: counted(number, KINDS[kind][0], kind) for kind in KINDS if (number := counts.get(kind))}
     if worth and OPEN in known:
@@ -143,13 +144,7 @@ def sentence(counts: Mapping[str, int], worth: Mapping[str, int]) -> str:
         known[OPEN] += f" (worth {', '.join(amounts)})"
     if leads := counts.get(TASKS):
         known[TASKS] = f"open tasks (on {counted(leads, 'lead')})"
-    unknown = [kind for kind in KINDS if kind not in counts]
-    first = (
-        f"When they were planned, these leads had {', '.join(known.values())}, which Close deletes with them."
-        if known
-        else "When they were planned, these leads had nothing that was counted."
-    )
-    return f"{first} Not counted: {', '.join(unknown)}." if unknown else first
+    return Cascade(known=tuple(known.values()), not_counted=tuple(kind for kind in KINDS if kind not in counts))
 
 
 def _count(close: CloseClient, kind: str, leads: Query) -> dict[str, int]:

@@ -9,6 +9,7 @@ from tasks.close.query.nodes import to_json
 from tasks.criteria import reading
 from tasks.criteria.policy import Limits
 from tasks.criteria.selection import Criteria
+from tasks.criteria.wording import in_words
 from tasks.plan.account import Account, Needed, survey
 from tasks.plan.cascade import what_goes_along
 from tasks.plan.checks import check_clocks, over_limits, without_ramp
@@ -76,11 +77,12 @@ def make_plan(
         counts=counts,
         criteria_digest=digest_of_criteria,
         criteria=str(criteria),
+        protects=in_words(criteria.keep),
+        cascade=what_goes_along(selection, oldest, found.has_all, patient=not dry_run) if counts.planned else None,
         ramped=ramped,
         over_limit=over_limits(without_ramp(counts, limits, ramped), limits),
         sample=sample_of(oldest[:sample]),
         notes=(
-            *([what_goes_along(selection, oldest, found.has_all, patient=not dry_run)] if counts.planned else ()),
             *([RAMPED.format(counted(counts.waiting, "lead"))] if ramped else ()),
             *account.notes,
             *_weakened(run, criteria, limits, approval),

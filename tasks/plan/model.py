@@ -91,6 +91,24 @@ class OverLimit(BaseModel):
         return f"{self.setting}: {found}, where {allowed} is allowed"
 
 
+class Cascade(BaseModel):
+    """What Close deletes with the planned leads, in words, and which kinds couldn't be counted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    known: tuple[str, ...] = ()
+    not_counted: tuple[str, ...] = ()
+
+    def sentence(self, *, gone: bool = False) -> str:
+        """What goes with the leads; or went, if they are *gone*."""
+        if self.known:
+            when = ", as counted when they were planned" if gone else ""
+            first = f"With these leads {'went' if gone else 'go'} {', '.join(self.known)}{when}."
+        else:
+            first = f"With these leads {'went' if gone else 'goes'} nothing that was counted."
+        return f"{first} Not counted: {', '.join(self.not_counted)}." if self.not_counted else first
+
+
 class Approved(BaseModel):
     """What a person approved: how many leads, under which name (not verified), and when (UTC)."""
 
@@ -155,6 +173,9 @@ class Plan(Planned):
     s_query: dict[str, Any]
     criteria: str = ""
     """The criteria and keep rules, for people."""
+    protects: dict[str, str] = Field(default_factory=dict[str, str])
+    """What each keep rule that is on protects, for people, by its name."""
+    cascade: Cascade | None = None
     seen_by: str = ""
     """The user and role that planned: a key sees only what its user sees."""
     may_delete: bool = True
@@ -172,6 +193,11 @@ class Plan(Planned):
         """The plan to delete what *s_query* selects in this organisation."""
         facts |= {"organization_id": organization_id, "digest": digest(organization_id, s_query)}
         return cls(s_query=s_query, **facts)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What goes with the leads, and the notes."""
+        return (*([self.cascade.sentence()] if self.cascade else []), *self.notes)
 
     @property
     def digest_by_0_1(self) -> str:

@@ -1,16 +1,14 @@
-"""A run's artifacts on the Prefect server: its progress and its report.
+"""A run's artifacts on the Prefect server, its report above all.
 
 Their keys are stable, so Prefect's Artifacts page is the history of a cleanup.
 """
 
 import json
-import logging
-import re
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
-from prefect.client.schemas.actions import ArtifactCreate, ArtifactUpdate
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
@@ -18,16 +16,16 @@ from prefect.context import TaskRunContext
 from pydantic import ValidationError
 from slugify import slugify
 
-from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
+from tasks.report.history import earlier_runs, report_in
 from tasks.report.model import RunReport
+from tasks.report.page import PastRun, report_page
+from tasks.report.pages import page_of_artifact, page_of_run
+from tasks.runs import events
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
 from tasks.runs.run import Run
-from tasks.runs.wording import counted
-
-logger = logging.getLogger(__name__)
 
 PREFIX = "lead-cleanup"
 """Of the keys of artifacts."""
@@ -35,8 +33,6 @@ ENOUGH_OF_ID = 6
 """How many characters of its id tell an organisation from others whose names are written alike."""
 LATEST = 20
 """How many reports to look through: Prefect finds keys by a part of them, and that may be part of another key."""
-BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
-"""The JSON in an artifact's markdown: a report, or the query of a plan that 0.1 published."""
 
 
 def publish_report(run: Run, report: RunReport, organization: str) -> None:
@@ -49,50 +45,33 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish *report*. *organization* is its name, empty where there is no plan. Raises `PrefectUnavailable`."""
+    """Publish *report*, and emit an event of its outcome. *organization* is its name, empty where there is no plan.
+
+    Raises `PrefectUnavailable`.
+    """
     key = artifact_key(run, report.organization_id or "", organization) if organization else _key_without_plan(run)
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
-    page = page_of_plan(run.id)
-    text = report.markdown() + (f"\n[The plan]({page}) has the query and a sample.\n" if page else "")
-    publish(run, "markdown", text, key=key, description=report.headline)
-    publish(run, "table", json.dumps(counts), key=f"{key}-counts", description=report.headline)
+    earlier: list[PastRun] = []
+    with log_if_it_fails("Reading the earlier runs"):
+        earlier = earlier_runs(key, run.id)
+    pages = [(each, page_of_run(each.run_id)) for each in earlier]
+    text = report_page(report, pages, plan=page_of_plan(run.id), run=page_of_run(run.id))
+    publish(run.id, "markdown", text, key=key, description=report.summary)
+    publish(run.id, "table", json.dumps(counts), key=f"{key}-counts", description=report.summary)
+    events.emit(run, report.outcome.replace("_", "-"), report.numbers(), once=True)
 
 
 def recall_report(run_id: UUID) -> str:
     """The JSON of the latest report that the run has published. Raises `Refused` where there is none."""
-    for each in reversed(artifacts_of(run_id)):
-        if each.type == "markdown" and (found := BLOCK.search(str(each.data))):
-            return found[1]
+    for report in filter(None, map(report_in, reversed(artifacts_of(run_id)))):
+        return json.dumps(report)
     raise Refused(f"Run {run_id} has published no report (yet).")
 
 
-class Progress:
-    """Shows a bulk delete at work: its status in the log, its share in a progress artifact, each when it changes."""
-
-    def __init__(self, run: Run, bulk_delete_id: str) -> None:
-        self._run = run
-        self._id = bulk_delete_id
-        self._status: str | None = ""
-        self._processed = -1
-        self._artifact: UUID | None = None
-
-    def show(self, job: BulkDelete) -> None:
-        """Log and publish what has changed since the last call."""
-        if job.status != self._status:
-            self._status = job.status
-            logger.info("Bulk delete %s is %s.", self._id, job.status)
-        if job.total and job.processed != self._processed:
-            self._processed = job.processed
-            logger.info("%s of %s deleted.", f"{job.processed:,}", counted(job.total, "lead"))
-            with log_if_it_fails("Publishing the progress"):
-                self._show(min(100 * job.processed / job.total, 100.0))
-
-    def _show(self, percent: float) -> None:
-        if self._artifact is None:
-            self._artifact = publish(self._run, "progress", percent, description=f"Bulk delete {self._id}")
-            return
-        with prefect() as server:
-            server.update_artifact(self._artifact, ArtifactUpdate(data=percent))
+def runs_before(run_id: UUID) -> list[PastRun]:
+    """The runs of the same cleanup that are shown with the report of this one. Raises `PrefectUnavailable`."""
+    keys = [str(each.key) for each in artifacts_of(run_id) if report_in(each)]
+    return earlier_runs(keys[-1], run_id) if keys else []
 
 
 def artifact_key(run: Run, organization_id: str, organization: str) -> str:
@@ -134,8 +113,8 @@ def page_of_plan(run_id: UUID) -> str | None:
 
     Not the page of its key: that is a history, shows no sample, and begins with the latest plan of any run.
     """
-    plans = [each for each in artifacts_of(run_id) if each.type == "table" and str(each.key).endswith("-plan")]
-    return f"/artifacts/artifact/{plans[-1].id}" if plans else None
+    plans = [each for each in artifacts_of(run_id) if str(each.key).endswith("-plan") and not report_in(each)]
+    return page_of_artifact(plans[-1].id) if plans else None
 
 
 def artifacts_of(run_id: UUID) -> list[Artifact]:
@@ -145,10 +124,10 @@ def artifacts_of(run_id: UUID) -> list[Artifact]:
         return sorted(server.read_artifacts(artifact_filter=of_run), key=lambda each: str(each.created))
 
 
-def publish(run: Run, kind: str, data: object, *, description: str, key: str | None = None) -> UUID:
-    """Create an artifact of the run and return its id; also outside of the run, as when it is cancelled."""
+def publish(run_id: UUID, kind: str, data: object, *, description: str, key: str | None = None) -> UUID:
+    """Create an artifact of that run and return its id; also outside of the run, as when it is cancelled."""
     values: dict[str, Any] = {"key": key, "type": kind, "data": data, "description": description}
     if context := TaskRunContext.get():
         values["task_run_id"] = context.task_run.id
     with prefect() as server:
-        return server.create_artifact(ArtifactCreate(**values, flow_run_id=run.id)).id
+        return server.create_artifact(ArtifactCreate(**values, flow_run_id=run_id)).id

@@ -1,24 +1,42 @@
-"""The report of a run: one frozen value, and how people see it. Pure."""
+"""The report of a run: one frozen value, and what it tells people. Pure."""
 
-import json
 from abc import abstractmethod
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_jsonable_python
 
 from tasks.close.query.conditions import FixedUtc
 from tasks.ledger.record import BackupTaken
-from tasks.plan.model import Approved, OverLimit, Plan, Planned, SampleLead
-from tasks.report.escaping import escape, table, words
+from tasks.plan.model import Approved, Cascade, OverLimit, Plan, Planned, SampleLead
+from tasks.report.escaping import words
+from tasks.report.picture import Bar
 from tasks.runs.outcomes import Foreseen, Outcome
 from tasks.runs.wording import counted
 
-HEADLINES = {outcome: outcome.value.replace("_", " ").capitalize() for outcome in Outcome} | {
+HEADLINES = {outcome: outcome.words for outcome in Outcome} | {
     Outcome.DRY_RUN: "Dry run: nothing was deleted",
     Outcome.REFUSED: "Refused: nothing was deleted",
     Outcome.DECLINED: "Declined: nothing was deleted",
     Outcome.EXPIRED: "Expired: nothing was deleted",
 }
+
+
+BY_KIND = ("kept", "created")
+"""Fields of reports that hold several counts, each by the name of a rule or of a kind of object."""
+MATCHED, KEPT, PLANNED, WAITING = "Matched", "Kept", "Planned", "Waiting for later runs"
+DELETED, LEFT, KEPT_BY = "Deleted by Close", "Still matching", "Kept by "
+KINDS = {
+    MATCHED: "matched",
+    KEPT: "kept",
+    PLANNED: "planned",
+    WAITING: "waiting",
+    DELETED: "deleted",
+    LEFT: "left",
+}
+"""The numbers of the picture, and the kinds of their bars."""
+OUTSIDE = ("approved", "waiting", "logged", "criteria", "protects", "cascade")
+"""What a cleanup's evidence has beside the fields of the contract."""
 
 
 class RunReport(BaseModel):
@@ -38,21 +56,28 @@ class RunReport(BaseModel):
         """The outcome in words."""
         return HEADLINES[self.outcome]
 
-    def markdown(self) -> str:
-        """The report as markdown, followed by the same as JSON. Has counts and ids, never the name of a lead."""
-        blocks = [f"## {self.headline}", escape(self.message), *(f"**{escape(each)}**" for each in self.alarms())]
-        blocks += [table(self.rows())]
-        blocks += [f"> {escape(note)}" for note in self.notes]
-        return "\n\n".join([*blocks, f"```json\n{json.dumps(self.evidence())}\n```"]) + "\n"
+    @property
+    def summary(self) -> str:
+        """The outcome and the numbers, in one line."""
+        return f"{self.headline}. {', '.join(f'{name}: {number:,}' for name, number in self.counts())}".rstrip(". ")
 
     def evidence(self) -> dict[str, Any]:
         """Everything as JSON, including the notes; without the name of any lead."""
         return self.model_dump(mode="json") | {"notes": self.notes}
 
-    def rows(self) -> list[tuple[str, str]]:
-        """The known counts and facts, as pairs for a table."""
-        numbers = [(name, f"{number:,}") for name, number in self.counts()]
-        return numbers + [(name, text) for name, text in self.facts() if text is not None]
+    def numbers(self) -> dict[str, Any]:
+        """The counts alone, by their names in JSON: what an event may carry. No text, no ids, no names."""
+        evidence = self.evidence().items()
+        return {name: found for name, found in evidence if isinstance(found, int) or (found and name in BY_KIND)}
+
+    def bars(self) -> list[Bar]:
+        """The numbers that make a picture."""
+        return []
+
+    @property
+    def undo(self) -> str | None:
+        """The command that undoes what the run did; None if nothing is to be undone, or nothing can be."""
+        return None
 
     def alarms(self) -> list[str]:
         """What nobody may overlook."""
@@ -83,6 +108,9 @@ class Report(RunReport):
     polls: int | None = None
     over_limit: tuple[OverLimit, ...] = ()
     # Outside the contract:
+    criteria: str = Field(default="", exclude=True)
+    protects: dict[str, str] = Field(default_factory=dict[str, str], exclude=True)
+    cascade: Cascade | None = Field(default=None, exclude=True)
     approved: Approved | None = Field(default=None, exclude=True)
     waiting: int | None = Field(default=None, exclude=True)
     logged: int | None = Field(default=None, exclude=True)
@@ -91,8 +119,7 @@ class Report(RunReport):
 
     def evidence(self) -> dict[str, Any]:
         """Everything but the sample as JSON: the fields of the contract and those outside it."""
-        approved = self.approved.model_dump(mode="json") if self.approved else None
-        return super().evidence() | {"approved": approved, "waiting": self.waiting, "logged": self.logged}
+        return super().evidence() | {name: to_jsonable_python(getattr(self, name)) for name in OUTSIDE}
 
     def alarms(self) -> list[str]:
         """The limits that a dry run exceeds; a run that is refused names them in its message."""
@@ -113,16 +140,38 @@ class Report(RunReport):
         kept = self.kept or {}
         counts = [
             ("Leads in all", self.total),
-            ("Matched", self.matched),
-            *((f"Kept by {words(rule)}", number) for rule, number in kept.items() if rule != "total"),
-            ("Kept", kept.get("total")),
-            ("Planned", self.planned),
-            ("Waiting for later runs", self.waiting),
-            ("Deleted by Close", self.processed),
+            (MATCHED, self.matched),
+            *((f"{KEPT_BY}{words(rule)}", number) for rule, number in kept.items() if rule != "total"),
+            (KEPT, kept.get("total")),
+            (PLANNED, self.planned),
+            (WAITING, self.waiting),
+            (DELETED, self.processed),
             ("Deleted by its event log", self.logged),
-            ("Still matching", self.remaining),
+            (LEFT, self.remaining),
         ]
         return [(name, number) for name, number in counts if number is not None]
+
+    def bars(self) -> list[Bar]:
+        """Each number that counts leads among those that matched, where these leads stand: the kept ones first."""
+        kept = (self.kept or {}).get("total", 0)
+        starts = {PLANNED: kept, WAITING: kept + (self.planned or 0), DELETED: kept, LEFT: kept + (self.processed or 0)}
+        return [
+            Bar(name, "kept" if name.startswith(KEPT_BY) else KINDS[name], starts.get(name, 0), number)
+            for name, number in self.counts()
+            if name in KINDS or name.startswith(KEPT_BY)
+        ]
+
+    @property
+    def undo(self) -> str | None:
+        """The command that creates the deleted leads again."""
+        if not (self.backup and self.processed and self.flow_run_id):
+            return None
+        return f"lead-cleanup restore {self.flow_run_id} --no-dry-run"
+
+    @property
+    def along(self) -> str | None:
+        """What goes, or went, with the leads."""
+        return self.cascade.sentence(gone=self.outcome is Outcome.DELETED) if self.cascade else None
 
 
 class Unsuccessful(Foreseen):
@@ -160,6 +209,9 @@ def of_plan(plan: Plan) -> dict[str, Any]:
     return {
         **of_planned(plan),
         "s_query": plan.s_query,
+        "criteria": plan.criteria,
+        "protects": plan.protects,
+        "cascade": plan.cascade,
         "over_limit": plan.over_limit,
         "notes": plan.notes,
         "sample": plan.sample,

@@ -1,6 +1,6 @@
-"""The plan on the Prefect server: a table for people, and the plan itself as JSON, for a retry of the run.
+"""The plan on the Prefect server: a page for people, and the plan itself as JSON, for a retry of the run.
 
-The table, with a sample of the leads, has the cleanup's key. The JSON has no key and no names of leads: an attempt that
+The page, with a sample of the leads, has the cleanup's key. The JSON has no key and no names of leads: an attempt that
 finds a claim reads it, and doesn't build the query a second time.
 """
 
@@ -12,8 +12,11 @@ from pydantic import ValidationError
 
 from tasks.ledger.record import Record
 from tasks.plan.model import VERSION, Plan
-from tasks.report.artifacts import BLOCK, artifact_key, artifacts_of, publish
-from tasks.report.escaping import escape, kept_by, sample_rows, unescape
+from tasks.report.artifacts import artifact_key, artifacts_of, publish
+from tasks.report.escaping import unescape
+from tasks.report.history import BLOCK
+from tasks.report.page import plan_page
+from tasks.runs import events
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.retries import once, reads
 from tasks.runs.run import Run
@@ -28,33 +31,10 @@ NOTE_0_1 = re.compile(r"^> (.+)$", re.MULTILINE)
 @once
 def publish_plan(run: Run, plan: Plan) -> None:
     """Show what would be deleted, before anything is. Raises `PrefectUnavailable`: no plan, no run."""
-    publish(run, KIND, plan.model_dump(mode="json"), description="The plan, for a retry of this run.")
-    publish(
-        run,
-        "table",
-        json.dumps(sample_rows(plan)),
-        key=f"{artifact_key(run, plan.organization_id, plan.organization)}-plan",
-        description="\n\n".join(
-            [
-                f"**{plan.counts}**{_shown(plan)}",
-                f"Criteria: {escape(plan.criteria)}",
-                kept_by(plan.counts),
-                *(f"> {escape(note)}" for note in plan.notes),
-                f"Planned as {escape(plan.seen_by)} sees the leads, as of {plan.as_of:%Y-%m-%d %H:%M} UTC. "
-                f"Digest `{plan.digest}`.",
-                f"```json\n{json.dumps(plan.s_query, indent=2)}\n```",
-            ]
-        ),
-    )
-
-
-def _shown(plan: Plan) -> str:
-    if not plan.sample:
-        return ""
-    shown, planned = len(plan.sample), plan.counts.planned
-    if shown < planned:
-        return f" The table shows the {f'{shown:,} ' if shown > 1 else ''}oldest of the planned leads."
-    return f" The table shows the planned {'lead' if planned == 1 else 'leads'}."
+    publish(run.id, KIND, plan.model_dump(mode="json"), description="The plan, for a retry of this run.")
+    key = f"{artifact_key(run, plan.organization_id, plan.organization)}-plan"
+    publish(run.id, "markdown", plan_page(plan), key=key, description=str(plan.counts))
+    events.emit(run, "planned", plan.counts.model_dump())
 
 
 @reads

@@ -17,6 +17,7 @@ from tasks.backup.lock import locked
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, NotFound
 from tasks.close.resources import Kind
+from tasks.report.progress import Progress
 from tasks.restore.id_mapping import IdMapping, Object
 from tasks.restore.journal import Entry, Journal
 from tasks.restore.new_objects import (
@@ -42,7 +43,6 @@ SEARCH_AGAIN_AFTER = (1.0, 4.0, 15.0, 40.0)  # seconds; the last one repeats
 EVENTS_KEPT = timedelta(days=29)  # Close keeps them for 30
 CLOCKS_DIFFER = timedelta(minutes=5)  # between Close's own machines, and in the order of its events
 ATTEMPTS = 2  # at a POST without a usable answer that turns out to have created nothing
-TELL_EVERY = 50  # leads
 COMPARED = ("date_created", "activity_at", "status", "status_id", "user_id", "assigned_to")
 """Fields that Close may set to another value than it was sent; where it does, the report says so."""
 
@@ -85,14 +85,14 @@ def restore(plan: RestorePlan) -> Restored:
         creator = Creator(close, journal, plan.user_id)
         mapping = IdMapping(plan.mapping.inventory, plan.mapping.instead)
         total, number = plan.found.counts.get("lead", 0), 0
+        progress = Progress("restored", close.clock)
         try:
             for lead in leads_to_restore(archive, frozenset(plan.leads)):
                 if lead["id"] in in_close or journal.is_done(lead["id"]):
                     continue
                 creator.restore(new_lead(lead, mapping))
                 number += 1
-                if number % TELL_EVERY == 0 or number == total:
-                    logger.info("%s of %s leads are processed.", f"{number:,}", f"{total:,}")
+                progress.show(number, total)
         except (Stop, CloseError) as error:
             creator.restored.problem = outcome_of(error), str(error)
         return creator.restored

@@ -51,6 +51,11 @@ class Outcome(StrEnum):
         return self.exit_code == 0
 
     @property
+    def words(self) -> str:
+        """For people: ``Dry run``."""
+        return self.value.replace("_", " ").capitalize()
+
+    @property
     def state_name(self) -> str:
         """The name of the run's final state in Prefect, in Prefect's style: ``NothingToDo``."""
         return self.value.title().replace("_", "")

@@ -57,7 +57,7 @@ class OwnState:
     """
 
     def __init__(self) -> None:
-        self._run_id = _own_run()
+        self._run_id = own_run()
         self._due = time.monotonic() + LOOK_SECONDS
 
     def sleep(self, sleep: Callable[[float], None], seconds: float) -> None:
@@ -92,7 +92,8 @@ class OwnState:
             raise Stop(Outcome.CANCELLED, "A person has cancelled this run.")
 
 
-def _own_run() -> UUID | None:
+def own_run() -> UUID | None:
+    """The run that this process works on; None outside of runs."""
     task, flow = TaskRunContext.get(), FlowRunContext.get()
     if task:
         return task.task_run.flow_run_id

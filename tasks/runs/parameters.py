@@ -5,13 +5,15 @@ Prefect validates parameters before a flow begins: a run with wrong ones fails w
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from inspect import Parameter, signature
+from inspect import Parameter, Signature, signature
 from typing import Any, ParamSpec, TypeVar
 
 from prefect import Flow, flow_engine
 from prefect.client.schemas.objects import FlowRun
 from prefect.runtime import flow_run
-from pydantic import ConfigDict, ValidationError, create_model
+from prefect.utilities.callables import parameter_schema
+from pydantic import ConfigDict, Field, ValidationError, create_model
+from pydantic_core import MISSING
 
 from tasks.close.problems import problems
 from tasks.runs.outcomes import Refused
@@ -30,6 +32,14 @@ class Wrong:
 class CheckedFlow(Flow[P, R]):
     """A flow that begins with any parameters. Its first steps must include `check_parameters`."""
 
+    __signature__: Signature
+    """What Prefect makes the form of."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.__signature__ = _as_form(signature(self.fn))
+        self.parameters = parameter_schema(self)
+
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return *parameters* as values of the flow's types, with its defaults.
 
@@ -47,6 +57,23 @@ class CheckedFlow(Flow[P, R]):
             wrong = {each["loc"][0] for each in error.errors(include_input=False, include_context=False)}
             right = {name: value for name, value in parameters.items() if name not in wrong}
             return {**right, next(iter(wanted)): Wrong(problems(error, parameters))}
+
+
+def _as_form(wanted: Signature) -> Signature:
+    """The signature *wanted*, with titles in words, and no default where that is None.
+
+    A default of None would make each form ask which type is meant, or submit null where a number is expected.
+    """
+    fields = [each.replace(default=_field(each)) for each in wanted.parameters.values()]
+    return wanted.replace(parameters=fields)
+
+
+def _field(parameter: Parameter) -> Any:
+    default = MISSING if parameter.default is None else parameter.default
+    return Field(
+        default=... if default is Parameter.empty else default,
+        json_schema_extra={"title": parameter.name.replace("_", " ").capitalize()},
+    )
 
 
 _bind = flow_engine._flow_parameters  # pyright: ignore[reportPrivateUsage]

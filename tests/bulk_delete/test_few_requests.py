@@ -1,17 +1,21 @@
 """How many requests a cleanup makes: Close allows a key 16 searches in 8 seconds, so each costs everybody time."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from support.close_account import CloseAccount, lead
+from support.variations import first
 
 pytestmark = pytest.mark.server
 
 Run = Callable[..., Any]
 PLANNED = 200
 SEARCHES, ALL = {"dry run": 12, "deletion": 16}, {"dry run": 18, "deletion": 30}
+POLL, COUNTED = re.compile(r"GET /(bulk_action/delete|export)/\w+"), 4
+"""A busy machine polls Close's two jobs more often than this, which isn't counted: `test_wait.py` counts polls."""
 NOW = datetime.now(UTC)
 KEPT: dict[str, dict[str, Any]] = {
     "open_opportunities": {"opportunities": [{"status_type": "active", "value": 100}]},
@@ -25,12 +29,12 @@ KEPT: dict[str, dict[str, Any]] = {
 RECENT = {"created_within_days", "communication_within_days"}
 JUNK = {"match": {"status": ["Junk"]}}
 WAYS: dict[str, dict[str, Any]] = {
-    "by status": JUNK,
     "by silence": {"match": {"status": ["Junk"], "inactive_months": 6}},
+    "approved": {**JUNK, "approval": "always"},
     "by Smart View": {"match": {"smart_view": "Junk"}},
+    "by status": JUNK,
     "in batches": {**JUNK, "limits": {"batch": PLANNED}},
     "in the ramp": {**JUNK, "limits": {"ramp": True}},
-    "approved": {**JUNK, "approval": "always"},
 }
 
 
@@ -48,7 +52,7 @@ def in_status(close: CloseAccount, label: str) -> dict[str, Any]:
     return {"type": "and", "queries": [leads, {"type": "field_condition", "field": field, "condition": condition}]}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", first(2, WAYS))
 def test_a_dry_run_and_a_deletion_make_few_requests(sandbox: CloseAccount, run_cleanup: Run, way: str) -> None:
     leads = PLANNED + (way in {"in batches", "in the ramp"})
     sandbox.add(*map(junk, range(leads)), *(lead(rule, "Junk", **more) for rule, more in KEPT.items()), lead("other"))
@@ -66,5 +70,7 @@ def test_a_dry_run_and_a_deletion_make_few_requests(sandbox: CloseAccount, run_c
         assert report.outcome == {"dry run": "dry_run", "deletion": "deleted"}[kind]
         assert set(report.kept) - {"total"} == KEPT.keys() - (RECENT if way == "by silence" else set())
         assert sum("/data/search/" in each for each in made) <= SEARCHES[kind], made
-        assert len(made) <= ALL[kind], made
+        polls = sum(bool(POLL.match(each)) for each in made)
+        assert len(made) - max(polls - COUNTED, 0) <= ALL[kind], (polls, made)
+        assert polls or kind == "dry run"
         assert not any("429" in each for each in made)

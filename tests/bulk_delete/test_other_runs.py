@@ -65,7 +65,7 @@ def deployed(prefect: SyncPrefectClient, name: str, parameters: dict[str, Any], 
 
 def deleting(sandbox: CloseAccount, prefect: SyncPrefectClient, run_cleanup: Run, **job: Any) -> UUID:
     """Another run, which Prefect calls running: its bulk delete takes Close some seconds, or as long as *job* says."""
-    sandbox.jobs(**{"leads_per_second": 1.5, **job})
+    sandbox.jobs(**{"leads_per_second": 0.7, **job})
     report = run_cleanup(**OTHERS).report
     sandbox.jobs(leads_per_second=5000)
     assert report.outcome == "still_running"

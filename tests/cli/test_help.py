@@ -104,5 +104,25 @@ def test_every_command_and_flag_has_a_sentence_of_help(what: str, text: str):
     assert text.strip().endswith((".", ")")), what
 
 
+@pytest.mark.parametrize("command", ["", "run", "query"])
+def test_every_command_and_every_flag_of_a_cleanup_is_one_line_at_100_columns(
+    lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    """Columns in which a line is continued begin with blanks."""
+    monkeypatch.setenv("COLUMNS", "100")
+
+    said = lead_cleanup(*command.split(), "--help").out.splitlines()
+
+    assert [line for line in said if line.startswith("│   ") and line.strip(" │")] == []
+    assert all(f"--{name}" in " ".join(said) for name in ("match.status", "keep.status", "limits.batch") if command)
+
+
+def test_exit_codes_stand_where_a_command_ends_as_a_run_does(lead_cleanup: Command):
+    """Elsewhere they would be about something that can't happen there."""
+    assert [each for each in COMMANDS if "Exit codes: " in lead_cleanup(each, "--help").out] == [
+        *("report", "restore", "resume", "run"),
+    ]
+
+
 def test_version_is_that_of_the_package(lead_cleanup: Command):
     assert lead_cleanup("--version").out.strip() == "0.1.0"

@@ -19,7 +19,7 @@ def test_it_prints_what_the_run_has_said(lead_cleanup: Command, sandbox: CloseAc
 
     assert again.code == 0
     assert all(text in again.out for text in ("Deleted", "1 lead is deleted.", said.json["bulk_delete_id"]))
-    assert "Note: When they were planned, these leads had nothing that was counted." in again.out
+    assert "With these leads went nothing that was counted." in again.out
     assert as_json.json == said.json
 
 

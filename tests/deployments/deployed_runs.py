@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -12,6 +13,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from support.close_account import ADMIN, CloseAccount
 
 PREFECT = str(Path(sys.executable).parent / "prefect")
@@ -114,6 +116,13 @@ def read_all(api: str, what: str) -> list[dict[str, Any]]:
         rows += found
         if len(found) < 200:
             return rows
+
+
+def within(seconds: float, automation: AutomationCore) -> AutomationCore:
+    """*automation*, sooner."""
+    assert isinstance(automation.trigger, EventTrigger)
+    trigger = automation.trigger.model_copy(update={"within": timedelta(seconds=seconds)})
+    return automation.model_copy(update={"trigger": trigger})
 
 
 def is_alive(run_id: UUID) -> bool:

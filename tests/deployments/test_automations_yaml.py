@@ -14,6 +14,7 @@ from deployments import automations, deploy, removed
 from tasks.approval.ask import ASKED, EXPIRES_AFTER
 from tasks.bulk_delete.attempt import MOST_TRIES
 from tasks.runs.attempts import BY_AUTOMATION, BY_EXPIRY
+from tasks.runs.events import PREFIX
 
 SILENT, DEAD, CRASHED, NEVER_BEGINS, EXPIRES = automations.read()
 
@@ -107,7 +108,7 @@ def test_a_request_expires_before_prefect_fails_the_run_and_the_run_knows_why():
     trigger, action = trigger_of(EXPIRES), action_of(EXPIRES)
 
     assert trigger.posture == Posture.Proactive
-    assert trigger.after == {ASKED}
+    assert trigger.after == {PREFIX + ASKED}
     assert timedelta(minutes=15) <= EXPIRES_AFTER - trigger.within <= timedelta(hours=1)
     assert (action.state, action.message) == (StateType.SCHEDULED, BY_EXPIRY)
 

@@ -14,6 +14,7 @@ from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary
 from support.close_account import CloseAccount
 from support.migrated import copy_to_home
 from support.terminal_session import Command
+from support.variations import first
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("basic auth"), pytest.mark.timeout(400)]
 
@@ -70,7 +71,7 @@ def reaching(address: str, credentials: str | None) -> AbstractContextManager[ob
 
 
 @pytest.mark.parametrize(
-    ("command", "credentials"), [(command, None) for command in COMMANDS] + [("stop", "ann:wrong")]
+    ("command", "credentials"), first(2, [("stop", "ann:wrong"), *((command, None) for command in COMMANDS)])
 )
 def test_without_the_credentials_a_command_says_what_to_set_and_does_nothing(
     lead_cleanup: Command, guarded: str, close: CloseAccount, command: str, credentials: str | None

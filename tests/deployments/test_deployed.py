@@ -41,7 +41,7 @@ def test_a_schedule_creates_runs_and_a_worker_runs_them(worker: SyncPrefectClien
     run = await_run(worker, lambda each: bool(each.auto_scheduled) and each.deployment_id == junk.id)
     worker.delete_deployment_schedule(junk.id, created.id)
 
-    assert (run.state_name, run.name) == ("DryRun", "junk: dry run")
+    assert (run.state_name, run.name) == ("DryRun", "junk: dry run: Junk")
     assert len(sandbox.leads()) == 3
 
 
@@ -66,7 +66,7 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     )
     run = await_run(worker, lambda each: each.id == started.id)
 
-    assert (run.state_name, run.name) == ("Deleted", "ad-hoc: delete")
+    assert (run.state_name, run.name) == ("Deleted", "ad-hoc: delete: Junk")
     assert len(sandbox.leads()) == 2
     api = str(worker.api_url)
     artifacts = {each["key"]: each for each in read_all(api, "artifacts") if each["flow_run_id"] == str(run.id)}

@@ -1,5 +1,6 @@
 """prefect.yaml as it stands: each entrypoint loads, each set of parameters is valid, everything is a dry run."""
 
+import json
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -45,6 +46,16 @@ def test_its_form_can_be_submitted_as_it_opens(deployment: dict[str, Any]) -> No
     parameters = {**defaults, "match": {"status": ["Junk"]}, **deployment["parameters"]}
 
     assert validate(parameters, schema) == []
+
+
+def test_its_form_asks_for_no_types_and_ends_with_what_is_dangerous() -> None:
+    schema = parameter_schema(lead_cleanup).model_dump()
+
+    assert list(schema["properties"])[-3:] == ["expect", "approval", "dry_run"]
+    assert [schema["properties"][name]["position"] for name in ("match", "dry_run")] == [0, 9]
+    assert schema["properties"]["dry_run"]["title"] == "Dry run"
+    assert "OFF: leads are really deleted" in schema["properties"]["dry_run"]["description"]
+    assert "null" not in json.dumps(schema)
 
 
 def test_it_is_a_dry_run_one_at_a_time_and_tagged(deployment: dict[str, Any]) -> None:

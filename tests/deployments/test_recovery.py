@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from deployed_runs import StartWorker, await_state, history, wait_for
+from deployed_runs import StartWorker, await_state, history, wait_for, within
 from foreign_flow import somebody_elses
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State, StateType
 from prefect.events.filters import EventAnyResourceFilter, EventFilter, EventNameFilter
-from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from prefect.events.schemas.events import Event
 from prefect.states import AwaitingRetry, Cancelled, Completed, Crashed, Failed, Pending, Running
 from support.attempts import suspend
@@ -30,13 +29,6 @@ SOONEST = 10  # seconds: the least that Prefect takes for `within`
 SILENCE = 20  # seconds; Prefect's heartbeats come every 30: here a run is killed, or ends, before its second one is due
 PACE = 0.3  # seconds
 JUNK = {"match": {"status": ["Junk"]}}
-
-
-def within(seconds: float, automation: AutomationCore) -> AutomationCore:
-    """*automation*, sooner."""
-    assert isinstance(automation.trigger, EventTrigger)
-    trigger = automation.trigger.model_copy(update={"within": timedelta(seconds=seconds)})
-    return automation.model_copy(update={"trigger": trigger})
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from support.close_account import CloseAccount, lead
 from support.terminal_session import Command
 
 from tasks.ledger import store as ledger
+from tasks.report.page import report_page
 
 pytestmark = pytest.mark.server
 
@@ -38,7 +39,7 @@ def test_nothing_is_deleted_until_somebody_types_the_number_of_leads(
     assert (report.approved.leads, report.approved.by, report.approved.note) == (2, "Ann", "As agreed on Monday.")
     assert record
     assert record.approved == report.approved
-    assert "2 leads, approved by Ann" in report.markdown()
+    assert "2 leads, approved by Ann" in report_page(report)
 
 
 def test_a_wrong_number_declines_the_run_and_nothing_is_deleted(close: CloseAccount, ask: Ask) -> None:

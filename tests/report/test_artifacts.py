@@ -1,6 +1,7 @@
 """What a run leaves on the Prefect server."""
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -13,12 +14,16 @@ from prefect.client.schemas.filters import (
     LogFilter,
     LogFilterFlowRunId,
 )
+from prefect.settings import PREFECT_API_URL, PREFECT_UI_URL, temporary_settings
 from support.approvals import Ask, asking
 from support.cleanups import RunCleanup
 from support.close_account import CloseAccount, lead
 
-from tasks.report.artifacts import artifact_key
+from tasks.report.artifacts import artifact_key, publish, runs_before
+from tasks.report.escaping import escape
+from tasks.report.pages import page_of_run
 from tasks.runs import stop
+from tasks.runs.connect import PrefectUnavailable
 from tasks.runs.run import Run
 
 pytestmark = pytest.mark.server
@@ -49,12 +54,49 @@ def test_a_run_leaves_its_plan_its_counts_and_its_report(sandbox: CloseAccount, 
     found = artifacts_of(report.flow_run_id)
     name = f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-junk-nightly"
     assert set(found) == {name, f"{name}-counts", f"{name}-plan"}
-    assert [row["lead"] for row in json.loads(found[f"{name}-plan"].data)] == [planned]
-    assert json.dumps(report.s_query, indent=2) in found[f"{name}-plan"].description
+    plan = found[f"{name}-plan"].data
+    assert re.search(rf"\| \[A\]\(https?://\S+/{planned}/\) \| Junk \|", plan)
+    assert json.dumps(report.s_query, indent=2) in plan
     counts = {row["count"]: row["leads"] for row in json.loads(found[f"{name}-counts"].data)}
     assert (counts["Matched"], counts["Planned"], counts["Deleted by Close"], counts["Still matching"]) == (1, 1, 1, 0)
     assert str(report.bulk_delete_id).removeprefix("bulkdelete_") in found[name].data
     assert f"(/artifacts/artifact/{found[f'{name}-plan'].id})" in found[name].data
+    assert found[name].description.startswith("Deleted. Leads in all: 2, Matched: 1, Kept: 0, Planned: 1, Deleted by")
+
+
+def test_a_report_shows_the_runs_before_it(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
+    """The last ten of the same cleanup, the newest first. What somebody else publishes there is left out."""
+    sandbox.add(lead("A", "Junk"), lead("B"))
+    junk: dict[str, Any] = {"match": {"status": ["Junk"]}, "cleanup": "again and again"}
+    runs = [UUID(run_cleanup(**junk, sample=0).report.flow_run_id) for _ in range(2)]
+    key = f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-again-and-again"
+    for data in ("# Hello", "```json\n[broken\n```", '```json\n{"outcome": "cleaned"}\n```'):
+        publish(runs[0], "markdown", data, key=key, description="")
+
+    deleted = run_cleanup(**junk, dry_run=False).report
+
+    page = artifacts_of(deleted.flow_run_id)[key].data
+    assert re.findall(r"\| ([^|]+) \| 1 \| 0 \|  \| \[Run\]\(/runs/flow-run/(\S+)\) \|", page) == [
+        ("Dry run", str(runs[1])),
+        ("Dry run", str(runs[0])),
+    ]
+    [newest, *_] = runs_before(runs[1])
+    assert (newest.outcome, newest.deleted) == ("deleted", 1)
+
+
+def test_that_earlier_runs_cannot_be_read_does_not_keep_a_report_from_being_published(
+    sandbox: CloseAccount, run_cleanup: RunCleanup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise PrefectUnavailable("Prefect is away.")
+
+    monkeypatch.setattr("tasks.report.artifacts.earlier_runs", unreadable)
+    sandbox.add(lead("A", "Junk"), lead("B"))
+
+    ended = run_cleanup(match={"status": ["Junk"]})
+
+    assert ended.report.outcome == "dry_run"
+    assert "-ad-hoc" in "".join(artifacts_of(ended.report.flow_run_id))
 
 
 def test_a_refused_run_leaves_them_too(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
@@ -64,6 +106,29 @@ def test_a_refused_run_leaves_them_too(sandbox: CloseAccount, run_cleanup: RunCl
 
     name = f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-ad-hoc"
     assert set(artifacts_of(report.flow_run_id)) == {name, f"{name}-counts", f"{name}-plan"}
+
+
+@pytest.mark.parametrize(
+    ("api", "ui", "page"),
+    [
+        ("http://prefect:4200/api", None, "/runs/flow-run/x"),
+        ("http://127.0.0.1:4200/api", "http://127.0.0.1:4200/prefect", "/prefect/runs/flow-run/x"),
+        (
+            "https://api.prefect.cloud/api/accounts/a/workspaces/w",
+            None,
+            "https://app.prefect.cloud/account/a/workspace/w/runs/flow-run/x",
+        ),
+        (
+            "http://prefect:4200/api",
+            "https://prefect.example.com/ui/",
+            "https://prefect.example.com/ui/runs/flow-run/x",
+        ),
+    ],
+)
+def test_links_work_behind_a_base_path_and_on_prefect_cloud(api: str, ui: str | None, page: str):
+    """Workers may know the server under a name that no browser does: where it serves the UI itself, links are paths."""
+    with temporary_settings({PREFECT_API_URL: api, **({PREFECT_UI_URL: ui} if ui else {})}):
+        assert page_of_run("x") == page
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------
@@ -152,17 +217,17 @@ def test_where_nothing_says_which_organisation_it_is_the_key_has_none(
 
 @pytest.mark.parametrize(
     ("sample", "said"),
-    [(0, "kept.**\n"), (1, " The table shows the oldest of the planned leads."), (25, "shows the planned leads.")],
+    [(0, None), (1, "### The oldest of the planned leads\n"), (25, "### The planned leads\n")],
 )
 def test_the_plan_says_which_leads_its_table_shows(
-    sandbox: CloseAccount, run_cleanup: RunCleanup, sample: int, said: str
+    sandbox: CloseAccount, run_cleanup: RunCleanup, sample: int, said: str | None
 ) -> None:
     sandbox.add(lead("A", "Junk"), lead("B", "Junk"), lead("C"))
 
     report = run_cleanup(match={"status": ["Junk"]}, sample=sample).report
 
     plan = artifacts_of(report.flow_run_id)[f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-ad-hoc-plan"]
-    assert said in plan.description.partition("Criteria")[0]
+    assert said in plan.data if said else "planned leads\n" not in plan.data
 
 
 def test_the_name_of_a_lead_does_no_harm_and_is_in_the_sample_only(
@@ -174,10 +239,9 @@ def test_the_name_of_a_lead_does_no_harm_and_is_in_the_sample_only(
     report = run_cleanup(match={"status": ["Junk"]}, dry_run=False).report
 
     found = artifacts_of(report.flow_run_id)
-    [row] = json.loads(found.pop(f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-ad-hoc-plan").data)
-    assert not row["name"].startswith(("=", "+", "-", "@"))
-    assert "](" not in row["name"]
-    assert "<script" not in row["name"]
+    plan = found.pop(f"lead-cleanup-sandbox-inc-{six_of(sandbox)}-ad-hoc-plan").data
+    assert escape(HOSTILE) in plan
+    assert HOSTILE not in plan
     with get_client(sync_client=True) as prefect:
         run_id = LogFilterFlowRunId(any_=[UUID(report.flow_run_id)])
         logs = prefect.read_logs(LogFilter(flow_run_id=run_id), limit=200)

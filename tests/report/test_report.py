@@ -8,8 +8,8 @@ import pytest
 
 from tasks.bulk_delete.reconcile import Log, verdict
 from tasks.close.resources import BulkDelete
-from tasks.plan.model import Counts, Plan, SampleLead
-from tasks.report.escaping import escape, sample_rows
+from tasks.plan.model import Counts, Plan
+from tasks.report.escaping import escape
 from tasks.report.model import Report, of_plan
 from tasks.runs.outcomes import Outcome
 
@@ -17,7 +17,7 @@ AS_OF = datetime(2026, 3, 31, 10, 20, 30, 456000, tzinfo=UTC)
 HOSTILE = "[x](javascript:alert(1)) | =HYPERLINK(\u2026)"
 
 
-def plan(planned: int = 10, *sample: SampleLead) -> Plan:
+def plan(planned: int = 10) -> Plan:
     counts = Counts(total=1000, matched=planned + 5, kept={"status": 5, "total": 5}, planned=planned)
     return Plan.of(
         organization_id="orga_1",
@@ -26,7 +26,6 @@ def plan(planned: int = 10, *sample: SampleLead) -> Plan:
         as_of=AS_OF,
         s_query={"type": "id", "value": "lead_1"},
         counts=counts,
-        sample=sample,
     )
 
 
@@ -159,23 +158,6 @@ def test_counts_go_from_all_to_what_is_left():
     assert Report(outcome=Outcome.REFUSED, message="No.").counts() == []
 
 
-def test_markdown_says_the_outcome_first_and_has_a_table():
-    lines = FULL.model_copy(update={"notes": ("A note | with *signs*.",)}).markdown().splitlines()
-
-    assert lines[0] == "## Deleted"
-    assert lines[2] == "10 leads are deleted."
-    assert "| Leads in all | 1,000 |" in lines
-    assert "| Still matching | 0 |" in lines
-    assert "| Bulk delete | bulkdelete\\_1 |" in lines
-    assert "> A note \\| with \\*signs\\*." in lines
-
-
-def test_a_report_of_a_run_without_a_plan_can_be_shown():
-    shown = Report(outcome=Outcome.REFUSED, message="There is no lead status 'x'\n# Deleted").markdown()
-
-    assert shown.startswith("## Refused: nothing was deleted\n\nThere is no lead status 'x' \\# Deleted\n")
-
-
 # --- customer text ----------------------------------------------------------------------------------------------------
 
 
@@ -207,25 +189,3 @@ def test_a_report_of_a_run_without_a_plan_can_be_shown():
 def test_customer_text_does_nothing(text: str, shown: str):
     """Leads come from web forms: a name can be a link, a formula, a table, or a text that reads backwards."""
     assert escape(text) == shown
-
-
-def test_the_sample_is_safe_to_show():
-    rows = sample_rows(
-        plan(
-            2,
-            SampleLead(id="lead_1", name=HOSTILE, status="*Junk*", url="https://app.close.com/lead/lead_1/"),
-            SampleLead(id="lead_2", name="B", last_communication="2025-01-01", url="javascript:alert(1)"),
-            SampleLead(id="lead_3", url="http://127.0.0.1:8765/lead/lead_3/"),
-            SampleLead(id="lead_4", url="http://127.0.0.1.example.com/"),
-        )
-    )
-
-    assert rows[0]["name"] == escape(HOSTILE)
-    assert rows[0]["status"] == "\\*Junk\\*"
-    assert rows[0]["last communication"] == "never"
-    assert [row["url"] for row in rows] == [
-        "https://app.close.com/lead/lead_1/",
-        "",
-        "http://127.0.0.1:8765/lead/lead_3/",
-        "",
-    ]

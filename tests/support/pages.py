@@ -25,7 +25,7 @@ class Page:
     @cached_property
     def commands(self) -> list[str]:
         """What it shows after a prompt."""
-        return re.findall(r"^\$ (.*)$", self.text, re.MULTILINE)
+        return re.findall(r"^ *\$ (.*)$", self.text, re.MULTILINE)
 
     def blocks(self, language: str) -> list[str]:
         """The code blocks in this *language*."""
@@ -34,7 +34,7 @@ class Page:
     @property
     def prose(self) -> str:
         """The page without its code blocks."""
-        return re.sub(r"^```.*?^```$", "", self.text, flags=re.MULTILINE | re.DOTALL)
+        return re.sub(r"^ *```.*?^ *```$", "", self.text, flags=re.MULTILINE | re.DOTALL)
 
     @property
     def links(self) -> list[tuple[Path, str]]:

@@ -1,0 +1,111 @@
+"""What ``make up`` deploys, its first dry run, and where a person looks at them."""
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.objects import FlowRun
+from pydantic import SecretStr
+
+from deployments import prefect_yaml
+from deployments.deploy import FILE, ROOT, deploy_file
+from deployments.prefect_yaml import PrefectYaml
+from deployments.up.environment import Place
+from deployments.up.processes import LOOK_SECONDS, Process
+from deployments.up.real import Real
+from flows.commands.sandbox import ADMIN_KEY
+from flows.console.documents import Unreadable
+from flows.console.terminal import Usage, printable, put
+from tasks.close.settings import CloseSettings
+from tasks.report.artifacts import artifacts_of
+from tasks.runs.connect import prefect
+from tasks.runs.wording import ended
+
+FLOW = "lead-cleanup"
+FORM = "ad-hoc"
+LONGEST_DRY_RUN = 180  # seconds; where Close is away, a run waits for much longer
+
+
+class Deployed:
+    """The deployments of prefect.yaml on the Prefect server of ``make up``."""
+
+    def __init__(self, place: Place, real: Real | None) -> None:
+        self._place, self._real = place, real
+        self._file = _read(several_organizations=real is None)
+        self._cleanups = [each for each in self._file.deployments if each.flow == FLOW]
+
+    def deploy(self) -> int:
+        """Deploy them, and return the exit code. Every block gets the one key that is meant; real schedules are off."""
+        if self._real:
+            return deploy_file(key=self._real.key, schedules_off=True)
+        return deploy_file(key=SecretStr(ADMIN_KEY))
+
+    def dry_run(self, running: Sequence[Process]) -> None:
+        """Let the worker make a dry run of the first cleanup, and say how it ended and where its report is."""
+        first = self._cleanups[0]
+        put(f"\nA first dry run, of {first.name}, is waiting for the worker, which takes some seconds to start …")
+        with prefect() as client:
+            found = client.read_deployment_by_name(first.full_name)
+            # Whatever the deployment says: nothing is deleted.
+            run = client.create_flow_run_from_deployment(found.id, parameters={"dry_run": True})
+            run = _wait(client, run.id, running)
+        state = run.state
+        if state and state.is_final():
+            put(f"{state.name}: {printable(state.message or '')}")
+        else:
+            put(f"It hasn't ended yet ({run.state_name}).")
+        report = _report_of(run.id)
+        self._show("The report of this dry run" if report else "This dry run", report or f"/runs/flow-run/{run.id}")
+
+    def show(self) -> None:
+        """Say where to go from here."""
+        names = {each.name: each for each in self._cleanups}
+        form = names.get(FORM, self._cleanups[0])
+        with prefect() as client:
+            found = client.read_deployment_by_name(form.full_name)
+        self._show("A cleanup of your own, by a form", f"/deployments/deployment/{found.id}/run")
+        self._show("All cleanups and their runs", "/deployments")
+        settings = f"PREFECT_API_URL={self._place.api}"
+        if self._real is None:
+            settings += f" CLOSE_API_URL={CloseSettings().api_url} CLOSE_API_KEY={ADMIN_KEY}"
+        put(f"\nFor lead-cleanup in another terminal:\n  export {settings}")
+        put(f"What is stored is in {self._place.folder}, with the logs; ~/.prefect isn't used.")
+        put("Ctrl-C stops everything.")
+
+    def _show(self, what: str, path: str) -> None:
+        put(f"  {what + ':':33} {self._place.ui}{path}")
+
+
+def _read(*, several_organizations: bool) -> PrefectYaml:
+    """prefect.yaml. Raises `Usage` unless ``make up`` can deploy it."""
+    try:
+        file = prefect_yaml.read(ROOT / FILE)
+    except Unreadable as error:
+        raise Usage(f"{FILE} {ended(str(error))} Nothing is deployed.") from None
+    if not any(each.flow == FLOW for each in file.deployments):
+        raise Usage(f"{FILE} has no cleanup, so there is nothing to show.")
+    if len(file.blocks) > 1 and not several_organizations:
+        raise Usage(
+            f"{FILE} names several Secret blocks ({', '.join(file.blocks)}), so several organisations, and "
+            "make up REAL=1 is for one: use make server, make deploy and make worker."
+        )
+    return file
+
+
+def _wait(client: SyncPrefectClient, run_id: UUID, running: Sequence[Process]) -> FlowRun:
+    """The run, once it has ended, or has taken too long to wait for."""
+    deadline = time.monotonic() + LONGEST_DRY_RUN
+    while True:
+        for each in running:
+            each.check()
+        run = client.read_flow_run(run_id)
+        if (run.state and run.state.is_final()) or time.monotonic() > deadline:
+            return run
+        time.sleep(LOOK_SECONDS)
+
+
+def _report_of(run_id: UUID) -> str | None:
+    """The page of the run's report; None if it has published none."""
+    reports = [each for each in artifacts_of(run_id) if each.type == "markdown" and each.key]
+    return f"/artifacts/artifact/{reports[-1].id}" if reports else None

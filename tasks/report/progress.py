@@ -1,0 +1,109 @@
+"""How far a step is, and how long it may still take: in the log, in a progress artifact, and as a bar at a terminal."""
+
+import logging
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+from uuid import UUID
+
+from prefect.client.schemas.actions import ArtifactUpdate
+
+from tasks.report.artifacts import publish
+from tasks.runs.connect import prefect
+from tasks.runs.logs import log_if_it_fails
+from tasks.runs.own_state import own_run
+from tasks.runs.wording import counted
+
+logger = logging.getLogger(__name__)
+
+RECENT = 20
+"""How many of the last numbers tell the pace: jobs speed up and slow down."""
+SELDOM = 10.0
+"""Seconds between lines in the log on what moves all the time."""
+
+
+class Step(NamedTuple):
+    """How far a step is."""
+
+    verb: str
+    """What it does with leads, as in ``deleted``."""
+    done: int
+    total: int
+    pace: float | None = None
+    """Leads a second; None if nothing is known of that."""
+
+    @property
+    def percent(self) -> float:
+        """How much of it is done."""
+        return min(100 * self.done / self.total, 100.0)
+
+    @property
+    def left(self) -> str:
+        """How long it may still take, in words; empty if that isn't known, or it is done."""
+        if not self.pace or self.done >= self.total:
+            return ""
+        minutes = (self.total - self.done) / self.pace / 60
+        if minutes < 1:
+            return "less than a minute left"
+        return f"{counted(math.ceil(minutes), 'minute') if minutes < 90 else counted(round(minutes / 60), 'hour')} left"
+
+    @property
+    def rate(self) -> str:
+        """Its pace in words; empty if that isn't known."""
+        if not self.pace:
+            return ""
+        return f"{self.pace:,.0f} a second" if self.pace >= 10 else f"{counted(round(60 * self.pace), 'lead')} a minute"
+
+    def __str__(self) -> str:
+        reached = f"{self.done:,} of {counted(self.total, 'lead')}"
+        return f"{reached}, {self.left}" if self.left else reached
+
+
+watch: Callable[[Step], None] | None = None
+"""Sees every step of this process, where a person watches."""
+
+
+class Progress:
+    """Shows how many leads are *verb*, such as ``deleted``, by the seconds of *clock*.
+
+    The log and the artifact change when the number does, at most once in *every* so many seconds.
+    """
+
+    def __init__(self, verb: str, clock: Callable[[], float], every: float = SELDOM) -> None:
+        self._verb = verb
+        self._clock = clock
+        self._every = every
+        self._due = clock() + every
+        self._seen = deque[tuple[float, int]](maxlen=RECENT)
+        self._run_id = own_run()
+        self._artifact: UUID | None = None
+
+    def show(self, done: int, total: int | None) -> None:
+        """Show that so many are *done*, if that is news."""
+        now = self._clock()
+        if not total or (self._seen and self._seen[-1][1] == done):
+            return
+        self._seen.append((now, done))
+        step = Step(self._verb, done, total, self._pace())
+        if watch:
+            watch(step)
+        if now >= self._due or (self._artifact and done >= total):
+            self._due = now + self._every
+            left = f", {step.left}" if step.left else ""
+            logger.info("%s of %s %s%s.", f"{done:,}", counted(total, "lead"), self._verb, left, extra={"step": step})
+            with log_if_it_fails("Publishing the progress"):
+                self._publish(step)
+
+    def _pace(self) -> float | None:
+        (began, before), (now, done) = self._seen[0], self._seen[-1]
+        return (done - before) / (now - began) if now > began and done > before else None
+
+    def _publish(self, step: Step) -> None:
+        if self._run_id is None:
+            return
+        if self._artifact is None:
+            self._artifact = publish(self._run_id, "progress", step.percent, description=str(step))
+            return
+        with prefect() as server:
+            server.update_artifact(self._artifact, ArtifactUpdate(data=step.percent, description=str(step)))
