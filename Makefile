@@ -90,8 +90,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-<<<<<<< HEAD
-.PHONY: help install demo up test test-system test-all browser matrix bench check fix server deploy worker lock clean
-=======
-.PHONY: help install demo test test-system test-all browser postgresql matrix bench check fix server deploy worker lock clean
->>>>>>> postgres
+.PHONY: help install demo up test test-system test-all browser postgresql matrix bench check fix server deploy worker \
+    screenshots lock clean
