@@ -95,4 +95,4 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 .PHONY: help install demo up test test-system test-all browser postgresql matrix bench check fix server deploy offboard worker \
-    lock clean
+    screenshots lock clean
