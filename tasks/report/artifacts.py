@@ -15,6 +15,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import TaskRunContext
+from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_UI_URL
 from pydantic import ValidationError
 from slugify import slugify
 
@@ -40,22 +42,32 @@ BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 
 
 def publish_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish how the run ended. A failure to publish is logged, and doesn't change the outcome.
+    """Publish how the run ended, and log it in one line. A failure to publish doesn't change the outcome.
 
-    It isn't a task, since Prefect begins none in a run that a person has suspended.
+    It isn't a task, since Prefect begins none in a run that a person has suspended. The line goes to Prefect's own
+    logger: a terminal, which leaves that out, shows the report itself.
     """
+    where = ""
     with log_if_it_fails("Publishing the report"):
-        write_report(run, report, organization)
+        page = write_report(run, report, organization)
+        if ui := PREFECT_UI_URL.value():
+            where = f" Report: {ui.rstrip('/')}/artifacts/artifact/{page}"
+    level = logging.INFO if report.outcome.good else logging.ERROR
+    get_run_logger().log(level, "%s: %s%s", report.headline, report.message, where)
 
 
-def write_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish *report*. *organization* is its name, empty where there is no plan. Raises `PrefectUnavailable`."""
+def write_report(run: Run, report: RunReport, organization: str) -> UUID:
+    """Publish *report*, and return the id of its artifact. *organization* is its name, empty where there is no plan.
+
+    Raises `PrefectUnavailable`.
+    """
     key = artifact_key(run, report.organization_id or "", organization) if organization else _key_without_plan(run)
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
     page = page_of_plan(run.id)
     text = report.markdown() + (f"\n[The plan]({page}) has the query and a sample.\n" if page else "")
-    publish(run, "markdown", text, key=key, description=report.headline)
+    page = publish(run, "markdown", text, key=key, description=report.headline)
     publish(run, "table", json.dumps(counts), key=f"{key}-counts", description=report.headline)
+    return page
 
 
 def recall_report(run_id: UUID) -> str:
