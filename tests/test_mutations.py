@@ -191,8 +191,8 @@ MUTATIONS = [
     Mutation(
         "the start is not retried",
         "runs/retries.py",
-        "once = task(retries=0,",
-        "once = task(retries=1,",
+        "task_run_name=words, retries=0,",
+        "task_run_name=words, retries=1,",
     ),
     Mutation(
         "the transport sends a start once",

@@ -1,9 +1,8 @@
 """A person's approval, requested between the plan and the start.
 
-A run of a deployment suspends itself: its process ends, and once somebody has answered, in the Prefect UI or with
-``lead-cleanup approve``, it runs again from the beginning and makes a new plan. The request is in the key of the
-suspended state, the answer among the run's inputs; an approval is for the query that was shown and for no more leads.
-A run without a deployment can't be suspended: it asks at the terminal that started it.
+A run of a deployment suspends itself: its process ends, and once somebody has answered, it begins again and makes a new
+plan. The request is in the key of the suspended state, the answer among the run's inputs; an approval is for the query
+that was shown and for no more leads. A run without a deployment asks at the terminal that started it.
 """
 
 import logging
@@ -15,11 +14,11 @@ from uuid import UUID, uuid4
 
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, FlowRunInput, State, StateType
-from prefect.exceptions import Pause, PrefectHTTPStatusError
-from prefect.flow_runs import suspend_flow_run
+from prefect.exceptions import Abort, Pause, PrefectHTTPStatusError
 from prefect.input import RunInput
 from prefect.input.run_input import Keyset, keyset_from_base_key
-from prefect.states import Failed
+from prefect.states import Failed, Suspended
+from prefect.utilities.engine import propose_state_sync
 from pydantic import Field, StringConstraints, ValidationError
 
 from tasks.criteria.policy import Keep, Limits, Match, most_without_approval
@@ -46,6 +45,7 @@ ASKED = "approval-asked"
 """The event of a run after which that automation waits. A person may suspend a run too, and then nothing was asked."""
 
 LINK = "\n\nA sample of them, and the query, are in "
+CANT_WAIT = "This run can't wait for its approval, and nothing was deleted"
 CONFLICT = 409  # HTTP
 
 ask_here: Callable[[Plan], int | None] | None = None
@@ -63,9 +63,7 @@ class Answer(RunInput):
     approver: Annotated[str, StringConstraints(pattern=r"\S", max_length=100)] = Field(
         title="Your name", description="Kept in the report. Nobody checks it."
     )
-    note: str = Field(
-        default="", max_length=500, title="Note", description="Kept in the report, if you like to say why."
-    )
+    note: str = Field(default="", max_length=500, title="Note", description="Why, if you like: kept in the report.")
 
     @classmethod
     def save(cls, keyset: Keyset, flow_run_id: UUID | None = None) -> None:
@@ -148,8 +146,9 @@ def _given(run: Run, plan: Plan) -> Approved | None:
     leads = counted(request.planned, "lead")
     if given is None:
         if open_still and any(state.message == BY_EXPIRY for state in since):
-            hours = EXPIRES_AFTER // timedelta(hours=1)
-            raise Stop(Outcome.EXPIRED, f"Nobody approved the plan to delete {leads} within {hours} hours.")
+            raise Stop(
+                Outcome.EXPIRED, f"Nobody approved the plan to delete {leads} within {EXPIRES_AFTER.days * 24} hours."
+            )
         return None
     if given.leads != request.planned:
         if open_still:
@@ -190,19 +189,24 @@ def input_of(run_id: UUID, key: str) -> FlowRunInput | None:
 def _suspend(run: Run, plan: Plan) -> NoReturn:
     _retire_older(run, plan)
     request = Request(plan.counts.planned, plan.digest, uuid4().hex)
-    form = Answer.with_initial_data(description=_describe(run, plan))
+    message = f"Waits for approval: {counted(request.planned, 'lead')}"
+    waits = Suspended(message=message, timeout_seconds=int(EXPIRES_AFTER.total_seconds()), pause_key=request.key)
+    waits.state_details.run_input_keyset = {**request.inputs}
     try:
-        form.save(request.inputs, run.id)  # Prefect stores it after suspending: a crash in between would lose the form
-        suspend_flow_run(form, timeout=int(EXPIRES_AFTER.total_seconds()), key=request.key)
-    except Pause:
-        with log_if_it_fails("Announcing the request, without which Prefect fails it after 72 hours without a report,"):
-            events.send(run, ASKED, plan.counts.model_dump())
-        raise
+        with prefect() as server:  # not by `suspend_flow_run`, whose state has no message
+            state = propose_state_sync(server, waits, run.id)
+        if state.is_paused():  # only now: Prefect deletes what is stored for a form when the run is suspended
+            Answer.with_initial_data(description=_describe(run, plan)).save(request.inputs, run.id)
     except PREFECT_ERRORS as error:
         raise prefect_error(error) from error
-    except RuntimeError as error:  # for example, Prefect has marked it crashed though it is alive
-        raise Stop(Outcome.FAILED, f"This run can't wait for its approval, and nothing was deleted: {error}") from error
-    raise Stop(Outcome.FAILED, "Prefect didn't suspend this run for its approval. Nothing was deleted.")
+    except Abort as error:  # for example, Prefect has marked it crashed though it is alive
+        raise Stop(Outcome.FAILED, f"{CANT_WAIT}: {error}") from error
+    if not state.is_paused():
+        raise Stop(Outcome.FAILED, f"{CANT_WAIT}: it is {state.name}.")
+    with log_if_it_fails("Announcing the request, without which Prefect fails it after 72 hours without a report,"):
+        events.send(run, ASKED, plan.counts.model_dump())
+    logger.info("%s.", message)
+    raise Pause(state=state)
 
 
 def _describe(run: Run, plan: Plan) -> str:
@@ -252,8 +256,7 @@ def _withdraw(other: FlowRun, run: Run) -> bool:
 
 
 def _request_of(run_id: UUID) -> Request | None:
-    state = current_state(run_id)
-    return Request.read(state) if state else None
+    return Request.read(state) if (state := current_state(run_id)) else None
 
 
 def _waiting_too(run: Run) -> list[tuple[FlowRun, bool]]:
@@ -279,5 +282,4 @@ def _asked_for(found: FlowRun) -> object:
 
 def _due(found: FlowRun) -> datetime:
     """The instant of its cut-off, to the microsecond: a run scheduled for later may have started at once."""
-    known = (plain(each) for each in (found.expected_start_time, found.start_time) if each)
-    return min(known, default=datetime.now(UTC))
+    return min(map(plain, filter(None, (found.expected_start_time, found.start_time))), default=datetime.now(UTC))

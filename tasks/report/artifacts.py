@@ -4,6 +4,7 @@ Their keys are stable, so Prefect's Artifacts page is the history of a cleanup.
 """
 
 import json
+import logging
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -13,6 +14,8 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import TaskRunContext
+from prefect.logging import get_run_logger
+from prefect.settings import PREFECT_UI_URL
 from pydantic import ValidationError
 from slugify import slugify
 
@@ -36,16 +39,24 @@ LATEST = 20
 
 
 def publish_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish how the run ended. A failure to publish is logged, and doesn't change the outcome.
+    """Publish how the run ended, and log it in one line. A failure to publish doesn't change the outcome.
 
-    It isn't a task, since Prefect begins none in a run that a person has suspended.
+    It isn't a task, since Prefect begins none in a run that a person has suspended. The line goes to Prefect's own
+    logger: a terminal, which leaves that out, shows the report itself.
     """
+    where = ""
     with log_if_it_fails("Publishing the report"):
-        write_report(run, report, organization)
+        page = write_report(run, report, organization)
+        if ui := PREFECT_UI_URL.value():
+            where = f" Report: {ui.rstrip('/')}/artifacts/artifact/{page}"
+    level = logging.INFO if report.outcome.good else logging.ERROR
+    get_run_logger().log(level, "%s: %s%s", report.headline, report.message, where)
 
 
-def write_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish *report*, and emit an event of its outcome. *organization* is its name, empty where there is no plan.
+def write_report(run: Run, report: RunReport, organization: str) -> UUID:
+    """Publish *report*, emit an event of its outcome, and return the id of the report's artifact.
+
+    *organization* is its name, empty where there is no plan.
 
     Raises `PrefectUnavailable`.
     """
@@ -56,9 +67,10 @@ def write_report(run: Run, report: RunReport, organization: str) -> None:
         earlier = earlier_runs(key, run.id)
     pages = [(each, page_of_run(each.run_id)) for each in earlier]
     text = report_page(report, pages, plan=page_of_plan(run.id), run=page_of_run(run.id))
-    publish(run.id, "markdown", text, key=key, description=report.summary)
+    page = publish(run.id, "markdown", text, key=key, description=report.summary)
     publish(run.id, "table", json.dumps(counts), key=f"{key}-counts", description=report.summary)
     events.emit(run, report.outcome.replace("_", "-"), report.numbers(), once=True)
+    return page
 
 
 def recall_report(run_id: UUID) -> str:

@@ -28,6 +28,8 @@ OURS = "tasks"
 """The parent of our modules' loggers."""
 LOGGERS = ("prefect.task_runs", "prefect.flow_runs")
 """Prefect's loggers that log exceptions of tasks and flows."""
+FINISHED = "Finished in state "
+"""What Prefect logs at the end of every task and flow, as its pages show. Our own line at a run's end says more."""
 QUEUES = ("APILogWorker", "EventsWorker")
 """Prefect's loggers that report, whenever a process ends, what is still to be sent."""
 
@@ -62,10 +64,12 @@ def in_log_of(run_id: UUID) -> Generator[None]:
 
 
 class OneLine(logging.Filter):
-    """Reduces the record of an expected end to its message."""
+    """Leaves out that a task or a flow has finished, and reduces the record of an expected end to its message."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Pass every record, without the traceback of an expected end."""
+        """Pass all other records, without the traceback of an expected end."""
+        if str(record.msg).startswith(FINISHED):
+            return False
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, httpx.HTTPError):  # the Prefect server was lost; errors of Close are a CloseError
             error = prefect_error(error)

@@ -7,10 +7,11 @@ import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from prefect import Task, task
+from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
+from prefect.utilities.annotations import quote
 from pydantic import ValidationError
 
 from tasks.close.errors import CloseError
@@ -20,8 +21,32 @@ P = ParamSpec("P")
 R = TypeVar("R")
 JITTER = 0.3  # of each delay, so that runs that failed together don't return together
 
-once = task(retries=0, cache_policy=NO_CACHE, persist_result=False)
-"""Starts or creates something, so Prefect never retries it: a second POST would start a second bulk delete."""
+
+class _Step(Task[P, R]):
+    """A task that the Prefect UI shows in words: ``start_bulk_delete`` as *Start bulk delete*.
+
+    Its arguments are quoted. Prefect would look through all of them for what earlier tasks returned, and draw an arrow
+    in the run's graph for each: three and more to every step, where each simply follows the one before.
+    """
+
+    def __init__(self, function: Callable[P, R]) -> None:
+        words = function.__name__.replace("_", " ").capitalize()
+        super().__init__(
+            function, name=words, task_run_name=words, retries=0, cache_policy=NO_CACHE, persist_result=False
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Run the task."""
+        return self._as_retried()(*map(quote, args), **{name: quote(value) for name, value in kwargs.items()})
+
+    def _as_retried(self) -> Any:
+        """The task as Prefect is to retry it."""
+        return super().__call__
+
+
+def once(function: Callable[P, R]) -> Task[P, R]:
+    """Starts or creates something, so Prefect never retries it: a second POST would start a second bulk delete."""
+    return _Step(function)
 
 
 def reads(function: Callable[P, R]) -> Task[P, R]:
@@ -30,22 +55,20 @@ def reads(function: Callable[P, R]) -> Task[P, R]:
     So it outlives an outage of Close that is longer than the client's patience: Prefect retries it after the delays of
     CLOSE_RETRY_DELAYS, and shows it as AwaitingRetry meanwhile. Where somebody waits at a terminal it fails at once.
     """
-    return _Reads(function, retries=0, cache_policy=NO_CACHE, persist_result=False)
+    return _Reads(function)
 
 
-class _Reads(Task[P, R]):
+class _Reads(_Step[P, R]):
     """A task whose retries are set when it is called: at import there are no settings yet."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Run the task, with its retries."""
+    def _as_retried(self) -> Any:
         delays = [] if somebody_waits() else _delays()
-        retried: Any = self.with_options(
+        return self.with_options(
             retries=len(delays),
             retry_delay_seconds=delays,
             retry_jitter_factor=JITTER,
             retry_condition_fn=_close_is_away,
         )
-        return retried(*args, **kwargs)
 
 
 def somebody_waits() -> bool:

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from deployed_runs import await_run, deploy, read_all
 from prefect.client.orchestration import SyncPrefectClient
@@ -77,6 +78,9 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     for lost in ("keep.won_opportunities of the deployment (True)", "limits.max_leads of the deployment (100)"):
         assert f"{lost} does not hold in this run" in plan
     assert worker.read_deployment(ad_hoc.id).parameters == ad_hoc.parameters
+    steps = [node for _, node in httpx.get(f"{api.rstrip('/')}/flow_runs/{run.id}/graph-v2").json()["nodes"]]
+    assert {"Find leads", "Publish plan", "Start bulk delete"} <= {each["label"] for each in steps}
+    assert [each["label"] for each in steps if each["parents"] or "_" in each["label"]] == []
     for what in ("deployments", "flow_runs", "task_runs", "artifacts", "logs", "variables", "block_documents"):
         assert ADMIN not in json.dumps(read_all(api, what)), what
 
