@@ -19,7 +19,7 @@ PURE = (
 )
 ORDER = (
     *("close", "runs", "criteria", "plan", "ledger", "report", "approval", "backup"),
-    *("bulk_delete", "restore", "doctor"),
+    *("bulk_delete", "restore", "digest", "doctor"),
 )
 """The packages of tasks/. Each may import those that stand before it."""
 LONGEST = 300  # lines of a module

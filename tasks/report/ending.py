@@ -14,6 +14,7 @@ from tasks.close.errors import CloseError
 from tasks.report.model import RunReport, Unsuccessful
 from tasks.runs.alive import check_latest
 from tasks.runs.connect import PrefectUnavailable
+from tasks.runs.heartbeat import send_heartbeat
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.own_state import Suspended, is_suspended, is_suspended_now
 from tasks.runs.run import Run
@@ -66,6 +67,9 @@ class Ending(ABC):
         with suppress(PrefectUnavailable):
             check_latest(self.run)
         self._report = self._concluded(outcome, message)
+        ended = self._report.outcome
+        if ended.good and ended is not Outcome.SKIPPED and self.run.deployment_id:
+            send_heartbeat()
         return True
 
     @abstractmethod

@@ -23,8 +23,9 @@ def test_all_cleanups_are_registered_with_their_schedules(
     found = {each["name"]: each for each in read_all(deployed, "deployments")}
 
     active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}
-    assert set(found) == {"stale-leads", "junk", "unreachable", "test-leads", "smart-view", "ad-hoc", "restore-leads"}
-    assert active == {"stale-leads", "unreachable", "test-leads"}
+    cleanups = {"stale-leads", "junk", "unreachable", "test-leads", "smart-view", "ad-hoc"}
+    assert set(found) == cleanups | {"restore-leads", "digest"}
+    assert active == {"stale-leads", "unreachable", "test-leads", "digest"}
     assert found["ad-hoc"]["schedules"] == []
 
 
