@@ -21,7 +21,6 @@ from slugify import slugify
 from tasks.close.resources import BulkDelete
 from tasks.close.settings import CloseSettings
 from tasks.report.model import RunReport
-from tasks.runs import events
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
@@ -50,17 +49,13 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> None:
-    """Publish *report*, and emit an event of its outcome. *organization* is its name, empty where there is no plan.
-
-    Raises `PrefectUnavailable`.
-    """
+    """Publish *report*. *organization* is its name, empty where there is no plan. Raises `PrefectUnavailable`."""
     key = artifact_key(run, report.organization_id or "", organization) if organization else _key_without_plan(run)
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
     page = page_of_plan(run.id)
     text = report.markdown() + (f"\n[The plan]({page}) has the query and a sample.\n" if page else "")
     publish(run, "markdown", text, key=key, description=report.headline)
     publish(run, "table", json.dumps(counts), key=f"{key}-counts", description=report.headline)
-    events.emit(run, report.outcome.replace("_", "-"), report.numbers(), once=True)
 
 
 def recall_report(run_id: UUID) -> str:
