@@ -9,7 +9,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from tasks.criteria.policy import TimeZone
-from tasks.digest import publish_digest, read_digest
+from tasks.digest import markdown, publish_digest, read_digest
 from tasks.runs.heartbeat import send_heartbeat
 from tasks.runs.logs import log_expected_errors_in_one_line
 
@@ -26,6 +26,6 @@ def cleanup_digest(days: Annotated[int, Field(ge=1, le=365)] = 7, time_zone: Tim
 
     """
     digest = read_digest(days, datetime.now(UTC))
-    publish_digest(digest, time_zone)
+    publish_digest(markdown(digest, time_zone), digest.summary)
     send_heartbeat()
     return Completed(name="Digest", message=digest.summary, data=digest.summary)

@@ -6,10 +6,11 @@ Read from Prefect alone: its runs, their reports, the open claims and the stop. 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -42,7 +43,8 @@ LATE = timedelta(minutes=30)
 Found = TypeVar("Found")
 
 
-class Ran(NamedTuple):
+@dataclass(frozen=True)
+class Ran:
     """A run, its cleanup's name, and the report that it published last."""
 
     run: FlowRun
@@ -62,7 +64,8 @@ class Ran(NamedTuple):
         return self.run.state
 
 
-class Digest(NamedTuple):
+@dataclass(frozen=True)
+class Digest:
     """What is known of the runs that were due between two instants, oldest first."""
 
     since: datetime
@@ -102,28 +105,28 @@ def read_digest(days: int, until: datetime) -> Digest:
 
 
 @once
-def publish_digest(digest: Digest, time_zone: str) -> None:
+def publish_digest(text: str, summary: str) -> None:
     """Publish the digest as an artifact, whose key is the history of digests."""
     with prefect() as server:
         server.create_artifact(
             ArtifactCreate(
                 key=KEY,
                 type="markdown",
-                data=markdown(digest, ZoneInfo(time_zone)),
-                description=digest.summary,
+                data=text,
+                description=summary,
                 flow_run_id=UUID(str(flow_run.id)),
             )
         )
 
 
-def markdown(digest: Digest, zone: ZoneInfo) -> str:
+def markdown(digest: Digest, time_zone: str) -> str:
     """The digest for people. Has counts and no names of leads."""
-    since, until = (f"{each.astimezone(zone):%Y-%m-%d %H:%M}" for each in (digest.since, digest.until))
+    since, until = (f"{each.astimezone(ZoneInfo(time_zone)):%Y-%m-%d %H:%M}" for each in (digest.since, digest.until))
     needs = [f"- {each}" for each in needs_a_person(digest)] or ["Nothing."]
     rows = ["| Cleanup | Organisation | Runs | What came of it | Leads |", "|---|---|---|---|---|", *_rows(digest)]
     return "\n\n".join(
         [
-            f"## Cleanups from {since} to {until} ({zone.key})",
+            f"## Cleanups from {since} to {until} ({time_zone})",
             "### Needs a person",
             "\n".join(needs),
             "### What each did",

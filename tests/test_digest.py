@@ -60,12 +60,12 @@ def test_it_says_what_each_did_and_what_needs_a_person(prefect: SyncPrefectClien
     prefect.set_flow_run_state(crashed, Crashed(message="Its process was killed."), force=True)
     waits = prefect.create_flow_run(lead_cleanup, parameters={**JUNK, "cleanup": "asks"})
     prefect.set_flow_run_state(waits.id, Suspended(message="Waits for an approval."), force=True)
+    organization = sandbox.organization_id()
     sandbox.forget_requests()
 
     text = digest(prefect)
 
     needs, did = text.split("### What each did")
-    organization = sandbox.organization_id()
     assert f"| junk | {organization} | 2 | 1 Refused, 1 Deleted | 2 deleted |" in did
     assert needs.count("\n- ") == 2
     assert "The plan has 2 leads, not 7" not in needs
