@@ -21,6 +21,7 @@ from tasks.criteria.run_name import run_name
 from tasks.criteria.selection import Criteria
 from tasks.plan.checks import check_plan
 from tasks.plan.make_plan import make_plan
+from tasks.report.ending import announce
 from tasks.report.model import Report
 from tasks.report.plan_artifact import load_plan, publish_plan
 from tasks.runs.logs import log_expected_errors_in_one_line
@@ -35,6 +36,8 @@ log_expected_errors_in_one_line()
     flow_run_name=run_name,
     retries=0,
     persist_result=False,
+    on_completion=[announce],
+    on_failure=[announce],
     on_cancellation=[pause_when_cancelled],
 )
 def lead_cleanup(

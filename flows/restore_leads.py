@@ -8,6 +8,7 @@ from prefect.client.schemas.objects import State
 
 from tasks.bulk_delete.attempt import check_may_retry
 from tasks.criteria.policy import Switch
+from tasks.report.ending import announce
 from tasks.restore.create import restore
 from tasks.restore.plan import Instead, WhenMissing, WhichBackup, WhichLeads, check_plan, plan_restore
 from tasks.restore.report import RestoreEnding, RestoreReport
@@ -19,7 +20,14 @@ from tasks.runs.run_names import restore_name
 log_expected_errors_in_one_line()
 
 
-@checked_flow(name="restore-leads", flow_run_name=restore_name, retries=0, persist_result=False)
+@checked_flow(
+    name="restore-leads",
+    flow_run_name=restore_name,
+    retries=0,
+    persist_result=False,
+    on_completion=[announce],
+    on_failure=[announce],
+)
 def restore_leads(
     backup: WhichBackup,
     leads: WhichLeads = [],  # noqa: B006 - Prefect copies parameters, and its form needs a list

@@ -24,6 +24,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from tasks.criteria.policy import Keep, Limits, Match, most_without_approval
 from tasks.plan.model import Approved, Plan
 from tasks.report.artifacts import page_of_plan, write_report
+from tasks.report.ending import emit_end
 from tasks.report.escaping import escape, kept_by
 from tasks.report.model import Report
 from tasks.runs import events
@@ -233,7 +234,8 @@ def _retire_older(run: Run, plan: Plan) -> None:
         with prefect() as server:
             server.set_flow_run_state(other.id, Failed(name=report.outcome.state_name, message=report.message))
         with log_if_it_fails("Publishing the report of an older run"):
-            write_report(run_of(other, run.cleanup), report, plan.organization)
+            write_report(retired := run_of(other, run.cleanup), report, plan.organization)
+            emit_end(retired, report)
 
 
 def _withdraw(other: FlowRun, run: Run) -> bool:

@@ -20,6 +20,7 @@ from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
 from tasks.report.artifacts import write_report
+from tasks.report.ending import emit_end
 from tasks.report.model import Report, of_planned
 from tasks.runs.connect import PrefectUnavailable, connect
 from tasks.runs.logs import in_log_of, log_if_it_fails
@@ -54,6 +55,7 @@ def cancel(run: Run) -> Report:
         report = _cancelled(run, ledger.update(record, cancelled_at=record.cancelled_at or datetime.now(UTC)))
     try:
         write_report(run, report, record.organization if record else "")
+        emit_end(run, report)
         if report.backup:
             Archive.at(report.backup).store_report(report)
     except (PrefectUnavailable, Refused) as error:

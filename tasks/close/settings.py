@@ -76,6 +76,10 @@ class CloseSettings(BaseSettings):
     api_key_block: str | None = Field(
         default=None, description="Name of a Prefect Secret block that holds the API key."
     )
+    heartbeat_block: str | None = Field(
+        default=None,
+        description="Name of a Prefect Secret block with an address to ask after each success of a deployment's run.",
+    )
     keep_smart_view: str | None = Field(
         default=None,
         description="Name or id of the Smart View of leads that are never deleted, regardless of the parameters.",
@@ -116,7 +120,7 @@ class CloseSettings(BaseSettings):
             return () if given.lower() == "never" else given.split(",")
         return given
 
-    @field_validator("organization_id", "api_key_block", "keep_smart_view", mode="after")
+    @field_validator("organization_id", "api_key_block", "heartbeat_block", "keep_smart_view", mode="after")
     @classmethod
     def _blank_is_unset(cls, text: str | None) -> str | None:
         return text or None

@@ -24,7 +24,6 @@ from tasks.report.history import earlier_runs, report_in
 from tasks.report.model import RunReport
 from tasks.report.page import PastRun, report_page
 from tasks.report.pages import page_of_artifact, page_of_run
-from tasks.runs import events
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
@@ -54,9 +53,7 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> UUID:
-    """Publish *report*, emit an event of its outcome, and return the id of the report's artifact.
-
-    *organization* is its name, empty where there is no plan.
+    """Publish *report*, and return the id of its artifact. *organization* is its name, empty where there is no plan.
 
     Raises `PrefectUnavailable`.
     """
@@ -69,7 +66,6 @@ def write_report(run: Run, report: RunReport, organization: str) -> UUID:
     text = report_page(report, pages, plan=page_of_plan(run.id), run=page_of_run(run.id))
     page = publish(run.id, "markdown", text, key=key, description=report.summary)
     publish(run.id, "table", json.dumps(counts), key=f"{key}-counts", description=report.summary)
-    events.emit(run, report.outcome.replace("_", "-"), report.numbers(), once=True)
     return page
 
 

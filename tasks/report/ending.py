@@ -5,18 +5,21 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from prefect.client.schemas.objects import State
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import Pause, TerminationSignal
 from prefect.states import Cancelled, Completed, Failed
 from prefect.states import Suspended as SuspendedState
 
 from tasks.close.errors import CloseError
 from tasks.report.model import RunReport, Unsuccessful
+from tasks.runs import events
 from tasks.runs.alive import check_latest
 from tasks.runs.connect import PrefectUnavailable
+from tasks.runs.heartbeat import send_heartbeat
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.own_state import Suspended, is_suspended, is_suspended_now
-from tasks.runs.run import Run
+from tasks.runs.run import AD_HOC, Run, run_of
 
 THEN_RETRY = "Then retry this run: no run starts anything twice."
 """After a sentence that says what is to be mended in Prefect, or its settings."""
@@ -66,6 +69,9 @@ class Ending(ABC):
         with suppress(PrefectUnavailable):
             check_latest(self.run)
         self._report = self._concluded(outcome, message)
+        ended = self._report.outcome
+        if ended.good and ended is not Outcome.SKIPPED and self.run.deployment_id:
+            send_heartbeat()
         return True
 
     @abstractmethod
@@ -99,6 +105,21 @@ def state_of(report: RunReport) -> State[Any]:
         return SuspendedState(message=report.message)
     state = Completed if outcome.good else Cancelled if outcome is Outcome.CANCELLED else Failed
     return state(name=outcome.state_name, message=report.message, data=report if outcome.good else Unsuccessful(report))
+
+
+def announce(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
+    """Prefect's hook for a run that has ended, which emits the event of its outcome; Prefect names the arguments.
+
+    Prefect has the state by then, so a message about the event can say why.
+    """
+    del flow
+    if report := report_of(state):
+        emit_end(run_of(flow_run, AD_HOC), report)
+
+
+def emit_end(run: Run, report: RunReport) -> None:
+    """Emit the event that *run* has ended with *report*; Prefect drops a second one of the same attempt."""
+    events.emit(run, report.outcome.replace("_", "-"), report.numbers(), once=True)
 
 
 def report_of(state: State[Any]) -> RunReport | None:

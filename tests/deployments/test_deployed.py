@@ -25,8 +25,8 @@ def test_all_cleanups_are_registered_with_their_schedules(
 
     active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}
     cleanups = {"stale-leads", "junk", "unreachable", "test-leads", "smart-view", "ad-hoc"}
-    assert set(found) == {*cleanups, "restore-leads", "overview"}
-    assert active == {"stale-leads", "unreachable", "test-leads", "overview"}
+    assert set(found) == {*cleanups, "restore-leads", "overview", "digest"}
+    assert active == {"stale-leads", "unreachable", "test-leads", "overview", "digest"}
     assert found["ad-hoc"]["schedules"] == []
 
 

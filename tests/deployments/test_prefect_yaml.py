@@ -15,7 +15,10 @@ from tasks.criteria.policy import Keep, Limits, Match
 
 ROOT = Path(__file__).parent.parent.parent
 ALL = cast("list[dict[str, Any]]", yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
-*DEPLOYMENTS, RESTORE, OVERVIEW = ALL
+DEPLOYMENTS = [each for each in ALL if each["name"] not in {"restore-leads", "overview", "digest"}]
+(RESTORE,) = [each for each in ALL if each["name"] == "restore-leads"]
+(DIGEST,) = [each for each in ALL if each["name"] == "digest"]
+(OVERVIEW,) = [each for each in ALL if each["name"] == "overview"]
 
 
 @pytest.fixture(params=DEPLOYMENTS, ids=lambda each: each["name"])
@@ -89,7 +92,16 @@ def test_the_way_back_is_a_dry_run_without_a_schedule_whose_form_wants_a_backup_
     assert validate({**defaults, **RESTORE["parameters"], "backup": "s3://bucket/backup"}, schema) == []
 
 
+def test_the_digest_is_weekly_and_its_parameters_are_valid() -> None:
+    file, _, name = DIGEST["entrypoint"].partition(":")
+    flow = getattr(import_module(file.removesuffix(".py").replace("/", ".")), name)
+
+    assert flow.name == "cleanup-digest"
+    assert [each["active"] for each in DIGEST["schedules"]] == [True]
+    assert validate(DIGEST["parameters"], parameter_schema(flow).model_dump()) == []
+
+
 def test_all_of_them_share_what_keeps_runs_apart_and_the_key_secret() -> None:
     for name in ("tags", "concurrency_limit", "enforce_parameter_schema", "work_pool"):
-        assert RESTORE[name] == OVERVIEW[name] == DEPLOYMENTS[0][name]
+        assert RESTORE[name] == OVERVIEW[name] == DIGEST[name] == DEPLOYMENTS[0][name]
     assert RESTORE["parameters"]["dry_run"] is True

@@ -1,0 +1,102 @@
+"""The weekly digest: what each cleanup did, what came of it, and what needs a person; from Prefect alone."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import ArtifactFilter
+from prefect.states import Crashed, Failed, Suspended
+from support.attempts import attempt
+from support.close_account import CloseAccount, lead
+
+from flows.cleanup_digest import cleanup_digest
+from flows.lead_cleanup import lead_cleanup
+from tasks.digest import KEY
+from tasks.runs import stop
+
+pytestmark = pytest.mark.server
+
+JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "limits": {"max_share": 1.0}, "backup": False}
+
+
+@pytest.fixture
+def prefect(prefect_server: str, empty_ledger: None) -> Iterator[SyncPrefectClient]:
+    """A server without runs: the digest is of all of them."""
+    with get_client(sync_client=True) as client:
+        while runs := client.read_flow_runs():
+            for run in runs:
+                client.delete_flow_run(run.id)
+        yield client
+
+
+def digest(prefect: SyncPrefectClient) -> str:
+    """The digest of the last week, as it is published."""
+    state = cleanup_digest(return_state=True)
+    assert state.name == "Digest"
+    by_key = ArtifactFilter.model_validate({"key": {"any_": [KEY]}})
+    [found] = [
+        each
+        for each in prefect.read_artifacts(artifact_filter=by_key)
+        if each.flow_run_id == state.state_details.flow_run_id
+    ]
+    assert found.description == state.message
+    return str(found.data)
+
+
+def run_of(prefect: SyncPrefectClient, cleanup: str, **parameters: Any) -> UUID:
+    run = prefect.create_flow_run(lead_cleanup, parameters={**JUNK, "cleanup": cleanup, **parameters})
+    attempt(run)
+    return run.id
+
+
+def test_it_says_what_each_did_and_what_needs_a_person(prefect: SyncPrefectClient, sandbox: CloseAccount) -> None:
+    """An approval that is waited for does; a refusal does, until a later run of the same has ended well."""
+    sandbox.add(lead("Ann Onymous", "Junk"), lead("B", "Junk"), lead("C"))
+    run_of(prefect, "junk", expect=7, dry_run=False)
+    run_of(prefect, "junk", expect=2, dry_run=False)
+    crashed = run_of(prefect, "old")
+    prefect.set_flow_run_state(crashed, Crashed(message="Its process was killed."), force=True)
+    waits = prefect.create_flow_run(lead_cleanup, parameters={**JUNK, "cleanup": "asks"})
+    prefect.set_flow_run_state(waits.id, Suspended(message="Waits for an approval."), force=True)
+    organization = sandbox.organization_id()
+    sandbox.forget_requests()
+
+    text = digest(prefect)
+
+    needs, did = text.split("### What each did")
+    assert f"| junk | {organization} | 2 | 1 Refused, 1 Deleted | 2 deleted |" in did
+    assert needs.count("\n- ") == 2
+    assert "The plan has 2 leads, not 7" not in needs
+    assert "Crashed: Its process was killed." in needs
+    assert f"/{waits.id}), Suspended: Waits for an approval." in needs
+    assert "Onymous" not in text
+    assert sandbox.requests() == []
+
+
+def test_it_says_so_when_nothing_happened(prefect: SyncPrefectClient) -> None:
+    text = digest(prefect)
+
+    assert "### Needs a person\n\nNothing.\n" in text
+    assert "No cleanup ran." in text
+
+
+def test_the_stop_needs_a_person(prefect: SyncPrefectClient) -> None:
+    stop.put("Sales asked us to wait")
+    try:
+        assert "- Cleanups are stopped: Sales asked us to wait. `lead-cleanup go`" in digest(prefect)
+    finally:
+        stop.lift()
+
+
+def test_what_is_not_known_to_have_ended_needs_one_after_any_time(
+    prefect: SyncPrefectClient, sandbox: CloseAccount
+) -> None:
+    """Its claim stays open, and other live runs are refused until somebody has looked."""
+    sandbox.add(lead("A", "Junk"), lead("B"), lead("C"))
+    sandbox.jobs(stall_after=0)
+    run_id = run_of(prefect, "junk", dry_run=False, limits={"max_share": 1.0, "max_wait_minutes": 1})
+    prefect.set_flow_run_state(run_id, Failed(name="StillRunning"), force=True)
+
+    assert f"- Not known to have ended, so other live runs are refused: {run_id} (" in digest(prefect).replace("\\", "")
