@@ -3,12 +3,13 @@
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from rich.table import Column
 
 from flows.console.arguments import whole_number
 from flows.console.asking import ask_for_name, ask_for_number, somebody_is_there
 from flows.console.executing import at_server
 from flows.console.show import table
-from flows.console.terminal import Usage, put, say
+from flows.console.terminal import Usage, put, say, say_table
 from tasks.runs.user import user
 from tasks.runs.wording import MINUTE
 
@@ -80,8 +81,7 @@ def _choose(waiting: "list[FlowRun]") -> "FlowRun | None":
         for number, (each, state, request) in enumerate(asked, 1)
         if request
     ]
-    for line in table(rows, "", "leads", "waits since", "run", "name"):
-        say(line)
+    say_table(table(rows, "", Column("leads", justify="right"), "waits since", "run", "name"))
     number = ask_for_number("Which one? Type its number in this list; anything else stops:")
     if number is None or not 1 <= number <= len(waiting):
         raise Usage(KEEPS_WAITING)

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from flows.console.show import counts_of, sample_of
-from flows.console.terminal import Usage, printable, say
+from flows.console.terminal import Usage, printable, say, say_table
 from tasks.plan.model import Plan
 from tasks.report.model import Report, of_plan
 from tasks.runs.outcomes import Outcome
@@ -56,7 +56,7 @@ def ask_for_approval(plan: Plan) -> int | None:
     """Show *plan*, and return the number of leads that the person types to approve it; None for anything else."""
     report = Report(outcome=Outcome.DRY_RUN, message="", **of_plan(plan))
     lines = ["", *counts_of(report), "", *sample_of(report)]
-    print(*lines, sep="\n", end="\n\n", file=sys.stderr, flush=True)  # noqa: T201
+    say_table(lines)
     return ask_for_number(
         f"Type the number of leads planned to delete them in {printable(plan.organization)}; anything else stops:"
     )
