@@ -25,8 +25,9 @@ from prefect.utilities.urls import url_for
 from pydantic import ValidationError
 
 from tasks.ledger import store as ledger
-from tasks.report.artifacts import BLOCK, PREFIX
+from tasks.report.artifacts import PREFIX
 from tasks.report.escaping import escape
+from tasks.report.history import BLOCK
 from tasks.report.model import Report, RunReport
 from tasks.restore.report import RestoreReport, read
 from tasks.runs import stop

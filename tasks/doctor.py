@@ -28,6 +28,8 @@ from tasks.runs.wording import counted
 
 ZONE = ZoneInfo("UTC")
 NO_LEAD = "lead_" + "0" * 43
+DOMAIN, WORD, MONTHS = "example.com", "test", 12
+"""What rules are tried with."""
 
 
 class Mark(StrEnum):
@@ -145,7 +147,7 @@ def _names(names: Names) -> Iterator[Finding]:
     }
     for problem, affected in problems.items():
         if affected:
-            yield Finding(Mark.LOOK, "Smart Views", f"{problem}: {', '.join(affected)}")
+            yield Finding(Mark.INFO, "Smart Views", f"{problem}: {', '.join(affected)}")
 
 
 def _listed(about: str, names: list[str]) -> Finding:
@@ -164,7 +166,7 @@ def _rules(close: CloseClient, names: Names) -> Iterator[Finding]:
         yield Finding(Mark.BAD, "counting", str(error), essential=True)
         return
     yield Finding(Mark.GOOD, "leads", f"{total:,}")
-    examples = {"keep.status": names.statuses[0].label if names.statuses else ""}
+    examples = _examples(names)
     for rule, query in (*_keep(names, now).items(), *_match(names, now).items()):
         yield _tried(close, rule, Selection(keep={rule: query}, as_of=now), total, examples.get(rule, ""))
     if names.keep_view:
@@ -176,7 +178,7 @@ def _keep(names: Names, now: datetime) -> dict[str, Query]:
         open_tasks=True,
         status=[each.id for each in names.statuses[:1]] or None,
         lead_ids=[NO_LEAD],
-        email_domains=["example.com"],
+        email_domains=[DOMAIN],
         custom_fields=_custom_field(names),
     )
     rules = keep_rules(every, replace(names, keep_view=None), now, ZONE)
@@ -186,14 +188,31 @@ def _keep(names: Names, now: datetime) -> dict[str, Query]:
 def _match(names: Names, now: datetime) -> dict[str, Query]:
     """The rules of `Match` that send a query which no rule of `Keep` sends."""
     tried = {
-        "inactive_months": Match(inactive_months=12),
+        "inactive_months": Match(inactive_months=MONTHS),
         "never_communicated": Match(never_communicated=True),
-        "created_before_months": Match(created_before_months=12),
+        "created_before_months": Match(created_before_months=MONTHS),
         "without_contacts": Match(without_contacts=True),
         "unreachable": Match(unreachable=True),
-        "name_words": Match(name_words=["test"]),
+        "name_words": Match(name_words=[WORD]),
     }
     return {f"match.{rule}": match_clauses(match, names, now, ZONE)[0] for rule, match in tried.items()}
+
+
+def _examples(names: Names) -> dict[str, str]:
+    """What a rule is tried with, where its number would say nothing without that."""
+    fields = {field.id: field.name for field in names.custom_fields}
+    custom = [f"{fields[id_]} {value}" for id_, (value, *_) in (_custom_field(names) or {}).items()]
+    days = ("created_within_days", "communication_within_days")
+    return {
+        **{f"keep.{name}": f"{Keep.model_fields[name].default} days" for name in days},
+        "keep.status": names.statuses[0].label if names.statuses else "",
+        "keep.lead_ids": "an id that no lead has",
+        "keep.email_domains": DOMAIN,
+        "keep.custom_fields": ", ".join(custom),
+        "match.inactive_months": f"{MONTHS} months",
+        "match.created_before_months": f"{MONTHS} months",
+        "match.name_words": WORD,
+    }
 
 
 def _custom_field(names: Names) -> dict[str, list[str | int | float | bool]] | None:

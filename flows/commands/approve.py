@@ -1,19 +1,32 @@
 """``lead-cleanup approve``: say yes, by the number of leads, to a run that waits for it."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from rich.table import Column
 
-from flows.console.arguments import RunName, whole_number
-from flows.console.asking import ask_for_number, somebody_is_there
+from flows.console.arguments import whole_number
+from flows.console.asking import ask_for_name, ask_for_number, somebody_is_there
 from flows.console.executing import at_server
-from flows.console.terminal import Usage, put, say
+from flows.console.show import table
+from flows.console.terminal import Usage, put, say, say_table
 from tasks.runs.user import user
+from tasks.runs.wording import MINUTE
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+KEEPS_WAITING = "Nothing was answered: what waits keeps waiting."
 
 
 @at_server("The run that waits for an approval is on a Prefect server.", "Nothing was answered.")
 def approve(
-    run: RunName,
+    run: Annotated[
+        str | None,
+        Parameter(
+            help="Id of the run, its first eight digits or more, or its name. You are asked if you leave it out."
+        ),
+    ] = None,
     /,
     *,
     leads: Annotated[
@@ -23,7 +36,9 @@ def approve(
             help="How many leads are to be deleted, as planned. You are asked if you leave it out.",
         ),
     ] = None,
-    by: Annotated[str | None, Parameter(help="Your name, kept in the report; your login name by default.")] = None,
+    by: Annotated[
+        str | None, Parameter(help="Your name, for the report. You are asked; elsewhere it is your login name.")
+    ] = None,
     note: Annotated[str, Parameter(show_default=False, help="Why, kept in the report.")] = "",
 ) -> None:
     """Answer the run's request. Raises `Stop` if that was the wrong number."""
@@ -31,26 +46,50 @@ def approve(
 
     from tasks.approval import answer
     from tasks.approval.ask import Answer
-    from tasks.bulk_delete import resume
     from tasks.close.problems import problems
 
-    if leads is None and not somebody_is_there():
-        raise Usage("Say how many leads are planned: --leads N.")
-    found = resume.look_up(run)
+    if (run is None or leads is None) and not somebody_is_there():
+        raise Usage("Say which run, and how many leads its plan has: lead-cleanup approve RUN --leads N.")
+    found = answer.look_up_waiting(run) if run else _choose(answer.waiting())
+    if found is None:
+        return
     request = answer.waits_for(found)
-    number = leads if leads is not None else _ask(found.name, answer.described(found, request))
+    if leads is None:
+        for line in [f"Run {found.name}:", *filter(None, answer.described(found, request).splitlines())]:
+            say(line)
+    name = ask_for_name(by, user)
+    number = _ask() if leads is None else leads
     try:
-        given = Answer(leads=number, approver=user() if by is None else by, note=note)
+        given = Answer(leads=number, approver=name, note=note)
     except ValidationError as error:
         raise Usage(f"{problems(error)}.") from None
     answer.answer(found, request, given)
     put(f"Run {found.id} is approved; a worker continues it.")
 
 
-def _ask(name: str, plan: str) -> int:
-    for line in [f"Run {name}:", *filter(None, plan.splitlines())]:
-        say(line)
+def _choose(waiting: "list[FlowRun]") -> "FlowRun | None":
+    """The one of those *waiting* that the person picks by its number; None if there are none."""
+    from tasks.approval.ask import Request
+    from tasks.runs.connect import plain
+
+    if not waiting:
+        put("No run waits for an approval.")
+        return None
+    asked = [(each, each.state, Request.read(each.state)) for each in waiting if each.state]
+    rows = [
+        (str(number), f"{request.planned:,}", f"{plain(state.timestamp):{MINUTE}}", str(each.id)[:8], each.name)
+        for number, (each, state, request) in enumerate(asked, 1)
+        if request
+    ]
+    say_table(table(rows, "", Column("leads", justify="right"), "waits since", "run", "name"))
+    number = ask_for_number("Which one? Type its number in this list; anything else stops:")
+    if number is None or not 1 <= number <= len(waiting):
+        raise Usage(KEEPS_WAITING)
+    return waiting[number - 1]
+
+
+def _ask() -> int:
     number = ask_for_number("Type the number of leads to approve that; another number declines it:")
     if number is None:
-        raise Usage("That is no number: nothing was answered, and the run keeps waiting.")
+        raise Usage(f"That is no number. {KEEPS_WAITING}")
     return number

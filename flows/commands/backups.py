@@ -7,16 +7,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.console.arguments import switch
+from flows.console.asking import check_is_meant
 from flows.console.settings import check_environment, close_settings
 from flows.console.show import table
 from flows.console.terminal import Usage, put, say
-from tasks.backup.archive import Archive, archives
+from tasks.backup.archive import Archive, archive_of, archives
 from tasks.backup.folder import Folder
 from tasks.backup.forget import forget as forget_lead
 from tasks.backup.prune import prune as prune_backups
 from tasks.backup.prune import unsettled
 from tasks.close.settings import CloseSettings
-from tasks.runs.outcomes import Outcome, Refused, Stop
+from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.wording import counted
 
 BY_REPORT = "no report in it says that its run has ended; the ledger may: set PREFECT_API_URL"
@@ -25,7 +26,7 @@ DAY = "%Y-%m-%d"
 
 
 def backups(
-    run: Annotated[str | None, Parameter(help="Id of a run: only its backup. Without it, all of them.")] = None,
+    run: Annotated[str | None, Parameter(help="Id of a run, its first eight digits or more: only its backup.")] = None,
     /,
     *,
     verify: Annotated[bool, switch("Read each to its end, and check it against its manifest.")] = False,
@@ -46,7 +47,9 @@ def backups(
     known, now = close_settings(), datetime.now(UTC)
     problems: list[str] = []
     try:
-        found = _found(known.backup_url, run)
+        found = [archive_of(run, known.backup_url)] if run else archives(known.backup_url)
+        if run and forget is not None:
+            check_is_meant(run, found[0].url)
         if (prune or forget is not None) and not Folder.at(known.backup_url).is_local:
             _check_server(known.backup_url)
         if prune:
@@ -86,13 +89,6 @@ def _prune(known: CloseSettings, now: datetime) -> list[str]:
 
     needed = {str(record.run_id) for record in store.unresolved()}
     return prune_backups(url, None, now, kept, needed, tell=say)
-
-
-def _found(url: str, run: str | None) -> list[Archive]:
-    found = [each for each in archives(url) if run is None or each.url.endswith(f"/{run}")]
-    if run is not None and not found:
-        raise Refused(f"There is no backup of run {run} at {url}.")
-    return found
 
 
 def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> int:

@@ -5,9 +5,11 @@ from dataclasses import asdict
 from typing import Annotated
 
 from flows.console.arguments import switch
-from flows.console.settings import settings_with_key
-from flows.console.terminal import printable, put
-from tasks.doctor import Finding, examine, works
+from flows.console.settings import report_no_use, settings_with_key
+from flows.console.terminal import coloured, printable, put
+from tasks.doctor import Finding, Mark, examine, works
+
+COLOUR = {Mark.GOOD: "green", Mark.BAD: "red", Mark.LOOK: "yellow"}
 
 
 def doctor(
@@ -15,11 +17,13 @@ def doctor(
     as_json: Annotated[bool, switch("Print the findings as one JSON object.", name="--json")] = False,
 ) -> int:
     """Print one line for each finding; return 0 if a cleanup with the default rules would work."""
+    report_no_use()
     findings: list[Finding] = []
     for finding in examine(settings_with_key()):
         findings.append(finding)
         if not as_json:
-            put(f"{finding.mark} {printable(f'{finding.about}: {finding.text}')}")
+            mark = coloured(finding.mark, COLOUR.get(finding.mark, ""))
+            put(f"{mark} {printable(f'{finding.about}: {finding.text}')}")
     well = works(findings)
     if as_json:
         put(json.dumps({"works": well, "findings": [asdict(finding) for finding in findings]}))

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from flows.console.arguments import switch
+from flows.console.asking import check_is_meant
 from flows.console.executing import at_server
 from flows.console.terminal import put
 from tasks.runs.user import user
@@ -18,8 +19,8 @@ def ledger(
     give_up: Annotated[
         str | None,
         Parameter(
-            help="Id of a run that, as you have seen in Close, deletes nothing any more: it no longer keeps other runs "
-            "from starting. Your name is kept with that."
+            help="Whole id of a run that, as you have seen in Close, deletes nothing any more: it no longer keeps "
+            "other runs from starting. Your name is kept with that."
         ),
     ] = None,
     prune: Annotated[
@@ -37,10 +38,13 @@ def ledger(
     from tasks.bulk_delete import check as comparing
     from tasks.bulk_delete import resume
     from tasks.ledger import store
+    from tasks.runs.look_up import described, look_up
     from tasks.runs.outcomes import Outcome, Stop
 
     if give_up is not None:
-        put(f"Given up: {resume.give_up(resume.look_up(give_up), user()).line}.")
+        found = look_up(give_up)
+        check_is_meant(give_up, described(found))
+        put(f"Given up: {resume.give_up(found, user()).line}.")
     if prune:
         deleted, _ = store.prune(datetime.now(UTC))
         put(f"Deleted {counted(len(deleted), 'old record')}.")

@@ -14,8 +14,8 @@ def report(run: RunName, /, *, as_json: AsJson = False) -> int:
 
 
 def _recall(run: str) -> RunReport:
-    from tasks.bulk_delete import resume
     from tasks.report import artifacts
     from tasks.restore import report
+    from tasks.runs.look_up import look_up
 
-    return report.read(artifacts.recall_report(resume.look_up(run, FLOWS).id))
+    return report.read(artifacts.recall_report(look_up(run, FLOWS).id))

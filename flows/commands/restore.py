@@ -22,8 +22,8 @@ def restore(
     backup: Annotated[
         str,
         Parameter(
-            help="Address of the backup's folder, or the id of the flow run that made it: that backup is looked up in "
-            "CLOSE_BACKUP_URL."
+            help="Address of the backup's folder, or the id of the flow run that made it, its first eight digits or "
+            "more: that backup is looked up in CLOSE_BACKUP_URL."
         ),
     ],
     /,

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated
 
 from flows.console.arguments import AsJson, RunName, switch
-from flows.console.asking import ask_whether, somebody_is_there
+from flows.console.asking import ask_whether, check_is_meant, somebody_is_there
 from flows.console.executing import execute
 from flows.console.terminal import say
 from tasks.report.model import RunReport
@@ -22,8 +22,8 @@ def resume(
     start_again: Annotated[
         bool,
         switch(
-            "After `unknown`, if Close shows no bulk delete of it: allow it to start once more. Your name is kept with "
-            "that."
+            "After `unknown`, if Close shows no bulk delete of it: allow it to start once more. Takes the whole "
+            "id; your name is kept with that."
         ),
     ] = False,
     as_json: AsJson = False,
@@ -32,8 +32,11 @@ def resume(
 
     def act(execution: "Execution") -> RunReport | None:
         from tasks.bulk_delete import resume
+        from tasks.runs.look_up import described, look_up
 
-        found = resume.look_up(run)
+        found = look_up(run)
+        if start_again:
+            check_is_meant(run, described(found))
         confirm = ask_whether_gone if somebody_is_there() else None
         here = resume.resume(found, user(), start_again=start_again, confirm=confirm)
         return execution.again(found.id) if here else None

@@ -26,5 +26,5 @@ def number(_: object, tokens: Sequence[Token]) -> float:
     return float(tokens[0].value)
 
 
-RunName = Annotated[str, Parameter(help="Id of the run, or its name if no other run has it.")]
+RunName = Annotated[str, Parameter(help="Id of the run, its first eight digits or more, or its name.")]
 AsJson = Annotated[bool, switch("Print the report as one JSON object on stdout.", name="--json")]

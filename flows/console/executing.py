@@ -1,12 +1,12 @@
 """Do something with Prefect, and print how it ended: every command that needs a Prefect server goes through here."""
 
 import functools
-import os
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
+from flows.console.settings import report_no_use
 from flows.console.terminal import INTERRUPTED, TERMINATED, WRONG_USAGE, put, say
 from tasks.close.errors import CloseError
 from tasks.report.model import RunReport
@@ -36,9 +36,7 @@ def execute(
     *needs_server* says why a temporary Prefect server won't do. *not_done* says what didn't happen when Prefect refuses
     or can't be reached, such as "Nothing was stopped.". Ctrl-C cancels the run that is under way.
     """
-    # The temporary server reports its use to Prefect by default, and complains where there is no network.
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    report_no_use()
     if problem := setup_problem():
         say(f"{problem} {not_done}".rstrip())
         return WRONG_USAGE

@@ -1,5 +1,7 @@
 """Settings for a command: valid, or one sentence that says what is wrong."""
 
+import os
+
 from pydantic import ValidationError
 
 from flows.console.terminal import Usage
@@ -17,6 +19,16 @@ def close_settings() -> CloseSettings:
         return CloseSettings()
     except ValidationError as error:
         raise Usage(settings_problem(error)) from None
+
+
+def report_no_use() -> None:
+    """Have Prefect report no use of it, unless the user's settings say so.
+
+    Its temporary server does by default, and complains where there is no network; at a terminal its client announces
+    that amid a command's output.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
 
 
 def check_environment() -> None:

@@ -1,15 +1,38 @@
 """Approving a run from a terminal: see its request, and answer."""
 
-from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.responses import SetStateStatus
+import re
 
-from tasks.approval.ask import LINK, Answer, Request, input_of
+from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import SetStateStatus
+from prefect.settings import PREFECT_UI_URL
+
+from tasks.approval.ask import Answer, Request, input_of
 from tasks.report.escaping import unescape
 from tasks.runs import stop
 from tasks.runs.connect import prefect
+from tasks.runs.look_up import FLOW, look_up, means, only
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.own_state import is_suspended
 from tasks.runs.wording import counted
+
+LINK = re.compile(r"\[([^]\\]+)\]\((/[^)]+)\)")  # what customers wrote is escaped, and doesn't match
+
+
+def waiting() -> list[FlowRun]:
+    """The runs that wait for an approval, the one that has waited longest first."""
+    of_cleanups = FlowFilter.model_validate({"name": {"any_": [FLOW]}})
+    paused = FlowRunFilter.model_validate({"state": {"type": {"any_": [StateType.PAUSED]}}})
+    with prefect() as server:
+        found = server.read_flow_runs(flow_filter=of_cleanups, flow_run_filter=paused)
+    asking = [(each.state.timestamp, each) for each in found if each.state and Request.read(each.state)]
+    return [each for _, each in sorted(asking, key=lambda asked: asked[0])]
+
+
+def look_up_waiting(text: str) -> FlowRun:
+    """The run that *text* names: of several, the one that waits for an approval. Raises `Refused`."""
+    meant = [each for each in waiting() if means(text, each)]
+    return only(text, meant) if meant else look_up(text)
 
 
 def waits_for(found: FlowRun) -> Request:
@@ -22,9 +45,11 @@ def waits_for(found: FlowRun) -> Request:
 
 
 def described(found: FlowRun, request: Request) -> str:
-    """What the form says about the plan, without the link."""
+    """What the form says about the plan, for a terminal."""
     if text := input_of(found.id, request.inputs["description"]):
-        return unescape(str(text.decoded_value).partition(LINK)[0])
+        pages = (PREFECT_UI_URL.value() or "").rstrip("/")
+        said = LINK.sub(rf"\1 ({pages}\2)", str(text.decoded_value))
+        return unescape(said.replace("**", ""))
     return f"{counted(request.planned, 'lead')} would be deleted."
 
 

@@ -23,6 +23,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from tasks.criteria.policy import Keep, Limits, Match, most_without_approval
 from tasks.plan.model import Approved, Plan
+from tasks.plan.overrides import is_loosened
 from tasks.report.artifacts import page_of_plan, write_report
 from tasks.report.ending import emit_end
 from tasks.report.escaping import escape, kept_by
@@ -45,7 +46,6 @@ so that it ends itself as expired."""
 ASKED = "approval-asked"
 """The event of a run after which that automation waits. A person may suspend a run too, and then nothing was asked."""
 
-LINK = "\n\nA sample of them, and the query, are in "
 CANT_WAIT = "This run can't wait for its approval, and nothing was deleted"
 CONFLICT = 409  # HTTP
 
@@ -211,10 +211,12 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
 
 
 def _describe(run: Run, plan: Plan) -> str:
-    """The text above the form's fields, in markdown: numbers and a link, and no names of leads."""
+    """The text above the form's fields, in markdown: numbers and a link, and no names of leads. First what matters."""
+    loosened = [f"**{escape(note)}**" for note in plan.remarks if is_loosened(note)]
+    notes = [escape(note) for note in plan.remarks if not is_loosened(note)]
+    link = f"[The plan]({page_of_plan(run.id)}) has a sample of them, and the query."
     criteria = f"Criteria, in {escape(plan.organization)}: {escape(plan.criteria)}"
-    text = "\n\n".join(filter(None, [str(plan.counts), criteria, kept_by(plan.counts), *map(escape, plan.remarks)]))
-    return f"{text}{LINK}[the plan]({page_of_plan(run.id)})."
+    return "\n\n".join(filter(None, [str(plan.counts), link, *loosened, criteria, kept_by(plan.counts), *notes]))
 
 
 def _retire_older(run: Run, plan: Plan) -> None:

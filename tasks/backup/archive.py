@@ -27,6 +27,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 from tasks.backup.folder import Folder, in_one_line
 from tasks.report.model import Report
 from tasks.runs.outcomes import Refused
+from tasks.runs.run_ids import begins
 from tasks.runs.versions import from_newer_version
 from tasks.runs.wording import counted
 
@@ -197,3 +198,12 @@ def archives(url: str, organization_id: str | None = None) -> list[Archive]:
         for run in Folder.at(f"{root.url}/{each}").files()
         if RUN.fullmatch(run)
     ]
+
+
+def archive_of(run: str, url: str, organization_id: str | None = None) -> Archive:
+    """The backup at *url* of the run with this id, or whose id begins so. Raises `Refused` if it isn't one."""
+    found = [each for each in archives(url, organization_id) if begins(each.url.rpartition("/")[2], run)]
+    if len(found) != 1:
+        several = f"Backups of several runs whose ids begin with {run} are at {url}: write the whole id."
+        raise Refused(several if found else f"There is no backup of run {run} at {url}.")
+    return found[0]

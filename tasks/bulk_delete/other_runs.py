@@ -10,7 +10,6 @@ from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 
 from tasks.bulk_delete.find import visible_within_seconds
-from tasks.bulk_delete.resume import FLOW
 from tasks.bulk_delete.wait import STALLED_AFTER
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, NotFound, RateLimited
@@ -21,6 +20,7 @@ from tasks.ledger.record import Record
 from tasks.runs import stop
 from tasks.runs.attempts import last_asked, states_of
 from tasks.runs.connect import connect, prefect
+from tasks.runs.look_up import FLOW
 from tasks.runs.retries import reads
 from tasks.runs.run import ORGANIZATION, Run, tag
 

@@ -5,11 +5,9 @@ Each is an act on the ledger, with the person's name; a run's parameters can't c
 
 import logging
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
-from uuid import UUID
 
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Crashed
 
@@ -27,25 +25,8 @@ from tasks.runs.wording import MINUTE
 
 logger = logging.getLogger(__name__)
 
-FLOW = "lead-cleanup"
 CRASH_IS_REPORTED_WITHIN = 5.0
 """Seconds: first by the flow's runner, and some three seconds later by the worker, over any state set meanwhile."""
-
-
-def look_up(name: str, flows: Collection[str] = (FLOW,)) -> FlowRun:
-    """The run with this id or name. Raises `Refused` if there is none, or several, or it isn't of one of *flows*."""
-    try:
-        wanted = FlowRunFilter.model_validate({"id": {"any_": [UUID(name)]}})
-    except ValueError:
-        wanted = FlowRunFilter(name=FlowRunFilterName(any_=[name]))
-    with prefect() as server:
-        found = server.read_flow_runs(flow_run_filter=wanted, limit=2)
-        if len(found) != 1:
-            raise Refused(f"Several runs are called {name!r}: use the id." if found else f"There is no run {name!r}.")
-        flow = server.read_flow(found[0].flow_id)
-    if flow.name not in flows:
-        raise Refused(f"Run {name} is not a run of {' or '.join(flows)}, but of {flow.name!r}.")
-    return found[0]
 
 
 def resume(found: FlowRun, by: str, *, start_again: bool, confirm: Callable[[str], bool] | None = None) -> bool:

@@ -1,11 +1,16 @@
 """Where a run's own parameters are less careful than those of its deployment. Pure."""
 
+import json
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.criteria.policy import Approval, Keep, Limits, most_without_approval
+
+LOOSENED = "Less careful than its deployment: "
+LONGEST_VALUE = 200  # characters
 
 
 class Guards(BaseModel):
@@ -23,10 +28,8 @@ def rules_dropped(deployed: Keep, keep: Keep) -> list[str]:
 
     Prefect replaces parameters whole, so that overriding one rule of ``keep`` in a run silently drops the others.
     """
-    rules = deployed.model_dump(exclude_none=True)
-    return [
-        _note(f"keep.{name}", value) for name, value in rules.items() if value and _weaker(getattr(keep, name), value)
-    ]
+    rules = [(name, value, getattr(keep, name)) for name, value in deployed.model_dump(exclude_none=True).items()]
+    return [_note(f"keep.{name}", theirs, ours) for name, theirs, ours in rules if theirs and _weaker(ours, theirs)]
 
 
 def limits_loosened(deployed: Limits, limits: Limits) -> list[str]:
@@ -37,17 +40,38 @@ def limits_loosened(deployed: Limits, limits: Limits) -> list[str]:
         wider.append("batch")
     if deployed.ramp and not limits.ramp:
         wider.append("ramp")
-    return [_note(f"limits.{name}", getattr(deployed, name)) for name in wider]
+    return [_note(f"limits.{name}", getattr(deployed, name), getattr(limits, name)) for name in wider]
 
 
 def approval_loosened(deployed: str, approval: str) -> list[str]:
     """A note if this run deletes more without an approval than the deployment would."""
     looser = most_without_approval(approval) > most_without_approval(deployed)
-    return [_note("approval", deployed)] if looser else []
+    return [_note("approval", deployed, approval)] if looser else []
 
 
-def _note(setting: str, value: object) -> str:
-    return f"{setting} of the deployment ({value}) does not hold in this run."
+def is_loosened(note: str) -> bool:
+    """Whether *note* is one of these."""
+    return note.startswith(LOOSENED)
+
+
+def _note(setting: str, theirs: object, ours: object) -> str:
+    words = setting.rpartition(".")[2].replace("_", " ")
+    return f"{LOOSENED}{words} {_as_written(ours)} instead of {_as_written(theirs)} ({setting})."
+
+
+def _as_written(value: object) -> str:
+    match value:
+        case bool() | None:
+            return "on" if value else "off"
+        case int():
+            text = f"{value:,}"
+        case list():
+            text = ", ".join(map(str, cast("list[object]", value)))
+        case dict():
+            text = json.dumps(value, ensure_ascii=False)
+        case _:
+            text = str(value)
+    return shorten(text, LONGEST_VALUE, placeholder=" …")
 
 
 def _weaker(ours: object, theirs: object) -> bool:

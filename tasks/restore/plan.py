@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from tasks.backup.archive import Archive, archives
+from tasks.backup.archive import Archive, archive_of, archives
 from tasks.close.client import CloseClient
 from tasks.close.ids import LeadId
 from tasks.close.settings import without_password
@@ -19,6 +19,7 @@ from tasks.restore.new_objects import new_lead
 from tasks.runs.connect import connect, settings
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.retries import reads
+from tasks.runs.run_ids import is_beginning, is_whole
 from tasks.runs.wording import counted
 
 DELETED_AGAIN = "To bring these back, restore the backup of the run that deleted them."
@@ -153,17 +154,17 @@ def _removed(archive: Archive, leads: list[str]) -> str:
 
 
 def find_backup(backup: str, organization_id: str) -> Archive:
-    """Return the backup at this address or, given a flow run's id, of that run. Raises `Refused` for other text."""
-    try:
-        run_id = UUID(backup)
-    except ValueError:
-        if "/" in backup:
-            return Archive.at(backup)
-        raise Refused(
-            f"{backup!r} is no backup: give the id of the run that made it, or the address of its folder; see "
-            "`lead-cleanup backups`."
-        ) from None
-    return Archive.of_run(settings().backup_url, organization_id, run_id)
+    """Return the backup at this address or, given a flow run's id or its beginning, of that run. Raises `Refused`."""
+    if is_whole(backup):
+        return Archive.of_run(settings().backup_url, organization_id, UUID(backup))
+    if is_beginning(backup):
+        return archive_of(backup, settings().backup_url, organization_id)
+    if "/" in backup:
+        return Archive.at(backup)
+    raise Refused(
+        f"{backup!r} is no backup: give the id of the run that made it, or the address of its folder; see "
+        "`lead-cleanup backups`."
+    )
 
 
 def verify_backup(archive: Archive, organization_id: str) -> None:

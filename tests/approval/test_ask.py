@@ -14,7 +14,7 @@ from support.close_account import CloseAccount, lead
 from support.proxy import Proxy
 from support.variations import first
 
-from tasks.approval.ask import BY_EXPIRY
+from tasks.approval.ask import BY_EXPIRY, Request, input_of
 from tasks.report.artifacts import artifacts_of
 from tasks.runs.run import run_of
 
@@ -75,6 +75,24 @@ def test_only_what_is_above_the_number_needs_an_approval(
 
 def test_a_dry_run_asks_nobody(close: CloseAccount, ask: Ask) -> None:
     assert ask(dry_run=True, waits=False).goes_on().outcome == "dry_run"
+
+
+def test_the_form_begins_with_the_number_the_plan_and_what_is_less_careful(close: CloseAccount, ask: Ask) -> None:
+    """The rest is below what a screen shows."""
+    asked = ask(limits={"max_leads": 1000})
+    assert asked.found.state
+    request = Request.read(asked.found.state)
+    assert request
+
+    form = input_of(asked.id, request.inputs["description"])
+
+    assert form
+    number, plan, loosened, *_ = str(form.decoded_value).split("\n\n")
+    assert number.startswith("2 of 4 leads would be deleted.")
+    assert plan.startswith("[The plan](/artifacts/artifact/")
+    assert loosened.replace("\\", "") == (
+        "**Less careful than its deployment: max leads 1,000 instead of 500 (limits.max_leads).**"
+    )
 
 
 def test_a_run_without_a_form_says_how_to_approve_it(close: CloseAccount, run_cleanup: RunCleanup) -> None:

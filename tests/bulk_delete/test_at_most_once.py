@@ -12,7 +12,7 @@ from support.close_account import CloseAccount, lead
 from support.variations import first
 
 from flows.lead_cleanup import lead_cleanup
-from tasks.bulk_delete.resume import give_up, look_up
+from tasks.bulk_delete.resume import give_up
 from tasks.close.query.nodes import to_json
 from tasks.close.resources import LeadStatus
 from tasks.criteria.names import Names
@@ -22,6 +22,7 @@ from tasks.ledger import store as ledger
 from tasks.report.ending import report_of
 from tasks.report.model import Report
 from tasks.runs import stop
+from tasks.runs.look_up import look_up
 from tasks.runs.run import run_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("fake_clock")]

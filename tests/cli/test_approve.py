@@ -1,5 +1,6 @@
 """``approve``, and ``run`` with an approval: at a terminal somebody types the number, elsewhere a flag gives it."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.terminal_processes import FLOWS, at_a_terminal
 from support.terminal_session import Command
 
 from flows.lead_cleanup import lead_cleanup as flow
+from tasks.approval import answer
 from tasks.report.model import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
@@ -84,7 +86,7 @@ def test_a_wrong_number_declines_the_run(
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        ((), "Say how many leads are planned: --leads N."),
+        ((), "Say which run, and how many leads its plan has"),
         (("--leads", "-1"), "leads: write 0 or more."),
         (("--leads", "2", "--by", " "), "approver: it is empty; write what you mean, or leave it out"),
         (("--leads", "2", "--note", "x" * 501), "note: write at most 500 characters."),
@@ -122,15 +124,53 @@ def test_a_run_that_waits_is_not_resumed_but_approved(lead_cleanup: Command, wai
     lead_cleanup("resume", str(waiting)).is_one_line(f"waits for an approval: `lead-cleanup approve {waiting}`", code=3)
 
 
-@pytest.mark.exhaustive
-def test_at_a_terminal_approve_shows_the_numbers_and_asks(
+def test_at_a_terminal_approve_lists_what_waits_and_asks_which_who_and_how_many(
     close: CloseAccount, prefect_server: str, prefect: SyncPrefectClient, waiting: UUID
 ):
-    said = typed(close, prefect_server, "2", "approve", str(waiting))
+    """No id is needed. Other tests may have left runs that wait."""
+    number = [run.id for run in answer.waiting()].index(waiting) + 1
+
+    said = typed(close, prefect_server, f"{number}\nAnn\n2", "approve")
 
     assert said.returncode == 0, said.stderr
+    assert re.search(rf"{number} +2  .* UTC  {str(waiting)[:8]}  nightly: delete", said.stderr)
     assert "2 of 4 leads would be deleted." in said.stderr
-    assert goes_on(prefect, waiting).outcome == "deleted"
+    assert f"The plan ({prefect_server.removesuffix('/api')}/artifacts/artifact/" in said.stderr
+    report = goes_on(prefect, waiting)
+    assert report.approved
+    assert (report.outcome, report.approved.by) == ("deleted", "Ann")
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("text", ["0", "none"])
+def test_who_picks_none_of_the_list_answers_nothing(
+    close: CloseAccount, prefect_server: str, prefect: SyncPrefectClient, waiting: UUID, text: str
+):
+    said = typed(close, prefect_server, text, "approve")
+
+    assert said.returncode == 2
+    assert "Nothing was answered: what waits keeps waiting." in said.stderr
+    assert prefect.read_flow_run(waiting).state_name == "Suspended"
+
+
+def test_elsewhere_approve_says_what_to_write(lead_cleanup: Command):
+    lead_cleanup("approve").is_one_line(
+        "Say which run, and how many leads its plan has: lead-cleanup approve RUN --leads"
+    )
+
+
+def test_of_several_runs_with_one_name_the_one_that_waits_is_approved(
+    lead_cleanup: Command, close: CloseAccount, prefect: SyncPrefectClient, waiting: UUID
+):
+    """Runs of a cleanup are named alike. An id may be cut, too."""
+    name = f"mine {waiting}"
+    for each in (waiting, prefect.create_flow_run(flow, parameters={}).id):
+        prefect.update_flow_run(each, name=name)
+
+    lead_cleanup("approve", name, "--leads", "-1").is_one_line("leads: write 0 or more.")
+    said = lead_cleanup("approve", str(waiting)[:8], "--leads", "2")
+
+    assert said.out == f"Run {waiting} is approved; a worker continues it.\n"
 
 
 @pytest.mark.parametrize(("text", "code", "outcome", "left"), [("2", 0, "deleted", 2), ("yes", 3, "declined", 4)])
@@ -166,7 +206,7 @@ def test_approving_less_than_the_deployment_is_said(lead_cleanup: Command, close
 
     said = lead_cleanup("run", "mine", "--approval", "above 9")
 
-    assert "Note: approval of the deployment (always) does not hold in this run." in said.err
+    assert "Note: Less careful than its deployment: approval above 9 instead of always (approval)." in said.err
 
 
 def test_an_approval_that_is_none_is_one_line(lead_cleanup: Command, sandbox: CloseAccount):

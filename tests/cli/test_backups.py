@@ -75,6 +75,17 @@ def test_it_verifies_one_or_all(lead_cleanup: Command, backups: Path):
     assert [line.split()[-1] for line in damaged.out.splitlines()] == ["whole", "no", "yes"]
 
 
+def test_one_is_named_by_the_beginning_of_its_id_where_that_is_unique(lead_cleanup: Command, backups: Path):
+    other = "1e9a1f6e-0000-4000-8000-000000000003"
+    store(backups, other, [{"id": "lead_2"}])
+
+    assert lead_cleanup("backups", other[:8]).out.splitlines()[1].startswith(other)
+    lead_cleanup("backups", RUN[:8]).is_one_line(f"several runs whose ids begin with {RUN[:8]}", code=3)
+    lead_cleanup("backups", other[:7]).is_one_line(f"There is no backup of run {other[:7]}", code=3)
+    lead_cleanup("backups", other[:8], "--forget", "lead_2").is_one_line(f"write the whole id: '{other[:8]}' is run ")
+    assert "Forgotten: 1 lead." in lead_cleanup("backups", other, "--forget", "lead_2").out
+
+
 def test_one_that_is_not_there_is_one_line(lead_cleanup: Command, backups: Path):
     lead_cleanup("backups", "no-such-run").is_one_line("There is no backup of run no-such-run", code=3)
 

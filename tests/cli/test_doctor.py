@@ -21,7 +21,9 @@ def test_in_an_organisation_where_all_works_every_rule_is_tried(lead_cleanup: Co
     for rule in ("inactive_months", "unreachable", "name_words"):
         assert f"✓ match.{rule}: " in said.out
     assert "✓ keep.status: Potential: " in said.out
+    assert "✓ keep.created_within_days: 30 days: " in said.out
     assert "· rate limits: " in said.out
+    assert "!" not in said.out
     assert "✓ backups: can be written from here: " in said.out
     assert sandbox.writes() == []
 
@@ -53,6 +55,7 @@ def test_every_rule_is_tried_and_those_on_by_default_are_essential(lead_cleanup:
 def test_smart_views_that_cannot_be_used_are_named(lead_cleanup: Command, sandbox: CloseAccount):
     said = lead_cleanup("doctor")
 
+    assert "! " not in said.out  # a warning would ask for something to be done
     assert "legacy text views, which can't be used: Untouched leads (old search)" in said.out
     assert "depend on the user, which can't be used: My leads" in said.out
     assert "use their ids: Follow up" in said.out

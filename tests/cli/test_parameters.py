@@ -88,9 +88,9 @@ def test_a_flag_that_loosens_a_limit_of_the_deployment_is_said():
     _, notes, _ = build({"limits": {"max_leads": 100_000, "max_share": 1.0, "ramp": False}}, "mine")
 
     assert notes == [
-        "limits.max_leads of the deployment (7) does not hold in this run.",
-        "limits.max_share of the deployment (0.1) does not hold in this run.",
-        "limits.ramp of the deployment (True) does not hold in this run.",
+        "Less careful than its deployment: max leads 100,000 instead of 7 (limits.max_leads).",
+        "Less careful than its deployment: max share 1.0 instead of 0.1 (limits.max_share).",
+        "Less careful than its deployment: ramp off instead of on (limits.ramp).",
     ]
 
 

@@ -105,7 +105,7 @@ def test_a_weakened_keep_rule_is_said_before_the_run(lead_cleanup: Command, sand
 
     said = lead_cleanup("run", "junk", "--no-keep.open-opportunities")
 
-    assert "Note: keep.open_opportunities of the deployment (True) does not hold in this run." in said.err
+    assert "Note: Less careful than its deployment: open opportunities off instead of on" in said.err
 
 
 def test_a_limit_that_a_flag_loosens_is_said_before_the_run_and_stays_in_its_report(
@@ -113,14 +113,14 @@ def test_a_limit_that_a_flag_loosens_is_said_before_the_run_and_stays_in_its_rep
 ):
     """As the plan of a deployment's run says it. A retry reads the same."""
     sandbox.add(lead("Junk", "Junk"), lead("Good", "Customer"))
-    note = "Note: limits.max_leads of the deployment (200) does not hold in this run."
+    note = "Note: Less careful than its deployment: max leads 100,000 instead of 200 (limits.max_leads)."
 
     said = lead_cleanup("run", "junk", "--limits.max-leads", "100000", "--no-limits.ramp", "--no-dry-run", "--json")
     report = lead_cleanup("report", said.json["flow_run_id"])
 
     assert (said.code, note in said.err, note in report.out) == (0, True, True)
-    assert "limits.ramp of the deployment (True)" in report.out
-    assert "limits.max_share of the deployment" not in said.err + report.out
+    assert "(limits.ramp)" in report.out
+    assert "(limits.max_share)" not in said.err + report.out
 
 
 def test_close_that_fails_to_finish_is_exit_1(lead_cleanup: Command, sandbox: CloseAccount, prefect_server: str):

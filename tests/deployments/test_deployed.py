@@ -75,8 +75,8 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     name = f"lead-cleanup-sandbox-inc-{sandbox.organization_id()[-6:].lower()}-ad-hoc"
     assert {name, f"{name}-counts", f"{name}-plan"} <= set(artifacts)
     plan = artifacts[f"{name}-plan"]["data"].replace("\\", "")
-    for lost in ("keep.won_opportunities of the deployment (True)", "limits.max_leads of the deployment (100)"):
-        assert f"{lost} does not hold in this run" in plan
+    for loosened in ("won opportunities off instead of on", "max leads 5,000 instead of 100"):
+        assert f"Less careful than its deployment: {loosened}" in plan
     assert worker.read_deployment(ad_hoc.id).parameters == ad_hoc.parameters
     steps = [node for _, node in httpx.get(f"{api.rstrip('/')}/flow_runs/{run.id}/graph-v2").json()["nodes"]]
     assert {"Find leads", "Publish plan", "Start bulk delete"} <= {each["label"] for each in steps}

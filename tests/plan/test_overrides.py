@@ -9,6 +9,7 @@ from support.attempts import attempt
 from support.close_account import CloseAccount, lead
 
 from flows.lead_cleanup import lead_cleanup
+from tasks.plan.overrides import is_loosened
 from tasks.report.model import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
@@ -37,7 +38,7 @@ def test_what_a_run_loosens_is_in_the_notes_of_its_plan(sandbox: CloseAccount) -
         approval="above 6",
     )
 
-    loosened = [note.partition(" of the deployment")[0] for note in report.notes if "does not hold in this run" in note]
+    loosened = [note.partition("(")[2].removesuffix(").") for note in report.notes if is_loosened(note)]
     assert loosened == ["keep.open_tasks", "limits.max_leads", "limits.batch", "approval"]
 
 

@@ -104,6 +104,15 @@ def test_another_organisations_key_is_refused(
     assert "is a backup of" in restore(backup, dry_run=False).message
 
 
+def test_a_backup_is_named_by_the_beginning_of_its_runs_id(
+    sandbox: CloseAccount, backup: Path, restore: Restore
+) -> None:
+    """Given whole, it is found without listing the others."""
+    for text in (backup.name, backup.name[:8]):
+        assert restore(text).outcome == "dry_run"
+    assert "There is no backup of run 00000000" in restore("00000000").message
+
+
 def test_a_folder_that_is_no_backup_is_refused(sandbox: CloseAccount, restore: Restore, tmp_path: Path) -> None:
     assert "is no backup" in restore(tmp_path).message
 
