@@ -71,8 +71,12 @@ server: $(INSTALLED)  ## start a Prefect server on this machine
 	    PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem \
 	    $(BIN)/prefect server start
 
-deploy: $(INSTALLED)  ## deploy prefect.yaml, its work pool and the key's Secret block (PRUNE=1, REPLACE_KEY=1)
-	@$(BIN)/python -m deployments $(if $(PRUNE),--prune) $(if $(REPLACE_KEY),--replace-key)
+deploy: $(INSTALLED)  ## deploy prefect.yaml and organizations.yaml, with their keys (PRUNE=1, REPLACE_KEY=1, ORGANIZATION=name)
+	@$(BIN)/python -m deployments $(if $(PRUNE),--prune) $(if $(REPLACE_KEY),--replace-key) \
+	    $(if $(ORGANIZATION),--organization "$(ORGANIZATION)")
+
+offboard: $(INSTALLED)  ## remove an organisation: its deployments, key and entry (ORGANIZATION=name)
+	@$(BIN)/python -m deployments offboard "$(ORGANIZATION)"
 
 worker: $(INSTALLED)  ## run what is scheduled
 	$(BIN)/prefect worker start --pool lead-cleanup
@@ -93,5 +97,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-.PHONY: help install demo up test test-system test-all browser postgresql matrix bench check fix server deploy worker \
+.PHONY: help install demo up test test-system test-all browser postgresql matrix bench check fix server deploy offboard worker \
     screenshots lock clean

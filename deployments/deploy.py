@@ -1,8 +1,8 @@
 """Deploy prefect.yaml, with what it needs on the Prefect server: ``make deploy``.
 
 The work pool and the Secret block with the API key are created if they are missing. What the file no longer has is
-paused, and deleted only after a yes. The automations come last: those that recover runs without a
-person, see automations.py, and those that send messages, see notifications.py.
+paused, and deleted only after a yes. The automations come last: those that recover runs without a person, see
+automations.py, and those that send messages, see notifications.py.
 """
 
 import json
@@ -24,7 +24,8 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr, ValidationError
 
-from deployments import automations, keys, notifications, prefect_yaml, removed, schedules
+from deployments import automations, keys, notifications, offboarding, organizations, prefect_yaml, removed, schedules
+from deployments.organizations import Organizations
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.documents import Unreadable
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
@@ -55,38 +56,61 @@ def deploy(
     replace_key: Annotated[
         bool, Parameter(help="Replace the key in the Secret block, without asking (make deploy REPLACE_KEY=1).")
     ] = False,
+    organization: Annotated[
+        str | None,
+        Parameter(help="Which one of organizations.yaml CLOSE_API_KEY is for (make deploy ORGANIZATION=acme)."),
+    ] = None,
 ) -> int:
-    """Deploy prefect.yaml, and say what becomes of each deployment and schedule. Returns the exit code."""
-    return deploy_file(prune=prune, replace_key=replace_key)
+    """Deploy prefect.yaml, for each organisation too, and say what becomes of each deployment and schedule."""
+    return _done(_deploy(prune=prune, replace_key=replace_key, organization=organization))
 
 
-def deploy_file(
-    *, key: SecretStr | None = None, prune: bool = False, replace_key: bool = False, schedules_off: bool = False
-) -> int:
-    """The same. With *key*, which is known to work, each block gets it; with *schedules_off* no schedule is active."""
+@app.command
+def offboard(organization: str, /) -> int:
+    """Remove an organisation: its deployments, its key and its entry in organizations.yaml. Its reports stay."""
+    return _done(_offboard(organization))
+
+
+def deploy_for_one(key: SecretStr, *, schedules_off: bool = False) -> int:
+    """Deploy prefect.yaml alone with *key*, which is known to work. Returns the exit code."""
+    return _done(_deploy(key, schedules_off=schedules_off))
+
+
+def _done(steps: Iterator[str]) -> int:
+    """Take the *steps*, print what each says, and return the exit code."""
     try:
-        for sentence in _deploy(key, prune=prune, replace_key=replace_key, schedules_off=schedules_off):
+        for sentence in steps:
             put(sentence)
     except (CannotDeploy, automations.WrongFile, keys.WrongKeys) as error:
         say(str(error))
-    except Unreadable as error:
-        say(f"prefect.yaml {ended(str(error))} Nothing is deployed.")
+    except offboarding.Unfinished as error:
+        say(str(error))
+        return 1
     except PrefectUnavailable as error:
-        say(f"{error} What is deployed so far stays.")
+        say(f"{error} What is done so far stays.")
         return error.exit_code
     else:
         return 0
     return WRONG_USAGE
 
 
-def _deploy(key: SecretStr | None, *, prune: bool, replace_key: bool, schedules_off: bool) -> Iterator[str]:
-    """Do all of it, in the order in which an error does the least harm; yield what is said of each step."""
-    if not PREFECT_API_URL.value():
-        raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
-    wanted, messages, file = automations.read(), notifications.read(), prefect_yaml.read(ROOT / FILE)
+def _deploy(
+    key: SecretStr | None = None,
+    *,
+    prune: bool = False,
+    replace_key: bool = False,
+    organization: str | None = None,
+    schedules_off: bool = False,
+) -> Iterator[str]:
+    """Do all of it, in the order in which an error does the least harm; yield what is said of each step.
+
+    With *key* there is one organisation, whatever organizations.yaml lists, and each Secret block gets that key.
+    """
+    _check_server_is_set()
+    wanted, messages, (file, listed) = automations.read(), notifications.read(), _read(several=key is None)
     with connect_to_prefect() as prefect:
         if key is None:
-            yield from _keys(file, replace=replace_key)
+            yield from _keys(file, listed, organization, replace=replace_key)
         else:
             for block in file.blocks:
                 keys.save(block, key)
@@ -112,15 +136,44 @@ def _deploy(key: SecretStr | None, *, prune: bool, replace_key: bool, schedules_
         )
 
 
-def _keys(file: PrefectYaml, *, replace: bool) -> Iterator[str]:
+def _offboard(name: str) -> Iterator[str]:
+    _check_server_is_set()
+    _, listed = _read()
+    with connect_to_prefect() as prefect:
+        yield from offboarding.offboard(prefect, name, listed, ROOT / organizations.FILE, _deployed(prefect))
+
+
+def _check_server_is_set() -> None:
+    if not PREFECT_API_URL.value():
+        raise CannotDeploy("Set PREFECT_API_URL to the Prefect server to deploy to, such as http://127.0.0.1:4200/api.")
+
+
+def _read(*, several: bool = True) -> tuple[PrefectYaml, Organizations]:
+    """What prefect.yaml says, with what organizations.yaml adds if there may be *several*; and the latter."""
+    reading = FILE
+    try:
+        file = prefect_yaml.read(ROOT / FILE)
+        if not several:
+            return file, Organizations()
+        reading = str(organizations.FILE)
+        listed = organizations.read(ROOT / organizations.FILE)
+        return organizations.add(listed, file), listed
+    except Unreadable as error:
+        raise CannotDeploy(f"{reading} {ended(str(error))} Nothing is deployed.") from None
+
+
+def _keys(file: PrefectYaml, listed: Organizations, organization: str | None, *, replace: bool) -> Iterator[str]:
+    """Leave a key in each Secret block: first in the one that CLOSE_API_KEY is for, so that they can be given by turns.
+
+    Nothing is said of the others unless all have one.
+    """
     try:
         settings = CloseSettings()
     except ValidationError as error:
         raise CannotDeploy(settings_problem(error)) from None
-    if len(file.blocks) > 1:  # of several organisations: which CLOSE_API_KEY is meant, nobody can tell
-        settings = settings.model_copy(update={"api_key": None, "organization_id": None})
-    for block in file.blocks:
-        yield keys.ensure(block, settings=settings, replace=replace)
+    wanted = keys.wanted(file.deployments, listed.organizations, settings, organization)
+    yield from (keys.ensure(each, replace=replace) for each in wanted if each.given)
+    yield from [keys.ensure(each, replace=replace) for each in wanted if not each.given]
 
 
 def _make_pool(prefect: SyncPrefectClient) -> None:

@@ -8,19 +8,19 @@ since it activates those that a person has paused; see schedules.py.
 import math
 import os
 import re
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from prefect import Flow
 from prefect.flows import load_flow_from_entrypoint
-from prefect.utilities.callables import parameter_schema
 from prefect.utilities.collections import get_from_dict
 from prefect.utilities.templating import PlaceholderType, find_placeholders
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, create_model
 
 from deployments.schedules import Schedule
 from flows.console.documents import Unreadable, text_of, yaml_of
@@ -28,6 +28,8 @@ from tasks.close.problems import problems
 from tasks.criteria.wording import did_you_mean
 
 BLOCK = "close-api-key"
+WITHOUT_KEY = ("overview",)
+"""The flows that ask Prefect only, and not Close."""
 STEPS = ("build", "push", "pull")
 RESOLVED_LATER = (*STEPS, "triggers")
 """Parts of a deployment whose templates Prefect resolves later, from events and on the worker."""
@@ -82,8 +84,12 @@ class Deployment:
     """A deployment of the file. *entry* is what Prefect deploys: plain JSON values, without the schedules."""
 
     flow: str
-    block: str
-    """The Secret block with its API key."""
+    block: str | None
+    """The Secret block with its API key; None if its flow needs none."""
+    takes: frozenset[str]
+    """The names of the flow's parameters."""
+    given: dict[str, Any]
+    """The entry as it is written, from which those of organisations are generated."""
     entry: dict[str, Any]
     schedules: tuple[Schedule, ...]
 
@@ -105,15 +111,25 @@ class Deployment:
 
 @dataclass(frozen=True)
 class PrefectYaml:
-    """The whole file."""
+    """The whole file, and the deployments that are generated beside those that it has."""
 
     shared: dict[str, Any]
-    deployments: tuple[Deployment, ...]
+    steps: frozenset[str]
+    folder: Path
+    deployments: tuple[Deployment, ...] = ()
+
+    def with_entries(self, entries: Iterable[dict[str, Any]]) -> Self:
+        """Add the deployments that *entries* are. Raises `Unreadable` if one can't be used, or has a name twice."""
+        deployments = (*self.deployments, *(_deployment(each, self.steps, self.folder) for each in entries))
+        names = [each.name for each in deployments]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise Unreadable(f"has two deployments called {twice}: rename one")
+        return replace(self, deployments=deployments)
 
     @property
     def blocks(self) -> list[str]:
         """The Secret blocks with API keys that it names."""
-        return sorted({each.block for each in self.deployments})
+        return sorted({each.block for each in self.deployments if each.block})
 
     def with_schedules_off(self) -> "PrefectYaml":
         """The same, in which no schedule is active."""
@@ -133,19 +149,14 @@ def read(file: Path) -> PrefectYaml:
     """Return what *file* says. Raises `Unreadable` if something in it would be lost or refused, and names it."""
     whole = yaml_of(text_of(file))
     document = _shaped(Document, whole, "can't be used")
-    names = [each.get("name") for each in document.deployments]
-    for name in names:
-        if not isinstance(name, str) or not name or "/" in name:
-            raise Unreadable("has a deployment without a name: write a name without slashes, such as name: junk")
-        if names.count(name) > 1:
-            raise Unreadable(f"has two deployments called {name}: rename one")
-    found = tuple(_deployment(each, document.steps, file.parent) for each in document.deployments)
     shared = {key: value for key, value in cast("dict[str, Any]", whole).items() if key in ("name", *STEPS)}
-    return PrefectYaml(shared, found)
+    return PrefectYaml(shared, document.steps, file.parent).with_entries(document.deployments)
 
 
 def _deployment(given: dict[str, Any], steps: frozenset[str], folder: Path) -> Deployment:
-    name = given["name"]
+    name = given.get("name")
+    if not isinstance(name, str) or not name or "/" in name:
+        raise Unreadable("has a deployment without a name: write a name without slashes, such as name: junk")
     if "schedule" in given:
         raise Unreadable(f"has schedule in {name}: write a list called schedules")
     steps |= _shaped(Entry, given, f"has a deployment {name} that can't be used").steps
@@ -160,14 +171,18 @@ def _deployment(given: dict[str, Any], steps: frozenset[str], folder: Path) -> D
     slugs = [each.slug for each in schedules]
     if twice := next((slug for slug in slugs if slugs.count(slug) > 1), None):
         raise Unreadable(f"has two schedules of {name} with the slug {twice!r}: rename one")
-    found = Deployment(flow.name, _block(name, plain), plain, schedules)
-    _check_parameters(flow, found.parameters, f"{name}.parameters")
+    takes = signature(flow.fn, eval_str=True).parameters
+    found = Deployment(flow.name, _block(name, plain, flow.name), frozenset(takes), given, plain, schedules)
+    _check_parameters(flow.name, takes, found.parameters, f"{name}.parameters")
     for each in schedules:
-        _check_parameters(flow, found.parameters | each.parameters, f"{name}.schedules.{each.slug}.parameters")
+        place = f"{name}.schedules.{each.slug}.parameters"
+        _check_parameters(flow.name, takes, found.parameters | each.parameters, place)
     return found
 
 
-def _block(name: str, entry: dict[str, Any]) -> str:
+def _block(name: str, entry: dict[str, Any], flow: str) -> str | None:
+    if flow in WITHOUT_KEY:
+        return None
     block: object = get_from_dict(entry, "work_pool.job_variables.env.CLOSE_API_KEY_BLOCK", BLOCK)
     if not isinstance(block, str) or not re.fullmatch(r"[a-z0-9-]+", block):
         raise Unreadable(f"has a CLOSE_API_KEY_BLOCK in {name} that is no block's name: use a-z, 0-9 and dashes")
@@ -191,11 +206,19 @@ def _flow(name: str, entrypoint: str) -> "Flow[..., Any]":
         raise Unreadable(f"has an entrypoint in {name} that can't be loaded ({type(error).__name__})") from error
 
 
-def _check_parameters(flow: "Flow[..., Any]", parameters: dict[str, Any], place: str) -> None:
-    """Raise `Unreadable` for a parameter that the flow doesn't take: its runs would be refused."""
-    takes = parameter_schema(flow).properties
+def _check_parameters(flow: str, takes: Mapping[str, Parameter], parameters: dict[str, Any], place: str) -> None:
+    """Raise `Unreadable` for a parameter that the flow doesn't take, or not so: its runs would be refused."""
     for unknown in parameters.keys() - takes.keys():
-        raise Unreadable(f"has {unknown} in {place}, which {flow.name} doesn't take{did_you_mean(unknown, takes)}")
+        raise Unreadable(f"has {unknown} in {place}, which {flow} doesn't take{did_you_mean(unknown, takes)}")
+    given: dict[str, Any] = {name: (_kind(takes[name]), ...) for name in parameters}
+    try:
+        create_model("Parameters", **given).model_validate(parameters)
+    except ValidationError as error:
+        raise Unreadable(f"has {place} that can't be used: {problems(error, parameters)}") from None
+
+
+def _kind(parameter: Parameter) -> Any:
+    return Any if parameter.annotation is Parameter.empty else parameter.annotation
 
 
 def _part(key: str, value: object, place: str, steps: frozenset[str]) -> Any:

@@ -1,4 +1,4 @@
-"""What prefect.yaml no longer has: deployments with our tag, and schedules with a slug.
+"""What prefect.yaml and organizations.yaml no longer have: deployments with our tag, and schedules with a slug.
 
 They are paused before anything new is scheduled, so that never both run. They are deleted last, and only after a yes.
 """
@@ -16,9 +16,10 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import TERMINAL_STATES, DeploymentSchedule, StateType
 from prefect.client.schemas.responses import DeploymentResponse
 
-from deployments import schedules
+from deployments import organizations, schedules
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.asking import ask_whether, somebody_is_there
+from tasks.runs.run import ORGANIZATION_NAME
 
 TAG = "lead-cleanup"
 
@@ -35,15 +36,20 @@ class Removed(NamedTuple):
         schedule = f": its schedule {self.schedule.slug}" if self.schedule else ""
         return f"{self.deployment.name}{schedule}"
 
+    @property
+    def _file(self) -> str:
+        named = any(tag.startswith(ORGANIZATION_NAME) for tag in self.deployment.tags)
+        return organizations.FILE.name if named else "prefect.yaml"
+
     def pause(self, prefect: SyncPrefectClient) -> str:
         """Pause it, and return a sentence that says so."""
         schedules.pause(prefect, self.deployment, [self.schedule] if self.schedule else self.deployment.schedules)
         paused = f" ({schedules.when(self.schedule.schedule)}) is" if self.schedule else "'s schedules are"
-        return f"{self.name}{paused} paused, since prefect.yaml no longer has {'it' if self.schedule else 'them'}."
+        return f"{self.name}{paused} paused, since {self._file} no longer has {'it' if self.schedule else 'them'}."
 
     def delete(self, prefect: SyncPrefectClient, *, prune: bool) -> str | None:
         """Delete it if *prune*, or the person at the terminal, says so; return what is to be said of it."""
-        if self.schedule is None and _is_under_way(prefect, self.deployment):
+        if self.schedule is None and is_under_way(prefect, self.deployment):
             return f"{self.name} has a run that has not ended, so it isn't deleted."
         if not prune and not (
             somebody_is_there() and ask_whether(f"Delete in Prefect? {self.name}.", otherwise="leaves it paused")
@@ -66,7 +72,7 @@ def find(deployed: dict[str, DeploymentResponse], file: PrefectYaml) -> Iterator
             yield Removed(found)
 
 
-def _is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool:
+def is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool:
     """Whether a run of it, other than those that its schedules will start, has not ended."""
     runs = prefect.read_flow_runs(
         flow_run_filter=FlowRunFilter(

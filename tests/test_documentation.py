@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -104,6 +105,9 @@ CHECKED: dict[str, Callable[[list[str]], bool]] = {
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_is_understood(command: str) -> None:
     words = shlex.split(command)
+    if set_for_it := list(takewhile(lambda word: "=" in word, words)):
+        assert is_a_setting(["", *set_for_it])
+    words = words[len(set_for_it) :]
     assert CHECKED[words[0]](words)
 
 

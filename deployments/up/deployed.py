@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import FlowRun
 from pydantic import SecretStr
 
 from deployments import prefect_yaml
-from deployments.deploy import FILE, ROOT, deploy_file
+from deployments.deploy import FILE, ROOT, deploy_for_one
 from deployments.prefect_yaml import PrefectYaml
 from deployments.up.environment import Place
 from deployments.up.processes import LOOK_SECONDS, Process
@@ -38,8 +38,8 @@ class Deployed:
     def deploy(self) -> int:
         """Deploy them, and return the exit code. Every block gets the one key that is meant; real schedules are off."""
         if self._real:
-            return deploy_file(key=self._real.key, schedules_off=True)
-        return deploy_file(key=SecretStr(ADMIN_KEY))
+            return deploy_for_one(self._real.key, schedules_off=True)
+        return deploy_for_one(SecretStr(ADMIN_KEY))
 
     def dry_run(self, running: Sequence[Process]) -> None:
         """Let the worker make a dry run of the first cleanup, and say how it ended and where its report is."""

@@ -34,8 +34,9 @@ def confirm() -> Real:
 
     try:
         settings = CloseSettings()
-        key = settings.api_key.get_secret_value() if settings.api_key else keys.ask("the organisation to clean up")
-        owner = keys.owner(settings, key)
+        wanted = keys.Wanted("the organisation to clean up", settings)
+        key = wanted.given or keys.ask(wanted)
+        owner = keys.owner(wanted, key)
     except ValidationError as error:
         raise Usage(settings_problem(error)) from None
     except keys.WrongKeys as error:

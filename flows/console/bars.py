@@ -52,8 +52,8 @@ class Steps:
         """Draw *step*, below what was printed before."""
         if self._under_way is None or self._under_way[0] != step.verb:
             self.end()
+            self._under_way = step.verb, self._bars.add_task(step.verb.capitalize(), total=step.total, pace="")
             self._bars.start()
-            self._under_way = step.verb, self._bars.add_task(step.verb.capitalize(), pace="")
         pace = ", ".join(filter(None, (step.rate, step.left)))
         self._bars.update(self._under_way[1], completed=step.done, total=step.total, pace=pace)
         self._bars.refresh()

@@ -37,9 +37,22 @@ def show(report: RunReport, url: str | None, earlier: Sequence[PastRun] = ()) ->
         _paragraph(["The planned leads:" if whole else "The oldest of the planned leads:", *sample_of(report)])
     facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
     _paragraph(table([(name, text) for name in FACTS if (text := facts.get(name))]))
-    _paragraph(["To undo it:", f"  {report.undo}"] if report.undo else [])
+    _paragraph(
+        ["To see what would come back from the backup; with --no-dry-run it does:", f"  {report.undo}"]
+        if report.undo
+        else []
+    )
     if earlier:
-        _paragraph(["Earlier runs:", *table([each.cells for each in earlier], *PAST_RUNS)])
+        _paragraph(
+            [
+                "Earlier runs:",
+                *table(
+                    [each.cells for each in earlier],
+                    *PAST_RUNS[:2],
+                    *(Column(name, justify="right") for name in PAST_RUNS[2:]),
+                ),
+            ]
+        )
     if isinstance(report, Report) and report.outcome is Outcome.DRY_RUN and not report.over_limit:
         _then_delete(typed.get(), report.planned or 0)
 

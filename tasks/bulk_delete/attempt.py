@@ -14,7 +14,7 @@ from tasks.runs.attempts import ended_before, last_asked, left_suspended, states
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.own_state import Suspended
 from tasks.runs.retries import reads
-from tasks.runs.run import Run
+from tasks.runs.run import Run, check_organization
 
 MOST_TRIES = 5
 """How often in a row an automation may retry a run before a person must look."""
@@ -28,6 +28,7 @@ def check_may_run(run: Run, record: Record | None, limits: Limits) -> None:
     _check_states(states, claimed)
     if claimed is None:
         stop.check()
+        check_organization(run)
         late = lateness(run, tries_by_automation(states), datetime.now(UTC), last_asked(states))
         if late > timedelta(hours=limits.max_late_hours):  # so that no burst of runs follows an outage
             raise Stop(
@@ -44,8 +45,9 @@ def _hours(late: timedelta) -> str:
 
 @reads
 def check_may_retry(run: Run) -> None:
-    """Raise `Stop` if an automation retries a restore that hadn't crashed, or retries it for ever."""
+    """Raise `Stop` if an automation retries a restore that hadn't crashed, or for ever; or if it is elsewhere."""
     _check_states(states_of(run), None)
+    check_organization(run)
 
 
 def _check_states(states: Sequence[State[Any]], record: Record | None) -> None:

@@ -58,8 +58,10 @@ class RunReport(BaseModel):
 
     @property
     def summary(self) -> str:
-        """The outcome and the numbers, in one line."""
-        return f"{self.headline}. {', '.join(f'{name}: {number:,}' for name, number in self.counts())}".rstrip(". ")
+        """The outcome and the main numbers, in one line."""
+        main = {each.name for each in self.bars() if not each.name.startswith(KEPT_BY)}
+        numbers = [f"{name}: {number:,}" for name, number in self.counts() if name in main or not main]
+        return ". ".join(filter(None, (self.headline, ", ".join(numbers))))
 
     def evidence(self) -> dict[str, Any]:
         """Everything as JSON, including the notes; without the name of any lead."""
@@ -76,7 +78,7 @@ class RunReport(BaseModel):
 
     @property
     def undo(self) -> str | None:
-        """The command that undoes what the run did; None if nothing is to be undone, or nothing can be."""
+        """The command that begins to undo what the run did; None if nothing is to be undone, or nothing can be."""
         return None
 
     def alarms(self) -> list[str]:
@@ -163,10 +165,10 @@ class Report(RunReport):
 
     @property
     def undo(self) -> str | None:
-        """The command that creates the deleted leads again."""
+        """The command that shows what would come back."""
         if not (self.backup and self.processed and self.flow_run_id):
             return None
-        return f"lead-cleanup restore {self.flow_run_id} --no-dry-run"
+        return f"lead-cleanup restore {self.flow_run_id}"
 
     @property
     def along(self) -> str | None:

@@ -32,6 +32,7 @@ class PastRun(NamedTuple):
         return (f"{self.ended:%Y-%m-%d %H:%M}", self.outcome.words, *numbers)
 
 
+UNDONE_BY = "shows what would come back from the backup; with `--no-dry-run` it does."
 PAST_RUNS = ("Ended (UTC)", "Outcome", "Matched", "Kept", "Deleted")
 
 
@@ -45,7 +46,7 @@ def report_page(
     return _joined(
         *_first(report.headline, report.message, report),
         _chapter("Who is protected, and why", _protected(report)),
-        _chapter("How to undo it", f"`{report.undo}`" if report.undo else ""),
+        _chapter("How to undo it", f"`{report.undo}` {UNDONE_BY}" if report.undo else ""),
         " ".join(links),
         _chapter("Earlier runs", table((*PAST_RUNS, ""), past)),
         *(f"> {escape(note)}" for note in report.notes),

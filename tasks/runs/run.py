@@ -10,13 +10,17 @@ from uuid import UUID
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.runtime import deployment
+from prefect.utilities.collections import get_from_dict
 
-from tasks.runs.connect import plain, prefect
+from tasks.runs.connect import plain, prefect, settings
 from tasks.runs.logs import log_if_it_fails
+from tasks.runs.outcomes import Refused
 
 AD_HOC = "ad-hoc"
 ORGANIZATION = "orga_"
 """What the tag of a run begins with that says in which organisation it is."""
+ORGANIZATION_NAME = "organization:"
+"""What the tag of a deployment begins with that says what its organisation is called in organizations.yaml."""
 GUARDS = "close.deployed_guards"
 """What a run's context calls the keep rules, limits and approval of the deployment that it was started from."""
 
@@ -80,6 +84,25 @@ def tag(run: Run, organization_id: str, *, dry_run: bool) -> None:
         tags = {*server.read_flow_run(run.id).tags}
         if not ours <= tags:
             server.update_flow_run(run.id, tags=sorted(tags | ours))
+
+
+def check_organization(run: Run) -> None:
+    """Raise `Refused` unless the run's settings name the organisation that its deployment does, if that names one.
+
+    Job variables can be overridden run by run, and a work pool can leave them out: then the key of another organisation
+    might be used, and nothing would be left to prove it by.
+    """
+    if run.deployment_id is None:
+        return
+    with prefect() as server:
+        deployed = server.read_deployment(run.deployment_id)
+    wanted: str | None = get_from_dict(deployed.job_variables or {}, "env.CLOSE_ORGANIZATION_ID")
+    found = settings().organization_id if wanted else None
+    if wanted != found:
+        raise Refused(
+            f"The deployment {deployed.name} is for {wanted}, but this run's CLOSE_ORGANIZATION_ID is "
+            f"{found or 'not set'}: don't override it in job variables."
+        )
 
 
 def deployed_parameters(run: Run) -> dict[str, Any] | None:

@@ -1,13 +1,22 @@
 """A report, as a person at a terminal reads it."""
 
 import re
+from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from flows.console.bars import ROOM, Steps, steps_shown
 from flows.console.show import sample_of, show, table
 from tasks.plan.model import SampleLead
+from tasks.report import progress
 from tasks.report.model import Report
+from tasks.report.page import PastRun
+from tasks.report.progress import Step
 from tasks.runs.outcomes import Outcome
+
+SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"
 
 
 def planned(name: str) -> Report:
@@ -58,6 +67,54 @@ def test_notes_and_names_are_shown_but_neither_in_json_nor_in_a_log(capsys: pyte
     assert "Wayne Enterprises" in printed
     assert "Note: keep.x doesn't hold" in printed
     assert "Wayne" not in report.model_dump_json() + repr(report) + str(report)
+
+
+def test_at_a_terminal_the_numbers_have_bars_and_elsewhere_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Each where its leads stand among those that matched. The runs before it are listed below."""
+    report = planned("A").model_copy(update={"total": 9, "matched": 4, "kept": {"total": 2}, "planned": 2})
+    earlier = [PastRun(datetime(2026, 3, 30, 6, 0, tzinfo=UTC), Outcome.DELETED, 1234, 5, 1229, "run_0")]
+
+    show(report, None)
+    plain = capsys.readouterr().out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("NO_COLOR", "1")
+    show(report, None, earlier)
+    drawn = capsys.readouterr().out
+
+    assert "█" not in plain
+    lines = {line.split()[0]: line for line in drawn.splitlines() if line.strip()}
+    bars = {name: line.rstrip().partition("█")[0] for name, line in lines.items()}
+    lengths = [lines[name].count("█") for name in ("Leads", "Matched", "Kept", "Planned")]
+    assert lengths == [0, ROOM, ROOM // 2, ROOM // 2]
+    assert len(bars["Planned"]) == len(bars["Kept"]) + ROOM // 2
+    assert lines["2026-03-30"].split() == ["2026-03-30", "06:00", "Deleted", "1,234", "5", "1,229"]
+
+
+def test_a_step_is_a_bar_that_leaves_the_terminal_as_it_was():
+    terminal = StringIO()
+    console = Console(file=terminal, force_terminal=True, color_system=None, width=100)
+    steps = Steps(console)
+
+    for step in (Step("backed up", 100, 200), Step("deleted", 60, 240, 1.0), Step("deleted", 240, 240, 1.0)):
+        steps.show(step)
+
+    shown = terminal.getvalue()
+    for text in ("Backed up ", "100/200", " 60/240 60 leads a minute, 3 minutes left", "240/240 60 leads a minute"):
+        assert text in shown
+    assert shown.rindex(SHOW_CURSOR) > shown.rindex(HIDE_CURSOR)
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_elsewhere_steps_are_lines(terminal: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+
+    with steps_shown():
+        assert (progress.watch is not None) == terminal
+
+    assert progress.watch is None
 
 
 def test_columns_stand_below_one_another_whatever_the_script():

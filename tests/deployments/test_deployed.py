@@ -23,8 +23,9 @@ def test_all_cleanups_are_registered_with_their_schedules(
     found = {each["name"]: each for each in read_all(deployed, "deployments")}
 
     active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}
-    assert set(found) == {"stale-leads", "junk", "unreachable", "test-leads", "smart-view", "ad-hoc", "restore-leads"}
-    assert active == {"stale-leads", "unreachable", "test-leads"}
+    cleanups = {"stale-leads", "junk", "unreachable", "test-leads", "smart-view", "ad-hoc"}
+    assert set(found) == {*cleanups, "restore-leads", "overview"}
+    assert active == {"stale-leads", "unreachable", "test-leads", "overview"}
     assert found["ad-hoc"]["schedules"] == []
 
 
@@ -72,7 +73,7 @@ def test_a_run_from_the_ui_deletes_and_leaves_its_evidence_but_never_the_key(
     artifacts = {each["key"]: each for each in read_all(api, "artifacts") if each["flow_run_id"] == str(run.id)}
     name = f"lead-cleanup-sandbox-inc-{sandbox.organization_id()[-6:].lower()}-ad-hoc"
     assert {name, f"{name}-counts", f"{name}-plan"} <= set(artifacts)
-    plan = artifacts[f"{name}-plan"]["description"].replace("\\", "")
+    plan = artifacts[f"{name}-plan"]["data"].replace("\\", "")
     for lost in ("keep.won_opportunities of the deployment (True)", "limits.max_leads of the deployment (100)"):
         assert f"{lost} does not hold in this run" in plan
     assert worker.read_deployment(ad_hoc.id).parameters == ad_hoc.parameters

@@ -15,8 +15,7 @@ from tasks.criteria.policy import Keep, Limits, Match
 
 ROOT = Path(__file__).parent.parent.parent
 ALL = cast("list[dict[str, Any]]", yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"])
-DEPLOYMENTS = [each for each in ALL if each["name"] != "restore-leads"]
-(RESTORE,) = [each for each in ALL if each["name"] == "restore-leads"]
+*DEPLOYMENTS, RESTORE, OVERVIEW = ALL
 
 
 @pytest.fixture(params=DEPLOYMENTS, ids=lambda each: each["name"])
@@ -92,5 +91,5 @@ def test_the_way_back_is_a_dry_run_without_a_schedule_whose_form_wants_a_backup_
 
 def test_all_of_them_share_what_keeps_runs_apart_and_the_key_secret() -> None:
     for name in ("tags", "concurrency_limit", "enforce_parameter_schema", "work_pool"):
-        assert RESTORE[name] == DEPLOYMENTS[0][name]
+        assert RESTORE[name] == OVERVIEW[name] == DEPLOYMENTS[0][name]
     assert RESTORE["parameters"]["dry_run"] is True

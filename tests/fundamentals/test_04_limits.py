@@ -8,6 +8,8 @@ import pytest
 from support.cleanups import RunCleanup
 from support.close_account import CloseAccount, lead
 
+from tasks.report.page import report_page
+
 pytestmark = pytest.mark.server
 
 
@@ -30,7 +32,7 @@ def test_a_dry_run_over_a_limit_shows_by_how_much(sandbox: CloseAccount, run_cle
 
     assert (ended.name, ended.type) == ("DryRun", "COMPLETED")
     assert "4 of 5 leads would be deleted, but that is over limits.max_leads" in ended.message
-    assert "**limits.max\\_leads: 4, where 3 is allowed**" in ended.report.markdown()
+    assert "**limits.max\\_leads: 4, where 3 is allowed**" in report_page(ended.report)
     assert ended.report.model_dump(mode="json")["over_limit"] == [
         {"setting": "limits.max_leads", "allowed": 3, "found": 4}
     ]

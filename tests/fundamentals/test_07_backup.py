@@ -11,6 +11,7 @@ from support.cleanups import RunCleanup
 from support.close_account import CloseAccount, lead
 
 from tasks.backup.archive import Archive
+from tasks.report.page import report_page
 
 pytestmark = pytest.mark.server
 
@@ -79,6 +80,6 @@ def test_a_run_may_do_without_and_its_report_says_so(
     report = run_cleanup(match={"status": ["Junk"]}, dry_run=False, backup=False).report
 
     assert (report.outcome, report.backup) == ("deleted", None)
-    assert "There is no backup of the deleted leads" in report.markdown()
+    assert "There is no backup of the deleted leads" in report_page(report)
     assert sandbox.writes() == ["POST /bulk_action/delete/"]
     assert list(backups.glob("*/*")) == []

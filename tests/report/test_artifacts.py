@@ -61,7 +61,7 @@ def test_a_run_leaves_its_plan_its_counts_and_its_report(sandbox: CloseAccount, 
     assert (counts["Matched"], counts["Planned"], counts["Deleted by Close"], counts["Still matching"]) == (1, 1, 1, 0)
     assert str(report.bulk_delete_id).removeprefix("bulkdelete_") in found[name].data
     assert f"(/artifacts/artifact/{found[f'{name}-plan'].id})" in found[name].data
-    assert found[name].description.startswith("Deleted. Leads in all: 2, Matched: 1, Kept: 0, Planned: 1, Deleted by")
+    assert found[name].description.startswith("Deleted. Matched: 1, Kept: 0, Planned: 1, Deleted by")
 
 
 def test_a_report_shows_the_runs_before_it(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:

@@ -82,7 +82,7 @@ def test_the_report_begins_with_how_it_ended_and_ends_with_json():
         "With these leads went 7 contacts, as counted when they were planned.",
         "| Matched | 20 |",
         "| Created within the last 30 days | 3 |",
-        "`lead-cleanup restore 1b2c --no-dry-run`",
+        "`lead-cleanup restore 1b2c` shows what would come back",
         "[The plan](/artifacts/artifact/1)",
         "| 2026-03-30 06:00 | Dry run | 1,234 | 5 |  | [Run](/runs/flow-run/run_0) |",
         "> A note: Junk",
