@@ -47,6 +47,9 @@ matrix: $(INSTALLED)  ## write tests/faults/MATRIX.md again, by running every ro
 	UPDATE_MATRIX=1 $(BIN)/pytest tests/faults/test_matrix.py tests/faults/test_terminal.py \
 	    tests/deployments/test_faults.py
 
+screenshots: $(INSTALLED)  ## take the pictures of the documentation again, in a browser
+	$(BIN)/python -W ignore docs/screenshots.py
+
 # About half an hour; with BENCH_ORGANIZATIONS=10,30,100 longer. An idle machine gives figures worth keeping.
 bench: $(INSTALLED)  ## measure what cleanups cost, and write tests/bench/BENCHMARKS.md
 	PYTHONPATH=tests $(BIN)/python -W ignore -m bench $(SUBJECTS)
