@@ -6,11 +6,10 @@ which reads its settings then: first, `environment` says which these are.
 
 import sys
 from contextlib import ExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from deployments.sandbox.server import Sandbox
 from deployments.up import environment, processes
 from deployments.up.environment import Place
 from deployments.up.real import Real, confirm
@@ -18,6 +17,9 @@ from flows.console.arguments import whole_number
 from flows.console.streams import survive_without_reader
 from flows.console.terminal import WRONG_USAGE, Usage, put, say
 from tasks.runs.setup import setup_problem
+
+if TYPE_CHECKING:
+    from deployments.sandbox.server import Sandbox
 
 LEADS = 1000
 LEADS_PER_SECOND = 10  # slow enough to suspend or cancel a run meanwhile
@@ -53,7 +55,9 @@ def up(
         return _with_prefect(place, chosen)
 
 
-def _sandbox(place: Place) -> Sandbox:
+def _sandbox(place: Place) -> "Sandbox":
+    from deployments.sandbox.server import Sandbox
+
     database = place.folder / "close.sqlite"
     try:
         return Sandbox(leads=LEADS, leads_per_second=LEADS_PER_SECOND, database=database, rate_limits=False)
@@ -63,25 +67,30 @@ def _sandbox(place: Place) -> Sandbox:
 
 def _with_prefect(place: Place, real: Real | None) -> int:
     with processes.server(place) as server:
-        from deployments.up.deployed import (
-            Deployed,
-            PrefectUnavailable,
-        )  # this imports Prefect, while its server starts
+        try:
+            return _deployed(place, real, server)
+        except KeyboardInterrupt:
+            put("\nStopping …")
+            raise
 
-        deployed = Deployed(place, real)
-        server.wait_until_it_answers()
-        if code := deployed.deploy():
-            return code
-        with processes.worker(place) as worker:
-            try:
-                deployed.dry_run((server, worker))
-                deployed.show()
-                return processes.wait_for_the_end_of_one((server, worker))
-            except KeyboardInterrupt:
-                deployed.show_what_is_left()
-                raise
-            except PrefectUnavailable as error:
-                raise processes.Ended(f"{error} So everything is stopped.") from None
+
+def _deployed(place: Place, real: Real | None, server: processes.Process) -> int:
+    from deployments.up.deployed import Deployed, PrefectUnavailable  # this imports Prefect, while its server starts
+
+    deployed = Deployed(place, real)
+    server.wait_until_it_answers()
+    if code := deployed.deploy():
+        return code
+    with processes.worker(place) as worker:
+        try:
+            deployed.dry_run((server, worker))
+            deployed.show()
+            return processes.wait_for_the_end_of_one((server, worker))
+        except KeyboardInterrupt:
+            deployed.show_what_is_left()
+            raise
+        except PrefectUnavailable as error:
+            raise processes.Ended(f"{error} So everything is stopped.") from None
 
 
 def main() -> int:
