@@ -53,7 +53,7 @@ def ensure(block: str, *, settings: CloseSettings, replace: bool) -> str:
         )
     question = f"CLOSE_API_KEY is another key than the one kept in {block}: that of {whose}. Replace it?"
     if replace or ask_whether(question, otherwise="keeps it"):
-        return _saved(block, given, f"Key of {owner}, replaces the one kept")
+        return _saved(block, given, f"Key of {whose}, replaces the one kept")
     return f"{_owner_of_kept(settings, kept, block)}, still kept in {block}; CLOSE_API_KEY is not used."
 
 
