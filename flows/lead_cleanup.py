@@ -17,7 +17,7 @@ from tasks.bulk_delete.reconcile import count_remaining, read_event_log
 from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.bulk_delete.wait import wait_for_bulk_delete
 from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, Switch, TimeZone
-from tasks.criteria.run_name import run_name
+from tasks.plan.run_name import run_name
 from tasks.criteria.selection import Criteria
 from tasks.plan.checks import check_plan
 from tasks.plan.make_plan import make_plan

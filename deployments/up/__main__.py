@@ -6,11 +6,10 @@ which reads its settings then: first, `environment` says which these are.
 
 import sys
 from contextlib import ExitStack
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
-from deployments.sandbox.server import Sandbox
 from deployments.up import environment, processes
 from deployments.up.environment import Place
 from deployments.up.real import Real, confirm
@@ -19,10 +18,17 @@ from flows.console.streams import survive_without_reader
 from flows.console.terminal import WRONG_USAGE, Usage, put, say
 from tasks.runs.setup import setup_problem
 
+if TYPE_CHECKING:
+    from deployments.sandbox.server import Sandbox
+
 LEADS = 1000
 LEADS_PER_SECOND = 10  # slow enough to suspend or cancel a run meanwhile
 
-app = App(name="make up", help="Start all that a cleanup needs on this machine, with a stand-in for Close.")
+app = App(
+    name="make up",
+    help="Start all that a cleanup needs on this machine, with a stand-in for Close.",
+    suppress_keyboard_interrupt=False,  # else it exits here, and without a word
+)
 
 
 @app.default
@@ -39,14 +45,7 @@ def up(
         place = Place(environment.folder(chosen.organization.id if chosen else "sandbox"), port)
         stack.enter_context(environment.alone_in(place))
         if chosen is None:
-            close = stack.enter_context(
-                Sandbox(
-                    leads=LEADS,
-                    leads_per_second=LEADS_PER_SECOND,
-                    database=place.folder / "close.sqlite",
-                    rate_limits=False,
-                )
-            )
+            close = stack.enter_context(_sandbox(place))
             environment.enter(environment.of_sandbox(place, close.url), place)
             put(f"A stand-in for Close is at {close.url}, with a made-up organisation. Whatever .env says isn't used.")
         else:
@@ -56,18 +55,42 @@ def up(
         return _with_prefect(place, chosen)
 
 
+def _sandbox(place: Place) -> "Sandbox":
+    from deployments.sandbox.server import Sandbox
+
+    database = place.folder / "close.sqlite"
+    try:
+        return Sandbox(leads=LEADS, leads_per_second=LEADS_PER_SECOND, database=database, rate_limits=False)
+    except ValueError as error:
+        raise Usage(f"{error}.") from None
+
+
 def _with_prefect(place: Place, real: Real | None) -> int:
     with processes.server(place) as server:
-        from deployments.up.deployed import Deployed  # this imports Prefect, while its server starts
+        try:
+            return _deployed(place, real, server)
+        except KeyboardInterrupt:
+            put("\nStopping …")
+            raise
 
-        deployed = Deployed(place, real)
-        server.wait_until_it_answers()
-        if code := deployed.deploy():
-            return code
-        with processes.worker(place) as worker:
+
+def _deployed(place: Place, real: Real | None, server: processes.Process) -> int:
+    from deployments.up.deployed import Deployed, PrefectUnavailable  # this imports Prefect, while its server starts
+
+    deployed = Deployed(place, real)
+    server.wait_until_it_answers()
+    if code := deployed.deploy():
+        return code
+    with processes.worker(place) as worker:
+        try:
             deployed.dry_run((server, worker))
             deployed.show()
             return processes.wait_for_the_end_of_one((server, worker))
+        except KeyboardInterrupt:
+            deployed.show_what_is_left()
+            raise
+        except PrefectUnavailable as error:
+            raise processes.Ended(f"{error} So everything is stopped.") from None
 
 
 def main() -> int:

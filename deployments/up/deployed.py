@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from pydantic import SecretStr
 
 from deployments import prefect_yaml
 from deployments.deploy import FILE, ROOT, deploy_for_one
-from deployments.prefect_yaml import PrefectYaml
+from deployments.prefect_yaml import Deployment, PrefectYaml
 from deployments.up.environment import Place
 from deployments.up.processes import LOOK_SECONDS, Process
 from deployments.up.real import Real
@@ -20,10 +22,15 @@ from flows.console.terminal import Usage, printable, put
 from tasks.close.settings import CloseSettings
 from tasks.report.artifacts import artifacts_of
 from tasks.runs.connect import prefect
-from tasks.runs.wording import ended
+from tasks.runs.prefect_errors import PrefectUnavailable
+from tasks.runs.wording import counted, ended
 
 FLOW = "lead-cleanup"
 FORM = "ad-hoc"
+FIRST = "test-leads"
+"""Of the made-up organisation it plans some leads, and is over none of its limits; it names nothing that a real one may
+not have."""
+RUNNING = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING"]}}})
 LONGEST_DRY_RUN = 180  # seconds; where Close is away, a run waits for much longer
 
 
@@ -33,17 +40,18 @@ class Deployed:
     def __init__(self, place: Place, real: Real | None) -> None:
         self._place, self._real = place, real
         self._file = _read(several_organizations=real is None)
-        self._cleanups = [each for each in self._file.deployments if each.flow == FLOW]
+        self._cleanups = {each.name: each for each in self._file.deployments if each.flow == FLOW}
 
     def deploy(self) -> int:
         """Deploy them, and return the exit code. Every block gets the one key that is meant; real schedules are off."""
+        put(f"\nDeploying {FILE}, each cleanup with its schedule …")
         if self._real:
             return deploy_for_one(self._real.key, schedules_off=True)
         return deploy_for_one(SecretStr(ADMIN_KEY))
 
     def dry_run(self, running: Sequence[Process]) -> None:
         """Let the worker make a dry run of the first cleanup, and say how it ended and where its report is."""
-        first = self._cleanups[0]
+        first = self._cleanup(FIRST)
         put(f"\nA first dry run, of {first.name}, is waiting for the worker, which takes some seconds to start …")
         with prefect() as client:
             found = client.read_deployment_by_name(first.full_name)
@@ -60,10 +68,8 @@ class Deployed:
 
     def show(self) -> None:
         """Say where to go from here."""
-        names = {each.name: each for each in self._cleanups}
-        form = names.get(FORM, self._cleanups[0])
         with prefect() as client:
-            found = client.read_deployment_by_name(form.full_name)
+            found = client.read_deployment_by_name(self._cleanup(FORM).full_name)
         self._show("A cleanup of your own, by a form", f"/deployments/deployment/{found.id}/run")
         self._show("All cleanups and their runs", "/deployments")
         settings = f"PREFECT_API_URL={self._place.api}"
@@ -72,6 +78,19 @@ class Deployed:
         put(f"\nFor lead-cleanup in another terminal:\n  export {settings}")
         put(f"What is stored is in {self._place.folder}, with the logs; ~/.prefect isn't used.")
         put("Ctrl-C stops everything.")
+
+    def show_what_is_left(self) -> None:
+        """Say what becomes of runs that are stopped with the worker."""
+        with suppress(PrefectUnavailable), prefect() as client:
+            if runs := client.read_flow_runs(flow_run_filter=RUNNING):
+                put(
+                    f"{counted(len(runs), 'run')} will continue by itself within half an hour of the next start. "
+                    "A bulk delete that one has started continues in Close meanwhile."
+                )
+
+    def _cleanup(self, name: str) -> Deployment:
+        """The cleanup called *name*, or the first one if there is none."""
+        return self._cleanups.get(name) or next(iter(self._cleanups.values()))
 
     def _show(self, what: str, path: str) -> None:
         put(f"  {what + ':':33} {self._place.ui}{path}")

@@ -56,7 +56,8 @@ def folder(name: str) -> Path:
 @contextmanager
 def alone_in(place: Place) -> Generator[None]:
     """Nobody else uses the folder or the port. Raises `Usage`."""
-    place.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.folder.mkdir(parents=True, exist_ok=True)
+    place.folder.chmod(0o700)  # it holds the key, and the names of leads
     with (place.folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -101,8 +101,7 @@ def stop_on_signals() -> None:
     def interrupt(*_: object) -> None:
         for each in STOPS:
             signal.signal(each, signal.SIG_IGN)
-        put("\nStopping …")
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt  # and not a word here: it may come in the middle of another one
 
     for each in STOPS:
         signal.signal(each, interrupt)

@@ -139,6 +139,22 @@ def test_what_the_file_says_is_paused_is_paused(prefect: SyncPrefectClient, writ
     assert not schedules(prefect, "junk")["nightly"].active
 
 
+def test_with_schedules_off_none_stays_active(prefect: SyncPrefectClient, write: Write, make_deploy: Command) -> None:
+    """Neither one that is new, nor one that was active, nor one that a person has added: `make up REAL=1`."""
+    write(junk={"schedules": [nightly()]})
+    make_deploy()
+    junk = prefect.read_deployment_by_name("tidy/junk")
+    hourly = IntervalSchedule(interval=timedelta(hours=1), timezone="UTC")
+    prefect.create_deployment_schedules(junk.id, [DeploymentScheduleCreate(schedule=hourly)])
+    write(junk={"schedules": [nightly(), weekly()]})
+
+    assert deploy.deploy_for_one(SecretStr(USER), schedules_off=True) == 0
+
+    after = schedules(prefect, "junk")
+    assert {slug: each.active for slug, each in after.items()} == {"nightly": False, "weekly": False, None: False}
+    assert kept_key() == USER
+
+
 @pytest.mark.exhaustive
 def test_a_renamed_schedule_stays_as_it_is(prefect: SyncPrefectClient, write: Write, make_deploy: Command) -> None:
     write(junk={"schedules": [nightly()]})
