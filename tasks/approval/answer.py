@@ -1,6 +1,7 @@
 """Approving a run from a terminal: see its request, and answer."""
 
 import re
+from urllib.parse import urljoin
 
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, StateType
@@ -16,7 +17,7 @@ from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.own_state import is_suspended
 from tasks.runs.wording import counted
 
-LINK = re.compile(r"\[([^]\\]+)\]\((/[^)]+)\)")  # what customers wrote is escaped, and doesn't match
+LINK = re.compile(r"\[([^]\\]+)\]\(([^)\s]+)\)")  # what customers wrote is escaped, and doesn't match
 
 
 def waiting() -> list[FlowRun]:
@@ -47,8 +48,8 @@ def waits_for(found: FlowRun) -> Request:
 def described(found: FlowRun, request: Request) -> str:
     """What the form says about the plan, for a terminal."""
     if text := input_of(found.id, request.inputs["description"]):
-        pages = (PREFECT_UI_URL.value() or "").rstrip("/")
-        said = LINK.sub(rf"\1 ({pages}\2)", str(text.decoded_value))
+        ui = PREFECT_UI_URL.value() or ""
+        said = LINK.sub(lambda link: f"{link[1]} ({urljoin(ui, link[2])})", str(text.decoded_value))
         return unescape(said.replace("**", ""))
     return f"{counted(request.planned, 'lead')} would be deleted."
 

@@ -21,9 +21,9 @@ from slugify import slugify
 
 from tasks.close.settings import CloseSettings
 from tasks.report.history import earlier_runs, report_in
+from tasks.report.links import page_of_artifact, page_of_run
 from tasks.report.model import RunReport
 from tasks.report.page import PastRun, report_page
-from tasks.report.pages import page_of_artifact, page_of_run
 from tasks.runs.connect import prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused

@@ -21,7 +21,7 @@ from support.close_account import CloseAccount, lead
 
 from tasks.report.artifacts import artifact_key, publish, runs_before
 from tasks.report.escaping import escape
-from tasks.report.pages import page_of_run
+from tasks.report.links import page_of_run
 from tasks.runs import stop
 from tasks.runs.connect import PrefectUnavailable
 from tasks.runs.run import Run
