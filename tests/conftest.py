@@ -71,8 +71,10 @@ def settings_of_the_test_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
 
 @pytest.fixture(autouse=True)
 def clients_of_the_test_only() -> Iterator[None]:
-    """What a process knows of Close and of keys ends with the test."""
+    """What a process knows of Close, of keys, and of the Prefect server that its events go to ends with the test."""
     yield
+    if worker := sys.modules.get("prefect.events.worker"):
+        worker.EventsWorker.drain_all()
     if connect := sys.modules.get("tasks.runs.connect"):
         connect.forget_clients()
 

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from tasks.report.picture import Bar
-from tasks.report.progress import Step
+from tasks.report.step import Step
 
 ROOM = 36  # characters
 COLOURS = {

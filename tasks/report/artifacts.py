@@ -14,6 +14,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import Artifact
 from prefect.client.schemas.sorting import ArtifactSort
 from prefect.context import TaskRunContext
+from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 from prefect.settings import PREFECT_UI_URL
 from pydantic import ValidationError
@@ -49,7 +50,8 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
         if ui := PREFECT_UI_URL.value():
             where = f" Report: {ui.rstrip('/')}/artifacts/artifact/{page}"
     level = logging.INFO if report.outcome.good else logging.ERROR
-    get_run_logger().log(level, "%s: %s%s", report.headline, report.message, where)
+    with suppress(MissingContextError):  # a process that ends a cancelled run has no log of it
+        get_run_logger().log(level, "%s: %s%s", report.headline, report.message, where)
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> UUID:

@@ -34,7 +34,7 @@ def test_the_event_log_names_as_many_leads_as_close_says(sandbox: CloseAccount, 
     report = run_cleanup(**JUNK, limits={"ramp": False}).report
 
     assert report.message == "55 leads are deleted."
-    assert ("Deleted by its event log", "55") in report.rows()
+    assert ("Deleted by its event log", 55) in report.counts()
 
 
 def test_a_log_that_cannot_be_read_changes_nothing(sandbox: CloseAccount, run_cleanup: Run) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from cyclopts import App
+from rich.console import Console
 from support.terminal_session import Command
 
 from flows.cli import app
@@ -109,7 +110,7 @@ def test_every_command_and_every_flag_of_a_cleanup_is_one_line_at_100_columns(
     lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch, command: str
 ):
     """Columns in which a line is continued begin with blanks."""
-    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(app, "console", Console(width=100))  # it keeps the width of its first help
 
     said = lead_cleanup(*command.split(), "--help").out.splitlines()
 

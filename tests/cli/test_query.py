@@ -42,7 +42,7 @@ def test_a_weakened_keep_rule_is_said(lead_cleanup: Command, sandbox: CloseAccou
     said = lead_cleanup("query", "junk", "--keep.created-within-days", "10")
 
     assert said.code == 0
-    assert "Note: keep.created_within_days of the deployment (30)" in said.err
+    assert "Note: Less careful than its deployment: created within days 10 instead of 30" in said.err
 
 
 def test_the_organisations_never_delete_view_is_in_every_query(

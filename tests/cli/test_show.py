@@ -13,7 +13,7 @@ from tasks.plan.model import SampleLead
 from tasks.report import progress
 from tasks.report.model import Report
 from tasks.report.page import PastRun
-from tasks.report.progress import Step
+from tasks.report.step import Step
 from tasks.runs.outcomes import Outcome
 
 SHOW_CURSOR, HIDE_CURSOR = "\x1b[?25h", "\x1b[?25l"

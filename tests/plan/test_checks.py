@@ -320,7 +320,7 @@ def test_a_user_who_may_not_bulk_delete_can_plan_but_not_delete():
         ({"custom_fields": {"Tier": ["A"]}}, {"custom_fields": {"Tier": ["A"]}}, []),
         ({"custom_fields": {"Tier": ["A", "B"]}}, {"custom_fields": {"Tier": ["A"]}}, ["custom_fields"]),
         ({"custom_fields": {"Tier": ["A"]}}, {"custom_fields": {"Tier": ["A", "B"], "Plan": ["X"]}}, []),
-        ({"lead_ids": ["lead_1"], "email_domains": ["a.com"]}, {}, ["lead_ids", "email_domains"]),
+        ({"lead_ids": ["lead_1"], "email_domains": ["a.com"]}, {}, ["email_domains", "lead_ids"]),
     ],
 )
 def test_rules_of_the_deployment_that_a_run_lacks_or_weakens_are_named(deployed: Json, given: Json, dropped: list[str]):

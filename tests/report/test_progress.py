@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from tasks.report import progress
-from tasks.report.progress import Progress, Step
+from tasks.report.progress import Progress
+from tasks.report.step import Step
 
 
 @pytest.mark.parametrize(
