@@ -116,6 +116,13 @@ MUTATIONS = [
         ("tests/runs/test_keys.py",),
     ),
     Mutation(
+        "a run's organisation is that of its deployment",
+        "runs/run.py",
+        "    if wanted != found:",
+        "    if False:",
+        ("tests/deployments/test_three_organizations.py",),
+    ),
+    Mutation(
         "a look before the claim",
         "bulk_delete/start.py",
         "    jobs = close.bulk_deletes()\n    if",
