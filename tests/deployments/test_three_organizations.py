@@ -115,7 +115,7 @@ def test_the_others_run_and_the_overview_says_which_needs_a_person(agency: Agenc
     assert "need a person: acme, globex" in message(shown)  # and others, if another test has left them so
     [overview] = [each for each in read_all(str(worker.api_url), "artifacts") if each["key"] == "lead-cleanup-overview"]
     needed, _, rows = overview["data"].partition("| Organisation |")
-    assert f"- **globex**: [junk-globex](/runs/flow-run/{refused.id}), Refused. Close refuses the API key" in needed
+    assert f"- **globex**: [junk-globex](/runs/flow-run/{refused.id}), Refused. Close refuses " in needed
     assert f"- **acme**: [ad-hoc-acme](/runs/flow-run/{astray.id}), Refused. The deployment ad-hoc-acme is" in needed
     assert f"[junk-acme](/runs/flow-run/{deleted.id})" in rows
     assert "initech" not in overview["data"].replace(message(astray), "")

@@ -45,7 +45,7 @@ def test_a_dry_run_shows_what_the_real_one_would_do_and_is_no_step(junk: CloseAc
     real = run_cleanup(**JUNK, dry_run=False).report
 
     assert [each.planned for each in (*dry, real)] == [2, 2, 2]
-    assert ("Waiting for later runs", "7") in dry[0].rows()
+    assert ("Waiting for later runs", 7) in dry[0].counts()
 
 
 def test_other_criteria_start_again_and_so_does_another_cleanup(junk: CloseAccount, run_cleanup: RunCleanup) -> None:
