@@ -74,7 +74,7 @@ def clients_of_the_test_only() -> Iterator[None]:
     """What a process knows of Close, of keys, and of the Prefect server that its events go to ends with the test."""
     yield
     if worker := sys.modules.get("prefect.events.worker"):
-        worker.EventsWorker.drain_all()
+        worker.EventsWorker.drain_all(timeout=1)  # a server that is gone would be asked for 47 s
     if connect := sys.modules.get("tasks.runs.connect"):
         connect.forget_clients()
 
@@ -138,7 +138,7 @@ def empty_ledger(prefect_server: str) -> None:
     from prefect.concurrency.services import ConcurrencySlotAcquisitionWithLeaseService
     from prefect.states import Crashed
 
-    ConcurrencySlotAcquisitionWithLeaseService.drain_all()
+    ConcurrencySlotAcquisitionWithLeaseService.drain_all(timeout=1)
     running = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING"]}}})
     with get_client(sync_client=True) as prefect:
         for variable in prefect.read_variables():
