@@ -10,6 +10,7 @@ from prefect.client.schemas.filters import ArtifactFilter
 from prefect.states import Crashed, Failed, Suspended
 from support.attempts import attempt
 from support.close_account import CloseAccount, lead
+from support.fake_clock import FakeClock
 
 from flows.cleanup_digest import cleanup_digest
 from flows.lead_cleanup import lead_cleanup
@@ -91,7 +92,7 @@ def test_the_stop_needs_a_person(prefect: SyncPrefectClient) -> None:
 
 
 def test_what_is_not_known_to_have_ended_needs_one_after_any_time(
-    prefect: SyncPrefectClient, sandbox: CloseAccount
+    prefect: SyncPrefectClient, sandbox: CloseAccount, fake_clock: FakeClock
 ) -> None:
     """Its claim stays open, and other live runs are refused until somebody has looked."""
     sandbox.add(lead("A", "Junk"), lead("B"), lead("C"))

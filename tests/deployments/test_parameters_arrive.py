@@ -68,6 +68,7 @@ def prefect(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.dictionaries(TEXTS, VALUES, min_size=1, max_size=4), min_size=30, max_size=40))
+@pytest.mark.exhaustive
 def test_parameters_arrive_as_they_are_written_or_are_refused(
     prefect: SyncPrefectClient, tmp_path: Path, all_values: list[dict[str, Any]]
 ) -> None:
