@@ -39,14 +39,19 @@ def link(text: str, address: str) -> str:
 
 def escape(text: str) -> str:
     """Customer text on one line, with nothing that markdown, HTML or a spreadsheet would interpret."""
-    line = html.escape(" ".join(CONTROLS.sub(" ", text).split()), quote=False)
+    line = html.escape(" ".join(CONTROLS.sub(" ", _unicode(text)).split()), quote=False)
     line = re.sub(r"([\\`*_{}\[\]()#+!|~])", r"\\\1", line)
     return f"'{line}" if line[:1] in {"=", "-", "@"} or line[:2] == "\\+" else line
 
 
 def for_xml(text: str) -> str:
     """Text for an element or an attribute of XML, without the characters that no XML may have."""
-    return html.escape(CONTROLS.sub(" ", text).encode(errors="replace").decode().translate(NOT_IN_XML))
+    return html.escape(CONTROLS.sub(" ", _unicode(text)).translate(NOT_IN_XML))
+
+
+def _unicode(text: str) -> str:
+    """*text* with a question mark for what can't be written as UTF-8."""
+    return text.encode(errors="replace").decode()
 
 
 def unescape(line: str) -> str:

@@ -64,7 +64,10 @@ def test_a_person_starts_a_run_by_its_form_and_approves_what_it_would_delete(
     assert sorted(each["name"] for each in close.leads().values()) == ["C", "D"]
     page.goto(f"/runs/flow-run/{run_id}")
     page.get_by_text("Artifacts", exact=True).click()
-    page.get_by_role("link", name=re.compile(r"markdown lead-cleanup-sandbox-inc-\w{6}-ad-hoc\b")).click()
+    page.get_by_role("link", name=re.compile(r"markdown lead-cleanup-sandbox-inc-\w{6}-ad-hoc ")).click()
+    picture = page.get_by_role("img", name=re.compile("Matched: 2; Kept: 0; Planned: 2; Deleted by Close: 2"))
+    expect(picture).to_be_visible()
+    assert picture.evaluate("picture => picture.naturalWidth") > 0
     approved = page.get_by_role("row").filter(has_text="Approved")
     expect(approved).to_contain_text(re.compile(r"2 leads, approved by Ann \(name not verified\), .* UTC: As agreed\."))
 

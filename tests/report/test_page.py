@@ -136,12 +136,13 @@ def test_where_nothing_matched_there_is_no_picture():
     assert picture.image([picture.Bar("Matched", "matched", 0, 0)]) == ""
 
 
-@pytest.mark.parametrize("page", [report_page(report(HOSTILE)), plan_page(plan(HOSTILE))])
+@pytest.mark.parametrize("page", [report_page(report(HOSTILE)), plan_page(plan(HOSTILE))], ids=["report", "plan"])
 def test_no_text_of_a_customer_does_anything(page: str):
     """Leads, statuses and users are named by strangers."""
     shown = BLOCK.sub("", page)
 
     assert "<script" not in shown
+    assert shown.encode()
     assert "](javascript" not in shown
     assert re.findall(r"^#.*alert", shown, re.MULTILINE) == []
 
