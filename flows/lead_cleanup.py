@@ -17,10 +17,10 @@ from tasks.bulk_delete.reconcile import count_remaining, read_event_log
 from tasks.bulk_delete.start import continue_bulk_delete, read_record, start_bulk_delete
 from tasks.bulk_delete.wait import wait_for_bulk_delete
 from tasks.criteria.policy import Approval, CleanupName, Expected, Keep, Limits, Match, Sample, Switch, TimeZone
-from tasks.criteria.run_name import run_name
 from tasks.criteria.selection import Criteria
 from tasks.plan.checks import check_plan
 from tasks.plan.make_plan import make_plan
+from tasks.plan.run_name import run_name
 from tasks.report.model import Report
 from tasks.report.plan_artifact import load_plan, publish_plan
 from tasks.runs.logs import log_expected_errors_in_one_line

@@ -53,7 +53,8 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
         if ui := PREFECT_UI_URL.value():
             where = f" Report: {ui.rstrip('/')}/artifacts/artifact/{page}"
     level = logging.INFO if report.outcome.good else logging.ERROR
-    get_run_logger().log(level, "%s: %s%s", report.headline, report.message, where)
+    said = report.message if report.message.startswith(report.headline) else f"{report.headline}. {report.message}"
+    get_run_logger().log(level, "%s%s", said, where)
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> UUID:
