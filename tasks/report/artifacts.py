@@ -51,7 +51,8 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
             where = f" Report: {ui.rstrip('/')}/artifacts/artifact/{page}"
     level = logging.INFO if report.outcome.good else logging.ERROR
     with suppress(MissingContextError):  # a process that ends a cancelled run has no log of it
-        get_run_logger().log(level, "%s: %s%s", report.headline, report.message, where)
+        said = report.message if report.message.startswith(report.headline) else f"{report.headline}. {report.message}"
+        get_run_logger().log(level, "%s%s", said, where)
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> UUID:

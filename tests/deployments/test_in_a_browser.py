@@ -14,6 +14,8 @@ from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwr
 from prefect.client.orchestration import SyncPrefectClient
 from support.close_account import CloseAccount, lead
 
+from tasks.runs.run_names import is_made_up
+
 pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.xdist_group("deployed")]
 
 logger = logging.getLogger(__name__)
@@ -43,7 +45,7 @@ def test_a_person_starts_a_run_by_its_form_and_approves_what_it_would_delete(
 ) -> None:
     with start_worker():
         run_id = start_ad_hoc_run(prefect, page)
-        await_state(prefect, run_id, "Suspended")
+        asked = await_state(prefect, run_id, "Suspended")
         before = close.writes()
         dialog = resume_form(page, run_id)
         expect(dialog).to_contain_text("2 of 4 leads would be deleted.")
@@ -59,6 +61,8 @@ def test_a_person_starts_a_run_by_its_form_and_approves_what_it_would_delete(
         answered = submit(page, "resume")
         await_state(prefect, run_id, "Deleted")
 
+    assert asked.state
+    assert (asked.name, asked.state.message) == ("ad-hoc: delete: Junk", "Waits for approval: 2 leads")
     assert answered["status"] == "ACCEPT"
     assert before == []
     assert sorted(each["name"] for each in close.leads().values()) == ["C", "D"]
@@ -90,7 +94,25 @@ def test_whoever_types_another_number_declines(
     assert len(close.leads()) == 4
 
 
-@pytest.mark.exhaustive
+def test_the_other_ui_has_the_same_form_and_keeps_the_name_that_a_person_types(
+    prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, page: Page
+) -> None:
+    junk = prefect.read_deployment_by_name("lead-cleanup/junk")
+    page.goto(f"/v2/deployments/deployment/{junk.id}/run")
+    expect(page.get_by_text("ON: only plan. OFF: leads are really deleted in Close.")).to_be_visible()
+    expect(page.get_by_text("Created within the last … days").first).to_be_visible()
+    expect(page.get_by_role("tab", name="None")).to_have_count(0)
+    name = page.get_by_label("Run Name")
+    made_up = name.input_value()
+    name.fill("For Ann")
+    run_id = UUID(submit(page, "create_flow_run")["id"])
+    with start_worker():
+        run = await_state(prefect, run_id, "DryRun")
+
+    assert is_made_up(made_up)
+    assert run.name == "For Ann"
+
+
 def test_whoever_suspends_or_cancels_a_run_that_deletes_sees_close_pause_at_once(
     prefect: SyncPrefectClient, start_worker: StartWorker, sandbox: CloseAccount, page: Page
 ) -> None:
@@ -165,9 +187,11 @@ def start_ad_hoc_run(prefect: SyncPrefectClient, page: Page) -> UUID:
     status = field(page, "Lead status")
     status.get_by_role("button", name="Add item").click()
     status.get_by_role("textbox").fill("Junk")
-    field(page, "dry_run").get_by_role("switch").click()
-    field(page, "approval").get_by_role("textbox").fill("above 1")
-    return UUID(submit(page, "create_flow_run")["id"])
+    field(page, "Approval").get_by_role("textbox").fill("above 1")
+    field(page, "Dry run").get_by_role("switch").click()
+    run = submit(page, "create_flow_run")
+    assert is_made_up(run["name"])
+    return UUID(run["id"])
 
 
 def resume_form(page: Page, run_id: UUID) -> Locator:

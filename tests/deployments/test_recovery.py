@@ -80,6 +80,7 @@ def test_a_run_whose_worker_was_stopped_goes_on_by_itself_and_another_flows_run_
         run = await_state(hurried, ours, "Deleted")
 
     assert run.run_count == 2
+    assert {"lead-cleanup", "live", sandbox.organization_id()} <= set(run.tags)
     assert len(sandbox.posts("/bulk_action/delete/")) == 1
     assert len(sandbox.leads()) == 2
     assert [(each.type.value, each.message) for each in after_running(hurried, ours)][:3] == [

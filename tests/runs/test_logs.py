@@ -45,14 +45,14 @@ def test_a_run_says_in_its_log_that_it_tries_again_and_how_far_it_is_and_names_n
 
     report = run_cleanup(match={"status": ["Junk"]}, dry_run=False).report
 
-    log = log_of(UUID(report.flow_run_id), "Deleted: 1 lead is deleted.")
+    log = log_of(UUID(report.flow_run_id), "Deleted. 1 lead is deleted.")
     said = [each.message for each in log if each.name.startswith("tasks.") and each.task_run_id]
     assert sum(text.startswith("POST /data/search/ has no usable answer. Trying again in ") for text in said) == 1
     assert any("Could not ask Close, which keeps deleting meanwhile: " in text for text in said)
     assert said.count("1 of 1 lead deleted.") == 1
     assert not [each.message for each in log if "Zanzibar" in each.message]
     assert not [each.message for each in log if each.message.startswith("Finished in state")]
-    [end] = [each.message for each in log if each.message.startswith("Deleted: ")]
+    [end] = [each.message for each in log if each.message.startswith("Deleted. ")]
     assert re.search(r" Report: http://\S+/artifacts/artifact/[0-9a-f-]{36}$", end)
 
 
