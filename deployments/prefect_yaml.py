@@ -28,7 +28,7 @@ from tasks.close.problems import problems
 from tasks.criteria.wording import did_you_mean
 
 BLOCK = "close-api-key"
-WITHOUT_KEY = ("overview",)
+WITHOUT_KEY = ("overview", "cleanup-digest")
 """The flows that ask Prefect only, and not Close."""
 STEPS = ("build", "push", "pull")
 RESOLVED_LATER = (*STEPS, "triggers")

@@ -71,7 +71,7 @@ def test_overrides_are_merged_one_by_one_and_its_schedules_replace_all(added: Ad
 
 def test_the_deployments_of_prefect_yaml_may_be_templates_only(added: Added) -> None:
     """What shows all organisations is deployed even so: it needs no key."""
-    assert set(added(ACME, "deploy_prefect_yaml: false\norganizations:")) == {"junk-acme", "overview"}
+    assert set(added(ACME, "deploy_prefect_yaml: false\norganizations:")) == {"junk-acme", "overview", "digest"}
 
 
 def test_the_example_can_be_deployed() -> None:
