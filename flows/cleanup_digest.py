@@ -9,9 +9,9 @@ from prefect.states import Completed
 from pydantic import Field
 
 from tasks.criteria.policy import TimeZone
-from tasks.digest import markdown, publish_digest, read_digest
 from tasks.runs.heartbeat import send_heartbeat
 from tasks.runs.logs import log_expected_errors_in_one_line
+from tasks.summary.digest import markdown, publish_digest, read_digest
 
 log_expected_errors_in_one_line()
 

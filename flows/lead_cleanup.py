@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 
 from tasks.approval.ask import require_approval
 from tasks.backup.make_backup import make_backup
-from tasks.bulk_delete.attempt import check_stop_and_lateness
+from tasks.bulk_delete.attempt import check_attempt
 from tasks.bulk_delete.cancel import pause_when_cancelled
 from tasks.bulk_delete.ending import CleanupEnding
 from tasks.bulk_delete.other_runs import wait_for_other_runs
@@ -70,7 +70,7 @@ def lead_cleanup(
     with CleanupEnding(this_run(cleanup)) as end:
         end.record = read_record(end.run)
         check_parameters()
-        check_stop_and_lateness(end.run, end.record, limits)
+        check_attempt(end.run, end.record, limits)
         if end.record is None or end.record.may_plan_again:
             wait_for_other_runs(end.run, limits, dry_run=dry_run)
             criteria = Criteria(match, keep, end.run.as_of, time_zone, end.run.updated_before)

@@ -9,9 +9,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from tasks.report.overview import headline, publish_overview, read_latest_runs
 from tasks.runs.logs import log_expected_errors_in_one_line
 from tasks.runs.run import this_run
+from tasks.summary.overview import headline, publish_overview, read_latest_runs
 
 log_expected_errors_in_one_line()
 

@@ -14,8 +14,8 @@ from support.fake_clock import FakeClock
 
 from flows.cleanup_digest import cleanup_digest
 from flows.lead_cleanup import lead_cleanup
-from tasks.digest import KEY
 from tasks.runs import stop
+from tasks.summary.digest import KEY
 
 pytestmark = pytest.mark.server
 

@@ -19,7 +19,7 @@ PURE = (
 )
 ORDER = (
     *("close", "runs", "criteria", "plan", "ledger", "report", "approval", "backup"),
-    *("bulk_delete", "restore", "digest", "doctor"),
+    *("bulk_delete", "restore", "summary", "doctor"),
 )
 """The packages of tasks/. Each may import those that stand before it."""
 LONGEST = 300  # lines of a module
@@ -139,8 +139,8 @@ def test_the_packages_of_tasks_import_only_what_stands_before_them():
     assert wrong == []
 
 
-def test_tasks_holds_packages_the_digest_and_the_doctor():
-    assert {path.stem for path in (HOUSE / "tasks").glob("*.py")} == {"__init__", "digest", "doctor"}
+def test_tasks_holds_packages_and_the_doctor():
+    assert {path.stem for path in (HOUSE / "tasks").glob("*.py")} == {"__init__", "doctor"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -21,6 +21,8 @@ from flows.console.documents import Unreadable
 from flows.console.terminal import Usage, printable, put
 from tasks.close.settings import CloseSettings
 from tasks.report.artifacts import artifacts_of
+from tasks.report.history import report_in
+from tasks.report.links import page_of_artifact, page_of_run
 from tasks.runs.connect import prefect
 from tasks.runs.prefect_errors import PrefectUnavailable
 from tasks.runs.wording import counted, ended
@@ -55,7 +57,7 @@ class Deployed:
         put(f"\nA first dry run, of {first.name}, is waiting for the worker, which takes some seconds to start …")
         with prefect() as client:
             found = client.read_deployment_by_name(first.full_name)
-            # Whatever the deployment says: nothing is deleted.
+            # A dry run, even if the deployment says otherwise.
             run = client.create_flow_run_from_deployment(found.id, parameters={"dry_run": True})
             run = _wait(client, run.id, running)
         state = run.state
@@ -64,7 +66,7 @@ class Deployed:
         else:
             put(f"It hasn't ended yet ({run.state_name}).")
         report = _report_of(run.id)
-        self._show("The report of this dry run" if report else "This dry run", report or f"/runs/flow-run/{run.id}")
+        self._show("The report of this dry run" if report else "This dry run", report or page_of_run(run.id))
 
     def show(self) -> None:
         """Say where to go from here."""
@@ -126,5 +128,5 @@ def _wait(client: SyncPrefectClient, run_id: UUID, running: Sequence[Process]) -
 
 def _report_of(run_id: UUID) -> str | None:
     """The page of the run's report; None if it has published none."""
-    reports = [each for each in artifacts_of(run_id) if each.type == "markdown" and each.key]
-    return f"/artifacts/artifact/{reports[-1].id}" if reports else None
+    reports = [each for each in artifacts_of(run_id) if report_in(each)]
+    return page_of_artifact(reports[-1].id) if reports else None

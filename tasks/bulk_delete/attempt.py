@@ -21,7 +21,7 @@ MOST_TRIES = 5
 
 
 @reads
-def check_stop_and_lateness(run: Run, record: Record | None, limits: Limits) -> None:
+def check_attempt(run: Run, record: Record | None, limits: Limits) -> None:
     """Raise `Stop` if this attempt of *run* must not continue. *record* is what an earlier attempt has claimed."""
     claimed = None if record is None or record.may_plan_again else record
     states = states_of(run)

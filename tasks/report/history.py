@@ -3,7 +3,7 @@
 import json
 import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect.client.schemas.filters import ArtifactFilter
@@ -42,7 +42,7 @@ def report_in(artifact: Artifact) -> dict[str, Any] | None:
         report = json.loads(found[1])
     except ValueError:  # somebody edited it
         return None
-    return report if "outcome" in report else None
+    return cast("dict[str, Any]", report) if isinstance(report, dict) and "outcome" in report else None
 
 
 def _past_run(artifact: Artifact) -> PastRun | None:

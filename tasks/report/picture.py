@@ -1,6 +1,6 @@
 """The numbers of a cleanup as a picture: a bar for each, where the leads that it counts stand among those that matched.
 
-An SVG as the address of an image, which both of Prefect's UIs show in markdown; they strip an SVG that stands in it. It
+An SVG as the address of an image, which both of Prefect's UIs show in markdown; they strip an inline one. It
 brings its own background, for pages that are dark or light. Pure.
 """
 

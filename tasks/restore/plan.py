@@ -162,7 +162,7 @@ def find_backup(backup: str, organization_id: str) -> Archive:
     if "/" in backup:
         return Archive.at(backup)
     raise Refused(
-        f"{backup!r} is no backup: give the id of the run that made it, or the address of its folder; see "
+        f"{backup!r} is no backup: write the id of the run that made it, or the address of its folder; see "
         "`lead-cleanup backups`."
     )
 

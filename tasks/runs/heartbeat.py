@@ -1,7 +1,7 @@
 """The heartbeat of what succeeds: a request to an address of yours, so that somebody is told when none comes.
 
-Such an address is a secret, since whoever knows it can feign a success: it stands in a Secret block, whose name is in
-CLOSE_HEARTBEAT_BLOCK, and it is in no log and no error.
+Such an address is a secret, since anyone who knows it can feign a success: it is kept in the Secret block that
+CLOSE_HEARTBEAT_BLOCK names, and is in no log and no error.
 """
 
 import logging

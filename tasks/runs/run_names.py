@@ -4,8 +4,8 @@ Nothing records who named a run, and each begins with a made-up name. That is kn
 typed by a person, and stays. Of these forms are the names that are made up by
 
 - the server, for the API, schedules and command lines: one of coolname's adjectives, and an animal (happy-otter);
-- the form in the default UI: a Greek letter, maybe with a number, and maybe names of stars (alpha51-marijne);
-- the form in the other UI: one of seventeen adjectives, and an animal of up to six letters (Awesome-Bear).
+- the form in the older UI: a Greek letter, maybe with a number, and maybe names of stars (alpha51-marijne);
+- the form in the newer UI: one of seventeen adjectives, and an animal of up to six letters (Awesome-Bear).
 """
 
 import re

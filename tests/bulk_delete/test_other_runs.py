@@ -15,7 +15,7 @@ from support.close_account import CloseAccount, lead
 from support.fake_clock import FakeClock
 
 from flows.lead_cleanup import lead_cleanup
-from tasks.bulk_delete.attempt import check_stop_and_lateness
+from tasks.bulk_delete.attempt import check_attempt
 from tasks.bulk_delete.other_runs import LOOK_SECONDS, is_ahead
 from tasks.ledger import store as ledger
 from tasks.runs import stop
@@ -217,9 +217,9 @@ def test_a_run_that_began_later_or_without_a_deployment_is_not_waited_for(
     def check_while_others_begin(*given: Any) -> None:
         deployed(prefect, "later", OTHERS, Running())
         prefect.create_flow_run(lead_cleanup, parameters=OTHERS, state=Running())
-        check_stop_and_lateness(*given)
+        check_attempt(*given)
 
-    monkeypatch.setattr("flows.lead_cleanup.check_stop_and_lateness", check_while_others_begin)
+    monkeypatch.setattr("flows.lead_cleanup.check_attempt", check_while_others_begin)
 
     assert (run_cleanup(**JUNK).report.outcome, looks.number) == ("deleted", 0)
 

@@ -1,11 +1,8 @@
 """Messages to people and the events of runs, on a real server with its triggers, and an HTTP server that receives."""
 
 import json
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any, cast
 from uuid import UUID
 
@@ -21,6 +18,7 @@ from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settin
 from prefect.states import Failed, Suspended
 from support.attempts import attempt, cancelled
 from support.close_account import CloseAccount, lead
+from support.receiver import Receiver, receiving
 
 from deployments import automations, notifications
 
@@ -31,40 +29,14 @@ SEE = "See Close."
 SECRET = "Ann Onymous"
 
 
-class Receiver:
-    """What has arrived, as JSON, at an address of this machine."""
-
-    def __init__(self) -> None:
-        self.messages: list[dict[str, str]] = []
-        received = self.messages
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(204)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-
-    def about(self, run_id: UUID) -> dict[str, str] | None:
-        """The message that ends with a link to this run."""
-        return next((each for each in self.messages if each["body"].strip().endswith(f"/{run_id}")), None)
+def messages(receiver: Receiver) -> list[dict[str, str]]:
+    """What has arrived, as JSON."""
+    return [json.loads(body) for _, body in receiver.received]
 
 
-@contextmanager
-def receiving() -> Generator[Receiver]:
-    receiver = Receiver()
-    thread = Thread(target=receiver.server.serve_forever)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        receiver.server.shutdown()
-        receiver.server.server_close()
-        thread.join()
+def about(receiver: Receiver, run_id: UUID) -> dict[str, str] | None:
+    """The message that ends with a link to this run."""
+    return next((each for each in messages(receiver) if each["body"].strip().endswith(f"/{run_id}")), None)
 
 
 @pytest.fixture
@@ -81,9 +53,12 @@ def receiver(here: SyncPrefectClient) -> Iterator[Receiver]:
     """A notification block that sends to it, and the automations, as `make deploy` applies them."""
     wanted = notifications.read()
     with receiving() as receiver:
-        url = f"http://127.0.0.1:{receiver.server.server_port}"
         block = CustomWebhookNotificationBlock(
-            name="us", url=url, headers=None, cookies=None, json_data={"subject": "{{subject}}", "body": "{{body}}"}
+            name="us",
+            url=receiver.url,
+            headers=None,
+            cookies=None,
+            json_data={"subject": "{{subject}}", "body": "{{body}}"},
         )
         block_id = cast("UUID", block.save(wanted.block))  # pyright: ignore[reportUnknownMemberType]
         assert list(notifications.apply(here, wanted)) == [
@@ -119,15 +94,15 @@ def test_people_are_told_what_needs_them_and_nothing_else(here: SyncPrefectClien
     attempt(refused := run_of(here, expect=7, dry_run=False))
     told |= {waits: "waits for a person", refused.id: "Refused"}
 
-    wait_for(lambda: all(map(receiver.about, told)) or None, lambda: receiver.messages)
+    wait_for(lambda: all(about(receiver, each) for each in told) or None, lambda: messages(receiver))
 
-    assert len(receiver.messages) == len(told)
+    assert len(messages(receiver)) == len(told)
     for run_id, what in told.items():
-        message = receiver.about(run_id)
+        message = about(receiver, run_id)
         assert message
         assert message["subject"] == f"{here.read_flow_run(run_id).name}: {what}"
         assert (SEE if run_id != refused.id else "The plan has 2 leads, not 7 as expected.") in message["body"]
-    assert SECRET not in json.dumps(receiver.messages)
+    assert SECRET not in json.dumps(messages(receiver))
 
 
 def events_of(prefect: SyncPrefectClient, run_id: UUID, *names: str) -> dict[str, dict[str, Any]]:

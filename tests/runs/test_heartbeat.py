@@ -2,8 +2,6 @@
 
 import logging
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -11,6 +9,7 @@ from prefect.blocks.system import Secret
 from pydantic import SecretStr
 from support.approvals import Ask
 from support.close_account import CloseAccount, lead
+from support.receiver import receiving
 
 from tasks.runs.heartbeat import send_heartbeat
 
@@ -19,41 +18,15 @@ pytestmark = pytest.mark.server
 BLOCK = "heartbeat-of-a-test"
 SECRET = "3b7e1d0c"
 """The part of the address by which anybody could feign a success."""
-
-
-class Watch:
-    """A service that hears heartbeats."""
-
-    def __init__(self, status: int = 200) -> None:
-        self.heard: list[str] = []
-        heard = self.heard
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                heard.append(self.path)
-                self.send_response(status)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self.server.server_port}/{SECRET}"
+Heard = list[tuple[str, bytes]]
 
 
 @pytest.fixture
-def watch(request: pytest.FixtureRequest, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
-    """The service, whose address stands in the Secret block that is set."""
-    watch = Watch(getattr(request, "param", 200))
-    thread = Thread(target=watch.server.serve_forever)
-    thread.start()
-    keep(watch.address, monkeypatch)
-    try:
-        yield watch
-    finally:
-        watch.server.shutdown()
-        watch.server.server_close()
-        thread.join()
+def watch(request: pytest.FixtureRequest, prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
+    """What a service has heard whose address is kept in the Secret block that is set."""
+    with receiving(getattr(request, "param", 200)) as receiver:
+        keep(f"{receiver.url}/{SECRET}", monkeypatch)
+        yield receiver.received
 
 
 def keep(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,11 +39,11 @@ def run(ask: Ask, **parameters: Any) -> str:
     return asked.goes_on().outcome
 
 
-def test_a_deployed_run_that_succeeds_is_heard_of_and_no_other(sandbox: CloseAccount, ask: Ask, watch: Watch) -> None:
+def test_a_deployed_run_that_succeeds_is_heard_of_and_no_other(sandbox: CloseAccount, ask: Ask, watch: Heard) -> None:
     sandbox.add(lead("A", "Junk"), lead("B"))
 
-    assert (run(ask, expect=7), watch.heard) == ("refused", [])
-    assert (run(ask), watch.heard) == ("deleted", [f"/{SECRET}"])
+    assert (run(ask, expect=7), watch) == ("refused", [])
+    assert (run(ask), watch) == ("deleted", [(f"/{SECRET}", b"")])
 
 
 @pytest.mark.parametrize(
@@ -95,13 +68,13 @@ def test_an_address_that_cannot_be_asked_is_a_warning_without_it(
 
 
 @pytest.mark.parametrize("watch", [200, 500], indirect=True)
-def test_no_log_has_the_address(watch: Watch, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_log_has_the_address(watch: Heard, caplog: pytest.LogCaptureFixture) -> None:
     """At no level, of nobody: also when it is accepted."""
     caplog.set_level(logging.DEBUG)
 
     send_heartbeat()
 
-    assert watch.heard == [f"/{SECRET}"]
+    assert watch == [(f"/{SECRET}", b"")]
     assert SECRET not in caplog.text
 
 

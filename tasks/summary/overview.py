@@ -3,36 +3,36 @@
 It asks Prefect only, so that no organisation's key or Close can stop it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
-from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter
-from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 
 from tasks.ledger import store as ledger
 from tasks.report.artifacts import PREFIX, publish
-from tasks.report.escaping import escape
+from tasks.report.escaping import escape, table
+from tasks.report.links import page_of_run
 from tasks.runs.connect import plain, prefect
 from tasks.runs.retries import once, reads
 from tasks.runs.run import ORGANIZATION_NAME, Run
 from tasks.runs.wording import MINUTE, counted
+from tasks.summary.attention import abandoned_claims, deployments, why_a_person
 
 KEY = f"{PREFIX}-overview"
-FLOWS = ["lead-cleanup", "restore-leads"]
 NO_NAME = "prefect.yaml"
 """Stands for the organisation of the deployments that organizations.yaml doesn't name."""
 LOOKS_BACK = timedelta(days=35)
 """The rarest schedule that prefect.yaml ships is monthly. What failed before that and never ran again is history."""
 OPEN_CLAIM = "It isn't known how its bulk delete ended; until then no live run starts in this organisation."
-LATE = timedelta(minutes=15)
 LONGEST = 300  # characters of a state's message
-PAGE = 200  # deployments; Prefect returns no more at a time
 
 
 @dataclass(frozen=True)
@@ -52,27 +52,15 @@ class Latest:
 def read_latest_runs(now: datetime) -> list[Latest]:
     """Each deployment's latest run that was due by *now*, and what else needs a person."""
     with prefect() as server:
-        deployments = list(_deployments(server))
-        ours: dict[UUID | None, DeploymentResponse] = {each.id: each for each in deployments}
-        runs = {each.id: _runs(server, now, limit=1, deployment_id={"any_": [each.id]}) for each in deployments}
-        found = [_latest(each, *runs[each.id], now=now) for each in deployments]
+        deployed: dict[UUID | None, DeploymentResponse] = {each.id: each for each in deployments(server)}
+        latest = {each: _runs(server, now, limit=1, deployment_id={"any_": [each]}) for each in deployed}
         waiting = _runs(server, now, tags={"all_": [ledger.TAG]}, state={"type": {"any_": ["PAUSED"]}})
-        shown = {each.run_id for each in found}
-        found += [
-            _latest(deployment, run, now=now)
-            for run in waiting
-            if run.id not in shown and (deployment := ours.get(run.deployment_id))
-        ]
-        return found + list(_open_claims(server, deployments, {each.run_id for each in found if each.needs}))
-
-
-def _deployments(server: SyncPrefectClient) -> Iterator[DeploymentResponse]:
-    tagged = DeploymentFilter.model_validate({"tags": {"all_": [ledger.TAG]}})
-    flows = FlowFilter.model_validate({"name": {"any_": FLOWS}})
-    offset = 0
-    while page := server.read_deployments(flow_filter=flows, deployment_filter=tagged, limit=PAGE, offset=offset):
-        yield from page
-        offset += len(page)
+        runs = {each.id: each for each in (*chain.from_iterable(latest.values()), *waiting)}
+        found = [Latest(organization_of(each.tags), each.name) for each in deployed.values() if not latest[each.id]]
+        ran = [(deployed[each.deployment_id], each) for each in runs.values() if each.deployment_id in deployed]
+        found += [_latest(deployment, run, now) for deployment, run in ran]
+        said = {each.run_id for each in found if each.needs}
+        return [*found, *_claims(server, deployed, said)]
 
 
 def _runs(server: SyncPrefectClient, now: datetime, limit: int | None = None, **wanted: Any) -> list[FlowRun]:
@@ -84,28 +72,23 @@ def _runs(server: SyncPrefectClient, now: datetime, limit: int | None = None, **
     )
 
 
-def _latest(deployment: DeploymentResponse, run: FlowRun | None = None, *, now: datetime) -> Latest:
-    organization = organization_of(deployment.tags)
-    if run is None or run.state is None or run.expected_start_time is None:
-        return Latest(organization, deployment.name)
-    due, state = plain(run.expected_start_time), run.state
-    return Latest(organization, deployment.name, run.id, due, str(state.name), why_a_person(state, now - due))
+def _latest(deployment: DeploymentResponse, run: FlowRun, now: datetime) -> Latest:
+    due = plain(run.expected_start_time) if run.expected_start_time else None
+    organization, needs = organization_of(deployment.tags), why_a_person(run, now)
+    return Latest(organization, deployment.name, run.id, due, str(run.state_name), needs)
 
 
-def _open_claims(
-    server: SyncPrefectClient, deployments: list[DeploymentResponse], said: set[UUID | None]
+def _claims(
+    server: SyncPrefectClient, deployed: Mapping[UUID | None, DeploymentResponse], said: set[UUID | None]
 ) -> Iterator[Latest]:
     """The claims whose run won't continue by itself and isn't among those *said* already."""
-    names = {tag: organization_of(each.tags) for each in deployments for tag in each.tags}
-    claims, unreadable = ledger.list_unresolved()
-    ids = FlowRunFilter.model_validate({"id": {"any_": [each.run_id for each in claims]}})
-    states = {each.id: each.state for each in server.read_flow_runs(flow_run_filter=ids)} if claims else {}
-    for claim in claims:
-        state = states.get(claim.run_id)
-        if claim.run_id not in said and (state is None or state.is_final() or state.is_paused()):
+    names = {tag: organization_of(each.tags) for each in deployed.values() for tag in each.tags}
+    claims, unreadable = abandoned_claims(server)
+    for claim, run in claims:
+        if claim.run_id not in said:
             organization = names.get(claim.organization_id, claim.organization)
-            name = str(state.name) if state else "Deleted in Prefect"
-            yield Latest(organization, claim.cleanup, claim.run_id, claim.claimed_at, name, OPEN_CLAIM)
+            state = str(run.state_name) if run else "Deleted in Prefect"
+            yield Latest(organization, claim.cleanup, claim.run_id, claim.claimed_at, state, OPEN_CLAIM)
     yield from (Latest(NO_NAME, "ledger", needs=sentence) for sentence in unreadable)
 
 
@@ -113,20 +96,6 @@ def organization_of(tags: Iterable[str]) -> str:
     """What organizations.yaml calls the organisation of a deployment with these *tags*."""
     named = (tag.removeprefix(ORGANIZATION_NAME) for tag in tags if tag.startswith(ORGANIZATION_NAME))
     return next(named, NO_NAME)
-
-
-def why_a_person(state: State[Any], late: timedelta) -> str:
-    """Why a run in this *state*, due so long ago, needs a person; empty if it doesn't."""
-    message = state.message or ""
-    match state.type:
-        case StateType.FAILED | StateType.CRASHED:
-            return message or "It failed."
-        case StateType.PAUSED:
-            return message or "It waits for a person."
-        case StateType.SCHEDULED if late > LATE and state.name == "Late":
-            return "No worker has taken it up."
-        case _:
-            return ""
 
 
 @once
@@ -150,11 +119,9 @@ def page(found: list[Latest]) -> str:
         for each in ordered
         if each.needs
     ]
-    rows = [(escape(each.organization), _link(each), _when(each), escape(each.state)) for each in ordered]
-    head = ["| Organisation | Cleanup | Latest run | How it ended |", "|---|---|---|---|"]
-    table = [*head, *(f"| {' | '.join(row)} |" for row in rows)]
-    blocks = [[f"## {escape(headline(found))}"], needed, table]
-    return "\n\n".join("\n".join(each) for each in blocks if each) + "\n"
+    rows = ((escape(each.organization), _link(each), _when(each), escape(each.state)) for each in ordered)
+    latest = table(("Organisation", "Cleanup", "Latest run", "How it ended"), rows)
+    return "\n\n".join(filter(None, [f"## {escape(headline(found))}", "\n".join(needed), latest])) + "\n"
 
 
 def _when(each: Latest) -> str:
@@ -163,4 +130,4 @@ def _when(each: Latest) -> str:
 
 def _link(each: Latest) -> str:
     name = escape(each.cleanup)
-    return f"[{name}](/runs/flow-run/{each.run_id})" if each.run_id else name
+    return f"[{name}]({page_of_run(each.run_id)})" if each.run_id else name

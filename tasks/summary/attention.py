@@ -1,0 +1,62 @@
+"""What needs a person, as far as Prefect knows. Close isn't asked, so that no key and no outage there can stop it."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
+
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.responses import DeploymentResponse
+
+from tasks.ledger import store as ledger
+from tasks.ledger.record import Record
+from tasks.runs.connect import plain
+
+OF_OUR_FLOWS = FlowFilter.model_validate({"name": {"any_": ["lead-cleanup", "restore-leads"]}})
+PAGE = 200  # Prefect returns no more at a time
+LATE = timedelta(minutes=30)
+"""A run that was due this long ago and hasn't begun has no worker."""
+Found = TypeVar("Found")
+
+
+def all_pages(read_page: Callable[..., list[Found]]) -> Iterator[Found]:
+    """Everything that the pages of a list have."""
+    offset = 0
+    while page := read_page(limit=PAGE, offset=offset):
+        yield from page
+        offset += len(page)
+
+
+def deployments(server: SyncPrefectClient) -> list[DeploymentResponse]:
+    """The deployments of cleanups and restores, in every organisation."""
+    tagged = DeploymentFilter.model_validate({"tags": {"all_": [ledger.TAG]}})
+    return list(all_pages(partial(server.read_deployments, flow_filter=OF_OUR_FLOWS, deployment_filter=tagged)))
+
+
+def why_a_person(run: FlowRun, now: datetime) -> str:
+    """Why *run* needs a person; empty if it doesn't."""
+    state, due = run.state, run.expected_start_time
+    match state.type if state else None:
+        case StateType.FAILED | StateType.CRASHED:
+            return (state and state.message) or "It failed."
+        case StateType.PAUSED:
+            return (state and state.message) or "It waits for a person."
+        case StateType.SCHEDULED | StateType.PENDING if not run.run_count and due and now - plain(due) > LATE:
+            return "No worker has taken it up."
+        case _:
+            return ""
+
+
+def abandoned_claims(server: SyncPrefectClient) -> tuple[list[tuple[Record, FlowRun | None]], list[str]]:
+    """The open claims whose run won't continue by itself, each with its run; and a sentence for each unreadable one."""
+    claims, unreadable = ledger.list_unresolved()
+    ids = FlowRunFilter.model_validate({"id": {"any_": [each.run_id for each in claims]}})
+    runs = {each.id: each for each in server.read_flow_runs(flow_run_filter=ids)} if claims else {}
+    found = [(each, runs.get(each.run_id)) for each in claims]
+    return [(claim, run) for claim, run in found if not (run and _continues(run))], unreadable
+
+
+def _continues(run: FlowRun) -> bool:
+    return run.state is not None and not run.state.is_final() and not run.state.is_paused()
