@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactCreate
 from prefect.client.schemas.filters import ArtifactFilter
 from prefect.states import Crashed, Failed, Suspended
 from support.attempts import attempt
@@ -15,6 +16,7 @@ from support.fake_clock import FakeClock
 
 from flows.cleanup_digest import cleanup_digest
 from flows.lead_cleanup import lead_cleanup
+from tasks.report.artifacts import PREFIX
 from tasks.runs import stop
 from tasks.summary.digest import KEY, Digest, markdown
 
@@ -72,6 +74,19 @@ def test_it_says_what_each_did_and_what_needs_a_person(prefect: SyncPrefectClien
     assert f"/{waits.id}), Suspended: Waits for an approval." in needs
     assert "Onymous" not in text
     assert sandbox.requests() == []
+
+
+@pytest.mark.parametrize("edited", ["mine", "[]", '{"outcome": "mine"}'])
+def test_a_report_that_somebody_edited_counts_as_none(
+    prefect: SyncPrefectClient, sandbox: CloseAccount, edited: str
+) -> None:
+    sandbox.add(lead("A", "Junk"), lead("B"), lead("C"))
+    name = f"{len(edited)} edited"
+    run_id = run_of(prefect, name)
+    page = ArtifactCreate(key=f"{PREFIX}-edited", type="markdown", data=f"```json\n{edited}\n```", flow_run_id=run_id)
+    prefect.create_artifact(page)
+
+    assert f"| {name} (dry run) |" in digest(prefect)
 
 
 def test_it_says_so_when_nothing_happened() -> None:

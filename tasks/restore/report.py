@@ -1,6 +1,5 @@
 """How a restore ends: what it has created or would create, what is missing and what can't come back, as one report."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -90,9 +89,11 @@ def _by_kind(numbers: Mapping[str, int], what: str) -> list[tuple[str, int]]:
     return [(many[0].upper() + many[1:] + what, numbers[kind]) for kind, (_, many) in KINDS.items() if kind in numbers]
 
 
-def read(text: str) -> RunReport:
-    """Return the report, of a restore or of a cleanup, that was published as this JSON; without the sample."""
-    found = json.loads(text)
+def read(found: Mapping[str, Any]) -> RunReport:
+    """Return the report, of a restore or of a cleanup, that was published as *found*; without the sample.
+
+    Raises ValidationError for what is none, or a later version's.
+    """
     return (RestoreReport if "wanted" in found else Report).model_validate(found)
 
 

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from tasks.report.artifacts import PREFIX, publish
 from tasks.report.escaping import escape, table
-from tasks.report.history import BLOCK
+from tasks.report.history import report_in
 from tasks.report.links import page_of_run
 from tasks.report.model import Report, RunReport
 from tasks.restore.report import RestoreReport, read
@@ -174,6 +174,6 @@ def _reports(server: SyncPrefectClient, due: FlowRunFilter) -> Iterator[tuple[UU
     reports = ArtifactFilter.model_validate({"type": {"any_": ["markdown"]}, "key": {"like_": f"{PREFIX}-%"}})
     latest_first = partial(server.read_artifacts, artifact_filter=reports, sort=ArtifactSort.CREATED_DESC)
     for each in reversed(list(all_pages(partial(latest_first, flow_run_filter=due)))):
-        with suppress(ValidationError):  # somebody else's artifact, or a later version's
-            if each.flow_run_id and (found := BLOCK.search(str(each.data))):
-                yield each.flow_run_id, read(found[1])
+        if each.flow_run_id and (found := report_in(each)):
+            with suppress(ValidationError):  # a later version's
+                yield each.flow_run_id, read(found)
