@@ -69,6 +69,7 @@ fix: $(INSTALLED)  ## format, and fix what the linter can fix
 server: $(INSTALLED)  ## start a Prefect server on this machine
 	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER=P7D \
 	    PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem \
+	    PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE=50 \
 	    $(BIN)/prefect server start
 
 deploy: $(INSTALLED)  ## deploy prefect.yaml and organizations.yaml, with their keys (PRUNE=1, REPLACE_KEY=1, ORGANIZATION=name)

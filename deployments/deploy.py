@@ -40,7 +40,11 @@ FILE = "prefect.yaml"
 POOL = "lead-cleanup"
 LONGEST_REASON = 500  # characters; Prefect may repeat all that it was sent
 
-app = App(name="make deploy", help="Deploy prefect.yaml to the Prefect server at PREFECT_API_URL.")
+app = App(
+    name="make deploy",
+    help="Deploy prefect.yaml to the Prefect server at PREFECT_API_URL.",
+    suppress_keyboard_interrupt=False,  # call() says what it means
+)
 
 
 class CannotDeploy(Exception):
@@ -173,7 +177,9 @@ def _keys(file: PrefectYaml, listed: Organizations, organization: str | None, *,
         raise CannotDeploy(settings_problem(error)) from None
     wanted = keys.wanted(file.deployments, listed.organizations, settings, organization)
     yield from (keys.ensure(each, replace=replace) for each in wanted if each.given)
-    yield from [keys.ensure(each, replace=replace) for each in wanted if not each.given]
+    others = [each for each in wanted if not each.given]
+    keys.check_that_all_can_be_had(others)
+    yield from [keys.ensure(each, replace=replace) for each in others]
 
 
 def _make_pool(prefect: SyncPrefectClient) -> None:

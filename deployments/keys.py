@@ -109,12 +109,23 @@ def ask(wanted: Wanted) -> str:
     key = getpass(f"Close API key for {wanted.block}: ") if somebody_is_there() else ""
     if key.strip():
         return key
-    if organization := wanted.organization:
-        raise WrongKeys(
-            f"There is no Secret block {wanted.block} yet for {organization.name} of organizations.yaml, so nothing is "
-            f"deployed: set CLOSE_API_KEY to its key, and run make deploy ORGANIZATION={organization.name}."
-        )
+    if wanted.organization:
+        raise _missing([wanted.organization.name])
     raise WrongKeys("No API key was given, so nothing is deployed. Set CLOSE_API_KEY or answer the question.")
+
+
+def check_that_all_can_be_had(wanted: Iterable[Wanted]) -> None:
+    """Raise `WrongKeys` if organisations have no key and nobody is there to type it."""
+    without = (each.organization.name for each in wanted if each.organization and _kept(each.block) is None)
+    if not somebody_is_there() and (names := list(without)):
+        raise _missing(names)
+
+
+def _missing(names: Sequence[str]) -> WrongKeys:
+    return WrongKeys(
+        f"There is no key yet for {', '.join(names)} of organizations.yaml, so nothing is deployed: set CLOSE_API_KEY "
+        f"to that of {names[0]}, and run make deploy ORGANIZATION={names[0]}."
+    )
 
 
 def _kept(block: str) -> str | None:

@@ -49,7 +49,9 @@ def offboard(
             f"{name}'s schedules are paused. Nothing is deleted yet, since runs have not ended ({', '.join(busy)}): "
             "cancel them or wait, then repeat the command."
         )
-    for organization_id in {tag for each in found for tag in each.tags if tag.startswith(ORGANIZATION)}:
+    tags = [*(entry.tags if entry else []), *(tag for each in found for tag in each.tags)]
+    ids = sorted({tag for tag in tags if tag.startswith(ORGANIZATION)})
+    for organization_id in ids:
         claims, unreadable = ledger.list_unresolved(organization_id)
         yield from (f"It isn't known how a run of {name} ended: {claim.line}." for claim in claims)
         yield from unreadable
@@ -64,6 +66,8 @@ def offboard(
             yield f"The Secret block {block} is deleted."
     if entry:
         yield _taken_off(file, name)
+    folders = ", ".join(f"{each}/" for each in ids)
+    yield f"Delete its key in Close, too. Its backups stay in {folders} of CLOSE_BACKUP_URL."
 
 
 def _block(deployment: DeploymentResponse) -> str | None:

@@ -26,6 +26,7 @@ app = App(
     help_flags=["--help", "-h"],
     version_flags=["--version"],
     version=_version,
+    suppress_keyboard_interrupt=False,  # call() says what it means
     help_format="plaintext",  # for Markdown, importing its parser takes longer than showing the help
 )
 COMMANDS = {

@@ -14,6 +14,7 @@ from flows.console.terminal import Usage, put, say
 from tasks.backup.archive import Archive, archive_of, archives
 from tasks.backup.folder import Folder
 from tasks.backup.forget import forget as forget_lead
+from tasks.backup.forget import holds
 from tasks.backup.prune import prune as prune_backups
 from tasks.backup.prune import unsettled
 from tasks.close.settings import CloseSettings
@@ -31,6 +32,12 @@ def backups(
     *,
     verify: Annotated[bool, switch("Read each to its end, and check it against its manifest.")] = False,
     prune: Annotated[bool, switch("Delete those whose time is over.")] = False,
+    find: Annotated[
+        str | None,
+        Parameter(
+            help="A lead id, or an e-mail address: list only those with this lead, or a contact of that address."
+        ),
+    ] = None,
     forget: Annotated[
         str | None,
         Parameter(
@@ -40,8 +47,9 @@ def backups(
     ] = None,
 ) -> int:
     """List the backups at CLOSE_BACKUP_URL, after doing what the flags ask for."""
-    if forget is not None and not ("@" in forget or forget.startswith("lead_")):
-        raise Usage(f"--forget {forget}: write the id of a lead (lead_…), or an e-mail address.")
+    for flag, whom in (("--find", find), ("--forget", forget)):
+        if whom is not None and not ("@" in whom or whom.startswith("lead_")):
+            raise Usage(f"{flag} {whom}: write the id of a lead (lead_…), or an e-mail address.")
     if prune or forget is not None:
         check_environment()
     known, now = close_settings(), datetime.now(UTC)
@@ -62,10 +70,13 @@ def backups(
     if forget is not None:
         leads = sum(_forget(archive, forget, now, problems) for archive in found)
         put(f"Forgotten: {counted(leads, 'lead')}.")
+    if find is not None:
+        found = [archive for archive in found if not archive.is_there or _holds(archive, find, problems)]
+        put(f"Found in {counted(sum(archive.is_there for archive in found), 'backup')}.")
     rows = list(_rows(found, problems, verify=verify))
     for line in table(rows, *(COLUMNS if verify else COLUMNS[:-1])):
         put(line)
-    if not rows and not problems:
+    if not rows and not problems and find is None:
         put(f"There is no backup at {known.backup_url}.")
     for problem in problems:
         say(problem)
@@ -98,6 +109,15 @@ def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> 
     except Stop as error:
         problems.append(f"Not forgotten: {error}")
         return 0
+
+
+def _holds(archive: Archive, whom: str, problems: list[str]) -> bool:
+    """Whether *archive* has *whom*. A failure becomes one of the *problems*."""
+    try:
+        return holds(archive, whom)
+    except Stop as error:
+        problems.append(f"Not searched: {error}")
+        return False
 
 
 def _rows(found: Sequence[Archive], problems: list[str], *, verify: bool) -> Iterator[tuple[str, ...]]:

@@ -28,6 +28,9 @@ def sandbox(
     rate_limits: Annotated[
         bool, Parameter(negative="--no-rate-limits", help="Answer 429 as Close does when requests come too fast.")
     ] = True,
+    organization: Annotated[
+        str, Parameter(help="The organisation's name; its id follows from it, so that two can be told apart.")
+    ] = "Sandbox Inc.",
 ) -> int:
     """Serve a stand-in for Close on this machine until Ctrl-C, with an organisation that is made up."""
     from deployments.sandbox.server import PortInUse, Sandbox
@@ -42,12 +45,14 @@ def sandbox(
             port=port,
             database=database,
             rate_limits=rate_limits,
+            organization=organization,
         )
     except (PortInUse, ValueError) as error:
         raise Usage(f"{error}.") from None
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as cleanly as after Ctrl-C
     with server:
         put(f"Serving a stand-in for Close at {server.url} with {leads:,} leads; Ctrl-C stops it.")
+        put(f"The organisation is {organization}, {server.state.main.organization.id}.")
         put(f"Keys: {ADMIN_KEY}, and {USER_KEY}, whose user may not bulk delete. In another terminal:")
         put(f"  export CLOSE_API_URL={server.url}\n  export CLOSE_API_KEY={ADMIN_KEY}")
         try:

@@ -1,4 +1,4 @@
-"""Removing a person's data from a backup."""
+"""A person's data in a backup: whether there is any, and removing it."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,6 +11,11 @@ from tasks.runs.outcomes import Refused
 
 STILL_WRITTEN = timedelta(days=1)
 """How old leads without a manifest may be for a run still to be writing it."""
+
+
+def holds(archive: Archive, whom: str) -> bool:
+    """Whether it has the lead with this id, or a lead with a contact of this e-mail address. Raises `Refused`."""
+    return any(_is(lead, whom) for lead in archive.leads())
 
 
 def forget(archive: Archive, whom: str, now: datetime) -> int:

@@ -14,6 +14,8 @@ from typing import cast
 import httpx
 from support.close_account import ADMIN, CloseAccount, lead
 
+from deployments.up.environment import SERVER
+
 ROOT = Path(__file__).parent.parent.parent
 PREFECT = Path(sys.executable).parent / "prefect"
 STARTUP = 300  # seconds; it takes five where nothing else runs
@@ -93,8 +95,7 @@ def environment(folder: Path) -> None:
     os.environ |= {
         "PYTHONPATH": str(ROOT / "tests"),
         "PREFECT_HOME": str(folder / "prefect"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        **SERVER,
         "XDG_DATA_HOME": str(folder / "data"),
         "XDG_STATE_HOME": str(folder / "state"),
     }

@@ -102,6 +102,29 @@ def test_it_forgets_by_address_everywhere_and_by_id(lead_cleanup: Command, backu
     assert not any(b"lead_1" in each.read_bytes() for each in backups.rglob("leads*"))
 
 
+def test_it_finds_a_person_and_changes_nothing(lead_cleanup: Command, backups: Path):
+    before = {each: each.read_bytes() for each in backups.rglob("*") if each.is_file()}
+    everywhere = lead_cleanup("backups", "--find", "Ann@Example.com")
+    once = lead_cleanup("backups", "--find", "lead_2")
+    nowhere = lead_cleanup("backups", "--find", "lead_9")
+
+    assert "Found in 2 backups." in everywhere.out
+    assert [line.split()[0] for line in once.out.splitlines()] == ["Found", "run", RUN]
+    assert (nowhere.code, nowhere.out) == (0, "Found in 0 backups.\n")
+    assert {each: each.read_bytes() for each in backups.rglob("*") if each.is_file()} == before
+
+
+def test_where_nobody_can_be_looked_for_is_said_and_is_no_success(lead_cleanup: Command, backups: Path):
+    file = next((backups / "orga_1" / RUN).glob("leads*"))
+    file.write_bytes(file.read_bytes()[:-1])
+
+    said = lead_cleanup("backups", "--find", "lead_3")
+
+    assert said.code == 3
+    assert "Found in 1 backup." in said.out
+    assert "Not searched: " in said.err
+
+
 def test_what_can_not_be_forgotten_is_said_and_is_no_success(lead_cleanup: Command, backups: Path):
     (backups / "orga_1" / RUN / "manifest.json").write_text("{")
 
@@ -113,7 +136,8 @@ def test_what_can_not_be_forgotten_is_said_and_is_no_success(lead_cleanup: Comma
 
 
 @pytest.mark.parametrize("whom", ["Ann Smith", "cont_1", ""])
-def test_nobody_is_forgotten_by_name(lead_cleanup: Command, backups: Path, whom: str):
+def test_nobody_is_found_or_forgotten_by_name(lead_cleanup: Command, backups: Path, whom: str):
+    lead_cleanup("backups", "--find", whom).is_one_line("write the id of a lead")
     lead_cleanup("backups", "--forget", whom).is_one_line("write the id of a lead")
 
 

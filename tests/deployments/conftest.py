@@ -13,6 +13,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.close_account import CloseAccount, lead
 from support.migrated import copy_to_home
 
+from deployments.up.environment import SERVER
+
 
 @pytest.fixture(scope="session")
 def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -23,12 +25,11 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, s
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CLOSE_", "PREFECT_"))}
     return {
         **clean,
+        **SERVER,
         "PREFECT_HOME": str(tmp_path_factory.mktemp("server")),
         "XDG_DATA_HOME": str(tmp_path_factory.mktemp("data")),  # where backups go
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_PORT": str(port),
-        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
         "PREFECT_WORKER_QUERY_SECONDS": "2",

@@ -23,7 +23,7 @@ DOCKERFILE = (FILES / "docker" / "Dockerfile").read_text()
 COMPOSE = FILES / "docker" / "compose.yaml"
 UNITS = sorted((FILES / "systemd").glob("*.service"))
 POOL: dict[str, Any] = json.loads((FILES / "kubernetes" / "work-pool.json").read_text())
-SERVER_SETTING = re.compile(r"PREFECT_SERVER_(?:EVENTS|CONCURRENCY)\w+[=:] ?[\w.]+")
+SERVER_SETTING = re.compile(r"PREFECT_SERVER_(?:EVENTS|CONCURRENCY|SERVICES)\w+[=:] ?[\w.]+")
 
 
 def test_compose_yaml_meets_the_schema_of_compose() -> None:
@@ -67,7 +67,7 @@ def test_the_server_has_the_settings_of_make_server(file: Path) -> None:
         return {re.sub("[=:] ?", "=", each) for each in SERVER_SETTING.findall(text)}
 
     wanted = settings((ROOT / "Makefile").read_text())
-    assert len(wanted) == 2
+    assert len(wanted) == 3
     assert settings(file.read_text()) == wanted
 
 

@@ -101,7 +101,11 @@ def deployed(prefect: SyncPrefectClient) -> dict[str, DeploymentResponse]:
 
 
 def test_one_is_offboarded_though_the_key_of_another_is_revoked_and_twice_changes_nothing(
-    prefect: SyncPrefectClient, listed: Listed, call: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    prefect: SyncPrefectClient,
+    listed: Listed,
+    call: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    three: dict[str, CloseAccount],
 ) -> None:
     listed(*NAMES)
     for name in ("globex", "initech"):
@@ -140,6 +144,7 @@ def test_one_is_offboarded_though_the_key_of_another_is_revoked_and_twice_change
         "junk-globex is deleted; its reports stay.",
         "The Secret block close-api-key-globex is deleted.",
         "globex is removed from deployments/organizations.yaml.",
+        f"Delete its key in Close, too. Its backups stay in {three['globex'].organization_id()}/ of CLOSE_BACKUP_URL.",
     ]
     assert set(deployed(prefect)) == {"junk-acme", "junk-initech"}
     assert blocks(prefect) == {"close-api-key-acme", "close-api-key-initech"}
@@ -167,8 +172,8 @@ def test_without_every_key_for_its_own_organisation_nothing_is_deployed(
 ) -> None:
     """Neither by halves: the first organisation of the list is as it should be."""
     keep_key("acme")
-    listed("acme", "globex")
-    call().is_one_line("There is no Secret block close-api-key-globex yet for globex of organizations.yaml")
+    listed("acme", "globex", "initech")
+    call().is_one_line("There is no key yet for globex, initech of organizations.yaml, so nothing is deployed")
 
     keep_key("globex")
     listed("acme", "globex", globex=three["initech"].organization_id())
