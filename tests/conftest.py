@@ -3,8 +3,10 @@
 import os
 import shutil
 import signal
+import ssl
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -55,6 +57,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def _kept(config: pytest.Config) -> Path | None:
     """The folder that outlives this run of the tests; None if there is to be none."""
     return config.cache.mkdir("prefect") if config.cache and config.pluginmanager.hasplugin("cacheprovider") else None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_are_read_once() -> Iterator[None]:
+    """Each client of Prefect's reads them for itself, ten in a run, and that takes as long as a request."""
+    with patch("ssl.create_default_context", cache(ssl.create_default_context)):
+        yield
 
 
 @pytest.fixture(autouse=True)
