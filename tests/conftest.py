@@ -115,10 +115,16 @@ def prefect_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
 def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server with a database of its own; gives its API's address.
 
-    Heartbeats are off inside: they cost every flow a second. So is what records events: on SQLite it gets in the way
-    of a concurrency limit's slots, which Prefect's client then asks for again two seconds later.
+    Heartbeats are off inside: they cost every flow a second. So are the tokens against CSRF, for which each client asks
+    first; and what records events: on SQLite it gets in the way of a concurrency limit's slots, which Prefect's client
+    then asks for again two seconds later.
     """
-    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        temporary_settings,
+    )
     from prefect.testing.utilities import prefect_test_harness
 
     os.environ["PREFECT_HOME"] = str(tmp_path_factory.mktemp("prefect"))
@@ -130,7 +136,7 @@ def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFact
     with (
         patch("prefect.testing.utilities.mkdtemp", return_value=str(folder)),
         prefect_test_harness(server_startup_timeout=120),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False}),
     ):
         yield PREFECT_API_URL.value()
 
