@@ -38,9 +38,9 @@ PARAMETERS: dict[str, Any] = {
 
 @pytest.fixture
 def close(sandbox: CloseAccount) -> CloseAccount:
-    """More leads to delete than go in a few seconds."""
+    """More leads to delete than Close gets done before it is asked to pause; once it is resumed, it hurries."""
     sandbox.add(*(lead(f"junk {number}", "Junk") for number in range(LEADS)), lead("A"), lead("B"))
-    sandbox.jobs(leads_per_second=2)
+    sandbox.jobs(stall_after=8)
     return sandbox
 
 
@@ -156,6 +156,7 @@ def test_suspended_by_a_person_and_dead_before_it_noticed_it_pauses_at_close_whe
     close: CloseAccount, prefect: SyncPrefectClient, run: FlowRun
 ) -> None:
     """An automation retries it, as it has crashed: the run is suspended again, and Close no longer deletes."""
+    close.jobs(leads_per_second=2)
     suspended_while_it_waits(close, run)
     [job] = close.get(BULK_DELETES)["data"]
     close.put(f"{BULK_DELETES}{job['id']}/", status="resuming")  # as if nobody had asked Close
@@ -172,6 +173,7 @@ def test_suspended_without_the_id_in_the_ledger_it_pauses_what_its_process_knows
     close: CloseAccount, run: FlowRun
 ) -> None:
     """Recording the id had failed, so only this process knows what it has started."""
+    close.jobs(leads_per_second=2)
     suspended_while_it_waits(close, run)
     [job] = close.get(BULK_DELETES)["data"]
     close.put(f"{BULK_DELETES}{job['id']}/", status="resuming")
@@ -200,7 +202,7 @@ def test_suspended_right_before_the_claim_it_starts_nothing_and_may_plan_again(
         here.setattr(ledger, "claim", suspended_meanwhile)
         report = suspended_attempt(run)
     record, posts, left = ledger.read(run.id), close.posts(BULK_DELETES), len(close.leads())
-    close.jobs(leads_per_second=1000)
+    close.jobs()
     prefect.resume_flow_run(run.id)
     resumed = attempt(prefect.read_flow_run(run.id))
 

@@ -114,7 +114,7 @@ def test_a_process_that_is_terminated_without_a_cancel_leaves_close_alone(
 def test_a_run_that_is_suspended_pauses_at_close_and_ends_its_process_and_resume_continues_it(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
 ) -> None:
-    close.jobs(leads_per_second=0.05)
+    close.jobs(stall_after=1)
     with start_worker():
         wait_for(close.is_asked_for_its_bulk_delete, close.requests)
         suspend(run_id, prefect)
