@@ -72,10 +72,10 @@ def write_report(run: Run, report: RunReport, organization: str) -> UUID:
     return page
 
 
-def recall_report(run_id: UUID) -> str:
-    """The JSON of the latest report that the run has published. Raises `Refused` where there is none."""
+def recall_report(run_id: UUID) -> dict[str, Any]:
+    """The latest report that the run has published, as its JSON has it. Raises `Refused` where there is none."""
     for report in filter(None, map(report_in, reversed(artifacts_of(run_id)))):
-        return json.dumps(report)
+        return report
     raise Refused(f"Run {run_id} has published no report (yet).")
 
 

@@ -72,7 +72,7 @@ def test_cancelled_it_asks_close_once_and_says_how_far_it_had_got(
     terminated(sandbox, run_of(found, "junk"), job)
 
     assert (status(sandbox), sandbox.puts()) == ("paused", 1)
-    assert f"Cancelled: Close was asked to pause bulk delete {job} at " in recall_report(found.id)
+    assert f"Cancelled: Close was asked to pause bulk delete {job} at " in recall_report(found.id)["message"]
 
 
 def test_where_close_does_not_answer_it_does_not_ask_again(

@@ -4,7 +4,6 @@ The later attempt speaks for the run. The earlier one claims, posts and seals no
 nor the state.
 """
 
-import json
 from collections.abc import Callable
 from importlib import import_module
 from threading import Thread
@@ -135,7 +134,7 @@ def assert_only_the_later_attempt_counts(close: CloseAccount, run_id: UUID, repo
     assert len(close.posts(BULK_DELETE)) == 1
     with get_client(sync_client=True) as prefect:
         assert prefect.read_flow_run(run_id).state_name == "Deleted"
-    assert json.loads(recall_report(run_id))["planned"] == later.planned == 3
+    assert recall_report(run_id)["planned"] == later.planned == 3
     assert later.backup
     archive = Archive.at(later.backup)
     archive.verify()

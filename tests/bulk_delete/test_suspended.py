@@ -1,6 +1,5 @@
 """Suspended by a person in the Prefect UI: Close is asked to pause, and only a person lets the run continue."""
 
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -122,7 +121,7 @@ def test_cancelled_right_after_it_was_suspended_it_pauses_at_close(
         prefect.set_flow_run_state(run.id, Cancelled())
         ended.result()
 
-    report = json.loads(recall_report(run.id))
+    report = recall_report(run.id)
     assert report["outcome"] in {"suspended", "cancelled"}
     assert report["bulk_delete_id"] in report["message"]
     assert (job_of(close)["status"], close.puts()) == ("paused", 1)

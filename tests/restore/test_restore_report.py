@@ -28,7 +28,7 @@ PUBLISHED = {
 
 
 def test_what_is_read_is_written_again_under_the_same_names() -> None:
-    report = read(json.dumps(PUBLISHED))
+    report = read(PUBLISHED)
 
     assert isinstance(report, RestoreReport)
     assert report.evidence() == PUBLISHED | {"notes": ("Lost: much.",)}
@@ -39,4 +39,4 @@ def test_what_is_read_is_written_again_under_the_same_names() -> None:
 def test_the_report_of_a_cleanup_is_not_taken_for_one_of_a_restore() -> None:
     published = Report(outcome=Outcome.DELETED, message="1 lead is deleted.", planned=1).evidence()
 
-    assert type(read(json.dumps(published))) is Report
+    assert type(read(json.loads(json.dumps(published)))) is Report

@@ -74,7 +74,7 @@ def test_wrong_parameters_are_refused_in_one_sentence_with_a_name_and_a_report(
     assert report
     assert (report.outcome, report.headline) == ("refused", "Refused: nothing was deleted")
     assert report.message.startswith(f"The run's parameters can't be used: {sentence}")
-    assert report.message in recall_report(run.id)
+    assert report.message in recall_report(run.id)["message"]
     ended = found(run.id)
     assert ended.state
     assert (ended.name, ended.state_name, ended.state.message) == ("junk: refused", "Refused", report.message)
@@ -129,7 +129,7 @@ def test_a_worker_s_process_refuses_missing_and_unknown_ones_too(
     message = f"The run's parameters can't be used: {sentence}."
     assert (ended.state_name, ended.state.message) == ("Refused", message), engine.stderr
     assert ended.name == ("ad-hoc: refused" if flow is lead_cleanup else "restore: refused")
-    assert message in recall_report(run.id)
+    assert message in recall_report(run.id)["message"]
     assert "Traceback" not in engine.stderr
     assert sandbox.requests() == []
 

@@ -1,6 +1,5 @@
 """What happens to a run after its first attempt, in this process: what Prefect, automations and people do with it."""
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -99,7 +98,7 @@ def suspended_attempt(run: FlowRun) -> Report:
     """One attempt of a run that somebody suspends meanwhile: the report that it leaves."""
     with pytest.raises(Pause):
         attempt(run)
-    return Report.model_validate(json.loads(recall_report(run.id)))
+    return Report.model_validate(recall_report(run.id))
 
 
 def wait_until(true: Callable[[], bool]) -> None:
