@@ -14,6 +14,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from support.attempts import attempt, created, tried_again, wait_until
 from support.close_account import CloseAccount, lead
+from support.variations import first
 
 from tasks.backup.archive import Archive
 from tasks.ledger import store as ledger
@@ -59,7 +60,7 @@ def once_before(monkeypatch: pytest.MonkeyPatch, what: str, act: Callable[[], ob
     monkeypatch.setattr(what, asleep)
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", first(3, reversed(STEPS)))
 def test_a_copy_that_wakes_up_later_changes_nothing(
     step: str, close: CloseAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,7 @@ def test_with_them_a_run_plans_deletes_and_is_recorded(
     assert len(close.leads()) == 2
 
 
+@pytest.mark.exhaustive
 def test_with_them_a_worker_runs_what_is_deployed(
     guarded: str, environment: dict[str, str], close: CloseAccount, tmp_path: Path
 ) -> None:

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from support.close_account import ADMIN, USER, CloseAccount
 from support.terminal_processes import at_a_terminal
 from support.terminal_session import Command, Said
+from support.variations import first
 
 from deployments import deploy
 
@@ -129,6 +130,7 @@ def test_over_what_people_did_in_prefect_nothing_they_paused_starts_and_nothing_
     assert schedules(prefect, "stale")["weekly"].active
 
 
+@pytest.mark.exhaustive
 def test_what_the_file_says_is_paused_is_paused(prefect: SyncPrefectClient, write: Write, make_deploy: Command) -> None:
     write(junk={"schedules": [nightly(active=False)]})
     make_deploy()
@@ -311,6 +313,7 @@ def test_a_deployment_that_was_paused_as_a_whole_stays_so(
     assert prefect.read_deployment(junk.id).paused
 
 
+@pytest.mark.exhaustive
 def test_a_chain_of_renamed_schedules_loses_none(
     prefect: SyncPrefectClient, write: Write, make_deploy: Command
 ) -> None:
@@ -341,24 +344,22 @@ def test_an_interval_is_counted_from_where_it_was(
 
 @pytest.mark.parametrize(
     ("name", "value", "code", "sentence"),
-    [
-        ("SSL_CERT_FILE", "/nowhere.pem", 2, "SSL_CERT_FILE: /nowhere.pem can't be used"),
-        ("HTTPS_PROXY", "gopher://proxy", 2, "HTTPS_PROXY: proxies of the scheme gopher:// can't be used"),
-        (
-            "PREFECT_CLIENT_MAX_RETRIES",
-            "many",
-            2,
-            "A setting of Prefect, PREFECT_…, can't be used: max_retries: write a",
-        ),
-        ("CLOSE_BACKUP_DAYS", "many", 2, "CLOSE_BACKUP_DAYS: write a whole number."),
-        ("PREFECT_API_URL", "", 2, "Set PREFECT_API_URL to the Prefect server to deploy to"),
-        (
-            "PREFECT_API_URL",
-            "http://127.0.0.1:9/api",
-            1,
-            "The Prefect server at http://127.0.0.1:9/api can't be reached",
-        ),
-    ],
+    first(
+        2,
+        [
+            (
+                "PREFECT_API_URL",
+                "http://127.0.0.1:9/api",
+                1,
+                "The Prefect server at http://127.0.0.1:9/api can't be reached",
+            ),
+            ("PREFECT_CLIENT_MAX_RETRIES", "many", 2, "A setting of Prefect, PREFECT_…, can't be used: max_retries:"),
+            ("CLOSE_BACKUP_DAYS", "many", 2, "CLOSE_BACKUP_DAYS: write a whole number."),
+            ("PREFECT_API_URL", "", 2, "Set PREFECT_API_URL to the Prefect server to deploy to"),
+            ("SSL_CERT_FILE", "/nowhere.pem", 2, "SSL_CERT_FILE: /nowhere.pem can't be used"),
+            ("HTTPS_PROXY", "gopher://proxy", 2, "HTTPS_PROXY: proxies of the scheme gopher:// can't be used"),
+        ],
+    ),
 )
 def test_settings_that_can_not_be_used_are_one_sentence(name: str, value: str, code: int, sentence: str) -> None:
     env = {**os.environ, "PREFECT_API_URL": "http://127.0.0.1:9/api", "CLOSE_API_KEY": "api_x", name: value}

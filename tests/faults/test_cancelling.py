@@ -14,7 +14,7 @@ from tasks.report.model import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger", "fake_clock")]
 
-ALWAYS, SEEDS = 4, 50
+ALWAYS, SEEDS = 2, 50
 LEADS = 12
 PARAMETERS: dict[str, Any] = {
     "match": {"status": ["Junk"]},

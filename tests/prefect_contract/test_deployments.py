@@ -19,7 +19,7 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.exceptions import PrefectHTTPStatusError
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
+pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.xdist_group("prefect_contract")]
 
 TICK = timedelta(minutes=1)  # a shorter one would start a process more for every tick that the test takes
 WRONG = [{"rules": {"max_lead": 1}}, {"rules": {"max_leads": "many"}}, {"dry_run": "perhaps"}]

@@ -11,7 +11,12 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.asyncio import ConcurrencySlotAcquisitionError
 from prefect.concurrency.sync import concurrency
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract"), pytest.mark.usefixtures("here")]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.exhaustive,
+    pytest.mark.xdist_group("prefect_contract"),
+    pytest.mark.usefixtures("here"),
+]
 
 
 def entered(limit: str, seconds: float = 30) -> bool:

@@ -20,7 +20,7 @@ from support.proxy import Proxy, Spoil
 
 from tasks.runs.connect import PREFECT_ERRORS
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
+pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.xdist_group("prefect_contract")]
 
 COPIES = 8
 

@@ -14,7 +14,7 @@ from contract_runs import PREFECT, Life, Lives
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.states import Cancelling
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
+pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.xdist_group("prefect_contract")]
 
 CRASH_IS_REPORTED_TWICE = 5  # seconds: by the flow's runner, and some three seconds later by the worker
 CUT_OFF = "The cut-off would move: the query and its mark change, and a run can't find its bulk delete."

@@ -26,7 +26,12 @@ from tasks.runs.logs import LOGGERS
 from tasks.runs.retries import reads
 from tasks.runs.run import this_run
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract"), pytest.mark.usefixtures("here")]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.exhaustive,
+    pytest.mark.xdist_group("prefect_contract"),
+    pytest.mark.usefixtures("here"),
+]
 
 
 class Unsuccessful(Exception):

@@ -21,7 +21,12 @@ from prefect.input import RunInput
 from prefect.input.run_input import keyset_from_paused_state
 from prefect.states import Cancelling, Pending, Running, Scheduled, Suspended
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract"), pytest.mark.usefixtures("here")]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.exhaustive,
+    pytest.mark.xdist_group("prefect_contract"),
+    pytest.mark.usefixtures("here"),
+]
 
 KEY = "2-digest-nonce"
 RESPONSE = f"suspended-{KEY}-response"

@@ -32,7 +32,7 @@ from prefect.states import (
 )
 from support.variations import first
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("prefect_contract")]
+pytestmark = [pytest.mark.server, pytest.mark.exhaustive, pytest.mark.xdist_group("prefect_contract")]
 
 HEARTBEAT = "prefect.flow-run.heartbeat"
 SOONEST = 10  # seconds: the least that Prefect takes for `within`

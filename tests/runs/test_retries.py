@@ -67,9 +67,9 @@ def failing(error: Exception, times: int = 2) -> tuple[Flow[..., int], list[None
 @pytest.mark.parametrize(
     ("method", "path", "after"),
     [
-        pytest.param("GET", "/me/", 0, id="the account"),
+        pytest.param("GET", "/me/", 0, id="the account", marks=pytest.mark.exhaustive),
         pytest.param("POST", "/data/search/", 0, id="the counts"),
-        pytest.param("POST", "/data/search/", 7, id="what goes along"),
+        pytest.param("POST", "/data/search/", 7, id="what goes along", marks=pytest.mark.exhaustive),
         pytest.param("GET", "/event/", 0, id="the event log"),
     ],
 )

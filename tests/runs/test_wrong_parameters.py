@@ -25,6 +25,8 @@ from tasks.runs.parameters import wrong_in
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger", "fake_clock")]
 
+MORE = pytest.mark.exhaustive
+
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}}
 UNTOUCHED = dict.fromkeys(("never_communicated", "without_contacts", "unreachable", "allow_unknown_nodes"), False)
 """What the form in the Prefect UI submits as match where nobody has filled in anything."""
@@ -97,11 +99,17 @@ def test_a_restore_refuses_them_too(sandbox: CloseAccount, prefect_server: str) 
     ("flow", "parameters", "sentence"),
     [
         pytest.param(lead_cleanup, {}, "match: it is missing", id="cleanup, nothing"),
-        pytest.param(lead_cleanup, {"dry_run": True}, "match: it is missing", id="cleanup, missing"),
-        pytest.param(lead_cleanup, {**JUNK, "limit": 1}, f"limit: {UNKNOWN}", id="cleanup, unknown"),
-        pytest.param(lead_cleanup, {**JUNK, "most leads": 1}, f"most leads: {UNKNOWN}", id="cleanup, no identifier"),
-        pytest.param(restore_leads, {}, "backup: it is missing", id="restore, nothing"),
-        pytest.param(restore_leads, {"dry_run": True}, "backup: it is missing", id="restore, missing"),
+        pytest.param(lead_cleanup, {"dry_run": True}, "match: it is missing", id="cleanup, missing", marks=MORE),
+        pytest.param(lead_cleanup, {**JUNK, "limit": 1}, f"limit: {UNKNOWN}", id="cleanup, unknown", marks=MORE),
+        pytest.param(
+            lead_cleanup,
+            {**JUNK, "most leads": 1},
+            f"most leads: {UNKNOWN}",
+            id="cleanup, no identifier",
+            marks=MORE,
+        ),
+        pytest.param(restore_leads, {}, "backup: it is missing", id="restore, nothing", marks=MORE),
+        pytest.param(restore_leads, {"dry_run": True}, "backup: it is missing", id="restore, missing", marks=MORE),
         pytest.param(restore_leads, {"backup": "/b", "lead": []}, f"lead: {UNKNOWN}", id="restore, unknown"),
     ],
 )
