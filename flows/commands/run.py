@@ -20,7 +20,9 @@ def run(
     dry_run: Annotated[bool, switch("Plan only, the default; --no-dry-run deletes.", negative="--no-dry-run")] = True,
     approval: Annotated[
         str | None,
-        Parameter(help="Ask you first: never, always, or 'above 100'. --expect is an answer."),
+        Parameter(
+            help="Ask you first: always, the default at a terminal, never, or 'above 100'. --expect is an answer."
+        ),
     ] = None,
     backup: Annotated[
         bool | None,
@@ -38,11 +40,17 @@ def run(
     time_zone: Annotated[str | None, Parameter(help="Where days begin, for local dates in queries.")] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Plan, and with --no-dry-run delete. What can be checked without Prefect is checked before it starts."""
+    """Plan, and with --no-dry-run delete. What can be checked without Prefect is checked before it starts.
+
+    Whoever is at the terminal is asked before anything is deleted, unless they have said what they expect.
+    """
+    from flows.console.asking import somebody_is_there
     from flows.console.executing import execute
     from flows.console.parameters import build
     from flows.console.settings import settings_with_key
 
+    if not dry_run and expect is None and approval is None and somebody_is_there():
+        approval = "always"
     asked = {"dry_run": dry_run, "approval": approval, "backup": backup, "expect": expect, "sample": sample}
     parameters, notes, deployed = build(given, cleanup, **asked, time_zone=time_zone)
     settings = settings_with_key(block=True)

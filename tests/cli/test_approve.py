@@ -20,7 +20,8 @@ from tasks.report.model import Report
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
 
-JUNK = ("run", "--match.status", "Junk", "--no-dry-run", "--approval", "always", "--json")
+UNASKED = ("run", "--match.status", "Junk", "--no-dry-run", "--json")
+JUNK = (*UNASKED, "--approval", "always")
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -173,17 +174,27 @@ def test_of_several_runs_with_one_name_the_one_that_waits_is_approved(
     assert said.out == f"Run {waiting} is approved; a worker continues it.\n"
 
 
-@pytest.mark.parametrize(("text", "code", "outcome", "left"), [("2", 0, "deleted", 2), ("yes", 3, "declined", 4)])
+@pytest.mark.parametrize(
+    ("words", "text", "code", "outcome", "left"), [(UNASKED, "2", 0, "deleted", 2), (JUNK, "yes", 3, "declined", 4)]
+)
 def test_at_a_terminal_a_run_asks_there_and_then(
-    close: CloseAccount, prefect_server: str, text: str, code: int, outcome: str, left: int
+    close: CloseAccount, prefect_server: str, words: tuple[str, ...], text: str, code: int, outcome: str, left: int
 ):
     """On stderr: stdout is the report's alone."""
-    said = typed(close, prefect_server, text, *JUNK)
+    said = typed(close, prefect_server, text, *words)
 
     assert (said.returncode, len(close.leads())) == (code, left), said.stderr
     assert f'"outcome":"{outcome}"' in said.stdout
     assert "Type the number of leads" in said.stderr
     assert "Planned" in said.stderr
+
+
+def test_at_a_terminal_what_is_expected_or_never_to_be_asked_is_not_asked(close: CloseAccount, prefect_server: str):
+    expected = typed(close, prefect_server, "", *UNASKED, "--expect", "3")
+    never = typed(close, prefect_server, "", *UNASKED, "--approval", "never")
+
+    assert (expected.returncode, never.returncode, len(close.leads())) == (3, 0, 2)
+    assert "Type the number" not in expected.stderr + never.stderr
 
 
 def test_without_a_terminal_a_run_needs_the_number_it_expects(lead_cleanup: Command, close: CloseAccount):
