@@ -20,9 +20,7 @@ def run(
     dry_run: Annotated[bool, switch("Plan only, the default; --no-dry-run deletes.", negative="--no-dry-run")] = True,
     approval: Annotated[
         str | None,
-        Parameter(
-            help="Ask you first: always, the default at a terminal, never, or 'above 100'. --expect is an answer."
-        ),
+        Parameter(help="Ask first: always (if at a terminal), never, or 'above 100'."),
     ] = None,
     backup: Annotated[
         bool | None,
