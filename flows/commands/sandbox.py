@@ -52,7 +52,7 @@ def sandbox(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop as cleanly as after Ctrl-C
     with server:
         whose = f"{organization} ({server.state.main.organization.id})"
-        put(f"Serving a stand-in for Close at {server.url}: {whose} with {leads:,} leads; Ctrl-C stops it.")
+        put(f"Serving a stand-in for Close at {server.url} with {leads:,} leads of {whose}; Ctrl-C stops it.")
         put(f"Keys: {ADMIN_KEY}, and {USER_KEY}, whose user may not bulk delete. In another terminal:")
         put(f"  export CLOSE_API_URL={server.url}\n  export CLOSE_API_KEY={ADMIN_KEY}")
         try:

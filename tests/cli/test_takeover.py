@@ -124,6 +124,7 @@ def test_of_a_run_of_another_machine_a_person_has_to_say_that_its_process_is_gon
     assert len(close.leads()) == 1
 
 
+@pytest.mark.exhaustive
 def test_of_a_run_that_no_record_places_a_person_has_to_say_it_too(
     close: CloseAccount, start: Start, lead_cleanup: Command
 ) -> None:

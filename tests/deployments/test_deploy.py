@@ -299,6 +299,7 @@ def test_what_prefect_refuses_is_one_sentence_and_nothing_was_deleted_before(
     assert {each.name for each in prefect.read_deployments()} == {"junk", "stale"}
 
 
+@pytest.mark.exhaustive
 def test_a_deployment_that_was_paused_as_a_whole_stays_so(
     prefect: SyncPrefectClient, write: Write, make_deploy: Command
 ) -> None:

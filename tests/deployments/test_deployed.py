@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from deployed_runs import await_run, deploy, read_all
+from deployed_runs import await_run, read_all
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
@@ -16,11 +16,7 @@ from support.close_account import ADMIN, CloseAccount, lead
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
 
 
-def test_all_cleanups_are_registered_with_their_schedules(
-    deployed: str, prefect_environment: dict[str, str], running_sandbox: CloseAccount
-) -> None:
-    """Once or twice comes to the same."""
-    deploy(prefect_environment, running_sandbox)
+def test_all_cleanups_are_registered_with_their_schedules(deployed: str) -> None:
     found = {each["name"]: each for each in read_all(deployed, "deployments")}
 
     active = {name for name, each in found.items() if any(schedule["active"] for schedule in each["schedules"])}

@@ -96,6 +96,7 @@ def test_what_became_of_a_run_that_is_cancelled_stands_in_its_log(
     assert said.startswith(f"Cancelled: Close has paused bulk delete {job['id']} at 0 of 3 leads.")
 
 
+@pytest.mark.exhaustive  # a terminal's process shows it too
 def test_a_process_that_is_terminated_without_a_cancel_leaves_close_alone(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
 ) -> None:

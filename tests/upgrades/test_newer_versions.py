@@ -73,11 +73,9 @@ def change_record(run: str, change: Callable[[Json], Any]) -> str:
 
 
 # At 0.1: the version is written, and nobody reads it; the run goes on by what it understands.
-@pytest.mark.parametrize(
-    "words", first(1, [(("resume", "--start-again"),), (("resume",),), (("ledger", "--give-up"),)])
-)
+@pytest.mark.parametrize("words", first(1, [["resume", "--start-again"], ["resume"], ["ledger", "--give-up"]]))
 def test_a_record_of_a_newer_version_is_refused(
-    call: Command, sandbox: CloseAccount, unknown: str, words: tuple[str, ...]
+    call: Command, sandbox: CloseAccount, unknown: str, words: list[str]
 ) -> None:
     change_record(unknown, newer)
 
