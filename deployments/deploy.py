@@ -176,10 +176,14 @@ def _keys(file: PrefectYaml, listed: Organizations, organization: str | None, *,
     except ValidationError as error:
         raise CannotDeploy(settings_problem(error)) from None
     wanted = keys.wanted(file.deployments, listed.organizations, settings, organization)
+    if replace:
+        keys.check_that_one_is_replaced(wanted, settings)
     yield from (keys.ensure(each, replace=replace) for each in wanted if each.given)
     others = [each for each in wanted if not each.given]
     keys.check_that_all_can_be_had(others)
     yield from [keys.ensure(each, replace=replace) for each in others]
+    if settings.api_key and len(others) == len(wanted):
+        yield f"CLOSE_API_KEY is not used{': ORGANIZATION=… says whose key it is' if listed.organizations else ''}."
 
 
 def _make_pool(prefect: SyncPrefectClient) -> None:

@@ -221,10 +221,12 @@ def test_at_a_terminal_it_asks_before_it_deletes_or_replaces(
 
     deployed = {each.name for each in prefect.read_deployments()}
     if typed == "yes":
-        assert "uma@sandbox.example, Sandbox Inc., replaces the one kept in close-api-key" in said
+        assert (
+            "Key of uma@sandbox.example, Sandbox Inc., replaces that of ada@sandbox.example, another user, in" in said
+        )
         assert (schedules(prefect, "junk"), deployed, kept_key()) == ({}, {"junk"}, USER)
     else:
-        assert "Key of ada@sandbox.example, Sandbox Inc., still kept in close-api-key; CLOSE_API_KEY is not" in said
+        assert "Key of ada@sandbox.example, Sandbox Inc., still kept in close-api-key. CLOSE_API_KEY is not" in said
         assert not schedules(prefect, "junk")["nightly"].active
         assert (deployed, kept_key()) == ({"junk", "stale"}, ADMIN)
 
@@ -251,7 +253,10 @@ def test_a_key_is_tried_and_never_replaced_by_chance(
         "CLOSE_API_KEY (that of uma@sandbox.example, Sandbox Inc.) is another key than the one kept in close-api-key"
     )
     assert after_other == ADMIN
-    assert replaced.out.startswith("Key of uma@sandbox.example, Sandbox Inc., replaces the one kept in close-api-key.")
+    assert replaced.out.startswith(
+        "Key of uma@sandbox.example, Sandbox Inc., replaces that of ada@sandbox.example, another user, in "
+        "close-api-key. The role user of this key's user may not bulk delete."
+    )
     refused.is_one_line("Close refuses the API key (401)")
     assert kept_key() == USER
     for said in (first, kept, other, replaced, refused):
@@ -265,7 +270,9 @@ def test_a_kept_key_that_was_revoked_deploys_nothing(
     Secret(value=SecretStr("api_revoked")).save("close-api-key")  # pyright: ignore[reportUnknownMemberType]
     write(junk={})
 
-    make_deploy().is_one_line("The key is kept in close-api-key: set CLOSE_API_KEY to another one.")
+    make_deploy().is_one_line(
+        "The key is kept in close-api-key: CLOSE_API_KEY=api_… make deploy REPLACE_KEY=1 replaces it."
+    )
     assert prefect.read_deployments() == []
 
 

@@ -12,7 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.states import Running
 from pydantic import SecretStr
-from support.close_account import ADMIN, CloseAccount
+from support.close_account import ADMIN, USER, CloseAccount
 from support.terminal_session import Command, Said
 
 from deployments import deploy
@@ -137,7 +137,10 @@ def test_one_is_offboarded_though_the_key_of_another_is_revoked_and_twice_change
     left = call("offboard", "globex")
 
     assert revoked.code == 0
-    assert "Runs of acme will be refused, since Close refuses its key (Close refuses the API key (401)" in revoked.out
+    assert (
+        "Runs of acme will be refused, since Close refuses its key (401), kept in close-api-key-acme: make a new one "
+        "in Close, then CLOSE_API_KEY=api_… make deploy ORGANIZATION=acme REPLACE_KEY=1.\n"
+    ) in revoked.out
     assert busy.is_one_line("Nothing is deleted yet, since runs have not ended (junk-globex)", code=1) is None
     assert not any(each.active for each in paused)
     assert left.out.splitlines() == [
@@ -177,8 +180,41 @@ def test_without_every_key_for_its_own_organisation_nothing_is_deployed(
 
     keep_key("globex")
     listed("acme", "globex", globex=three["initech"].organization_id())
-    call().is_one_line("since the key for close-api-key-globex is not that of globex: The API key belongs to")
+    of_globex, of_initech = (three[name].organization_id() for name in ("globex", "initech"))
+    call().is_one_line(
+        f"Nothing is deployed, since the key for globex is that of globex ({of_globex}), and organizations.yaml says "
+        f"{of_initech} for globex: give globex's key, or correct organization_id. The key is kept in "
+        "close-api-key-globex: CLOSE_API_KEY=api_… make deploy ORGANIZATION=globex REPLACE_KEY=1 replaces it."
+    )
 
     listed("acme", "globex")
-    call("--organization", "glbex").is_one_line("There is no organisation 'glbex' in organizations.yaml; did you mean")
+    call("--organization", "glbex").is_one_line(
+        "There is no organisation 'glbex' in organizations.yaml; did you mean 'globex'? Nothing is deployed."
+    )
     assert deployed(prefect) == {}
+
+
+def test_a_key_is_replaced_only_for_the_organisation_that_is_named(
+    prefect: SyncPrefectClient, listed: Listed, call: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each message is followed word for word, until the key is replaced."""
+    listed("acme", "globex")
+    for name in ("acme", "globex"):
+        keep_key(name)
+    call("--replace-key").is_one_line("CLOSE_API_KEY is not set: set it to the new key. Nothing is replaced or")
+
+    monkeypatch.setenv("CLOSE_API_KEY", USER)
+    call("--replace-key").is_one_line(
+        "Whose key is CLOSE_API_KEY? Say make deploy ORGANIZATION=acme REPLACE_KEY=1 (or globex). "
+        "Nothing is replaced or deployed."
+    )
+    call("--organization", "acme").is_one_line("make deploy ORGANIZATION=acme REPLACE_KEY=1 replaces it")
+    assert deployed(prefect) == {}
+    replaced = call("--organization", "acme", "--replace-key")
+    monkeypatch.setenv("CLOSE_API_KEY", ADMIN)
+    unused = call()
+
+    assert "Key of uma@sandbox.example, acme, replaces that of ada@sandbox.example, another user, in" in replaced.out
+    assert "Key of ada@sandbox.example, globex, kept in close-api-key-globex.\n" in replaced.out
+    assert "CLOSE_API_KEY is not used: ORGANIZATION=… says whose key it is.\n" in unused.out
+    assert "Key of uma@sandbox.example, acme, kept in close-api-key-acme.\n" in unused.out
