@@ -113,7 +113,8 @@ def test_over_what_people_did_in_prefect_nothing_they_paused_starts_and_nothing_
     assert seen_active
     assert not any(seen_active)
     assert said.out.splitlines()[1:4] == [
-        "junk: its schedule weekly (0 10 * * 2, Europe/Berlin) is paused, since prefect.yaml no longer has it.",
+        "junk: its schedule weekly (0 10 * * 2, Europe/Berlin) is no longer in prefect.yaml, so it is paused: make "
+        "deploy PRUNE=1 deletes it.",
         "junk: nightly (0 6 * * *, Europe/Berlin) stays paused, as in Prefect: resume it there; monthly "
         "(0 5 1 * *, UTC); one added in Prefect (every 1:00:00, UTC), which stays.",
         "stale: weekly (0 11 * * 2, Europe/Berlin).",
@@ -183,7 +184,11 @@ def test_a_deployment_that_the_file_no_longer_has_is_paused_and_pruned_once_its_
     prefect.delete_flow_run(run.id)
     pruned = make_deploy("--prune")
 
-    assert "junk's schedules are paused, since prefect.yaml no longer has them.\n" in paused.out
+    assert (
+        "junk is no longer in prefect.yaml, so its schedules are paused: make deploy PRUNE=1 deletes it.\n"
+        in paused.out
+    )
+    assert "PRUNE=1" not in busy.out
     assert not by_schedule.active
     assert "junk has a run that has not ended, so it isn't deleted." in busy.out
     assert "junk is deleted; its reports stay." in pruned.out

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import DeploymentCreate
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.states import Running
 from pydantic import SecretStr
@@ -164,8 +165,17 @@ def test_what_is_taken_off_the_list_is_paused_and_pruned_as_any_deployment(
     listed(*NAMES)
     call()
     listed("acme", "initech")
+    of_prefect_yaml = DeploymentCreate(name="junk", flow_id=prefect.read_flow_by_name("tidy").id, tags=["lead-cleanup"])
+    prefect.request("POST", "/deployments/", json=of_prefect_yaml.model_dump(mode="json", exclude_unset=True))
+    said = call()
 
-    assert "junk-globex's schedules are paused, since organizations.yaml no longer has them." in call().out
+    assert "junk is no longer deployed (deploy_prefect_yaml: false): make deploy PRUNE=1 deletes it.\n" in said.out
+    assert (
+        "junk-globex is no longer in organizations.yaml, so its schedules are paused: make deploy PRUNE=1 deletes it.\n"
+    ) in said.out
+    assert (
+        "started without PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER=P7D: runs that stop while it is down stay Running."
+    ) in said.out
     assert "junk-globex is deleted; its reports stay." in call("--prune").out
     assert set(deployed(prefect)) == {"junk-acme", "junk-initech"}
 
