@@ -1,5 +1,6 @@
 """``make deploy`` with organizations.yaml: keys are proven first, twice comes to the same, one command offboards."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -14,10 +15,13 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.states import Running
 from pydantic import SecretStr
 from support.close_account import ADMIN, USER, CloseAccount
+from support.terminal_processes import at_a_terminal
 from support.terminal_session import Command, Said
 
 from deployments import deploy
 from deployments.sandbox.server import Sandbox
+from tasks.report.artifacts import artifact_key, publish
+from tasks.runs.run import run_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger")]
 
@@ -132,9 +136,17 @@ def test_one_is_offboarded_though_the_key_of_another_is_revoked_and_twice_change
     keep_key("acme", "api_revoked")
     revoked = call()
     busy_run = prefect.create_flow_run_from_deployment(after["junk-globex"].id, state=Running())
+    of_acme, of_globex = (
+        f"{artifact_key(run_of(busy_run, f'junk-{name}'), three[name].organization_id(), name)}-plan"
+        for name in ("acme", "globex")
+    )
+    for key in (of_acme, of_globex):
+        publish(busy_run.id, "markdown", "", key=key, description="")
     busy = call("offboard", "globex")
     paused = deployed(prefect)["junk-globex"].schedules
     prefect.delete_flow_run(busy_run.id)
+    elsewhere = f"from deployments import deploy; deploy.ROOT = deploy.Path({str(deploy.ROOT)!r}); raise SystemExit("
+    stopped = at_a_terminal([sys.executable, "-c", f"{elsewhere}deploy.call(['offboard', 'globex']))"], "yes", {})
     left = call("offboard", "globex")
 
     assert revoked.code == 0
@@ -142,19 +154,29 @@ def test_one_is_offboarded_though_the_key_of_another_is_revoked_and_twice_change
         "Runs of acme will be refused, since Close refuses its key (401), kept in close-api-key-acme: make a new one "
         "in Close, then CLOSE_API_KEY=api_… make deploy ORGANIZATION=acme REPLACE_KEY=1.\n"
     ) in revoked.out
-    assert busy.is_one_line("Nothing is deleted yet, since runs have not ended (junk-globex)", code=1) is None
+    busy.is_one_line("To keep globex, resume its schedules in Prefect.", code=1)
     assert not any(each.active for each in paused)
+    assert (stopped.returncode, stopped.stdout) == (2, "")
+    assert (
+        "This removes globex: 1 deployment, its key in close-api-key-globex, its entry in organizations.yaml. "
+        "Type globex to go on; anything else stops:"
+    ) in stopped.stderr
     assert left.out.splitlines() == [
         "junk-globex is deleted; its reports stay.",
         "The Secret block close-api-key-globex is deleted.",
+        "Its key still works until you delete it in Close.",
+        f"Its backups stay in {three['globex'].organization_id()}/ of CLOSE_BACKUP_URL. Its runs no longer delete "
+        "old ones: lead-cleanup backups --prune does.",
+        "Its plans stay in Prefect and show names of leads, unless you delete them:",
+        f"  prefect artifact delete {of_globex}",
         "globex is removed from deployments/organizations.yaml.",
-        f"Delete its key in Close, too. Its backups stay in {three['globex'].organization_id()}/ of CLOSE_BACKUP_URL.",
     ]
     assert set(deployed(prefect)) == {"junk-acme", "junk-initech"}
     assert blocks(prefect) == {"close-api-key-acme", "close-api-key-initech"}
     again = call()
     assert (again.code, set(deployed(prefect))) == (0, {"junk-acme", "junk-initech"})
-    call("offboard", "globex").is_one_line("There is no organisation 'globex'; there are 'acme', 'initech'.", code=1)
+    call("offboard", "globex").is_one_line("There is no organisation 'globex'; there are 'acme', 'initech'.")
+    call("offboard", "").is_one_line("Say which: make offboard ORGANIZATION=acme.")
 
 
 def test_what_is_taken_off_the_list_is_paused_and_pruned_as_any_deployment(
