@@ -24,11 +24,21 @@ from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from pydantic import SecretStr, ValidationError
 
-from deployments import automations, keys, notifications, offboarding, organizations, prefect_yaml, removed, schedules
+from deployments import (
+    automations,
+    keys,
+    notifications,
+    offboarding,
+    organizations,
+    prefect_yaml,
+    removed,
+    schedules,
+    server_settings,
+)
 from deployments.organizations import Organizations
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.documents import Unreadable
-from flows.console.terminal import INTERRUPTED, WRONG_USAGE, put, say
+from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, put, say
 from tasks.close.settings import CloseSettings, settings_problem
 from tasks.runs.connect import check_prefect
 from tasks.runs.connect import prefect as connect_to_prefect
@@ -70,7 +80,7 @@ def deploy(
 
 
 @app.command
-def offboard(organization: str, /) -> int:
+def offboard(organization: str = "", /) -> int:
     """Remove an organisation: its deployments, its key and its entry in organizations.yaml. Its reports stay."""
     return _done(_offboard(organization))
 
@@ -85,7 +95,7 @@ def _done(steps: Iterator[str]) -> int:
     try:
         for sentence in steps:
             put(sentence)
-    except (CannotDeploy, automations.WrongFile, keys.WrongKeys) as error:
+    except (CannotDeploy, automations.WrongFile, keys.WrongKeys, Usage) as error:
         say(str(error))
     except offboarding.Unfinished as error:
         say(str(error))
@@ -127,12 +137,13 @@ def _deploy(
                     schedules.pause(prefect, each, each.schedules)
         gone = list(removed.find(deployed, file))
         for each in gone:
-            yield each.pause(prefect)
+            yield each.pause(prefect, prune=prune)
         _run_prefect_deploy(file.document(paused={name for name, each in deployed.items() if each.paused}), ROOT)
         differ = yield from _apply_schedules(prefect, file)
         yield from (said for each in gone if (said := each.delete(prefect, prune=prune)))
         yield from automations.apply(prefect, wanted)
         yield from notifications.apply(prefect, messages)
+        yield from server_settings.missing(prefect)
     if differ:
         raise CannotDeploy(
             f"On the server these parameters differ from prefect.yaml: {', '.join(differ)}. The schedules of their "
@@ -176,10 +187,14 @@ def _keys(file: PrefectYaml, listed: Organizations, organization: str | None, *,
     except ValidationError as error:
         raise CannotDeploy(settings_problem(error)) from None
     wanted = keys.wanted(file.deployments, listed.organizations, settings, organization)
+    if replace:
+        keys.check_that_one_is_replaced(wanted, settings)
     yield from (keys.ensure(each, replace=replace) for each in wanted if each.given)
     others = [each for each in wanted if not each.given]
     keys.check_that_all_can_be_had(others)
     yield from [keys.ensure(each, replace=replace) for each in others]
+    if settings.api_key and len(others) == len(wanted):
+        yield f"CLOSE_API_KEY is not used{': ORGANIZATION=… says whose key it is' if listed.organizations else ''}."
 
 
 def _make_pool(prefect: SyncPrefectClient) -> None:

@@ -15,11 +15,14 @@ from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError, NotAllowed, WrongKey, WrongOrganization
 from tasks.close.settings import CloseSettings, settings_problem
 from tasks.criteria.wording import did_you_mean
+from tasks.plan.account import Needed, survey
+from tasks.runs.wording import ended
 
 if TYPE_CHECKING:
     from prefect.blocks.system import Secret
 
 REFUSED = (WrongKey, NotAllowed, WrongOrganization)
+NO_NAMES = Needed(statuses=False, custom_fields=False, smart_views=False, keep_view=None)
 
 
 class WrongKeys(Exception):
@@ -31,6 +34,8 @@ class Owner(NamedTuple):
 
     user: str
     organization: resources.Organization
+    warnings: tuple[str, ...] = ()
+    """What the user may not do or see."""
 
     def __str__(self) -> str:
         """``ada@example.com, Sandbox Inc.``, for people."""
@@ -50,6 +55,12 @@ class Wanted:
         """The key in CLOSE_API_KEY."""
         return self.settings.api_key.get_secret_value() if self.settings.api_key else None
 
+    @property
+    def command(self) -> str:
+        """The command that replaces the key in the block by CLOSE_API_KEY."""
+        of = f"ORGANIZATION={self.organization.name} " if self.organization else ""
+        return f"make deploy {of}REPLACE_KEY=1"
+
 
 def wanted(
     deployments: Iterable[Deployment], organizations: Sequence[Organization], settings: CloseSettings, name: str | None
@@ -61,7 +72,8 @@ def wanted(
     """
     by_block = {each.secret_block: each for each in organizations}
     if name and name not in (names := [each.name for each in organizations]):
-        raise WrongKeys(f"There is no organisation {name!r} in organizations.yaml{did_you_mean(name, names)}")
+        unknown = f"There is no organisation {name!r} in organizations.yaml{did_you_mean(name, names)}"
+        raise WrongKeys(f"{ended(unknown)} Nothing is deployed.")
     blocks = sorted({each.block for each in deployments if each.block})
     others = [each for each in blocks if each not in by_block]
     if name or len(others) > 1:
@@ -78,6 +90,20 @@ def wanted(
     return found
 
 
+def check_that_one_is_replaced(wanted: Sequence[Wanted], settings: CloseSettings) -> None:
+    """Raise `WrongKeys` if CLOSE_API_KEY of *settings* isn't set, or is for none of the blocks."""
+    if any(each.given for each in wanted):
+        return
+    if settings.api_key is None:
+        said = "CLOSE_API_KEY is not set: set it to the new key."
+    elif names := [each.organization.name for each in wanted if each.organization]:
+        others = f" (or {', '.join(names[1:])})" if names[1:] else ""
+        said = f"Whose key is CLOSE_API_KEY? Say make deploy ORGANIZATION={names[0]} REPLACE_KEY=1{others}."
+    else:
+        said = "prefect.yaml doesn't tell for which Secret block CLOSE_API_KEY is: replace the key in Prefect."
+    raise WrongKeys(f"{said} Nothing is replaced or deployed.")
+
+
 def ensure(wanted: Wanted, *, replace: bool) -> str:
     """Leave a key in the block that Close accepts, and return a sentence on whose it is.
 
@@ -89,19 +115,21 @@ def ensure(wanted: Wanted, *, replace: bool) -> str:
     if kept is None:
         key = given or ask(wanted)
         source = "taken from CLOSE_API_KEY and kept" if given else "kept"
-        return _saved(block, key, f"Key of {owner(wanted, key)}, {source}")
+        return _saved(block, key, owner(wanted, key), source)
     if given is None or given == kept:
-        return f"{_owner_of_kept(wanted, kept)}, kept in {block}."
+        return _about_kept(wanted, kept, f"kept in {block}")
     whose = owner(wanted, given)
     if not replace and not somebody_is_there():
         raise WrongKeys(
             f"CLOSE_API_KEY (that of {whose}) is another key than the one kept in {block}, so nothing is deployed: "
-            "make deploy REPLACE_KEY=1 replaces it; without CLOSE_API_KEY it stays."
+            f"{wanted.command} replaces it; without CLOSE_API_KEY it stays."
         )
-    question = f"CLOSE_API_KEY is another key than the one kept in {block}: that of {whose}. Replace it?"
+    before = _user_of(wanted, kept) or whose.user
+    replaced = "the one kept" if before == whose.user else f"that of {before}, another user,"
+    question = f"CLOSE_API_KEY, the key of {whose}, would replace {replaced} in {block}. Replace it?"
     if replace or ask_whether(question, otherwise="keeps it"):
-        return _saved(block, given, f"Key of {whose}, replaces the one kept")
-    return f"{_owner_of_kept(wanted, kept)}, still kept in {block}; CLOSE_API_KEY is not used."
+        return _saved(block, given, whose, f"replaces {replaced}")
+    return f"{_about_kept(wanted, kept, f'still kept in {block}')} CLOSE_API_KEY is not used."
 
 
 def ask(wanted: Wanted) -> str:
@@ -145,34 +173,55 @@ def save(block: str, key: SecretStr) -> None:
     Secret(value=key).save(block, overwrite=True)  # pyright: ignore[reportUnknownMemberType]
 
 
-def _saved(block: str, key: str, sentence: str) -> str:
+def _saved(block: str, key: str, whose: Owner, how: str) -> str:
     save(block, SecretStr(key))
-    return f"{sentence} in {block}."
+    return " ".join([f"Key of {whose}, {how} in {block}.", *whose.warnings])
 
 
 def owner(wanted: Wanted, key: str) -> Owner:
-    """Whose it is. Raises `WrongKeys` unless Close accepts the key."""
+    """Whose it is. Raises `WrongKeys` unless Close accepts the key, and it is that of the organisation."""
+    settings, listed = wanted.settings, wanted.organization
+    if listed:  # what its entry says is compared here: no CLOSE_ORGANIZATION_ID is set that a message could name
+        settings = settings.model_copy(update={"organization_id": None})
     try:
-        with CloseClient(wanted.settings.with_api_key(key)) as close:
-            user, organization = close.me(), close.organization(close.organization_id())
-            return Owner(user.email or user.id, organization)
+        with CloseClient(settings.with_api_key(key)) as close:
+            account = survey(close, NO_NAMES)
     except ValidationError as error:
         raise WrongKeys(f"Nothing is deployed. {settings_problem(error)}") from None
     except WrongOrganization as error:
-        of = f"the key for {wanted.block} is not that of {wanted.organization.name}: " if wanted.organization else ""
-        raise WrongKeys(f"Nothing is deployed, since {of}{error}") from error
+        raise WrongKeys(f"Nothing is deployed, since {error}") from error
     except CloseError as error:
         raise WrongKeys(f"Nothing is deployed, since the key for {wanted.block} could not be tried: {error}") from error
+    found = account.organization
+    if listed and listed.organization_id != found.id:
+        raise WrongKeys(
+            f"Nothing is deployed, since the key for {listed.name} is that of {found.name} ({found.id}), and "
+            f"organizations.yaml says {listed.organization_id} for {listed.name}: give {listed.name}'s key, or correct "
+            "organization_id."
+        )
+    return Owner(account.user.email or account.user.id, found, account.warnings)
 
 
-def _owner_of_kept(wanted: Wanted, key: str) -> str:
+def _user_of(wanted: Wanted, key: str) -> str | None:
+    try:
+        return owner(wanted, key).user
+    except WrongKeys:
+        return None
+
+
+def _about_kept(wanted: Wanted, key: str, where: str) -> str:
     """``Key of …``; but a key that was accepted before needn't be tried if Close is unavailable."""
     try:
-        return f"Key of {owner(wanted, key)}"
+        return f"Key of {owner(wanted, key)}, {where}."
     except WrongKeys as error:
-        cause, organization = error.__cause__, wanted.organization
+        cause, organization, replace = error.__cause__, wanted.organization, f"CLOSE_API_KEY=api_… {wanted.command}"
         if isinstance(cause, CloseError) and not isinstance(cause, REFUSED):
-            return f"The key could not be tried ({cause})"
-        if organization and isinstance(cause, WrongKey | NotAllowed):
-            return f"Runs of {organization.name} will be refused, since Close refuses its key ({cause})"
-        raise WrongKeys(f"{error} The key is kept in {wanted.block}: set CLOSE_API_KEY to another one.") from error
+            return f"The key could not be tried ({cause}), {where}."
+        if organization and isinstance(cause, WrongKey):
+            return (
+                f"Runs of {organization.name} will be refused, since Close refuses its key ({cause.status}), {where}: "
+                f"make a new one in Close, then {replace}."
+            )
+        if organization and isinstance(cause, NotAllowed):
+            return f"Runs of {organization.name} will be refused ({cause}) To replace its key: {replace}."
+        raise WrongKeys(f"{error} The key is kept in {wanted.block}: {replace} replaces it.") from error

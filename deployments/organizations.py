@@ -31,11 +31,12 @@ BY_FIELD = {
     "CLOSE_ACCESS_TOKEN": "keep an API key in the Secret block: here it would be stored in clear",
 }
 """Settings that aren't written as such, and what to do instead."""
+SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SETTINGS = [f"CLOSE_{name.upper()}" for name in CloseSettings.model_fields]
 
 
 def _slug(text: str) -> str:
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", text):
+    if not SLUG.fullmatch(text):
         raise ValueError(f"{quoted(text)} can't be used: write a-z, 0-9 and dashes, such as acme-inc")
     return text
 
@@ -129,7 +130,7 @@ def read(file: Path) -> Organizations:
         for each in found.organizations:
             _check_settings(each)
     except ValidationError as error:
-        raise Unreadable(f"can't be used: {problems(error, document)}") from None
+        raise Unreadable(f"can't be used: {_by_name(problems(error, document), document)}") from None
     for what, values in {
         "organisations called": [each.name for each in found.organizations],
         "organisations with the id": [each.organization_id for each in found.organizations],
@@ -138,6 +139,16 @@ def read(file: Path) -> Organizations:
         if twice := next((each for each in values if values.count(each) > 1), None):
             raise Unreadable(f"has two {what} {twice}: remove or change one")
     return found
+
+
+def _by_name(said: str, document: object) -> str:
+    """What is *said* of the *document*, with the names of organisations in place of their numbers."""
+    listed = cast("dict[str, Any]", document).get("organizations") if isinstance(document, dict) else None
+    for number, entry in enumerate(cast("list[Any]", listed) if isinstance(listed, list) else []):
+        name = cast("dict[str, Any]", entry).get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and SLUG.fullmatch(name):
+            said = re.sub(rf"\borganizations\.{number}(\.|: )", f"{name}: ", said)
+    return said
 
 
 def _without_nothing(document: object) -> object:
@@ -159,7 +170,8 @@ def add(listed: Organizations, file: PrefectYaml) -> PrefectYaml:
     cleanups = {each.name: each for each in file.deployments if each.block}
     generated = [each for organization in listed.organizations for each in _entries(organization, cleanups)]
     kept = tuple(each for each in file.deployments if listed.deploy_prefect_yaml or each.block is None)
-    return replace(file, deployments=kept).with_entries(generated)
+    left_out = frozenset(each.full_name for each in file.deployments if each not in kept)
+    return replace(file, deployments=kept, left_out=left_out).with_entries(generated)
 
 
 def _entries(organization: Organization, cleanups: Mapping[str, Deployment]) -> Iterator[dict[str, Any]]:

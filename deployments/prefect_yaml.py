@@ -117,6 +117,8 @@ class PrefectYaml:
     steps: frozenset[str]
     folder: Path
     deployments: tuple[Deployment, ...] = ()
+    left_out: frozenset[str] = frozenset()
+    """The full names of those that it has and that are not deployed, since organizations.yaml says so."""
 
     def with_entries(self, entries: Iterable[dict[str, Any]]) -> Self:
         """Add the deployments that *entries* are. Raises `Unreadable` if one can't be used, or has a name twice."""

@@ -29,6 +29,8 @@ class Removed(NamedTuple):
 
     deployment: DeploymentResponse
     schedule: DeploymentSchedule | None = None
+    left_out: bool = False
+    """Whether prefect.yaml has it, and organizations.yaml says that it isn't deployed."""
 
     @property
     def name(self) -> str:
@@ -37,15 +39,19 @@ class Removed(NamedTuple):
         return f"{self.deployment.name}{schedule}"
 
     @property
-    def _file(self) -> str:
+    def _why(self) -> str:
+        if self.left_out:
+            return "is no longer deployed (deploy_prefect_yaml: false)"
         named = any(tag.startswith(ORGANIZATION_NAME) for tag in self.deployment.tags)
-        return organizations.FILE.name if named else "prefect.yaml"
+        return f"is no longer in {organizations.FILE.name if named else 'prefect.yaml'}"
 
-    def pause(self, prefect: SyncPrefectClient) -> str:
-        """Pause it, and return a sentence that says so."""
-        schedules.pause(prefect, self.deployment, [self.schedule] if self.schedule else self.deployment.schedules)
-        paused = f" ({schedules.when(self.schedule.schedule)}) is" if self.schedule else "'s schedules are"
-        return f"{self.name}{paused} paused, since {self._file} no longer has {'it' if self.schedule else 'them'}."
+    def pause(self, prefect: SyncPrefectClient, *, prune: bool) -> str:
+        """Pause it, and return a sentence that says so, and how to delete it if that isn't to follow by *prune*."""
+        lost = [self.schedule] if self.schedule else self.deployment.schedules
+        schedules.pause(prefect, self.deployment, lost)
+        when = f" ({schedules.when(self.schedule.schedule)})" if self.schedule else ""
+        paused = ", so it is paused" if self.schedule else ", so its schedules are paused" if lost else ""
+        return f"{self.name}{when} {self._why}{paused}{'' if prune else ': make deploy PRUNE=1 deletes it'}."
 
     def delete(self, prefect: SyncPrefectClient, *, prune: bool) -> str | None:
         """Delete it if *prune*, or the person at the terminal, says so; return what is to be said of it."""
@@ -69,7 +75,7 @@ def find(deployed: dict[str, DeploymentResponse], file: PrefectYaml) -> Iterator
         if kept := ours.get(name):
             yield from (Removed(found, each) for each in schedules.lost(found, kept.schedules))
         elif TAG in found.tags:
-            yield Removed(found)
+            yield Removed(found, left_out=name in file.left_out)
 
 
 def is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool:

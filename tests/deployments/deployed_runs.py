@@ -44,6 +44,7 @@ def deploy(environment: dict[str, str], close: CloseAccount) -> None:
         [sys.executable, "-m", "deployments"], cwd=ROOT, env=env, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "started without" not in done.stdout
 
 
 class PrefectServer:

@@ -114,7 +114,8 @@ def test_over_what_people_did_in_prefect_nothing_they_paused_starts_and_nothing_
     assert seen_active
     assert not any(seen_active)
     assert said.out.splitlines()[1:4] == [
-        "junk: its schedule weekly (0 10 * * 2, Europe/Berlin) is paused, since prefect.yaml no longer has it.",
+        "junk: its schedule weekly (0 10 * * 2, Europe/Berlin) is no longer in prefect.yaml, so it is paused: make "
+        "deploy PRUNE=1 deletes it.",
         "junk: nightly (0 6 * * *, Europe/Berlin) stays paused, as in Prefect: resume it there; monthly "
         "(0 5 1 * *, UTC); one added in Prefect (every 1:00:00, UTC), which stays.",
         "stale: weekly (0 11 * * 2, Europe/Berlin).",
@@ -185,7 +186,11 @@ def test_a_deployment_that_the_file_no_longer_has_is_paused_and_pruned_once_its_
     prefect.delete_flow_run(run.id)
     pruned = make_deploy("--prune")
 
-    assert "junk's schedules are paused, since prefect.yaml no longer has them.\n" in paused.out
+    assert (
+        "junk is no longer in prefect.yaml, so its schedules are paused: make deploy PRUNE=1 deletes it.\n"
+        in paused.out
+    )
+    assert "PRUNE=1" not in busy.out
     assert not by_schedule.active
     assert "junk has a run that has not ended, so it isn't deleted." in busy.out
     assert "junk is deleted; its reports stay." in pruned.out
@@ -223,10 +228,12 @@ def test_at_a_terminal_it_asks_before_it_deletes_or_replaces(
 
     deployed = {each.name for each in prefect.read_deployments()}
     if typed == "yes":
-        assert "uma@sandbox.example, Sandbox Inc., replaces the one kept in close-api-key" in said
+        assert (
+            "Key of uma@sandbox.example, Sandbox Inc., replaces that of ada@sandbox.example, another user, in" in said
+        )
         assert (schedules(prefect, "junk"), deployed, kept_key()) == ({}, {"junk"}, USER)
     else:
-        assert "Key of ada@sandbox.example, Sandbox Inc., still kept in close-api-key; CLOSE_API_KEY is not" in said
+        assert "Key of ada@sandbox.example, Sandbox Inc., still kept in close-api-key. CLOSE_API_KEY is not" in said
         assert not schedules(prefect, "junk")["nightly"].active
         assert (deployed, kept_key()) == ({"junk", "stale"}, ADMIN)
 
@@ -253,7 +260,10 @@ def test_a_key_is_tried_and_never_replaced_by_chance(
         "CLOSE_API_KEY (that of uma@sandbox.example, Sandbox Inc.) is another key than the one kept in close-api-key"
     )
     assert after_other == ADMIN
-    assert replaced.out.startswith("Key of uma@sandbox.example, Sandbox Inc., replaces the one kept in close-api-key.")
+    assert replaced.out.startswith(
+        "Key of uma@sandbox.example, Sandbox Inc., replaces that of ada@sandbox.example, another user, in "
+        "close-api-key. The role user of this key's user may not bulk delete."
+    )
     refused.is_one_line("Close refuses the API key (401)")
     assert kept_key() == USER
     for said in (first, kept, other, replaced, refused):
@@ -267,7 +277,9 @@ def test_a_kept_key_that_was_revoked_deploys_nothing(
     Secret(value=SecretStr("api_revoked")).save("close-api-key")  # pyright: ignore[reportUnknownMemberType]
     write(junk={})
 
-    make_deploy().is_one_line("The key is kept in close-api-key: set CLOSE_API_KEY to another one.")
+    make_deploy().is_one_line(
+        "The key is kept in close-api-key: CLOSE_API_KEY=api_… make deploy REPLACE_KEY=1 replaces it."
+    )
     assert prefect.read_deployments() == []
 
 
