@@ -67,7 +67,9 @@ def yaml_of(text: str) -> object:
         return cast("object", yaml.load(text, Loader=_Loader))  # noqa: S506 - it is a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise Unreadable(f"is not YAML{f' (line {mark.line + 1}, column {mark.column + 1})' if mark else ''}") from None
+        where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+        tab = ": write blanks in place of the tab" if r"'\t'" in (error.problem or "") else ""
+        raise Unreadable(f"is not YAML{where}{tab}") from None
     except RecursionError:
         raise Unreadable("is nested too deeply") from None
     except (yaml.YAMLError, ValueError):  # a character that YAML forbids; a date that there isn't
