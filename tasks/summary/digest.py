@@ -188,8 +188,8 @@ def _ran(
     """
     named: dict[str, str] = {}
     for tags in (each.tags for each in (*deployed.values(), *found)):
-        if (name := organization_of(tags)) != NO_NAME:
-            named[_organization_id(tags)] = name
+        if (id_ := _organization_id(tags)) and (name := organization_of(tags)) != NO_NAME:
+            named[id_] = name
     runs: list[Ran] = []
     known: dict[str, set[str]] = {}
     for run in found:
