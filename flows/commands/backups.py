@@ -18,7 +18,7 @@ from tasks.backup.forget import holds
 from tasks.backup.prune import prune as prune_backups
 from tasks.backup.prune import unsettled
 from tasks.close.settings import CloseSettings
-from tasks.runs.outcomes import Outcome, Stop
+from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.wording import counted
 
 BY_REPORT = "no report in it says that its run has ended; the ledger may: set PREFECT_API_URL"
@@ -64,23 +64,44 @@ def backups(
             deleted = _prune(known, now)
             put(f"Deleted {counted(len(deleted), 'old backup')}.")
             found = [each for each in found if each.url not in deleted]
+        if forget is not None:
+            found = _forget_in(found, forget, known.backup_url, problems)
+        if find is not None:
+            found = _find_in(found, find, known.backup_url, problems)
     except Stop as error:
         say(str(error))
         return error.exit_code
-    if forget is not None:
-        leads = sum(_forget(archive, forget, now, problems) for archive in found)
-        put(f"Forgotten: {counted(leads, 'lead')}.")
-    if find is not None:
-        found = [archive for archive in found if not archive.is_there or _holds(archive, find, problems)]
-        put(f"Found in {counted(sum(archive.is_there for archive in found), 'backup')}.")
     rows = list(_rows(found, problems, verify=verify))
     for line in table(rows, *(COLUMNS if verify else COLUMNS[:-1])):
         put(line)
-    if not rows and not problems and find is None:
+    if not rows and not problems and find is None and forget is None:
         put(f"There is no backup at {known.backup_url}.")
     for problem in problems:
         say(problem)
     return Outcome.REFUSED.exit_code if problems else 0
+
+
+def _forget_in(found: Sequence[Archive], whom: str, url: str, problems: list[str]) -> list[Archive]:
+    """Delete *whom* from the backups *found*, say from how many, and return these. Raises `Refused` without any."""
+    all_there, now = _all_there(found, url, "forgotten"), datetime.now(UTC)
+    forgotten = {archive: leads for archive in found if (leads := _forget(archive, whom, now, problems))}
+    put(f"Forgotten: {counted(sum(forgotten.values()), 'lead')}, from {len(forgotten)} of {all_there}.")
+    return list(forgotten)
+
+
+def _find_in(found: Sequence[Archive], whom: str, url: str, problems: list[str]) -> list[Archive]:
+    """Return the backups *found* that have *whom*, and say how many. Raises `Refused` without any."""
+    all_there = _all_there(found, url, "searched")
+    holding = [archive for archive in found if _holds(archive, whom, problems)]
+    put(f"Found in {len(holding)} of {all_there}.")
+    return holding
+
+
+def _all_there(found: Sequence[Archive], url: str, done: str) -> str:
+    """How many backups there are, and where. Without any, an answer about a person would be a false one."""
+    if not found:
+        raise Refused(f"There is no backup at {url}: is that the worker's CLOSE_BACKUP_URL? Nothing was {done}.")
+    return f"{counted(sum(each.is_there for each in found), 'backup')} at {url}"
 
 
 def _check_server(url: str) -> None:
@@ -114,10 +135,13 @@ def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> 
 def _holds(archive: Archive, whom: str, problems: list[str]) -> bool:
     """Whether *archive* has *whom*. A failure becomes one of the *problems*."""
     try:
-        return holds(archive, whom)
+        if archive.is_there:
+            return holds(archive, whom)
+        if archive.holds_leads():
+            raise Refused(f"{archive.url} is no backup: a run that crashed left leads there, or one is writing it.")
     except Stop as error:
         problems.append(f"Not searched: {error}")
-        return False
+    return False
 
 
 def _rows(found: Sequence[Archive], problems: list[str], *, verify: bool) -> Iterator[tuple[str, ...]]:

@@ -38,6 +38,7 @@ def ledger(
     from tasks.bulk_delete import check as comparing
     from tasks.bulk_delete import resume
     from tasks.ledger import store
+    from tasks.runs import stop
     from tasks.runs.look_up import described, look_up
     from tasks.runs.outcomes import Outcome, Stop
 
@@ -48,6 +49,8 @@ def ledger(
     if prune:
         deleted, _ = store.prune(datetime.now(UTC))
         put(f"Deleted {counted(len(deleted), 'old record')}.")
+    if stopped := stop.sentence():
+        put(stopped)
     open_claims, unreadable = store.list_unresolved()
     for line in [*(record.line for record in open_claims), *unreadable] or ["No open claims."]:
         put(line)

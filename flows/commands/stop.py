@@ -12,7 +12,10 @@ NEEDS_SERVER = "The stop is recorded on the Prefect server that all runs share."
 
 
 def stop(
-    why: Annotated[str, Parameter(help="The reason; every run that refuses repeats it.")],
+    why: Annotated[
+        str,
+        Parameter(help="The reason; every run that refuses repeats it. Without one, the stop that is set is shown."),
+    ] = "",
     /,
     *,
     running: Annotated[
@@ -20,9 +23,8 @@ def stop(
     ] = False,
 ) -> int:
     """Set the stop, and name each bulk delete that can't be paused."""
-    if not why.strip():
-        raise Usage("Say why, for those who will wonder: lead-cleanup stop 'importing until Friday'.")
-    return _stop(why.strip()) or (_pause_running() if running else 0)
+    done = _stop(why.strip()) if why.strip() else _show()
+    return done or (_pause_running() if running else 0)
 
 
 @at_server(NEEDS_SERVER, "Nothing was stopped.")
@@ -33,6 +35,16 @@ def _stop(why: str) -> None:
     put("Cleanups are stopped: no run starts anything until `lead-cleanup go`.")
     if kept != why:
         put(f"Prefect can't keep all of that reason. It is kept as: {kept}")
+
+
+@at_server(NEEDS_SERVER, "Nothing was stopped.")
+def _show() -> None:
+    from tasks.runs import stop
+
+    stopped = stop.sentence()
+    if stopped is None:
+        raise Usage("Cleanups are not stopped. To stop them, say why: lead-cleanup stop 'importing until Friday'.")
+    put(stopped)
 
 
 @at_server(NEEDS_SERVER, "No bulk delete was paused.")

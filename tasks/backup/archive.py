@@ -201,9 +201,23 @@ def archives(url: str, organization_id: str | None = None) -> list[Archive]:
 
 
 def archive_of(run: str, url: str, organization_id: str | None = None) -> Archive:
-    """The backup at *url* of the run with this id, or whose id begins so. Raises `Refused` if it isn't one."""
-    found = [each for each in archives(url, organization_id) if begins(each.url.rpartition("/")[2], run)]
-    if len(found) != 1:
-        several = f"Backups of several runs whose ids begin with {run} are at {url}: write the whole id."
-        raise Refused(several if found else f"There is no backup of run {run} at {url}.")
-    return found[0]
+    """The backup at *url* of the run with this id, or whose id begins so. Raises `Refused` if it isn't one.
+
+    With an *organization_id*, that of the API key, only among the backups of that organisation.
+    """
+    found = _that_begin(run, archives(url, organization_id))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refused(f"Backups of several runs whose ids begin with {run} are at {url}: write the whole id.")
+    others = _that_begin(run, archives(url)) if organization_id else []
+    if its := next((each.manifest.organization_id for each in others if each.is_there), None):
+        raise Refused(
+            f"The backup of run {run} is of {its}, and the API key is of {organization_id}: use the key of that "
+            "organisation."
+        )
+    raise Refused(f"There is no backup of run {run} at {url}.")
+
+
+def _that_begin(run: str, found: Iterable[Archive]) -> list[Archive]:
+    return [each for each in found if begins(each.url.rpartition("/")[2], run)]

@@ -77,7 +77,7 @@ def pause_running() -> Iterator[str]:
             here = close.organization_id()
             for record in records:
                 if record.organization_id != here:
-                    said, has_paused = f"Not asked, in another organisation: {record.line}.", True
+                    said, has_paused = f"Not asked, in another organisation: {record.line}.", False
                 else:
                     said, has_paused = _pause_claimed(close, record)
                 yield said

@@ -56,7 +56,7 @@ def resume(found: FlowRun, by: str, *, start_again: bool, confirm: Callable[[str
         record = permit(found, record, by)
     if not _is_over(found):
         if record is None or record.bulk_delete_id is None:
-            raise Refused(f"Run {found.id} is {_state(found)}: there is nothing to resume.")
+            raise Refused(f"Run {found.id} is {_state(found)}: there is nothing to resume.{_if_it_has_died(found)}")
         with connect(record.organization_id) as close:
             resume_if_paused(close, record.bulk_delete_id)
         lives = "" if found.deployment_id else " in a process that lives on this machine"
@@ -160,6 +160,13 @@ def _retry(found: FlowRun, by: str) -> None:
 def _is_over(found: FlowRun) -> bool:
     """Whether no process is expected to execute the run."""
     return found.state is not None and (found.state.is_final() or is_suspended(found.state))
+
+
+def _if_it_has_died(found: FlowRun) -> str:
+    """What becomes of a deployed run that is shown as Running, and whose worker is gone."""
+    if found.deployment_id is None or not (found.state and found.state.is_running()):
+        return ""
+    return " If its worker has died, the automations mark it Crashed within two minutes, and retry it."
 
 
 def _state(found: FlowRun) -> str:

@@ -155,10 +155,12 @@ def _removed(archive: Archive, leads: list[str]) -> str:
 
 def find_backup(backup: str, organization_id: str) -> Archive:
     """Return the backup at this address or, given a flow run's id or its beginning, of that run. Raises `Refused`."""
+    url = settings().backup_url
     if is_whole(backup):
-        return Archive.of_run(settings().backup_url, organization_id, UUID(backup))
+        found = Archive.of_run(url, organization_id, UUID(backup))
+        return found if found.is_there else archive_of(str(UUID(backup)), url, organization_id)
     if is_beginning(backup):
-        return archive_of(backup, settings().backup_url, organization_id)
+        return archive_of(backup, url, organization_id)
     if "/" in backup:
         return Archive.at(backup)
     raise Refused(

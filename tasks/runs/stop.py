@@ -9,26 +9,35 @@ from contextlib import suppress
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from tasks.runs.connect import prefect
+from tasks.runs.connect import plain, prefect
 from tasks.runs.outcomes import Refused
-from tasks.runs.wording import shortened
+from tasks.runs.wording import MINUTE, ended, shortened
 
 NAME = "lead_cleanup_stop"
+STOPPED = "Cleanups are stopped:"
+"""Begins the message of every run that the stop refuses."""
 LONGEST = 4000
 """Bytes of a reason; Prefect keeps 5,000 in a Variable."""
 
 
-def reason() -> str | None:
-    """Why cleanups are stopped, or None. Raises `PrefectUnavailable`: without an answer, nothing may start."""
+def sentence() -> str | None:
+    """Why and since when cleanups are stopped; None if they aren't.
+
+    Raises `PrefectUnavailable`: without an answer, nothing may start.
+    """
     with prefect() as server:
         variable = server.read_variable_by_name(NAME)
-    return None if variable is None else str(variable.value) or "no reason given"
+    if variable is None:
+        return None
+    why = ended(str(variable.value) or "no reason given")
+    since = f" Since {plain(variable.updated):{MINUTE}}." if variable.updated else ""
+    return f"{STOPPED} {why}{since} `lead-cleanup go` lets them run again."
 
 
 def check() -> None:
     """Raise `Refused` while the stop is set."""
-    if why := reason():
-        raise Refused(f"Cleanups are stopped: {why}. `lead-cleanup go` lets them run again.")
+    if stopped := sentence():
+        raise Refused(stopped)
 
 
 def put(why: str) -> str:

@@ -12,6 +12,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
+from tasks.runs import stop
 from tasks.runs.connect import plain
 
 OF_OUR_FLOWS = FlowFilter.model_validate({"name": {"any_": ["lead-cleanup", "restore-leads"]}})
@@ -35,10 +36,17 @@ def deployments(server: SyncPrefectClient) -> list[DeploymentResponse]:
     return list(all_pages(partial(server.read_deployments, flow_filter=OF_OUR_FLOWS, deployment_filter=tagged)))
 
 
+def is_stopped(run: FlowRun) -> bool:
+    """Whether the stop has refused *run*. The stop needs a person, the runs that it refuses don't."""
+    return bool(run.state and run.state.message and run.state.message.startswith(stop.STOPPED))
+
+
 def why_a_person(run: FlowRun, now: datetime) -> str:
     """Why *run* needs a person; empty if it doesn't."""
     state, due = run.state, run.expected_start_time
     match state.type if state else None:
+        case _ if is_stopped(run):
+            return ""
         case StateType.FAILED | StateType.CRASHED:
             return (state and state.message) or "It failed."
         case StateType.PAUSED:

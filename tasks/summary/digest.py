@@ -4,12 +4,13 @@ Read from Prefect alone: its runs, their reports, the open claims and the stop. 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -20,8 +21,9 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.runtime import flow_run
 from pydantic import ValidationError
+from slugify import slugify
 
-from tasks.report.artifacts import PREFIX, publish
+from tasks.report.artifacts import ENOUGH_OF_ID, PREFIX, publish
 from tasks.report.escaping import escape, table
 from tasks.report.history import report_in
 from tasks.report.links import page_of_run
@@ -30,25 +32,42 @@ from tasks.restore.report import RestoreReport, read
 from tasks.runs import stop
 from tasks.runs.connect import prefect
 from tasks.runs.retries import once, reads
-from tasks.runs.run import AD_HOC
-from tasks.runs.wording import counted, ended
-from tasks.summary.attention import OF_OUR_FLOWS, abandoned_claims, all_pages, deployments, why_a_person
+from tasks.runs.run import AD_HOC, ORGANIZATION
+from tasks.runs.wording import counted
+from tasks.summary.attention import (
+    OF_OUR_FLOWS,
+    abandoned_claims,
+    all_pages,
+    deployments,
+    is_stopped,
+    why_a_person,
+)
+from tasks.summary.overview import NO_NAME, organization_of
 
 KEY = "cleanup-digest"
 
 
+class Published(NamedTuple):
+    """A report, and the key under which it was published."""
+
+    report: RunReport
+    key: str
+
+
 @dataclass(frozen=True)
 class Ran:
-    """A run, its cleanup's name, and the report that it published last."""
+    """A run, its cleanup's name, its organisation, and the report that it published last."""
 
     run: FlowRun
     cleanup: str
+    organization: str
+    """What organizations.yaml calls it, or its id; empty if that isn't known."""
     report: RunReport | None
 
     @property
-    def group(self) -> tuple[str, bool]:
-        """What runs that do the same share: the cleanup, and whether they may change anything in Close."""
-        return self.cleanup, not self.run.parameters.get("dry_run", True)
+    def group(self) -> tuple[str, str, bool]:
+        """What runs that do the same share: cleanup, organisation, and whether they may change anything in Close."""
+        return self.cleanup, self.organization, not self.run.parameters.get("dry_run", True)
 
 
 @dataclass(frozen=True)
@@ -63,7 +82,7 @@ class Digest:
     open_claims: Sequence[str]
     """A line on each claim whose run won't continue by itself."""
     stopped: str | None
-    """Why cleanups are stopped."""
+    """A sentence on the stop; None if cleanups aren't stopped."""
 
     @property
     def summary(self) -> str:
@@ -84,11 +103,11 @@ def read_digest(days: int, until: datetime) -> Digest:
         found = list(all_pages(partial(by_age, flow_run_filter=due)))
         reports = dict(_reports(server, due))
         claims, unreadable = abandoned_claims(server)
-    runs = [Ran(each, _cleanup(each, deployed), reports.get(each.id)) for each in found]
+    runs = list(_ran(found, deployed, reports))
     have_run = {each.deployment_id for each in found}
     idle = (each for each in deployed.values() if each.id not in have_run and _is_scheduled(each))
     names = sorted(each.name for each in idle)
-    return Digest(since, until, runs, names, [*(claim.line for claim, _ in claims), *unreadable], stop.reason())
+    return Digest(since, until, runs, names, [*(claim.line for claim, _ in claims), *unreadable], stop.sentence())
 
 
 @once
@@ -117,26 +136,25 @@ def markdown(digest: Digest, time_zone: str) -> str:
 def needs_a_person(digest: Digest) -> Iterator[str]:
     """What somebody has to do something about, one sentence each, in markdown."""
     if digest.stopped is not None:
-        yield f"Cleanups are stopped: {escape(ended(digest.stopped))} `lead-cleanup go` lets them run again."
+        yield escape(digest.stopped)
     for line in digest.open_claims:
         yield f"Not known to have ended, so other live runs are refused: {escape(line)}"
     for runs in _grouped(digest.runs):
-        for each in runs:
+        looked = [each for each in runs if not is_stopped(each.run)]
+        for each in looked:
             why = why_a_person(each.run, digest.until)
             # A later run of the same has looked again at what an earlier one has left.
-            if why and (each is runs[-1] or each.run.state_type == StateType.PAUSED):
+            if why and (each is looked[-1] or each.run.state_type == StateType.PAUSED):
                 yield f"{_link(each)}, {each.run.state_name}: {escape(why)}"
 
 
 def _rows(digest: Digest) -> Iterator[tuple[str, ...]]:
     for runs in _grouped(digest.runs):
-        cleanup, live = runs[0].group
-        organizations = {each.report.organization_id or "": None for each in runs if each.report}
+        cleanup, organization, live = runs[0].group
         states = Counter(str(each.run.state_name) for each in runs)
         came = ", ".join(f"{number} {state}" for state, number in states.items())
         name = escape(cleanup) + ("" if live else " (dry run)")
-        where = ", ".join(filter(None, organizations))
-        yield name, where, str(len(runs)), came, _leads(runs, live=live)
+        yield name, escape(organization), str(len(runs)), came, _leads(runs, live=live)
 
 
 def _leads(runs: Sequence[Ran], *, live: bool) -> str:
@@ -145,9 +163,10 @@ def _leads(runs: Sequence[Ran], *, live: bool) -> str:
     if not live:
         planned = [each.planned for each in reports if isinstance(each, Report) and each.planned is not None]
         return f"{planned[-1]:,} in the latest plan" if planned else ""
-    if restored := sum(each.created.get("lead", 0) for each in reports if isinstance(each, RestoreReport)):
-        return f"{restored:,} restored"
-    return f"{sum(each.processed or 0 for each in reports if isinstance(each, Report)):,} deleted"
+    deleted = sum(each.processed or 0 for each in reports if isinstance(each, Report))
+    restored = sum(each.created.get("lead", 0) for each in reports if isinstance(each, RestoreReport))
+    known = {"deleted": deleted, "restored": restored}
+    return ", ".join(f"{number:,} {done}" for done, number in known.items() if number) or "0"
 
 
 def _grouped(runs: Sequence[Ran]) -> Iterator[list[Ran]]:
@@ -160,20 +179,51 @@ def _link(ran: Ran) -> str:
     return f"[{escape(ran.run.name)}]({page_of_run(ran.run.id)})"
 
 
-def _cleanup(run: FlowRun, deployed: Mapping[UUID, DeploymentResponse]) -> str:
-    found = deployed.get(run.deployment_id) if run.deployment_id else None
-    return str(run.parameters.get("cleanup") or (found.name if found else AD_HOC))
+def _ran(
+    found: Sequence[FlowRun], deployed: Mapping[UUID, DeploymentResponse], reports: Mapping[UUID, Published]
+) -> Iterator[Ran]:
+    """Each run with its cleanup and organisation, also where its deployment is gone.
+
+    A run that ended before it knew its organisation is one of the only organisation that has its cleanup.
+    """
+    named: dict[str, str] = {}
+    for tags in (each.tags for each in (*deployed.values(), *found)):
+        if (id_ := _organization_id(tags)) and (name := organization_of(tags)) != NO_NAME:
+            named[id_] = name
+    runs: list[Ran] = []
+    known: dict[str, set[str]] = {}
+    for run in found:
+        report, key = reports.get(run.id) or (None, "")
+        organization_id = _organization_id(run.tags) or (report and report.organization_id) or ""
+        deployment = deployed.get(run.deployment_id) if run.deployment_id else None
+        cleanup = run.parameters.get("cleanup") or (deployment.name if deployment else _in_key(key, organization_id))
+        runs.append(Ran(run, str(cleanup), named.get(organization_id, organization_id), report))
+        if organization_id:
+            known.setdefault(runs[-1].cleanup, set()).add(runs[-1].organization)
+    for each in runs:
+        only = known.get(each.cleanup, set())
+        yield each if each.organization or len(only) != 1 else replace(each, organization=min(only))
+
+
+def _organization_id(tags: Iterable[str]) -> str:
+    return next((each for each in tags if each.startswith(ORGANIZATION)), "")
+
+
+def _in_key(key: str, organization_id: str) -> str:
+    """The cleanup that the key of a report names: see `artifact_key`."""
+    before = f"-{slugify(organization_id[-ENOUGH_OF_ID:])}-" if organization_id else "-"
+    return key.removeprefix(PREFIX).partition(before)[2] or AD_HOC
 
 
 def _is_scheduled(found: DeploymentResponse) -> bool:
     return not found.paused and any(each.active for each in found.schedules)
 
 
-def _reports(server: SyncPrefectClient, due: FlowRunFilter) -> Iterator[tuple[UUID, RunReport]]:
+def _reports(server: SyncPrefectClient, due: FlowRunFilter) -> Iterator[tuple[UUID, Published]]:
     """The reports of the runs that were *due*, by the ids of the runs; of one run's, the latest comes last."""
     reports = ArtifactFilter.model_validate({"type": {"any_": ["markdown"]}, "key": {"like_": f"{PREFIX}-%"}})
     latest_first = partial(server.read_artifacts, artifact_filter=reports, sort=ArtifactSort.CREATED_DESC)
     for each in reversed(list(all_pages(partial(latest_first, flow_run_filter=due)))):
         if each.flow_run_id and (found := report_in(each)):
             with suppress(ValidationError):  # a later version's
-                yield each.flow_run_id, read(found)
+                yield each.flow_run_id, Published(read(found), str(each.key))

@@ -20,6 +20,7 @@ from tasks.ledger import store as ledger
 from tasks.report.artifacts import PREFIX, publish
 from tasks.report.escaping import escape, table
 from tasks.report.links import page_of_run
+from tasks.runs import stop
 from tasks.runs.connect import plain, prefect
 from tasks.runs.retries import once, reads
 from tasks.runs.run import ORGANIZATION_NAME, Run
@@ -46,6 +47,8 @@ class Latest:
     state: str = ""
     needs: str = ""
     """Why a person is needed; empty if nobody is."""
+    paused: bool = False
+    """Whether the deployment, or each of its schedules, is paused."""
 
 
 @reads
@@ -56,7 +59,8 @@ def read_latest_runs(now: datetime) -> list[Latest]:
         latest = {each: _runs(server, now, limit=1, deployment_id={"any_": [each]}) for each in deployed}
         waiting = _runs(server, now, tags={"all_": [ledger.TAG]}, state={"type": {"any_": ["PAUSED"]}})
         runs = {each.id: each for each in (*chain.from_iterable(latest.values()), *waiting)}
-        found = [Latest(organization_of(each.tags), each.name) for each in deployed.values() if not latest[each.id]]
+        never = [each for each in deployed.values() if not latest[each.id]]
+        found = [Latest(organization_of(each.tags), each.name, paused=is_paused(each)) for each in never]
         ran = [(deployed[each.deployment_id], each) for each in runs.values() if each.deployment_id in deployed]
         found += [_latest(deployment, run, now) for deployment, run in ran]
         said = {each.run_id for each in found if each.needs}
@@ -75,7 +79,7 @@ def _runs(server: SyncPrefectClient, now: datetime, limit: int | None = None, **
 def _latest(deployment: DeploymentResponse, run: FlowRun, now: datetime) -> Latest:
     due = plain(run.expected_start_time) if run.expected_start_time else None
     organization, needs = organization_of(deployment.tags), why_a_person(run, now)
-    return Latest(organization, deployment.name, run.id, due, str(run.state_name), needs)
+    return Latest(organization, deployment.name, run.id, due, str(run.state_name), needs, is_paused(deployment))
 
 
 def _claims(
@@ -92,6 +96,11 @@ def _claims(
     yield from (Latest(NO_NAME, "ledger", needs=sentence) for sentence in unreadable)
 
 
+def is_paused(found: DeploymentResponse) -> bool:
+    """Whether the deployment is paused as a whole, or has schedules and each is paused."""
+    return found.paused or (bool(found.schedules) and not any(each.active for each in found.schedules))
+
+
 def organization_of(tags: Iterable[str]) -> str:
     """What organizations.yaml calls the organisation of a deployment with these *tags*."""
     named = (tag.removeprefix(ORGANIZATION_NAME) for tag in tags if tag.startswith(ORGANIZATION_NAME))
@@ -101,7 +110,7 @@ def organization_of(tags: Iterable[str]) -> str:
 @once
 def publish_overview(run: Run, found: list[Latest]) -> None:
     """Publish what was *found* under one key, so that its page is the history."""
-    publish(run.id, "markdown", page(found), key=KEY, description=headline(found))
+    publish(run.id, "markdown", page(found, stop.sentence()), key=KEY, description=headline(found))
 
 
 def headline(found: Iterable[Latest]) -> str:
@@ -111,21 +120,26 @@ def headline(found: Iterable[Latest]) -> str:
     return f"{counted(len(names), 'organisation')} {verb} a person: {', '.join(names)}" if names else "Nobody is needed"
 
 
-def page(found: list[Latest]) -> str:
-    """The overview as markdown."""
+def page(found: list[Latest], stopped: str | None = None) -> str:
+    """The overview as markdown; *stopped* says that cleanups are stopped."""
     ordered = sorted(found, key=lambda each: (each.organization, each.cleanup))
     needed = [
         f"- **{escape(each.organization)}**: {_link(each)}, {escape(each.state)}. {escape(each.needs[:LONGEST])}"
         for each in ordered
         if each.needs
     ]
-    rows = ((escape(each.organization), _link(each), _when(each), escape(each.state)) for each in ordered)
+    rows = ((escape(each.organization), _name(each), _when(each), escape(each.state)) for each in ordered)
     latest = table(("Organisation", "Cleanup", "Latest run", "How it ended"), rows)
-    return "\n\n".join(filter(None, [f"## {escape(headline(found))}", "\n".join(needed), latest])) + "\n"
+    parts = [escape(stopped or ""), f"## {escape(headline(found))}", "\n".join(needed), latest]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _when(each: Latest) -> str:
     return f"{each.due.astimezone(UTC):{MINUTE}}" if each.due else "none yet"
+
+
+def _name(each: Latest) -> str:
+    return f"{_link(each)} (paused)" if each.paused else _link(each)
 
 
 def _link(each: Latest) -> str:

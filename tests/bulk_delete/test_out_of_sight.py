@@ -140,6 +140,21 @@ def test_stop_running_names_what_a_refused_key_can_not_pause(
     assert f"Not known to be paused: {first.bulk_delete_id}." in stopped.err
 
 
+def test_stop_running_does_not_vouch_for_another_organisation(
+    close: CloseAccount, run_cleanup: Run, lead_cleanup: Command
+) -> None:
+    first = run_cleanup(**SHORT).report
+    record = ledger.read(UUID(first.flow_run_id))
+    assert record
+    claimed_by_others(close, record, organization_id="orga_other", bulk_delete_id="bulkdelete_other")
+
+    stopped = lead_cleanup("stop", "why", "--running")
+
+    assert stopped.code == 1
+    assert "Not asked, in another organisation: " in stopped.out
+    assert "Not known to be paused: bulkdelete_other." in stopped.err
+
+
 def test_stop_running_does_not_vouch_for_a_claim_that_may_be_about_to_start(
     close: CloseAccount, run_cleanup: Run, lead_cleanup: Command
 ) -> None:

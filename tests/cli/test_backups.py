@@ -83,7 +83,7 @@ def test_one_is_named_by_the_beginning_of_its_id_where_that_is_unique(lead_clean
     lead_cleanup("backups", RUN[:8]).is_one_line(f"several runs whose ids begin with {RUN[:8]}", code=3)
     lead_cleanup("backups", other[:7]).is_one_line(f"There is no backup of run {other[:7]}", code=3)
     lead_cleanup("backups", other[:8], "--forget", "lead_2").is_one_line(f"write the whole id: '{other[:8]}' is run ")
-    assert "Forgotten: 1 lead." in lead_cleanup("backups", other, "--forget", "lead_2").out
+    assert "Forgotten: 1 lead, from 1 of 1 backup at" in lead_cleanup("backups", other, "--forget", "lead_2").out
 
 
 def test_one_that_is_not_there_is_one_line(lead_cleanup: Command, backups: Path):
@@ -93,10 +93,13 @@ def test_one_that_is_not_there_is_one_line(lead_cleanup: Command, backups: Path)
 def test_it_forgets_by_address_everywhere_and_by_id(lead_cleanup: Command, backups: Path):
     by_address = lead_cleanup("backups", "--forget", "Ann@Example.com")
     by_id = lead_cleanup("backups", "--forget", "lead_2")
+    nobody = lead_cleanup("backups", "--forget", "lead_2")
     verified = lead_cleanup("backups", "--verify")
 
-    assert "Forgotten: 2 leads." in by_address.out
-    assert "Forgotten: 1 lead." in by_id.out
+    assert f"Forgotten: 2 leads, from 2 of 2 backups at {backups}." in by_address.out
+    assert f"Forgotten: 1 lead, from 1 of 2 backups at {backups}." in by_id.out
+    assert (RUN in by_id.out, OTHER in by_id.out) == (True, False)
+    assert nobody == (0, f"Forgotten: 0 leads, from 0 of 2 backups at {backups}.\n", "")
     assert verified.code == 0
     assert [line.split()[-2] for line in verified.out.splitlines()[1:]] == ["0", "0"]
     assert not any(b"lead_1" in each.read_bytes() for each in backups.rglob("leads*"))
@@ -108,10 +111,27 @@ def test_it_finds_a_person_and_changes_nothing(lead_cleanup: Command, backups: P
     once = lead_cleanup("backups", "--find", "lead_2")
     nowhere = lead_cleanup("backups", "--find", "lead_9")
 
-    assert "Found in 2 backups." in everywhere.out
+    assert f"Found in 2 of 2 backups at {backups}." in everywhere.out
     assert [line.split()[0] for line in once.out.splitlines()] == ["Found", "run", RUN]
-    assert (nowhere.code, nowhere.out) == (0, "Found in 0 backups.\n")
+    assert (nowhere.code, nowhere.out) == (0, f"Found in 0 of 2 backups at {backups}.\n")
     assert {each: each.read_bytes() for each in backups.rglob("*") if each.is_file()} == before
+
+
+@pytest.mark.parametrize(("flag", "done"), [("--find", "searched"), ("--forget", "forgotten")])
+def test_without_any_backup_nobody_is_called_absent(lead_cleanup: Command, tmp_path: Path, flag: str, done: str):
+    """The worker's backups may be elsewhere."""
+    sentence = f"is that the worker's CLOSE_BACKUP_URL? Nothing was {done}."
+
+    lead_cleanup("backups", flag, "ann@example.com").is_one_line(sentence, code=3)
+
+
+def test_leads_without_a_manifest_are_not_searched(lead_cleanup: Command, backups: Path):
+    (backups / "orga_1" / RUN / "manifest.json").unlink()
+
+    said = lead_cleanup("backups", "--find", "ann@example.com")
+
+    assert (said.code, "Found in 1 of 1 backup at" in said.out) == (3, True)
+    assert f"Not searched: {backups}/orga_1/{RUN} is no backup" in said.err
 
 
 def test_where_nobody_can_be_looked_for_is_said_and_is_no_success(lead_cleanup: Command, backups: Path):
@@ -121,7 +141,7 @@ def test_where_nobody_can_be_looked_for_is_said_and_is_no_success(lead_cleanup: 
     said = lead_cleanup("backups", "--find", "lead_3")
 
     assert said.code == 3
-    assert "Found in 1 backup." in said.out
+    assert "Found in 1 of 2 backups at" in said.out
     assert "Not searched: " in said.err
 
 
@@ -131,7 +151,7 @@ def test_what_can_not_be_forgotten_is_said_and_is_no_success(lead_cleanup: Comma
     said = lead_cleanup("backups", "--forget", "ann@example.com")
 
     assert said.code == 3
-    assert "Forgotten: 1 lead." in said.out
+    assert "Forgotten: 1 lead, from 1 of 2 backups at" in said.out
     assert "Not forgotten: The manifest of" in said.err
 
 
@@ -195,9 +215,9 @@ def test_what_is_locked_is_not_forgotten_and_what_to_repeat_is_said(lead_cleanup
     with locked(Archive.at(f"{backups}/orga_1/{RUN}"), "a restore"):
         said = lead_cleanup("backups", "--forget", "ann@example.com")
 
-    assert (said.code, "Forgotten: 1 lead." in said.out) == (3, True)
+    assert (said.code, "Forgotten: 1 lead, from 1 of 2 backups at" in said.out) == (3, True)
     assert f"{RUN} is in use by a run, a restore or an erasure: repeat this when that has ended." in said.err
-    assert "Forgotten: 1 lead." in lead_cleanup("backups", "--forget", "ann@example.com").out
+    assert "Forgotten: 1 lead, from" in lead_cleanup("backups", "--forget", "ann@example.com").out
 
 
 def test_storage_without_a_driver_is_one_line(lead_cleanup: Command, monkeypatch: pytest.MonkeyPatch):

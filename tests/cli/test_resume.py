@@ -6,6 +6,8 @@ from uuid import UUID
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import VariableCreate
+from prefect.states import Running
+from support.approvals import Ask
 from support.close_account import CloseAccount, lead
 from support.fake_clock import FakeClock
 from support.terminal_session import Command
@@ -69,7 +71,16 @@ def test_old_records_go_and_nothing_else(lead_cleanup: Command, sandbox: CloseAc
 
 
 def test_a_stop_needs_a_reason(lead_cleanup: Command):
-    lead_cleanup("stop", " ").is_one_line("Say why")
+    lead_cleanup("stop", " ").is_one_line("To stop them, say why")
+
+
+def test_a_run_whose_worker_may_have_died_is_left_to_the_automations(lead_cleanup: Command, ask: Ask):
+    asked = ask(waits=False)
+    with get_client(sync_client=True) as prefect:
+        prefect.set_flow_run_state(asked.id, Running(), force=True)
+
+    sentence = "nothing to resume. If its worker has died, the automations mark it Crashed"
+    lead_cleanup("resume", str(asked.id)).is_one_line(sentence, code=3)
 
 
 @pytest.mark.parametrize("words", [("resume", "nonsense"), ("ledger", "--give-up", "nonsense")])

@@ -21,15 +21,19 @@ def test_while_cleanups_are_stopped_nothing_starts(sandbox: CloseAccount, lead_c
     stopped = lead_cleanup("stop", "importing until Friday")
     refused = lead_cleanup(*JUNK)
     before = sandbox.writes()
+    shown = [lead_cleanup(*words) for words in (("stop",), ("ledger",))]
     lifted = lead_cleanup("go")
     done = lead_cleanup(*JUNK)
 
     assert (stopped.code, lifted.code, before) == (0, 0, [])
     assert (refused.code, refused.json["outcome"]) == (3, "refused")
     assert "Cleanups are stopped: importing until Friday." in refused.json["message"]
+    for each in shown:
+        assert (each.code, each.out.startswith("Cleanups are stopped: importing until Friday. Since 20")) == (0, True)
     assert sandbox.writes() == ["POST /export/lead/", "POST /bulk_action/delete/"]
     assert (done.code, done.json["outcome"]) == (0, "deleted")
     assert "Nothing was stopped." in lead_cleanup("go").out
+    lead_cleanup("stop").is_one_line("Cleanups are not stopped. To stop them, say why: lead-cleanup stop 'importing")
 
 
 def test_a_stop_that_is_put_while_a_run_waits_holds(sandbox: CloseAccount, ask: Ask, lead_cleanup: Command) -> None:

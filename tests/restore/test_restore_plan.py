@@ -102,6 +102,9 @@ def test_another_organisations_key_is_refused(
     monkeypatch.setenv("CLOSE_API_KEY", OTHER)
 
     assert "is a backup of" in restore(backup, dry_run=False).message
+    for text in (backup.name, backup.name[:8]):
+        said = f"The backup of run {text} is of {backup.parent.name}, and the API key is of orga_"
+        assert said in restore(text).message
 
 
 def test_a_backup_is_named_by_the_beginning_of_its_runs_id(

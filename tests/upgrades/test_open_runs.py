@@ -362,5 +362,5 @@ def test_a_person_is_taken_out_of_a_backup(find: Find, call: Command, backups: P
     forgotten = call("backups", "--forget", "ann@acme.example")
     verified = call("backups", "--verify")
 
-    assert "Forgotten: 1 lead." in forgotten.out
+    assert "Forgotten: 1 lead, from 1 of " in forgotten.out
     assert (verified.code, verified.out.split()[-2:]) == (0, ["2", "yes"])

@@ -208,7 +208,7 @@ def test_a_restore_that_slept_past_its_lock_creates_nothing_more_and_who_was_for
 
     several.start(*FORGET)
     erasure = next(several.ended())
-    assert (erasure.code, "Forgotten: 1 lead." in erasure.out) == (0, True), erasure
+    assert (erasure.code, "Forgotten: 1 lead, from 1 of " in erasure.out) == (0, True), erasure
     begun = several.posts()
     time.sleep(EXTEND_AFTER.total_seconds())  # it only sleeps past this, not past the whole lease
     sleeper.send_signal(signal.SIGCONT)
