@@ -205,5 +205,13 @@ def archive_of(run: str, url: str, organization_id: str | None = None) -> Archiv
     found = [each for each in archives(url, organization_id) if begins(each.url.rpartition("/")[2], run)]
     if len(found) != 1:
         several = f"Backups of several runs whose ids begin with {run} are at {url}: write the whole id."
-        raise Refused(several if found else f"There is no backup of run {run} at {url}.")
+        raise Refused(several) if found else no_backup(run, url)
     return found[0]
+
+
+def no_backup(run: str, url: str) -> Refused:
+    """The refusal where the run with this id, or whose id begins so, has no backup at *url*."""
+    return Refused(
+        f"There is no backup of run {run} at {url}. CLOSE_BACKUP_URL says where backups are; the run's report names "
+        "the address of its own."
+    )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from tasks.backup.archive import Archive, archive_of, archives
+from tasks.backup.archive import Archive, archive_of, archives, no_backup
 from tasks.close.client import CloseClient
 from tasks.close.ids import LeadId
 from tasks.close.settings import without_password
@@ -156,7 +156,10 @@ def _removed(archive: Archive, leads: list[str]) -> str:
 def find_backup(backup: str, organization_id: str) -> Archive:
     """Return the backup at this address or, given a flow run's id or its beginning, of that run. Raises `Refused`."""
     if is_whole(backup):
-        return Archive.of_run(settings().backup_url, organization_id, UUID(backup))
+        found = Archive.of_run(url := settings().backup_url, organization_id, UUID(backup))
+        if not found.is_there:
+            raise no_backup(backup, url)
+        return found
     if is_beginning(backup):
         return archive_of(backup, settings().backup_url, organization_id)
     if "/" in backup:
