@@ -27,6 +27,7 @@ from tasks.runs.setup import setup_problem
 from tasks.runs.wording import counted
 
 ZONE = ZoneInfo("UTC")
+CONNECT_PATIENCE = 3.0  # seconds
 NO_LEAD = "lead_" + "0" * 43
 DOMAIN, WORD, MONTHS = "example.com", "test", 12
 """What rules are tried with."""
@@ -71,7 +72,7 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
         yield Finding(Mark.BAD, "network", problem, essential=True)
         return
     yield _prefect()
-    with CloseClient(settings) as close:
+    with CloseClient(settings, patience=CONNECT_PATIENCE) as close:
         try:
             here = survey(
                 close, Needed(statuses=True, custom_fields=True, smart_views=True, keep_view=settings.keep_smart_view)

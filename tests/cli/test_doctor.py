@@ -1,5 +1,6 @@
 """``lead-cleanup doctor`` finds out what works and changes nothing."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,20 @@ def test_a_wrong_key_is_one_finding(lead_cleanup: Command, sandbox: CloseAccount
     assert said.code == 1
     assert "✗ key: Close refuses the API key (401)" in said.out
     assert "wrong.key" not in said.out + said.err
+
+
+def test_where_nobody_listens_it_soon_gives_up_and_names_the_address(
+    lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch
+):
+    """Runs are patient, for outages of Close; here a person is waiting."""
+    monkeypatch.setenv("CLOSE_API_URL", "http://127.0.0.1:9/api/v1/")
+    began = time.monotonic()
+
+    said = lead_cleanup("doctor")
+
+    assert said.code == 1
+    assert "✗ reading: Close at http://127.0.0.1:9 can't be reached (connection refused): check" in said.out
+    assert time.monotonic() - began < 30
 
 
 def test_a_user_who_may_not_bulk_delete_is_told(
