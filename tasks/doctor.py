@@ -13,6 +13,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from tasks.backup.place import try_place
+from tasks.bulk_delete.find import is_over
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, MissingKey, WrongKey
 from tasks.close.query.nodes import Query, to_json
@@ -55,6 +56,11 @@ class Finding:
 def works(findings: list[Finding]) -> bool:
     """Whether a cleanup with the default rules would work."""
     return not any(finding.essential and finding.mark is Mark.BAD for finding in findings)
+
+
+def is_busy(findings: list[Finding]) -> bool:
+    """Whether Close has a bulk delete that isn't over, for which a cleanup would not start."""
+    return any(finding.about == "bulk deletes" and finding.mark is Mark.LOOK for finding in findings)
 
 
 def examine(settings: CloseSettings) -> Iterator[Finding]:
@@ -282,7 +288,7 @@ def _bulk_deletes(close: CloseClient) -> Iterator[Finding]:
         return
     yield Finding(Mark.GOOD, "bulk deletes", f"{len(jobs):,} in the list")
     for job in jobs:
-        if not job.finished:
+        if not is_over(job):
             yield Finding(Mark.LOOK, "bulk deletes", f"{job.id} is {job.status}; no cleanup starts until it is over")
 
 
