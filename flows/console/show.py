@@ -26,7 +26,7 @@ def show(report: RunReport, url: str | None, earlier: Sequence[PastRun] = ()) ->
 
     At a terminal the numbers have bars. *earlier* has the runs of the same cleanup before it.
     """
-    put("\n".join([report.headline, *map(printable, (report.message, *report.alarms()))]))
+    put("\n".join([report.headline, *map(printable, (report.below_headline, *report.alarms()))]))
     _paragraph(counts_of(report, bars=can_draw()))
     if isinstance(report, Report):
         _paragraph([f"Criteria: {printable(report.criteria)}"] if report.criteria else [])

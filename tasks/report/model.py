@@ -1,5 +1,6 @@
 """The report of a run: one frozen value, and what it tells people. Pure."""
 
+import re
 from abc import abstractmethod
 from typing import Any
 
@@ -55,6 +56,16 @@ class RunReport(BaseModel):
     def headline(self) -> str:
         """The outcome in words."""
         return HEADLINES[self.outcome]
+
+    @property
+    def below_headline(self) -> str:
+        """The message without the word that the headline above it has said, such as ``Suspended:``."""
+        return re.sub(rf"^{self.headline}:? ([A-Za-z])", lambda rest: rest[1].upper(), self.message)
+
+    @property
+    def in_one_line(self) -> str:
+        """The outcome and the message."""
+        return self.message if self.message.startswith(self.headline) else f"{self.headline}. {self.message}"
 
     @property
     def summary(self) -> str:
@@ -184,7 +195,7 @@ class Unsuccessful(Foreseen):
         self.report = report
 
     def __str__(self) -> str:
-        return f"{self.report.headline}. {self.report.message}"
+        return self.report.in_one_line
 
 
 def with_backup(report: Report, backup: BackupTaken | None, *, started: bool) -> Report:

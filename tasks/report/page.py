@@ -44,7 +44,7 @@ def report_page(
     links += [f"[The run]({run}) has the log."] if run else []
     past = ((*each.cells, f"[Run]({page})") for each, page in earlier)
     return _joined(
-        *_first(report.headline, report.message, report),
+        *_first(report.headline, report.below_headline, report),
         _chapter("Who is protected, and why", _protected(report)),
         _chapter("How to undo it", f"`{report.undo}` {UNDONE_BY}" if report.undo else ""),
         " ".join(links),
