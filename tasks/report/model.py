@@ -26,7 +26,7 @@ HEADLINES = {outcome: outcome.words for outcome in Outcome} | {
 BY_KIND = ("kept", "created")
 """Fields of reports that hold several counts, each by the name of a rule or of a kind of object."""
 MATCHED, KEPT, PLANNED, WAITING = "Matched", "Kept", "Planned", "Waiting for later runs"
-DELETED, LEFT, KEPT_BY = "Deleted by Close", "Still matching", "Kept by "
+DELETED, LEFT, KEPT_BY = "Deleted by Close", "Planned and still matching", "Kept by "
 KINDS = {
     MATCHED: "matched",
     KEPT: "kept",
@@ -180,6 +180,13 @@ class Report(RunReport):
         if not (self.backup and self.processed and self.flow_run_id):
             return None
         return f"lead-cleanup restore {self.flow_run_id}"
+
+    @property
+    def overlap(self) -> str:
+        """Why the numbers of the keep rules are more than all that are kept; empty where they aren't."""
+        kept = self.kept or {"total": 0}
+        by_rules = sum(kept.values()) - kept["total"]
+        return "A lead can be kept by several rules." if by_rules > kept["total"] else ""
 
     @property
     def along(self) -> str | None:

@@ -90,7 +90,8 @@ def _protected(report: RunReport) -> str:
         return ""
     kept = {rule: number for rule, number in (report.kept or {}).items() if rule != "total"}
     rules = {**report.protects, **{rule: words(rule) for rule in kept if rule not in report.protects}}
-    return table(("Keep rule", "Leads"), ((escape(text), f"{kept.get(rule, 0):,}") for rule, text in rules.items()))
+    rows = ((escape(text), f"{kept.get(rule, 0):,}") for rule, text in rules.items())
+    return "\n\n".join(filter(None, (table(("Keep rule", "Leads"), rows), report.overlap)))
 
 
 def _facts(report: RunReport) -> list[tuple[str, str]]:

@@ -98,12 +98,15 @@ def test_at_a_terminal_the_numbers_have_bars_and_elsewhere_none(
 
     show(report, None)
     plain = capsys.readouterr().out
+    show(report.model_copy(update={"kept": {"status": 2, "open_tasks": 1, "total": 2}}), None)
+    overlapping = capsys.readouterr().out
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
     show(report, None, earlier)
     drawn = capsys.readouterr().out
 
     assert "█" not in plain
+    assert ("kept by several rules" in plain, "kept by several rules" in overlapping) == (False, True)
     lines = {line.split()[0]: line for line in drawn.splitlines() if line.strip()}
     bars = {name: line.rstrip().partition("█")[0] for name, line in lines.items()}
     lengths = [lines[name].count("█") for name in ("Leads", "Matched", "Kept", "Planned")]
