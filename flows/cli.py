@@ -135,7 +135,18 @@ def _sentence(error: CycloptsError) -> str:
     said = re.sub(
         r"for (\S+): unable to convert (.+) into bool\.", r"for \1: it takes none; leave the value out.", said
     )
+    said = re.sub(r"(?<=Unknown option: )--[^.\s]+\. Did you mean --(?:match|keep)\.(\S+)\?", _both, said)
     return re.sub(r"Unused Tokens: \[(.*)\]\.", r"Too many words: \1.", said)
+
+
+def _both(found: re.Match[str]) -> str:
+    """The suggestion of a flag that is there for what is deleted and for what is protected: never only the opposite."""
+    from tasks.criteria.policy import Keep, Match
+
+    if found[1].replace("-", "_") not in Match.model_fields.keys() & Keep.model_fields.keys():
+        return found[0]
+    before = found[0].partition("Did you mean")[0]
+    return f"{before}Did you mean --match.{found[1]}, what is deleted, or --keep.{found[1]}, what is protected?"
 
 
 def _help(words: Sequence[str]) -> str:

@@ -55,7 +55,7 @@ def lead_cleanup(
     """Delete the leads that meet all of *match* and none of *keep*, if they are within *limits*.
 
     Args:
-        match: What a lead must meet to be deleted: all that you set.
+        match: What a lead must meet to be deleted: all that you set. At least one is needed.
         keep: What protects a lead: any of these is enough.
         limits: How much a run may do.
         backup: Export the planned leads before deleting them, which is the only way back. OFF: no way back.

@@ -13,6 +13,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from tasks.backup.place import try_place
+from tasks.bulk_delete.find import is_over
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, MissingKey, WrongKey
 from tasks.close.query.nodes import Query, to_json
@@ -27,6 +28,7 @@ from tasks.runs.setup import setup_problem
 from tasks.runs.wording import counted
 
 ZONE = ZoneInfo("UTC")
+CONNECT_PATIENCE = 3.0  # seconds
 NO_LEAD = "lead_" + "0" * 43
 DOMAIN, WORD, MONTHS = "example.com", "test", 12
 """What rules are tried with."""
@@ -56,6 +58,11 @@ def works(findings: list[Finding]) -> bool:
     return not any(finding.essential and finding.mark is Mark.BAD for finding in findings)
 
 
+def is_busy(findings: list[Finding]) -> bool:
+    """Whether Close has a bulk delete that isn't over, for which a cleanup would not start."""
+    return any(finding.about == "bulk deletes" and finding.mark is Mark.LOOK for finding in findings)
+
+
 def examine(settings: CloseSettings) -> Iterator[Finding]:
     """Check everything, beginning with the key, without which nothing else can be checked. *settings* hold one.
 
@@ -71,7 +78,7 @@ def examine(settings: CloseSettings) -> Iterator[Finding]:
         yield Finding(Mark.BAD, "network", problem, essential=True)
         return
     yield _prefect()
-    with CloseClient(settings) as close:
+    with CloseClient(settings, patience=CONNECT_PATIENCE) as close:
         try:
             here = survey(
                 close, Needed(statuses=True, custom_fields=True, smart_views=True, keep_view=settings.keep_smart_view)
@@ -281,7 +288,7 @@ def _bulk_deletes(close: CloseClient) -> Iterator[Finding]:
         return
     yield Finding(Mark.GOOD, "bulk deletes", f"{len(jobs):,} in the list")
     for job in jobs:
-        if not job.finished:
+        if not is_over(job):
             yield Finding(Mark.LOOK, "bulk deletes", f"{job.id} is {job.status}; no cleanup starts until it is over")
 
 

@@ -1,5 +1,6 @@
 """What ``make up`` deploys, its first dry run, and where a person looks at them."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -76,7 +77,9 @@ class Deployed:
         self._show("All cleanups and their runs", "/deployments")
         settings = f"PREFECT_API_URL={self._place.api}"
         if self._real is None:
-            settings += f" CLOSE_API_URL={CloseSettings().api_url} CLOSE_API_KEY={ADMIN_KEY}"
+            close = CloseSettings()
+            settings += f" CLOSE_API_URL={close.api_url} CLOSE_API_KEY={ADMIN_KEY}"
+            settings += f" CLOSE_BACKUP_URL={shlex.quote(close.backup_url)}"
         put(f"\nFor lead-cleanup in another terminal:\n  export {settings}")
         put(f"What is stored is in {self._place.folder}, with the logs; ~/.prefect isn't used.")
         put("Ctrl-C stops everything.")

@@ -6,10 +6,11 @@ from cyclopts import Parameter
 from rich.table import Column
 
 from flows.console.arguments import whole_number
-from flows.console.asking import ask_for_name, ask_for_number, somebody_is_there
+from flows.console.asking import ask_for_name, ask_for_number, ask_for_text, somebody_is_there
 from flows.console.executing import at_server
 from flows.console.show import table
 from flows.console.terminal import Usage, put, say, say_table
+from tasks.runs.run_ids import begins
 from tasks.runs.user import user
 from tasks.runs.wording import MINUTE
 
@@ -68,7 +69,7 @@ def approve(
 
 
 def _choose(waiting: "list[FlowRun]") -> "FlowRun | None":
-    """The one of those *waiting* that the person picks by its number; None if there are none."""
+    """The one of those *waiting* that the person picks; None if there are none."""
     from tasks.approval.ask import Request
     from tasks.runs.connect import plain
 
@@ -82,10 +83,11 @@ def _choose(waiting: "list[FlowRun]") -> "FlowRun | None":
         if request
     ]
     say_table(table(rows, "", Column("leads", justify="right"), "waits since", "run", "name"))
-    number = ask_for_number("Which one? Type its number in this list; anything else stops:")
-    if number is None or not 1 <= number <= len(waiting):
+    text = ask_for_text("Which one? Type its number in this list, or its id; anything else stops:")
+    chosen = [each for number, each in enumerate(waiting, 1) if text == str(number) or begins(each.id, text)]
+    if len(chosen) != 1:
         raise Usage(KEEPS_WAITING)
-    return waiting[number - 1]
+    return chosen[0]
 
 
 def _ask() -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 from flows.console.arguments import switch
 from flows.console.settings import report_no_use, settings_with_key
 from flows.console.terminal import coloured, printable, put
-from tasks.doctor import Finding, Mark, examine, works
+from tasks.doctor import Finding, Mark, examine, is_busy, works
 
 COLOUR = {Mark.GOOD: "green", Mark.BAD: "red", Mark.LOOK: "yellow"}
 
@@ -28,5 +28,6 @@ def doctor(
     if as_json:
         put(json.dumps({"works": well, "findings": [asdict(finding) for finding in findings]}))
     else:
-        put(f"\n{'Cleanups with the default rules work here.' if well else 'Fix the lines marked ✗ first.'}")
+        works_when = "once that bulk delete is over" if is_busy(findings) else "here"
+        put(f"\n{f'Cleanups with the default rules work {works_when}.' if well else 'Fix the lines marked ✗ first.'}")
     return 0 if well else 1

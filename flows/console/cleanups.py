@@ -1,13 +1,14 @@
 """The cleanups of ``prefect.yaml``: what the command line knows of a deployment."""
 
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from flows.console.documents import Unreadable, text_of, yaml_of
-from flows.console.terminal import Usage
+from flows.console.terminal import Usage, typed
 from tasks.close.problems import problems
 from tasks.criteria.wording import did_you_mean
 
@@ -34,8 +35,17 @@ def parameters_of(cleanup: str) -> Mapping[str, Any]:
     """The parameters of the deployment called *cleanup*. Raises `Usage` if there is none."""
     known = _cleanups()
     if cleanup not in known:
-        raise Usage(f"There is no cleanup {cleanup!r} in {FILE}{did_you_mean(cleanup, known)}")
+        quotes = " A value of several words needs quotes." if _follows_value(cleanup) else ""
+        raise Usage(f"There is no cleanup {cleanup!r} in {FILE}{did_you_mean(cleanup, known)}{quotes}")
     return known[cleanup]
+
+
+def _follows_value(word: str) -> bool:
+    """Whether *word* was typed right after the value of a flag."""
+    flag, value = ["", "", *takewhile(word.__ne__, typed.get())][-2:]
+    if value.startswith("-"):
+        return "=" in value
+    return flag.startswith("--") and "=" not in flag
 
 
 def _cleanups() -> dict[str, Mapping[str, Any]]:

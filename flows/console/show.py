@@ -26,9 +26,10 @@ def show(report: RunReport, url: str | None, earlier: Sequence[PastRun] = ()) ->
 
     At a terminal the numbers have bars. *earlier* has the runs of the same cleanup before it.
     """
-    put("\n".join([report.headline, *map(printable, (report.message, *report.alarms()))]))
+    put("\n".join([report.headline, *map(printable, (report.below_headline, *report.alarms()))]))
     _paragraph(counts_of(report, bars=can_draw()))
     if isinstance(report, Report):
+        _paragraph([report.overlap] if report.overlap else [])
         _paragraph([f"Criteria: {printable(report.criteria)}"] if report.criteria else [])
         _paragraph([printable(report.along)] if report.along else [])
     _paragraph([f"Note: {note}" for note in map(printable, report.notes)])
@@ -53,24 +54,26 @@ def show(report: RunReport, url: str | None, earlier: Sequence[PastRun] = ()) ->
                 ),
             ]
         )
-    if isinstance(report, Report) and report.outcome is Outcome.DRY_RUN and not report.over_limit:
-        _then_delete(typed.get(), report.planned or 0)
+    if report.outcome is Outcome.DRY_RUN and not report.alarms():
+        _then_do(typed.get(), report)
 
 
-def _then_delete(words: Sequence[str], planned: int) -> None:
-    if words[:1] == ["run"]:
-        _paragraph(["To delete them:", f"  {deletion(words, planned)}"])
+def _then_do(words: Sequence[str], report: RunReport) -> None:
+    if words[:1] == ["run"] and isinstance(report, Report):
+        _paragraph(["To delete them:", f"  {live(words, '--expect', str(report.planned or 0))}"])
+    if words[:1] == ["restore"]:
+        _paragraph(["To restore them:", f"  {live(words)}"])
 
 
-def deletion(words: Sequence[str], planned: int) -> str:
-    """The command that deletes what the dry run with these *words* has *planned*."""
+def live(words: Sequence[str], *more: str) -> str:
+    """The command that does what the dry run with these *words* has planned."""
     before = [None, *words]
     kept = [
         word
         for word, previous in zip(words, before, strict=False)
         if word != "--dry-run" and not word.startswith("--expect") and previous != "--expect"
     ]
-    return shlex.join(["lead-cleanup", *kept, "--no-dry-run", "--expect", str(planned)])
+    return shlex.join(["lead-cleanup", *kept, "--no-dry-run", *more])
 
 
 def _paragraph(lines: Sequence[str]) -> None:

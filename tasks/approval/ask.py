@@ -206,7 +206,7 @@ def _suspend(run: Run, plan: Plan) -> NoReturn:
         raise Stop(Outcome.FAILED, f"{CANT_WAIT}: it is {state.name}.")
     with log_if_it_fails("Announcing the request, without which Prefect fails it after 72 hours without a report,"):
         events.send(run, ASKED, plan.counts.model_dump())
-    logger.info("%s.", message)
+    logger.info("%s. Resume on this page, or `lead-cleanup approve %s`, answers.", message, str(run.id)[:8])
     raise Pause(state=state)
 
 

@@ -216,7 +216,10 @@ def archive_of(run: str, url: str, organization_id: str | None = None) -> Archiv
             f"The backup of run {run} is of {its}, and the API key is of {organization_id}: use the key of that "
             "organisation."
         )
-    raise Refused(f"There is no backup of run {run} at {url}.")
+    raise Refused(
+        f"There is no backup of run {run} at {url}. CLOSE_BACKUP_URL says where backups are; the run's report names "
+        "the address of its own."
+    )
 
 
 def _that_begin(run: str, found: Iterable[Archive]) -> list[Archive]:

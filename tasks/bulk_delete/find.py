@@ -2,8 +2,9 @@
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
@@ -20,6 +21,7 @@ CLAIM_SECONDS = 30.0
 """How long after its claim a run may still post. A search for its bulk delete must outlast this plus one POST."""
 LAG_SECONDS = 30.0
 """How long Close's list may take to show what it has accepted. It documents nothing; its search takes seconds."""
+RESUME = "Resume it, in Close or with `lead-cleanup resume RUN` if a run has started it."
 RESUMABLE = timedelta(days=7)
 """Close refuses to resume a bulk delete that has been paused for longer."""
 
@@ -81,15 +83,16 @@ def has_marks(job: BulkDelete, marks: Sequence[datetime]) -> bool:
     return Counter(marks) <= Counter(instants_in(job.s_query))
 
 
-def check_idle(jobs: Sequence[BulkDelete], given_up: Collection[str] = ()) -> None:
+def check_idle(jobs: Sequence[BulkDelete], given_up: Collection[str] = (), runs: Mapping[str, UUID] = {}) -> None:
     """Raise `Refused` if one of *jobs* is unfinished: the effects of two bulk deletes at once can't be told apart.
 
-    Those whose ids are *given_up* count only while they aren't paused.
+    Those whose ids are *given_up* count only while they aren't paused. *runs* has the runs that have started some, by
+    the ids of these.
     """
     for job in jobs:
         paused = job.status == BulkStatus.PAUSED
         if not is_over(job) and not (paused and job.id in given_up):
-            resume = "Resume it, in Close or with `lead-cleanup resume RUN` if a run has started it."
+            resume = f"`lead-cleanup resume {runs[job.id]}` resumes it." if job.id in runs else RESUME
             raise Refused(
                 f"Bulk delete {job.id} of {job.created_by or 'somebody'} is {job.status or 'in an unknown status'} "
                 f"({job.progress}). {resume if paused else 'Wait until it has finished.'}"

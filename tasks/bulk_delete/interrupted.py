@@ -25,7 +25,7 @@ def pause_suspended(run: Run, known: str | None) -> tuple[str, BulkDelete | None
     *known* is its id, as far as this process knows it: recording it may have failed. Returns a sentence on what became
     of it, and the bulk delete as Close shows it; None if there is none to show.
     """
-    resume = f"*Resume* in Prefect, or `lead-cleanup resume {run.id}`,"
+    resume = f"Resume in Prefect, or `lead-cleanup resume {run.id}`,"
     try:
         record = ledger.read(run.id)
         if record is None or record.refused:

@@ -3,6 +3,7 @@
 import logging
 from datetime import UTC, datetime
 from typing import NamedTuple
+from uuid import UUID
 
 from tasks.backup.make_backup import check_in_backup
 from tasks.bulk_delete.find import CLAIM_SECONDS, bulk_delete_of, check_idle, is_over, search_until_visible
@@ -121,7 +122,7 @@ def preflight(close: CloseClient, plan: Plan, backup: BackupTaken | None, again:
     jobs = close.bulk_deletes()
     if started := bulk_delete_of(plan, jobs):
         return Preflight(jobs, started, 0)
-    check_idle(jobs, _given_up(jobs, plan))
+    check_idle(jobs, *_in_ledger(jobs, plan))
     matching, ids = matching_leads(close, plan, backup)
     check_drift(matching, plan, backup)
     if again and matching:
@@ -155,11 +156,16 @@ def adopt_other_attempt(close: CloseClient, record: Record, plan: Plan) -> str:
     return record.bulk_delete_id or _search_and_record(close, record)
 
 
-def _given_up(jobs: list[BulkDelete], plan: Plan) -> set[str]:
-    """The ids of bulk deletes that a person has given up: while they are paused, others may start."""
+def _in_ledger(jobs: list[BulkDelete], plan: Plan) -> tuple[set[str], dict[str, UUID]]:
+    """If any is paused, the ids of bulk deletes that a person has given up: while these are paused, others may start.
+
+    And the runs that have started others, by the ids of these.
+    """
     if all(job.status != BulkStatus.PAUSED for job in jobs):
-        return set()
-    return {record.bulk_delete_id or "" for record in ledger.given_up(plan.organization_id)}
+        return set(), {}
+    given_up = {record.bulk_delete_id or "" for record in ledger.given_up(plan.organization_id)}
+    open_claims, _ = ledger.list_unresolved(plan.organization_id)
+    return given_up, {record.bulk_delete_id or "": record.run_id for record in open_claims}
 
 
 def _post(close: CloseClient, run: Run, record: Record, plan: Plan, seen: Preflight, deadline: float) -> BulkDelete:

@@ -50,13 +50,17 @@ def no_answer(request: Request, error: httpx.RequestError) -> CloseUnavailable:
     # A ProxyError is a proxy's refusal to connect to Close: our request wasn't sent yet.
     unreached = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError)
     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if found := re.fullmatch(r"\[Errno -?\d+\] (.+)", str(error)):
+        what = found[1].lower()
     if why := distrusted(error):
         message = (
             f"The certificate of Close isn't trusted here ({why}): if your network puts one of its own in place, set "
             "SSL_CERT_FILE to a file with the certificates that you trust."
         )
     elif unreached:
-        message = f"Close can't be reached ({what}): check the network, any proxy, and CLOSE_API_URL."
+        url = error.request.url
+        where = f"{url.scheme}://{url.netloc.decode()}"  # without a path, a query or a key
+        message = f"Close at {where} can't be reached ({what}): check the network, any proxy, and CLOSE_API_URL."
     else:
         message = f"No answer from Close to {request} ({what}): {_what_to_do(request)}"
     return CloseUnavailable(message, maybe_accepted=not unreached, **_facts(request))

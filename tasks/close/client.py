@@ -36,7 +36,7 @@ from tasks.close.resources import (
     SmartView,
 )
 from tasks.close.settings import CloseSettings
-from tasks.close.transport import LONGEST_CONNECT, START_PATIENCE, Transport
+from tasks.close.transport import LONGEST_CONNECT, READ_PATIENCE, START_PATIENCE, Transport
 
 
 class CloseClient:
@@ -45,6 +45,7 @@ class CloseClient:
     *sleep*, *clock* (seconds) and *random* (0 to 1) are arguments for tests; whoever waits for Close uses this client's
     `sleep` and `clock` too. *renew* is called when Close rejects the key, and returns settings with another key of the
     same user, or None. Raises MissingKey if the settings have no key.
+    *patience* (seconds): for how long what can't be reached is tried again; where a person waits, not for long.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class CloseClient:
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
         renew: Callable[[], CloseSettings | None] = lambda: None,
+        patience: float = READ_PATIENCE,
     ) -> None:
         self.sleep, self.clock = sleep, clock
         self._settings = settings
-        self._transport = Transport(settings, sleep=sleep, clock=clock, random=random, renew=renew)
+        self._transport = Transport(settings, sleep=sleep, clock=clock, random=random, renew=renew, patience=patience)
         self._pages = Pages(self._transport)
 
     def __enter__(self) -> Self:

@@ -65,7 +65,12 @@ class CloseUnavailable(CloseError):
     @property
     def nothing_started(self) -> bool:
         """Whether this proves that a POST which starts something never reached Close. Always false for reads."""
-        return self._starts_something and not self.maybe_accepted
+        return self._starts_something and self.unreached
+
+    @property
+    def unreached(self) -> bool:
+        """Whether there was no connection."""
+        return not self.maybe_accepted
 
     @property
     def transient(self) -> bool:

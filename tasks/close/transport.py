@@ -13,7 +13,7 @@ from typing import Any, cast
 import httpx
 
 from tasks.close.answers import broken_download, distrusted, no_answer, not_sent, refusal, unusable_answer
-from tasks.close.errors import CloseError, MissingKey, RateLimited, WrongEnvironment, WrongKey
+from tasks.close.errors import CloseError, CloseUnavailable, MissingKey, RateLimited, WrongEnvironment, WrongKey
 from tasks.close.network import certificates, environment_problem
 from tasks.close.rate_limits import RateLimit, RateLimits
 from tasks.close.request import JSON, Request
@@ -41,6 +41,7 @@ class Transport:
         clock: Callable[[], float],
         random: Callable[[], float],
         renew: Callable[[], CloseSettings | None],
+        patience: float = READ_PATIENCE,
     ) -> None:
         self.rate_limits = RateLimits(clock=clock, sleep=sleep)
         self.time: datetime | None = None
@@ -48,6 +49,7 @@ class Transport:
         self.answered_at = 0.0
         """The same by ours (seconds)."""
         self._sleep, self._clock, self._random, self._renew = sleep, clock, random, renew
+        self._connect_patience = patience
         if problem := environment_problem(proxies=not settings.on_this_machine):
             raise WrongEnvironment(problem)
         self._pool = _connect(settings, httpx.Limits())
@@ -102,7 +104,8 @@ class Transport:
 
         What must happen *once* is sent again only if Close can't have accepted it, and never after this machine slept.
         """
-        deadline = self._clock() + patience  # the clock may stop during a sleep; the time of day doesn't
+        began = self._clock()
+        deadline = began + patience  # the clock may stop during a sleep; the time of day doesn't
         latest = time.time() + patience + CLOCKS_DIFFER
         attempts, renewed = 0, False
         while True:
@@ -118,12 +121,14 @@ class Transport:
                 renewed = True
             except CloseError as error:
                 asked = error.retry_after if isinstance(error, RateLimited) else 0.0
-                left = deadline - self._clock()
+                unreached = isinstance(error, CloseUnavailable) and error.unreached
+                left = (min(deadline, began + self._connect_patience) if unreached else deadline) - self._clock()
                 may_retry = error.transient and (error.nothing_started or not once)
                 if not may_retry or left <= asked:
                     raise
                 wait = min(asked + self._back_off(attempts), left)
-                logger.info("%s %s has no usable answer. Trying again in %.1f s.", request.method, request.path, wait)
+                why = str(error) if unreached else f"{request} has no usable answer."
+                logger.info("%s Trying again in %.1f s.", why, wait)
                 self._sleep(wait)
 
     def _back_off(self, attempts: int) -> float:

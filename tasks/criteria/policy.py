@@ -156,7 +156,7 @@ class Policy(BaseModel):
 
 
 class Match(Policy):
-    """The criteria that a lead must meet to be deleted. All that are set must hold."""
+    """What a lead must meet to be deleted: all that you set. At least one is needed."""
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1})
 

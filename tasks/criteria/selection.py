@@ -40,7 +40,7 @@ class Criteria:
 
     def __str__(self) -> str:
         kept = "; ".join(in_words(self.keep).values())
-        return f"{'; '.join(in_words(self.match).values())}. Kept: {kept or 'nothing'}."
+        return f"{'; '.join(in_words(self.match).values())}. Protected: {kept or 'nothing'}."
 
 
 @dataclass(frozen=True, kw_only=True)

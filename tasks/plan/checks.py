@@ -48,7 +48,9 @@ def check_plan(plan: Plan, limits: Limits, *, expect: int | None, dry_run: bool)
     check_not_all(judged, plan_has)
     if dry_run:
         over = " and ".join(each.setting for each in over_limits(judged, limits))
-        refused = f", but that is over {over}: a run that deletes would be refused" if over else ""
+        later = judged.planned - counts.planned
+        but = f" now, and {later:,} by later runs; together" if later else ", but"
+        refused = f"{but} that is over {over}: a run that deletes would be refused" if over else ""
         raise Stop(Outcome.DRY_RUN, f"{counts.share} would be deleted{refused}.")
     check_limits(judged, limits, plan_has)
     if not plan.may_delete:

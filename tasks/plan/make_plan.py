@@ -26,7 +26,8 @@ from tasks.runs.wording import counted, ended
 
 RAMPED = (
     "This cleanup is new here, or its criteria have changed, so it starts small and leaves {} for later runs: its "
-    "first run that deletes plans the 50 oldest, its second 500. To plan all of them, turn limits.ramp off."
+    "first run that deletes plans the 50 oldest, its second 500. To plan all of them, turn off "
+    '"Start small" (limits.ramp; --no-limits.ramp at a terminal).'
 )
 
 

@@ -51,8 +51,7 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
             where = f" Report: {ui.rstrip('/')}/artifacts/artifact/{page}"
     level = logging.INFO if report.outcome.good else logging.ERROR
     with suppress(MissingContextError):  # a process that ends a cancelled run has no log of it
-        said = report.message if report.message.startswith(report.headline) else f"{report.headline}. {report.message}"
-        get_run_logger().log(level, "%s%s", said, where)
+        get_run_logger().log(level, "%s%s", report.in_one_line, where)
 
 
 def write_report(run: Run, report: RunReport, organization: str) -> UUID:

@@ -84,7 +84,7 @@ class Ending(ABC):
 
     def _suspended(self) -> str:
         """Do what is to be done at once when a person has suspended the run, and return a sentence on it."""
-        return f"Suspended by a person. *Resume* in Prefect, or `lead-cleanup resume {self.run.id}`, continues."
+        return f"Suspended by a person. Resume in Prefect, or `lead-cleanup resume {self.run.id}`, continues."
 
     def _cancelled(self) -> str | None:
         """Do what is to be done at once if a person has cancelled the run; return a sentence on it, or None."""

@@ -1,5 +1,6 @@
 """The report of a run: one frozen value, and what it tells people. Pure."""
 
+import re
 from abc import abstractmethod
 from typing import Any
 
@@ -25,7 +26,7 @@ HEADLINES = {outcome: outcome.words for outcome in Outcome} | {
 BY_KIND = ("kept", "created")
 """Fields of reports that hold several counts, each by the name of a rule or of a kind of object."""
 MATCHED, KEPT, PLANNED, WAITING = "Matched", "Kept", "Planned", "Waiting for later runs"
-DELETED, LEFT, KEPT_BY = "Deleted by Close", "Still matching", "Kept by "
+DELETED, LEFT, KEPT_BY = "Deleted by Close", "Planned and still matching", "Kept by "
 KINDS = {
     MATCHED: "matched",
     KEPT: "kept",
@@ -55,6 +56,16 @@ class RunReport(BaseModel):
     def headline(self) -> str:
         """The outcome in words."""
         return HEADLINES[self.outcome]
+
+    @property
+    def below_headline(self) -> str:
+        """The message without the word that the headline above it has said, such as ``Suspended:``."""
+        return re.sub(rf"^{self.headline}:? ([A-Za-z])", lambda rest: rest[1].upper(), self.message)
+
+    @property
+    def in_one_line(self) -> str:
+        """The outcome and the message."""
+        return self.message if self.message.startswith(self.headline) else f"{self.headline}. {self.message}"
 
     @property
     def summary(self) -> str:
@@ -171,6 +182,13 @@ class Report(RunReport):
         return f"lead-cleanup restore {self.flow_run_id}"
 
     @property
+    def overlap(self) -> str:
+        """Why the numbers of the keep rules are more than all that are kept; empty where they aren't."""
+        kept = self.kept or {"total": 0}
+        by_rules = sum(kept.values()) - kept["total"]
+        return "A lead can be kept by several rules." if by_rules > kept["total"] else ""
+
+    @property
     def along(self) -> str | None:
         """What goes, or went, with the leads."""
         return self.cascade.sentence(gone=self.outcome is Outcome.DELETED) if self.cascade else None
@@ -184,7 +202,7 @@ class Unsuccessful(Foreseen):
         self.report = report
 
     def __str__(self) -> str:
-        return f"{self.report.headline}. {self.report.message}"
+        return self.report.in_one_line
 
 
 def with_backup(report: Report, backup: BackupTaken | None, *, started: bool) -> Report:

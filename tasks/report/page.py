@@ -44,7 +44,7 @@ def report_page(
     links += [f"[The run]({run}) has the log."] if run else []
     past = ((*each.cells, f"[Run]({page})") for each, page in earlier)
     return _joined(
-        *_first(report.headline, report.message, report),
+        *_first(report.headline, report.below_headline, report),
         _chapter("Who is protected, and why", _protected(report)),
         _chapter("How to undo it", f"`{report.undo}` {UNDONE_BY}" if report.undo else ""),
         " ".join(links),
@@ -90,7 +90,8 @@ def _protected(report: RunReport) -> str:
         return ""
     kept = {rule: number for rule, number in (report.kept or {}).items() if rule != "total"}
     rules = {**report.protects, **{rule: words(rule) for rule in kept if rule not in report.protects}}
-    return table(("Keep rule", "Leads"), ((escape(text), f"{kept.get(rule, 0):,}") for rule, text in rules.items()))
+    rows = ((escape(text), f"{kept.get(rule, 0):,}") for rule, text in rules.items())
+    return "\n\n".join(filter(None, (table(("Keep rule", "Leads"), rows), report.overlap)))
 
 
 def _facts(report: RunReport) -> list[tuple[str, str]]:

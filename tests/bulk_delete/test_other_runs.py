@@ -161,7 +161,10 @@ def test_a_bulk_delete_that_is_paused_is_not_waited_for(
     assert record
     sandbox.put(f"{BULK_DELETE}{record.bulk_delete_id}/", status="paused")
 
-    assert (run_cleanup(**JUNK).report.outcome, looks.number) == ("refused", 0)
+    report = run_cleanup(**JUNK).report
+
+    assert (report.outcome, looks.number) == ("refused", 0)
+    assert f"`lead-cleanup resume {other}` resumes it." in report.message
 
 
 def test_a_run_that_is_cancelled_is_not_waited_for(

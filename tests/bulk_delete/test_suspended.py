@@ -84,7 +84,7 @@ def test_suspended_while_close_deletes_it_pauses_at_close_and_resume_lets_it_con
 
     assert (state, job["status"], left > 2) == ("Suspended", "paused", True)
     assert said == (
-        f"Suspended: Close has paused bulk delete {job['id']} at {LEADS + 2 - left} of {LEADS} leads. *Resume* in "
+        f"Suspended: Close has paused bulk delete {job['id']} at {LEADS + 2 - left} of {LEADS} leads. Resume in "
         f"Prefect, or `lead-cleanup resume {run.id}`, resumes it; after seven days Close refuses."
     )
     assert resumed

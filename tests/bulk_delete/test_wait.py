@@ -335,6 +335,11 @@ def test_an_unfinished_bulk_delete_of_somebody_else_refuses(status: str | None):
         check_idle([job("done"), job(status)])
 
 
+def test_where_the_ledger_knows_the_run_that_started_it_that_run_is_named():
+    with pytest.raises(Refused, match=rf"`lead-cleanup resume {UUID(int=1)}` resumes it\."):
+        check_idle([job("paused")], runs={job("paused").id: UUID(int=1)})
+
+
 def test_one_that_has_been_paused_for_more_than_a_week_is_given_up():
     now = datetime.now(UTC)
 

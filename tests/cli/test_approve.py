@@ -125,13 +125,14 @@ def test_a_run_that_waits_is_not_resumed_but_approved(lead_cleanup: Command, wai
     lead_cleanup("resume", str(waiting)).is_one_line(f"waits for an approval: `lead-cleanup approve {waiting}`", code=3)
 
 
+@pytest.mark.parametrize("by_id", [False, True])
 def test_at_a_terminal_approve_lists_what_waits_and_asks_which_who_and_how_many(
-    close: CloseAccount, prefect_server: str, prefect: SyncPrefectClient, waiting: UUID
+    close: CloseAccount, prefect_server: str, prefect: SyncPrefectClient, waiting: UUID, by_id: bool
 ):
-    """No id is needed. Other tests may have left runs that wait."""
+    """No id is needed, but what the list shows of it will do. Other tests may have left runs that wait."""
     number = [run.id for run in answer.waiting()].index(waiting) + 1
 
-    said = typed(close, prefect_server, f"{number}\nAnn\n2", "approve")
+    said = typed(close, prefect_server, f"{str(waiting)[:8] if by_id else number}\nAnn\n2", "approve")
 
     assert said.returncode == 0, said.stderr
     assert re.search(rf"{number} +2  .* UTC  {str(waiting)[:8]}  nightly: delete", said.stderr)

@@ -24,6 +24,11 @@ OLDEST = json.dumps({"query": {"type": "id", "value": "lead_1"}, "results_limit"
         ("junl", "There is no cleanup 'junl' in prefect.yaml; did you mean 'junk'?"),
         ("junk another", "another"),
         ("--match.stat Junk", "Did you mean --match.status?"),
+        ("--status Junk", "Did you mean --match.status, what is deleted, or --keep.status, what is protected?"),
+        ("--keeep.status Junk", "Did you mean --keep.status?"),
+        ("--open-task", "Did you mean --keep.open-tasks?"),
+        ("--match.status Bad Fit", "'unreachable'. A value of several words needs quotes."),
+        ("--match.status=Bad Fit", "'unreachable'. A value of several words needs quotes."),
         ("--match.inactive-months 0", "match.inactive_months"),
         ("--match.inactive-months -1", "match.inactive_months"),
         ("--match.inactive-months soon", "--match.inactive-months"),
@@ -256,7 +261,7 @@ def test_close_being_away_is_one_line(lead_cleanup: Command, prefect_server: str
     said = lead_cleanup("run", "--match.status", "Junk", "--json")
 
     assert (said.code, said.json["outcome"]) == (1, "failed")
-    assert "Close can't be reached" in said.json["message"]
+    assert "Close at http://127.0.0.1:9 can't be reached (connection refused): " in said.json["message"]
     assert "Traceback" not in said.err
 
 

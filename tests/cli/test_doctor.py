@@ -1,9 +1,10 @@
 """``lead-cleanup doctor`` finds out what works and changes nothing."""
 
+import time
 from pathlib import Path
 
 import pytest
-from support.close_account import USER, CloseAccount
+from support.close_account import USER, CloseAccount, lead
 from support.terminal_session import Command
 
 from tasks.criteria.policy import Keep, Match
@@ -81,6 +82,33 @@ def test_a_wrong_key_is_one_finding(lead_cleanup: Command, sandbox: CloseAccount
     assert said.code == 1
     assert "✗ key: Close refuses the API key (401)" in said.out
     assert "wrong.key" not in said.out + said.err
+
+
+def test_where_nobody_listens_it_soon_gives_up_and_names_the_address(
+    lead_cleanup: Command, sandbox: CloseAccount, monkeypatch: pytest.MonkeyPatch
+):
+    """Runs are patient, for outages of Close; here a person is waiting."""
+    monkeypatch.setenv("CLOSE_API_URL", "http://127.0.0.1:9/api/v1/")
+    began = time.monotonic()
+
+    said = lead_cleanup("doctor")
+
+    assert said.code == 1
+    assert "✗ reading: Close at http://127.0.0.1:9 can't be reached (connection refused): check" in said.out
+    assert time.monotonic() - began < 30
+
+
+def test_while_close_deletes_or_has_paused_it_says_that_cleanups_must_wait(
+    lead_cleanup: Command, sandbox: CloseAccount
+):
+    [junk] = sandbox.add(lead("A", "Junk"))
+    sandbox.jobs(status="paused", stall_after=0)
+    sandbox.post("/bulk_action/delete/", s_query={"type": "id", "value": junk})
+
+    said = lead_cleanup("doctor")
+
+    assert "no cleanup starts until it is over" in said.out
+    assert said.out.endswith("\nCleanups with the default rules work once that bulk delete is over.\n")
 
 
 def test_a_user_who_may_not_bulk_delete_is_told(

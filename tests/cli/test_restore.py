@@ -61,6 +61,7 @@ def test_a_dry_run_then_the_same_for_real(
     )
     assert "Note: Not restored: e-mail threads" in shown.out
     assert "Acme" not in shown.out
+    assert shown.out.endswith(f"\nTo restore them:\n  lead-cleanup restore {backup} --no-dry-run\n")
     assert sandbox.leads() == {}
 
     done = lead_cleanup("restore", backup, "--no-dry-run", "--json")

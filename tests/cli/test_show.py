@@ -11,7 +11,7 @@ from flows.console.bars import ROOM, Steps, steps_shown
 from flows.console.show import sample_of, show, table
 from tasks.plan.model import SampleLead
 from tasks.report import progress
-from tasks.report.model import Report
+from tasks.report.model import Report, Unsuccessful
 from tasks.report.page import PastRun
 from tasks.report.step import Step
 from tasks.runs.outcomes import Outcome
@@ -69,6 +69,26 @@ def test_notes_and_names_are_shown_but_neither_in_json_nor_in_a_log(capsys: pyte
     assert "Wayne" not in report.model_dump_json() + repr(report) + str(report)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "message", "first"),
+    [
+        (Outcome.SUSPENDED, "Suspended: Close has paused it.", "Suspended\nClose has paused it.\n"),
+        (Outcome.CANCELLED, "Cancelled before anything was started.", "Cancelled\nBefore anything was started.\n"),
+        (Outcome.CANCELLED, "Cancelled, but it still deletes.", "Cancelled\nCancelled, but it still deletes.\n"),
+        (Outcome.RESTORED, "Restored 1 lead.", "Restored\nRestored 1 lead.\n"),
+    ],
+)
+def test_the_word_for_the_outcome_is_not_said_twice_where_the_rest_is_a_sentence(
+    outcome: Outcome, message: str, first: str, capsys: pytest.CaptureFixture[str]
+):
+    report = Report(outcome=outcome, message=message)
+
+    show(report, None)
+
+    assert capsys.readouterr().out == first
+    assert str(Unsuccessful(report)) == message
+
+
 def test_at_a_terminal_the_numbers_have_bars_and_elsewhere_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
@@ -78,12 +98,15 @@ def test_at_a_terminal_the_numbers_have_bars_and_elsewhere_none(
 
     show(report, None)
     plain = capsys.readouterr().out
+    show(report.model_copy(update={"kept": {"status": 2, "open_tasks": 1, "total": 2}}), None)
+    overlapping = capsys.readouterr().out
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("NO_COLOR", "1")
     show(report, None, earlier)
     drawn = capsys.readouterr().out
 
     assert "█" not in plain
+    assert ("kept by several rules" in plain, "kept by several rules" in overlapping) == (False, True)
     lines = {line.split()[0]: line for line in drawn.splitlines() if line.strip()}
     bars = {name: line.rstrip().partition("█")[0] for name, line in lines.items()}
     lengths = [lines[name].count("█") for name in ("Leads", "Matched", "Kept", "Planned")]

@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import re
 import socket
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -94,11 +95,17 @@ class TestReads:
         assert sum(clock.sleeps) == pytest.approx(READ_PATIENCE)
         assert len(server.asked) > 7
 
-    def test_a_refused_connection_is_tried_for_two_minutes(self, clock: Clock) -> None:
+    def test_a_refused_connection_is_tried_for_two_minutes_and_the_log_says_why(
+        self, clock: Clock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "tasks.close.transport")
+
         with nobody_there(clock) as close, pytest.raises(CloseUnavailable, match="can't be reached"):
             close.me()
 
         assert sum(clock.sleeps) == pytest.approx(READ_PATIENCE)
+        why = r"Close at http://127\.0\.0\.1:\d+ can't be reached \(connection refused\): .* Trying again in 0\.5 s\."
+        assert re.fullmatch(why, caplog.messages[0])
 
     def test_the_error_of_the_last_try_says_what_to_do(self, server: ScriptedClose, close: CloseClient) -> None:
         server.will_answer(*[Answer(None, 503, {"trace-id": "0af7"})] * 100)

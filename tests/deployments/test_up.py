@@ -110,6 +110,7 @@ def test_it_shows_a_report_and_a_form_whatever_env_says_and_ctrl_c_leaves_nothin
     assert "DryRun: 3 of 1,000 leads would be deleted." in said
     assert page.is_success
     assert "3 of 1,000 leads would be deleted" in artifact["data"].replace("\\", "")
+    assert f" CLOSE_BACKUP_URL={data / 'backups'}\n" in said
     assert deployment["name"] == "ad-hoc"
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == "make up is running already: Ctrl-C in its terminal stops it.\n"

@@ -4,6 +4,8 @@ The number is asked for, rather than a yes, so that the person who answers has l
 shown. By what changes meanwhile the plan may get smaller, but never larger.
 """
 
+import logging
+
 import pytest
 from support.approvals import Ask
 from support.close_account import CloseAccount, lead
@@ -23,9 +25,10 @@ def close(sandbox: CloseAccount) -> CloseAccount:
 
 
 def test_nothing_is_deleted_until_somebody_types_the_number_of_leads(
-    close: CloseAccount, ask: Ask, lead_cleanup: Command
+    close: CloseAccount, ask: Ask, lead_cleanup: Command, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In the form of the Prefect UI, or at the command line as here. The report and the record keep who it was."""
+    caplog.set_level(logging.INFO, "tasks.approval")
     asked = ask()
     before = close.writes()
 
@@ -34,6 +37,10 @@ def test_nothing_is_deleted_until_somebody_types_the_number_of_leads(
 
     record = ledger.read(asked.id)
     assert before == []
+    short = str(asked.id)[:8]
+    assert (
+        f"Waits for approval: 2 leads. Resume on this page, or `lead-cleanup approve {short}`, answers." in caplog.text
+    )
     assert (report.outcome, report.processed) == ("deleted", 2)
     assert report.approved
     assert (report.approved.leads, report.approved.by, report.approved.note) == (2, "Ann", "As agreed on Monday.")

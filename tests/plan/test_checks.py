@@ -237,6 +237,26 @@ def test_what_is_over_a_limit_is_listed():
     ]
 
 
+@pytest.mark.parametrize(
+    ("counts", "ramped", "said"),
+    [
+        (counted(110), False, "110 of 1,000 leads would be deleted, but that is over limits.max_share: "),
+        (
+            counted(110).cut_to(50),
+            True,
+            "50 of 1,000 leads would be deleted now, and 60 by later runs; together that is over limits.max_share: ",
+        ),
+        (counted(90).cut_to(50), True, "50 of 1,000 leads would be deleted."),
+    ],
+)
+def test_a_dry_run_says_which_leads_are_over_a_limit(counts: Counts, ramped: bool, said: str):
+    """Of a cleanup that starts small, those that its later runs would delete count too."""
+    with pytest.raises(Stop) as caught:
+        check_plan(plan(counts).model_copy(update={"ramped": ramped}), Limits(), expect=None, dry_run=True)
+
+    assert caught.value.message.startswith(said)
+
+
 def test_a_dry_run_with_nothing_to_delete_says_so():
     assert ends(counted(0), dry_run=True) is Outcome.NOTHING_TO_DO
 

@@ -58,7 +58,12 @@ def test_a_run_leaves_its_plan_its_counts_and_its_report(sandbox: CloseAccount, 
     assert re.search(rf"\| \[A\]\(https?://\S+/{planned}/\) \| Junk \|", plan)
     assert json.dumps(report.s_query, indent=2) in plan
     counts = {row["count"]: row["leads"] for row in json.loads(found[f"{name}-counts"].data)}
-    assert (counts["Matched"], counts["Planned"], counts["Deleted by Close"], counts["Still matching"]) == (1, 1, 1, 0)
+    assert (counts["Matched"], counts["Planned"], counts["Deleted by Close"], counts["Planned and still matching"]) == (
+        1,
+        1,
+        1,
+        0,
+    )
     assert str(report.bulk_delete_id).removeprefix("bulkdelete_") in found[name].data
     assert f"(/artifacts/artifact/{found[f'{name}-plan'].id})" in found[name].data
     assert found[name].description.startswith("Deleted. Matched: 1, Kept: 0, Planned: 1, Deleted by")

@@ -82,6 +82,7 @@ def test_the_report_begins_with_how_it_ended_and_ends_with_json():
         "With these leads went 7 contacts, as counted when they were planned.",
         "| Matched | 20 |",
         "| Created within the last 30 days | 3 |",
+        "A lead can be kept by several rules.",
         "`lead-cleanup restore 1b2c` shows what would come back",
         "[The plan](/artifacts/artifact/1)",
         "| 2026-03-30 06:00 | Dry run | 1,234 | 5 |  | [Run](/runs/flow-run/run_0) |",
@@ -124,7 +125,10 @@ def test_the_picture_shows_where_the_leads_stand_among_those_that_matched():
 
 
 def test_the_smallest_number_can_be_seen_and_nothing_leaves_the_picture():
-    bars = [picture.Bar("Matched", "matched", 0, 1_000_000), picture.Bar("Still matching", "left", 1_000_000, 1)]
+    bars = [
+        picture.Bar("Matched", "matched", 0, 1_000_000),
+        picture.Bar("Planned and still matching", "left", 1_000_000, 1),
+    ]
 
     [_, (_, start, length)] = drawn(picture.image(bars))
 

@@ -153,7 +153,7 @@ def test_counts_go_from_all_to_what_is_left():
         ("Kept", 5),
         ("Planned", 10),
         ("Deleted by Close", 10),
-        ("Still matching", 0),
+        ("Planned and still matching", 0),
     ]
     assert Report(outcome=Outcome.REFUSED, message="No.").counts() == []
 

@@ -113,7 +113,10 @@ def test_a_backup_is_named_by_the_beginning_of_its_runs_id(
     """Given whole, it is found without listing the others."""
     for text in (backup.name, backup.name[:8]):
         assert restore(text).outcome == "dry_run"
-    assert "There is no backup of run 00000000" in restore("00000000").message
+    for text in ("00000000", "00000000-0000-4000-8000-000000000000"):
+        said = restore(text).message
+        assert f"There is no backup of run {text} at " in said
+        assert "CLOSE_BACKUP_URL says where backups are; the run's report names the address of its own." in said
 
 
 def test_a_folder_that_is_no_backup_is_refused(sandbox: CloseAccount, restore: Restore, tmp_path: Path) -> None:
