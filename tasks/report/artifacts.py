@@ -65,7 +65,8 @@ def write_report(run: Run, report: RunReport, organization: str) -> UUID:
     with log_if_it_fails("Reading the earlier runs"):
         earlier = earlier_runs(key, run.id)
     pages = [(each, page_of_run(each.run_id)) for each in earlier]
-    text = report_page(report, pages, plan=page_of_plan(run.id), run=page_of_run(run.id))
+    whose = f"{run.cleanup} in {organization}" if organization else run.cleanup
+    text = report_page(report, pages, whose=whose, plan=page_of_plan(run.id), run=page_of_run(run.id))
     page = publish(run.id, "markdown", text, key=key, description=report.summary)
     publish(run.id, "table", json.dumps(counts), key=f"{key}-counts", description=report.summary)
     return page

@@ -37,14 +37,22 @@ PAST_RUNS = ("Ended (UTC)", "Outcome", "Matched", "Kept", "Deleted")
 
 
 def report_page(
-    report: RunReport, earlier: Iterable[tuple[PastRun, str]] = (), *, plan: str | None = None, run: str | None = None
+    report: RunReport,
+    earlier: Iterable[tuple[PastRun, str]] = (),
+    *,
+    whose: str = "",
+    plan: str | None = None,
+    run: str | None = None,
 ) -> str:
-    """The page of *report*. *earlier* has runs with their pages; *plan* and *run* say where the UI shows these."""
+    """The page of *report*, of which cleanup *whose* says.
+
+    *earlier* has runs with their pages; *plan* and *run* say where the UI shows these.
+    """
     links = [f"[The plan]({plan}) has the query and a sample."] if plan else []
     links += [f"[The run]({run}) has the log."] if run else []
     past = ((*each.cells, f"[Run]({page})") for each, page in earlier)
     return _joined(
-        *_first(report.headline, report.below_headline, report),
+        *_first(report.headline, whose, report.below_headline, report),
         _chapter("Who is protected, and why", _protected(report)),
         _chapter("How to undo it", f"`{report.undo}` {UNDONE_BY}" if report.undo else ""),
         " ".join(links),
@@ -55,12 +63,12 @@ def report_page(
     )
 
 
-def plan_page(plan: Plan) -> str:
-    """The page of *plan*."""
+def plan_page(plan: Plan, whose: str = "") -> str:
+    """The page of *plan*, of which cleanup *whose* says."""
     report = Report(outcome=Outcome.DRY_RUN, message=str(plan.counts), **of_plan(plan))
     seen = f"Planned as {escape(plan.seen_by)} sees the leads, as of {plan.as_of:%Y-%m-%d %H:%M} UTC."
     return _joined(
-        *_first("The plan", report.message, report),
+        *_first("The plan", whose, report.message, report),
         _chapter(_shown(plan), sample_of(plan)),
         _chapter("Who is protected, and why", _protected(report)),
         *(f"> {escape(note)}" for note in plan.notes),
@@ -69,12 +77,13 @@ def plan_page(plan: Plan) -> str:
     )
 
 
-def _first(headline: str, message: str, report: RunReport) -> list[str]:
+def _first(headline: str, whose: str, message: str, report: RunReport) -> list[str]:
     """What every page begins with: the picture and the numbers, and what they are about."""
     numbers = ((escape(name), f"{number:,}") for name, number in report.counts())
     about = report if isinstance(report, Report) else None
     return [
         f"## {headline}",
+        f"**{escape(whose)}**" if whose else "",
         escape(message),
         *(f"**{escape(each)}**" for each in report.alarms()),
         picture.image(report.bars()),

@@ -33,7 +33,13 @@ def publish_plan(run: Run, plan: Plan) -> None:
     """Show what would be deleted, before anything is. Raises `PrefectUnavailable`: no plan, no run."""
     publish(run.id, KIND, plan.model_dump(mode="json"), description="The plan, for a retry of this run.")
     key = f"{artifact_key(run, plan.organization_id, plan.organization)}-plan"
-    publish(run.id, "markdown", plan_page(plan), key=key, description=str(plan.counts))
+    publish(
+        run.id,
+        "markdown",
+        plan_page(plan, f"{run.cleanup} in {plan.organization}"),
+        key=key,
+        description=str(plan.counts),
+    )
     events.emit(run, "planned", plan.counts.model_dump())
 
 

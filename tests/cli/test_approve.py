@@ -222,4 +222,6 @@ def test_approving_less_than_the_deployment_is_said(lead_cleanup: Command, close
 
 
 def test_an_approval_that_is_none_is_one_line(lead_cleanup: Command, sandbox: CloseAccount):
-    lead_cleanup(*JUNK[:5], "sometimes").is_one_line("'sometimes' is neither never, nor always, nor above and a number")
+    lead_cleanup(*UNASKED, "--approval", "sometimes").is_one_line(
+        "'sometimes' is neither never, nor always, nor above and a number"
+    )

@@ -72,10 +72,12 @@ def drawn(page: str) -> list[tuple[str, float, float]]:
 
 def test_the_report_begins_with_how_it_ended_and_ends_with_json():
     """What people ask comes in between, in the order in which they ask it."""
-    page = report_page(report(), [(EARLIER, "/runs/flow-run/run_0")], plan="/artifacts/artifact/1", run="/runs/1")
+    links = {"plan": "/artifacts/artifact/1", "run": "/runs/1"}
+    page = report_page(report(), [(EARLIER, "/runs/flow-run/run_0")], whose="junk in Sandbox Inc.", **links)
 
     inside = [
         "## Deleted",
+        "**junk in Sandbox Inc.**",
         "10 leads are deleted",
         "![Matched: 20; Kept by created within days: 3;",
         "Criteria: Lead status: Junk.",
