@@ -16,6 +16,8 @@ from support.migrated import copy_to_home
 from support.terminal_session import Command
 from support.variations import first
 
+from deployments.up.environment import SERVER
+
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("basic auth"), pytest.mark.timeout(400)]
 
 RUN = str(uuid4())
@@ -47,7 +49,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_API_AUTH_STRING": "ann:secret",
         "PREFECT_SERVER_API_AUTH_STRING": "ann:secret",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **SERVER,
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_WORKER_QUERY_SECONDS": "2",
     }

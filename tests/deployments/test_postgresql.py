@@ -24,6 +24,7 @@ from support.terminal_session import Command
 
 from deployments import automations
 from deployments.sandbox.server import Sandbox
+from deployments.up.environment import SERVER
 from tasks.ledger.record import name_of
 
 pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.timeout(900)]
@@ -51,7 +52,7 @@ def environment(database: PostgreSQL, tmp_path: Path) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith(("CLOSE_", "PREFECT_"))},
         "PREFECT_HOME": str(tmp_path / "home"),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        **SERVER,
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": database.url,
         "PREFECT_SERVER_EVENTS_PROACTIVE_GRANULARITY": "PT1S",
