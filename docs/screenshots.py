@@ -24,7 +24,8 @@ PROGRAMS = Path(sys.executable).parent
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CLEANUP = (
     *("run", "--match.status", "Junk", "--match.status", "Bad Fit", "--match.status", "Not Interested"),
-    *("--match.inactive-months", "12", "--limits.max-share", "0.3", "--no-limits.ramp", "--no-dry-run", "--json"),
+    *("--match.inactive-months", "12", "--limits.max-share", "0.3", "--no-limits.ramp"),
+    *("--no-dry-run", "--approval", "never", "--json"),
 )
 WIDTH, MARGIN = 1000, 20  # pixels
 PATIENCE = 180  # seconds

@@ -71,6 +71,7 @@ def run_under_way(close: str, prefect: str, *words: str) -> Generator[tuple["sub
     settings = {"CLOSE_API_URL": close, "CLOSE_API_KEY": "api_sandbox.admin", "PREFECT_API_URL": prefect}
     with subprocess.Popen(
         [*FLOWS, "run", "junk", "--limits.max-share", "0.5", "--no-dry-run", *words],
+        stdin=subprocess.DEVNULL,  # nobody is asked
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
