@@ -66,6 +66,7 @@ fix: $(INSTALLED)  ## format, and fix what the linter can fix
 
 # The bucket buffer lets the automations find runs that fell silent while the server was away too, for up to seven days.
 # Leases in files let a concurrency limit's slot whose holder died come free although the server was restarted.
+# Steps of runs are stored in batches: on SQLite, each that is stored alone may hold up another request for two seconds.
 server: $(INSTALLED)  ## start a Prefect server on this machine
 	PREFECT_SERVER_ANALYTICS_ENABLED=false PREFECT_SERVER_EVENTS_EXPIRED_BUCKET_BUFFER=P7D \
 	    PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE=prefect.server.concurrency.lease_storage.filesystem \

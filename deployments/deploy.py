@@ -178,7 +178,7 @@ def _read(*, several: bool = True) -> tuple[PrefectYaml, Organizations]:
 
 
 def _keys(file: PrefectYaml, listed: Organizations, organization: str | None, *, replace: bool) -> Iterator[str]:
-    """Leave a key in each Secret block: first in the one that CLOSE_API_KEY is for, so that they can be given by turns.
+    """Leave a key in each Secret block: first in the one that CLOSE_API_KEY is for, so that they can be set one by one.
 
     Nothing is said of the others unless all have one.
     """

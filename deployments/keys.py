@@ -196,8 +196,8 @@ def owner(wanted: Wanted, key: str) -> Owner:
     if listed and listed.organization_id != found.id:
         raise WrongKeys(
             f"Nothing is deployed, since the key for {listed.name} is that of {found.name} ({found.id}), and "
-            f"organizations.yaml says {listed.organization_id} for {listed.name}: give {listed.name}'s key, or correct "
-            "organization_id."
+            f"organizations.yaml says {listed.organization_id} for {listed.name}: set CLOSE_API_KEY to {listed.name}'s "
+            "key, or correct organization_id."
         )
     return Owner(account.user.email or account.user.id, found, account.warnings)
 

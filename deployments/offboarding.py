@@ -11,7 +11,6 @@ from typing import Any, cast
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import ArtifactCollectionFilter
 from prefect.client.schemas.responses import DeploymentResponse
-from slugify import slugify
 
 from deployments import organizations, schedules
 from deployments.organizations import Organizations
@@ -21,7 +20,7 @@ from flows.console.documents import UTF_8, text_of
 from flows.console.terminal import Usage
 from tasks.criteria.wording import did_you_mean
 from tasks.ledger import store as ledger
-from tasks.report.artifacts import ENOUGH_OF_ID, PREFIX
+from tasks.report.artifacts import PREFIX, organization_in_key
 from tasks.runs.run import ORGANIZATION, ORGANIZATION_NAME
 from tasks.runs.wording import counted, ended
 
@@ -104,7 +103,7 @@ def _ask(name: str, parts: Sequence[str], *, listed: bool) -> None:
 
 def _plans(prefect: SyncPrefectClient, organization_id: str) -> list[str]:
     """The keys of its plans."""
-    part = f"-{slugify(organization_id[-ENOUGH_OF_ID:])}-"
+    part = organization_in_key(organization_id)
     like = {"key": {"like_": f"{PREFIX}-%{part}%-plan"}}
     found = prefect.read_latest_artifacts(artifact_filter=ArtifactCollectionFilter.model_validate(like))
     return sorted(each.key for each in found if part in each.key and each.key.endswith("-plan"))

@@ -40,7 +40,7 @@ def run(
 ) -> int:
     """Plan, and with --no-dry-run delete. What can be checked without Prefect is checked before it starts.
 
-    Whoever is at the terminal is asked before anything is deleted, unless they have said what they expect.
+    A person at the terminal is asked before anything is deleted, unless a flag says what they expect.
     """
     from flows.console.asking import somebody_is_there
     from flows.console.executing import execute

@@ -94,6 +94,11 @@ def artifact_key(run: Run, organization_id: str, organization: str) -> str:
     return "-".join(filter(None, map(slugify, parts)))
 
 
+def organization_in_key(organization_id: str) -> str:
+    """What stands between the organisation's name and the cleanup's in its keys: see `artifact_key`."""
+    return f"-{slugify(organization_id[-ENOUGH_OF_ID:])}-"
+
+
 def _key_without_plan(run: Run) -> str:
     """The same for a run that has no plan yet: the key of the latest report that had one, to continue its history.
 

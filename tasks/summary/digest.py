@@ -21,9 +21,8 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import ArtifactSort, FlowRunSort
 from prefect.runtime import flow_run
 from pydantic import ValidationError
-from slugify import slugify
 
-from tasks.report.artifacts import ENOUGH_OF_ID, PREFIX, publish
+from tasks.report.artifacts import PREFIX, organization_in_key, publish
 from tasks.report.escaping import escape, table
 from tasks.report.history import report_in
 from tasks.report.links import page_of_run
@@ -42,7 +41,7 @@ from tasks.summary.attention import (
     is_stopped,
     why_a_person,
 )
-from tasks.summary.overview import NO_NAME, organization_of
+from tasks.summary.overview import NO_NAME, is_paused, organization_of
 
 KEY = "cleanup-digest"
 
@@ -105,9 +104,9 @@ def read_digest(days: int, until: datetime) -> Digest:
         claims, unreadable = abandoned_claims(server)
     runs = list(_ran(found, deployed, reports))
     have_run = {each.deployment_id for each in found}
-    idle = (each for each in deployed.values() if each.id not in have_run and _is_scheduled(each))
-    names = sorted(each.name for each in idle)
-    return Digest(since, until, runs, names, [*(claim.line for claim, _ in claims), *unreadable], stop.sentence())
+    scheduled = (each for each in deployed.values() if each.schedules and not is_paused(each))
+    idle = sorted(each.name for each in scheduled if each.id not in have_run)
+    return Digest(since, until, runs, idle, [*(claim.line for claim, _ in claims), *unreadable], stop.sentence())
 
 
 @once
@@ -211,12 +210,8 @@ def _organization_id(tags: Iterable[str]) -> str:
 
 def _in_key(key: str, organization_id: str) -> str:
     """The cleanup that the key of a report names: see `artifact_key`."""
-    before = f"-{slugify(organization_id[-ENOUGH_OF_ID:])}-" if organization_id else "-"
+    before = organization_in_key(organization_id) if organization_id else "-"
     return key.removeprefix(PREFIX).partition(before)[2] or AD_HOC
-
-
-def _is_scheduled(found: DeploymentResponse) -> bool:
-    return not found.paused and any(each.active for each in found.schedules)
 
 
 def _reports(server: SyncPrefectClient, due: FlowRunFilter) -> Iterator[tuple[UUID, Published]]:

@@ -99,6 +99,13 @@ def claimed_by_others(close: CloseAccount, record: Record, **changes: object) ->
     return ledger.claim(other)
 
 
+def out_of_patience(run_cleanup: Run) -> Record:
+    """The record of a run that has stopped waiting for its bulk delete."""
+    record = ledger.read(UUID(run_cleanup(**SHORT).report.flow_run_id))
+    assert record
+    return record
+
+
 def spoil_record(run_id: str) -> str:
     name = name_of(UUID(run_id), 1)
     with get_client(sync_client=True) as prefect:
@@ -110,21 +117,19 @@ def test_stop_running_asks_all_whatever_becomes_of_one(
     close: CloseAccount, run_cleanup: Run, lead_cleanup: Command
 ) -> None:
     """An unreadable claim, one that Close doesn't know, a bulk delete that can't be asked, and one that can."""
-    first = run_cleanup(**SHORT).report
-    record = ledger.read(UUID(first.flow_run_id))
-    assert record
+    record = out_of_patience(run_cleanup)
     gone = claimed_by_others(close, record, bulk_delete_id="bulkdelete_gone")
     unreadable = spoil_record("00000000-0000-0000-0000-000000000000")
 
     stopped = lead_cleanup("stop", "why", "--running")
 
     assert stopped.code == 1
-    assert f"{first.bulk_delete_id} is paused at 1 of 2 leads." in stopped.out
+    assert f"{record.bulk_delete_id} is paused at 1 of 2 leads." in stopped.out
     assert str(gone.run_id) in stopped.out
     assert "Not known to be paused: bulkdelete_gone; " in stopped.err
     assert unreadable in stopped.err
-    assert str(first.bulk_delete_id) not in stopped.err
-    assert close.get(f"{BULK_DELETE}{first.bulk_delete_id}/")["status"] == "paused"
+    assert str(record.bulk_delete_id) not in stopped.err
+    assert close.get(f"{BULK_DELETE}{record.bulk_delete_id}/")["status"] == "paused"
 
 
 def test_stop_running_names_what_a_refused_key_can_not_pause(
@@ -143,9 +148,7 @@ def test_stop_running_names_what_a_refused_key_can_not_pause(
 def test_stop_running_does_not_vouch_for_another_organisation(
     close: CloseAccount, run_cleanup: Run, lead_cleanup: Command
 ) -> None:
-    first = run_cleanup(**SHORT).report
-    record = ledger.read(UUID(first.flow_run_id))
-    assert record
+    record = out_of_patience(run_cleanup)
     claimed_by_others(close, record, organization_id="orga_other", bulk_delete_id="bulkdelete_other")
 
     stopped = lead_cleanup("stop", "why", "--running")

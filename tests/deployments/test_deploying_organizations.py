@@ -215,7 +215,7 @@ def test_without_every_key_for_its_own_organisation_nothing_is_deployed(
     of_globex, of_initech = (three[name].organization_id() for name in ("globex", "initech"))
     call().is_one_line(
         f"Nothing is deployed, since the key for globex is that of globex ({of_globex}), and organizations.yaml says "
-        f"{of_initech} for globex: give globex's key, or correct organization_id. The key is kept in "
+        f"{of_initech} for globex: set CLOSE_API_KEY to globex's key, or correct organization_id. The key is kept in "
         "close-api-key-globex: CLOSE_API_KEY=api_… make deploy ORGANIZATION=globex REPLACE_KEY=1 replaces it."
     )
 
