@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -116,11 +117,10 @@ def _prune(known: CloseSettings, now: datetime) -> list[str]:
 
     url, kept = known.backup_url, timedelta(days=known.backup_days)
     if not PREFECT_API_URL.value():
-        return prune_backups(url, None, now, kept, unsettled(url), why=BY_REPORT, tell=say)
+        return prune_backups(url, None, now, kept, partial(unsettled, url), why=BY_REPORT, tell=say)
     from tasks.ledger import store
 
-    needed = {str(record.run_id) for record in store.unresolved()}
-    return prune_backups(url, None, now, kept, needed, tell=say)
+    return prune_backups(url, None, now, kept, store.unresolved_runs, tell=say)
 
 
 def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> int:

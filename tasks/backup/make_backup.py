@@ -131,7 +131,7 @@ NOT_ALLOWED = (
 
 
 def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
-    needed = {str(record.run_id) for record in ledger.unresolved(organization_id)}
+    needed = partial(ledger.unresolved_runs, organization_id)
     for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
         logger.info("Deleted an old backup: %s.", url)
 

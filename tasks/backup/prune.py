@@ -21,23 +21,23 @@ def prune(
     organization_id: str | None,
     now: datetime,
     kept: timedelta,
-    needed: Collection[str] = (),
+    needed: Callable[[], Collection[str]] = tuple,
     *,
     why: str = "its run isn't known to have ended",
     tell: Callable[[str], object] = logger.info,
 ) -> list[str]:
     """Delete the backups that have expired at *now*, of the organisation or of all, and return their addresses.
 
-    The backups of the runs in *needed* stay, for the reason *why*, and so do those in use: *tell* is called with a
-    sentence for each. What can't be read stays too. Leads without a manifest, left by a run that died, are
+    The backups of the runs that *needed* returns stay, for the reason *why*, and so do those in use: *tell* is called
+    with a sentence for each. What can't be read stays too. Leads without a manifest, left by a run that died, are
     deleted when they are older than backups are *kept*. Raises `Refused` if the storage fails, and
     `PrefectUnavailable`.
     """
     deleted: list[str] = []
-    for archive in archives(url, organization_id):
-        if not _has_expired(archive, now, kept):
-            continue
-        if run_of(archive) in needed:
+    expired = [each for each in archives(url, organization_id) if _has_expired(each, now, kept)]
+    stay = needed() if expired else ()
+    for archive in expired:
+        if run_of(archive) in stay:
             tell(f"{archive.url} has expired, but stays: {why}.")
             continue
         try:

@@ -5,8 +5,7 @@ nothing was started, or a person has said so, the run may claim once more: under
 People find the records in the Prefect UI under Variables, as ``lead_cleanup_run_…``.
 """
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
@@ -37,11 +36,8 @@ PAGE = 200  # Variables; Prefect returns no more at a time
 
 def read(run_id: UUID) -> Record | None:
     """The run's latest record, or None if it has claimed nothing. Raises `PrefectUnavailable` when it can't be read."""
-    found: Record | None = None
-    with prefect() as server:
-        while variable := server.read_variable_by_name(name_of(run_id, found.claim + 1 if found else 1)):
-            found = _parse(variable.name, variable.value)
-    return found
+    found = _variables({"name": {"like_": f"{name_of(run_id, 1)}%"}})
+    return max((_parse(*each) for each in found), key=lambda each: each.claim, default=None)
 
 
 def next_claim(run: Run, plan: Plan, backup: BackupTaken | None, after: Record | None) -> Record:
@@ -69,9 +65,11 @@ def claim(record: Record) -> Record:
     lost, and then meets its own record.
     """
     with prefect() as server:
-        with suppress(ObjectAlreadyExists):
+        try:
             server.create_variable(VariableCreate(**_variable(record)))
-        return _reread(server, record)
+        except ObjectAlreadyExists:
+            return _reread(server, record)
+    return record
 
 
 def update(record: Record, **fields: object) -> Record:
@@ -82,7 +80,7 @@ def update(record: Record, **fields: object) -> Record:
     *record* was read. Raises `PrefectUnavailable`, and `Stop` if another claim has taken its place.
     """
     updated = repeat_write(lambda: _update(record, fields))
-    if updated.bulk_delete_id:
+    if updated.bulk_delete_id and updated.bulk_delete_id != record.bulk_delete_id:
         with log_if_it_fails("Labelling the run with its bulk delete"), prefect() as server:
             server.update_flow_run_labels(updated.run_id, {"close.bulk_delete_id": updated.bulk_delete_id})
     return updated
@@ -94,6 +92,11 @@ def unresolved(organization_id: str | None = None) -> list[Record]:
     Raises `Stop` (``unknown``) if one of them can't be read: its bulk delete may be running.
     """
     return _readable(*list_unresolved(organization_id))
+
+
+def unresolved_runs(organization_id: str | None = None) -> set[str]:
+    """The ids of the runs that have an open claim, as `unresolved` returns these."""
+    return {str(record.run_id) for record in unresolved(organization_id)}
 
 
 def given_up(organization_id: str) -> list[Record]:
@@ -170,20 +173,24 @@ def _tagged(*tags: str) -> tuple[list[Record], list[str]]:
     """
     records: list[Record] = []
     unreadable: list[str] = []
+    for name, value in _variables({"tags": {"all_": list(tags)}}):
+        if name.startswith(PREFIX):
+            try:
+                records.append(_parse(name, value))
+            except Stop as error:
+                unreadable.append(str(error))
+    return records, unreadable
+
+
+def _variables(wanted: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """The names and values of the Variables that meet a filter of Prefect's."""
     for offset in count(step=PAGE):
-        wanted = {"variables": {"tags": {"all_": list(tags)}}, "offset": offset, "limit": PAGE}
         with prefect() as server:
-            answer = server.request("POST", "/variables/filter", json=wanted).raise_for_status()
-        page: list[dict[str, Any]] = answer.json()
-        for each in page:
-            if str(each["name"]).startswith(PREFIX):
-                try:
-                    records.append(_parse(str(each["name"]), each["value"]))
-                except Stop as error:
-                    unreadable.append(str(error))
+            asked = {"variables": wanted, "offset": offset, "limit": PAGE}
+            page = server.request("POST", "/variables/filter", json=asked).raise_for_status().json()
+        yield from ((str(each["name"]), each["value"]) for each in page)
         if len(page) < PAGE:
             break
-    return records, unreadable
 
 
 def _readable(records: list[Record], unreadable: list[str]) -> list[Record]:
