@@ -44,9 +44,8 @@ MUTATIONS = [
     Mutation(
         "a claim is written down",
         "ledger/store.py",
-        "            server.create_variable(VariableCreate(**_variable(record)))\n"
-        "        return _reread(server, record)",
-        "            return record",
+        "            server.create_variable(VariableCreate(**_variable(record)))\n        except",
+        "            pass\n        except",
     ),
     Mutation("a claim is known by its nonce", "bulk_delete/start.py", "if record.nonce != mine.nonce:", "if False:"),
     Mutation(
@@ -491,7 +490,7 @@ MUTATIONS = [
     Mutation(
         "what an open claim needs is not pruned",
         "backup/prune.py",
-        "if run_of(archive) in needed:",
+        "if run_of(archive) in stay:",
         "if False:",
         BACKUP,
     ),

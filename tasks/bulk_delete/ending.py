@@ -85,6 +85,8 @@ class CleanupEnding(Ending):
 
     @property
     def _known_id(self) -> str | None:
+        if self._paused:  # Prefect keeps what the task that started it returned, if it was suspended meanwhile
+            return self._paused.id
         return self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None)
 
     def _suspended(self) -> str:
@@ -92,18 +94,19 @@ class CleanupEnding(Ending):
         return message
 
     def _cancelled(self) -> str | None:
-        known, planned = self._known_id, self.plan or self.record
-        if known is None or planned is None or self._has_ended:
+        planned = self.plan or self.record
+        if planned is None or self._has_ended:
             return None
-        self._paused = pause_if_cancelled(self.run, planned.organization_id, known)
+        self._paused = pause_if_cancelled(self.run, planned.organization_id, self._known_id)
         if self._paused is None:
             return None
-        return f"Cancelled: Close was asked to pause bulk delete {known} at {self._paused.progress}."
+        return f"Cancelled: Close was asked to pause bulk delete {self._paused.id} at {self._paused.progress}."
 
     @property
     def _started(self) -> bool:
         """Whether this run has started a bulk delete, or may have."""
-        return self.bulk_delete_id is not None or (self.record is not None and not self.record.may_plan_again)
+        known = self.bulk_delete_id or self._paused
+        return known is not None or (self.record is not None and not self.record.may_plan_again)
 
     @property
     def backup_taken(self) -> BackupTaken | None:

@@ -44,20 +44,26 @@ def pause_suspended(run: Run, known: str | None) -> tuple[str, BulkDelete | None
     return what_became(job, "Suspended", resume), job
 
 
-def pause_if_cancelled(run: Run, organization_id: str, bulk_delete_id: str) -> BulkDelete | None:
+def pause_if_cancelled(run: Run, organization_id: str, known: str | None) -> BulkDelete | None:
     """Ask Close once to pause the bulk delete, if Prefect says that *run* is being cancelled; return Close's answer.
 
+    *known* is its id; None if this process doesn't know it, and the ledger may.
     For a process that is being terminated: it neither searches nor waits. A worker that is stopped terminates its runs
     too: where Prefect says nothing of a cancellation, or nothing at all, the bulk delete is left alone.
     """
+    bulk_delete_id = known
     try:
         state = current_state(run.id)
         if state is None or not (state.is_cancelling() or state.is_cancelled()):
             return None
+        if bulk_delete_id is None and (record := ledger.read(run.id)) and not record.ended:
+            bulk_delete_id = record.bulk_delete_id
+        if bulk_delete_id is None:
+            return None
         with connect(organization_id) as close:
             job = close.pause_bulk_delete(bulk_delete_id, once=True)
     except (CloseError, Stop) as error:
-        logger.warning("Bulk delete %s could not be paused at once: %s", bulk_delete_id, error)
+        logger.warning("The bulk delete %s could not be paused at once: %s", bulk_delete_id or "of this run", error)
         return None
     with log_if_it_fails("Recording the cancellation"):
         if (record := ledger.read(run.id)) and not record.ended:

@@ -68,7 +68,7 @@ def wait(close: CloseClient, bulk_delete_id: str, patience: timedelta, show: Cal
             job = close.bulk_delete(bulk_delete_id)
         except NotFound:
             missing_since = close.clock() if missing_since is None else missing_since
-            if close.clock() - missing_since >= VANISHED_AFTER:
+            if close.clock() >= missing_since + VANISHED_AFTER:
                 raise Stop(Outcome.UNKNOWN, _vanished(bulk_delete_id, job)) from None
         except (CloseUnavailable, RateLimited) as error:
             logger.warning("Could not ask Close, which keeps deleting meanwhile: %s", error)

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from textwrap import shorten
 
-from prefect.runtime import deployment, flow_run
+from prefect.runtime import flow_run
 
 from tasks.criteria.policy import Match
-from tasks.runs.run import AD_HOC
+from tasks.runs.run import cleanup_of, this_flow_run
 from tasks.runs.run_names import mode_of_run, typed_or
 from tasks.runs.wording import counted
 
@@ -16,8 +16,7 @@ LONGEST = 80  # characters of the criteria; lists of runs cut off what is longer
 def run_name() -> str:
     """As a person has named the current run, or else such as ``junk: dry run: Junk, 12 months``."""
     parameters = flow_run.get_parameters()
-    cleanup = parameters.get("cleanup") or deployment.get_name() or AD_HOC
-    parts = [str(cleanup), mode_of_run() or "delete"]
+    parts = [cleanup_of(this_flow_run()), mode_of_run() or "delete"]
     match parameters.get("match"):
         case Match() as match:
             parts.append(shorten(", ".join(_in_short(match)), LONGEST, placeholder=" …"))

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
-from prefect.runtime import deployment
 from prefect.utilities.collections import get_from_dict
 
 from tasks.runs.connect import plain, prefect, settings
@@ -43,17 +42,22 @@ class Run:
     """Which attempt this is. Resuming after a suspension doesn't begin a new one."""
     live: bool = False
     """Whether it may change something in Close: no dry run."""
+    guards: str | None = None
+    """What `guards_context` has stored with a run that belongs to no deployment."""
 
 
 def this_run(cleanup: str | None = None) -> Run:
-    """The current flow run. *cleanup* overrides the deployment's name.
+    """The current flow run. *cleanup* overrides what `cleanup_of` says. Raises RuntimeError outside a flow run."""
+    found = this_flow_run()
+    return run_of(found, cleanup or cleanup_of(found))
 
-    Raises RuntimeError outside a flow run.
-    """
+
+def this_flow_run() -> FlowRun:
+    """Prefect's current flow run, as it began. Raises RuntimeError outside a flow run."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
-        raise RuntimeError("this_run() works in a flow only")
-    return run_of(context.flow_run, cleanup or deployment.get_name() or AD_HOC)
+        raise RuntimeError("there is no flow run")
+    return context.flow_run
 
 
 def run_of(found: FlowRun, cleanup: str) -> Run:
@@ -70,6 +74,7 @@ def run_of(found: FlowRun, cleanup: str) -> Run:
         late=started - expected,
         attempt=found.run_count,
         live=not found.parameters.get("dry_run", True),
+        guards=found.context.get(GUARDS) if found.context else None,
     )
 
 
@@ -110,11 +115,10 @@ def deployed_parameters(run: Run) -> dict[str, Any] | None:
 
     The command line's are those of ``prefect.yaml``, as `guards_context` stores them.
     """
-    with prefect() as server:
-        if run.deployment_id:
+    if run.deployment_id:
+        with prefect() as server:
             return server.read_deployment(run.deployment_id).parameters
-        stored = server.read_flow_run(run.id).context.get(GUARDS)
-    return json.loads(str(stored)) if stored else None
+    return json.loads(run.guards) if run.guards else None
 
 
 def guards_context(parameters: Mapping[str, Any]) -> dict[str, Any]:
