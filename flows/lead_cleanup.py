@@ -75,7 +75,7 @@ def lead_cleanup(
             wait_for_other_runs(end.run, limits, dry_run=dry_run)
             criteria = Criteria(match, keep, end.run.as_of, time_zone, end.run.updated_before)
             end.plan = make_plan(end.run, criteria, limits, approval, sample=sample, dry_run=dry_run)
-            publish_plan(end.run, end.plan)
+            end.plan_page = publish_plan(end.run, end.plan)
             check_plan(end.plan, limits, expect=expect, dry_run=dry_run)
             end.plan = require_approval(end.run, end.plan, approval, expect)
             end.backup = make_backup(end.run, end.plan, criteria, wanted=backup)

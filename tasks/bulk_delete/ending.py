@@ -1,5 +1,7 @@
 """How a cleanup ends."""
 
+from uuid import UUID
+
 from tasks.backup.archive import Archive
 from tasks.bulk_delete.interrupted import pause_if_cancelled, pause_suspended
 from tasks.bulk_delete.reconcile import Log, verdict
@@ -24,6 +26,7 @@ class CleanupEnding(Ending):
         super().__init__(run)
         self.record: Record | None = None
         self.plan: Plan | None = None
+        self.plan_page: UUID | None = None
         self.backup: BackupTaken | None = None
         self.bulk_delete_id: str | None = None
         self.finished: Finished | None = None
@@ -57,7 +60,7 @@ class CleanupEnding(Ending):
         with log_if_it_fails("Reading how the run was interrupted"):
             report = report.model_copy(update={"notes": (*report.notes, *interruptions(states_of(self.run)))})
         report = with_backup(report, self.backup_taken, started=self._started)
-        publish_report(self.run, report, self.plan.organization if self.plan else "")
+        publish_report(self.run, report, self.plan.organization if self.plan else "", self.plan_page)
         if self.backup_taken:
             with log_if_it_fails("Storing the report with the backup"):
                 Archive.at(self.backup_taken.url).store_report(report)

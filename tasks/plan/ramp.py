@@ -56,8 +56,11 @@ def criteria_digest(criteria: Criteria, names: Names, organization_id: str) -> s
 def read(run: Run, organization_id: str, criteria: str) -> Ramp:
     """How far the cleanup of *run* has come with *criteria* in this organisation. Raises `PrefectUnavailable`."""
     name = name_of(organization_id, run.cleanup)
+    before, dash, _ = name.partition("-")
     with prefect() as server:
-        found = server.read_variable_by_name(name) or server.read_variable_by_name(name.partition("-")[0])
+        found = server.read_variable_by_name(name)
+        if dash and not found:
+            found = server.read_variable_by_name(before)
     with suppress(ValidationError):  # a value edited by hand restarts the ramp
         if found and (ramp := Ramp.model_validate(found.value)).criteria == criteria:
             return ramp

@@ -38,7 +38,7 @@ LATEST = 20
 """How many reports to look through: Prefect finds keys by a part of them, and that may be part of another key."""
 
 
-def publish_report(run: Run, report: RunReport, organization: str) -> None:
+def publish_report(run: Run, report: RunReport, organization: str, plan: UUID | None = None) -> None:
     """Publish how the run ended, and log it in one line. A failure to publish doesn't change the outcome.
 
     It isn't a task, since Prefect begins none in a run that a person has suspended. The line goes to Prefect's own
@@ -46,7 +46,7 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
     """
     where = ""
     with log_if_it_fails("Publishing the report"):
-        page = write_report(run, report, organization)
+        page = write_report(run, report, organization, plan)
         if ui := PREFECT_UI_URL.value():
             where = f" Report: {ui.rstrip('/')}/artifacts/artifact/{page}"
     level = logging.INFO if report.outcome.good else logging.ERROR
@@ -54,10 +54,10 @@ def publish_report(run: Run, report: RunReport, organization: str) -> None:
         get_run_logger().log(level, "%s%s", report.in_one_line, where)
 
 
-def write_report(run: Run, report: RunReport, organization: str) -> UUID:
+def write_report(run: Run, report: RunReport, organization: str, plan: UUID | None = None) -> UUID:
     """Publish *report*, and return the id of its artifact. *organization* is its name, empty where there is no plan.
 
-    Raises `PrefectUnavailable`.
+    *plan* is the id of the plan's page; if it isn't given, it is looked for. Raises `PrefectUnavailable`.
     """
     key = artifact_key(run, report.organization_id or "", organization) if organization else _key_without_plan(run)
     counts = [{"count": name, "leads": number} for name, number in report.counts()]
@@ -66,7 +66,8 @@ def write_report(run: Run, report: RunReport, organization: str) -> UUID:
         earlier = earlier_runs(key, run.id)
     pages = [(each, page_of_run(each.run_id)) for each in earlier]
     whose = f"{run.cleanup} in {organization}" if organization else run.cleanup
-    text = report_page(report, pages, whose=whose, plan=page_of_plan(run.id), run=page_of_run(run.id))
+    planned = page_of_artifact(plan) if plan else page_of_plan(run.id)
+    text = report_page(report, pages, whose=whose, plan=planned, run=page_of_run(run.id))
     page = publish(run.id, "markdown", text, key=key, description=report.summary)
     publish(run.id, "table", json.dumps(counts), key=f"{key}-counts", description=report.summary)
     return page

@@ -6,6 +6,7 @@ finds a claim reads it, and doesn't build the query a second time.
 
 import json
 import re
+from uuid import UUID
 
 from prefect.client.schemas.objects import Artifact
 from pydantic import ValidationError
@@ -29,11 +30,11 @@ NOTE_0_1 = re.compile(r"^> (.+)$", re.MULTILINE)
 
 
 @once
-def publish_plan(run: Run, plan: Plan) -> None:
-    """Show what would be deleted, before anything is. Raises `PrefectUnavailable`: no plan, no run."""
+def publish_plan(run: Run, plan: Plan) -> UUID:
+    """Show what would be deleted, before anything is; return the id of the page. Raises `PrefectUnavailable`."""
     publish(run.id, KIND, plan.model_dump(mode="json"), description="The plan, for a retry of this run.")
     key = f"{artifact_key(run, plan.organization_id, plan.organization)}-plan"
-    publish(
+    page = publish(
         run.id,
         "markdown",
         plan_page(plan, f"{run.cleanup} in {plan.organization}"),
@@ -41,6 +42,7 @@ def publish_plan(run: Run, plan: Plan) -> None:
         description=str(plan.counts),
     )
     events.emit(run, "planned", plan.counts.model_dump())
+    return page
 
 
 @reads

@@ -1,11 +1,17 @@
-"""How many requests a cleanup makes: Close allows a key 16 searches in 8 seconds, so each costs everybody time."""
+"""How many requests a cleanup makes, of Close and of Prefect.
+
+Close allows a key 16 searches in 8 seconds, so each costs everybody time. With SQLite, Prefect's server does one thing
+at a time, so each request of a run holds up the others.
+"""
 
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
+from prefect.client.base import PrefectHttpxSyncClient
 from support.close_account import CloseAccount, lead
 from support.variations import first
 
@@ -14,6 +20,8 @@ pytestmark = pytest.mark.server
 Run = Callable[..., Any]
 PLANNED = 200
 SEARCHES, ALL = {"dry run": 12, "deletion": 16}, {"dry run": 18, "deletion": 30}
+PREFECT = {"dry run": 22, "deletion": 48}
+"""Of them eight are what any flow asks. A busy machine looks at the run's state once or twice more often."""
 POLL, COUNTED = re.compile(r"GET /(bulk_action/delete|export)/\w+"), 4
 """A busy machine polls Close's two jobs more often than this, which isn't counted: `test_wait.py` counts polls."""
 NOW = datetime.now(UTC)
@@ -74,3 +82,22 @@ def test_a_dry_run_and_a_deletion_make_few_requests(sandbox: CloseAccount, run_c
         assert len(made) - max(polls - COUNTED, 0) <= ALL[kind], (polls, made)
         assert polls or kind == "dry run"
         assert not any("429" in each for each in made)
+
+
+def test_a_run_asks_prefect_for_nothing_twice(
+    sandbox: CloseAccount, run_cleanup: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox.add(*map(junk, range(5)), *(lead(f"other {number}") for number in range(10)))
+    asked: list[str] = []
+    send = PrefectHttpxSyncClient.send
+
+    def noted(client: PrefectHttpxSyncClient, request: httpx.Request, *args: Any, **more: Any) -> httpx.Response:
+        asked.append(f"{request.method} {request.url.path}")
+        return send(client, request, *args, **more)
+
+    monkeypatch.setattr(PrefectHttpxSyncClient, "send", noted)
+    for kind, most in PREFECT.items():
+        asked.clear()
+        run_cleanup(**JUNK, dry_run=kind == "dry run", expect=5)
+
+        assert len(asked) <= most, asked
