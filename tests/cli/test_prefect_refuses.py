@@ -228,7 +228,7 @@ def test_a_run_of_a_deployed_cleanup_is_created_with_its_guards_in_one_request(
 def test_the_report_of_a_run_that_prefect_refuses_says_what_to_do(
     lead_cleanup: Command, close: CloseAccount, front: Proxy
 ) -> None:
-    front.trouble("GET /api/variables/name/lead_cleanup_run_", "forbid", times=ALWAYS)
+    front.trouble("GET /api/variables/name/lead_cleanup_stop", "forbid", times=ALWAYS)
 
     said = lead_cleanup(*JUNK, "--json")
 
