@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import string
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from random import Random
 
@@ -18,6 +19,7 @@ def new_id(prefix: str, length: int = LONG) -> str:
     return f"{prefix}_" + "".join(secrets.choice(LETTERS) for _ in range(length))
 
 
+@cache
 def fixed_id(prefix: str, name: str) -> str:
     """The same id for the same name in every sandbox."""
     number = int.from_bytes(hashlib.sha256(f"{prefix} {name}".encode()).digest() * 2)
