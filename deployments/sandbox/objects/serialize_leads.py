@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, select
 
 from deployments.sandbox.database import schema
 from deployments.sandbox.objects.labels import Labels, row_json
@@ -22,7 +23,13 @@ NOT_SHOWN = frozenset(("words", "findable_at", "timezone_id", "custom", *LEAD_SM
 
 def rows_of(connection: Connection, table: Table, key: str, owners: Iterable[int]) -> Sequence[Row[Any]]:
     """The rows of *table* that belong to the *owners*, in the order of their creation."""
-    return connection.execute(select(table).where(table.c[key].in_(list(owners))).order_by(table.c.pk)).all()
+    wanted = list(owners)
+    return connection.execute(_rows_of(table, key), {"owners": wanted}).all() if wanted else []
+
+
+@cache
+def _rows_of(table: Table, key: str) -> Select[Any]:
+    return select(table).where(table.c[key].in_(bindparam("owners", expanding=True))).order_by(table.c.pk)
 
 
 def leads_json(

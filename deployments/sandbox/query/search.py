@@ -18,6 +18,9 @@ from deployments.sandbox.wire.json_types import JsonObject
 
 EVERY_LEAD: JsonObject = {"type": "object_type", "object_type": "lead"}
 SORTABLE = ("text", "number", "moment", "date")
+_known = schema.custom_fields
+_CUSTOM_FIELDS = select(_known.c.id, _known.c.type).where(_known.c.object_type == "lead")
+_SMART_VIEWS = select(schema.saved_searches.c.id, schema.saved_searches.c.s_query)
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,7 @@ class Search:
 
 def read_references(connection: Connection) -> References:
     """Read the custom fields and Smart Views that queries may refer to."""
-    known = schema.custom_fields
-    fields = connection.execute(select(known.c.id, known.c.type).where(known.c.object_type == "lead"))
-    views = connection.execute(select(schema.saved_searches.c.id, schema.saved_searches.c.s_query))
+    fields, views = connection.execute(_CUSTOM_FIELDS), connection.execute(_SMART_VIEWS)
     return References(
         {row.id: row.type for row in fields},
         {row.id: row.s_query.get("query") if row.s_query else None for row in views},

@@ -16,7 +16,7 @@ LONG, SHORT = 43, 22
 
 def new_id(prefix: str, length: int = LONG) -> str:
     """A random id."""
-    return f"{prefix}_" + "".join(secrets.choice(LETTERS) for _ in range(length))
+    return f"{prefix}_" + "".join(LETTERS[byte % len(LETTERS)] for byte in secrets.token_bytes(length))
 
 
 @cache
