@@ -60,23 +60,21 @@ def prepare_search(connection: Connection, query: Body, sort: Sequence[Body], co
     """Compile *query* and *sort*. Raises Invalid (a 400)."""
     references = read_references(connection)
     found = compile_query(query, context, references)
-    order = [_order(each, found, context, references) for each in sort]
+    order = [_order(each, found, references) for each in sort]
     where = found.where
     if context.behaviour.index_lag_seconds and found.object_type == "lead":
         where = and_(found.rows.c.findable_at <= context.now, where)
     return Search(found, where, [*order, found.rows.c.pk])
 
 
-def _order(body: Body, found: CompiledQuery, context: QueryContext, references: References) -> ColumnElement[Any]:
+def _order(body: Body, found: CompiledQuery, references: References) -> ColumnElement[Any]:
     direction = body.choice("direction", ("asc", "desc"), "asc")
-    value, nullable = _sort_value(body.required_object("field"), found, context, references)
+    value, nullable = _sort_value(body.required_object("field"), found, references)
     ordered = value.asc() if direction == "asc" else value.desc()
     return ordered.nulls_last() if nullable else ordered
 
 
-def _sort_value(
-    field: Body, found: CompiledQuery, context: QueryContext, references: References
-) -> tuple[Expression, bool]:
+def _sort_value(field: Body, found: CompiledQuery, references: References) -> tuple[Expression, bool]:
     if field.choice("type", ("regular_field", "custom_field"), "regular_field") == "custom_field":
         custom_id = field.required_text("custom_field_id")
         if custom_id not in references.custom_fields or found.object_type != "lead":
@@ -88,7 +86,7 @@ def _sort_value(
     known = FIELDS[found.object_type].get(name)
     if known is None or known.kind not in SORTABLE:
         raise field.invalid("field_name", "Not a valid choice.")
-    return known.read(found.rows, context.now), known.nullable
+    return known.read(found.rows), known.nullable
 
 
 def required_query(body: Body, key: str) -> Body:
