@@ -103,11 +103,16 @@ class State:
 
     def _fill(self, tenant: Tenant, leads: int, seed: int) -> None:
         now = self.now or datetime.now(UTC)
+        anew = leads > 0 or not tenant.store.is_ready()
         with tenant.store.writing() as connection:
-            tenant.store.create_tables(connection)
+            if anew:
+                tenant.store.create_tables(connection)
+            else:
+                tenant.store.empty(connection)
             add_customizations(connection, tenant.organization, now)
             seed_leads(connection, leads, seed, now)
-            tenant.store.create_indexes(connection)
+            if anew:
+                tenant.store.create_indexes(connection)
 
     def close(self) -> None:
         """Close the databases."""

@@ -42,13 +42,9 @@ class CloseAccount:
         self._http.close()
 
     def reset(self, *, leads: int = 0, seed: int = 7) -> None:
-        """An organisation with statuses, fields and Smart Views, and this many made-up leads."""
+        """An organisation with statuses, fields and Smart Views, and this many made-up leads; nothing is limited."""
         self._control("POST", "reset", {"leads": leads, "seed": seed})
-        self._control("DELETE", "faults")
-        self._control("DELETE", "jobs")
-        self._control("DELETE", "behaviour")
         self._control("POST", "limits", {"enabled": False})
-        self._control("DELETE", "requests")
 
     def add(self, *leads: dict[str, Any]) -> list[str]:
         """Load leads, given as Close lead objects; returns their ids."""

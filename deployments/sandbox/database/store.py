@@ -72,6 +72,12 @@ class Store:
         schema.metadata.drop_all(connection)
         schema.metadata.create_all(connection)
 
+    def empty(self, connection: Connection) -> None:
+        """Delete all rows, and what the query planner knew of them; the indexes stay."""
+        connection.exec_driver_sql("DROP TABLE IF EXISTS sqlite_stat1")
+        for table in schema.metadata.tables:
+            connection.exec_driver_sql(f"DELETE FROM {table}")  # noqa: S608 - our own names
+
     def create_indexes(self, connection: Connection) -> None:
         """Create the indexes, and the statistics for the query planner."""
         for statement in schema.INDEXES:

@@ -82,7 +82,7 @@ class FaultMiddleware:
     def _write_to_journal(self, method: str, path: str, status: int | None, at: datetime) -> None:
         with self._state.main.store.writing() as connection:
             entry = {"method": method, "path": path, "status": status, "at": at}
-            connection.execute(insert(schema.journal).values(entry))
+            connection.execute(insert(schema.journal), entry)
 
 
 async def _captured(app: ASGIApp, scope: Scope, receive: Receive) -> Response:

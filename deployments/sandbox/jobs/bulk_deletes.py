@@ -90,7 +90,7 @@ def start(
         **stamps(cause.user_id, at),
     }
     table = schema.bulk_deletes
-    job = connection.execute(insert(table).values(values).returning(table)).one()
+    job = connection.execute(insert(table).returning(table), values).one()
     _record_event(connection, "created", job, organization_id, cause)
     return job
 

@@ -76,7 +76,7 @@ def start(
         "tz_offset_seconds": offset.total_seconds(),
         **stamps(cause.user_id, now()),
     }
-    export = connection.execute(insert(table).values(values).returning(table)).one()
+    export = connection.execute(insert(table).returning(table), values).one()
     record(
         connection, cause, [Change("created", OBJECT_TYPE, export.id, None, export_json(export, organization_id, ""))]
     )

@@ -12,6 +12,12 @@ from deployments.sandbox.objects.delete_leads import delete_due_rows
 from deployments.sandbox.state import State, Tenant
 
 TICK = 0.05  # seconds between two steps
+_jobs, _files = schema.bulk_deletes, schema.exports
+OPEN_JOBS = (
+    select(_jobs).where(_jobs.c.phase.not_in(bulk_deletes.FINAL), _jobs.c.paused_at.is_(None)).order_by(_jobs.c.pk)
+)
+OPEN_FILES = select(_files).where(_files.c.status.not_in(exports.FINAL))
+BUSY = select(exists(OPEN_JOBS), exists(OPEN_FILES), exists(select(schema.removals)))
 
 
 class Worker:
@@ -53,18 +59,14 @@ class Worker:
 
     def _work(self, tenant: Tenant) -> bool:
         """Do one step of everything unfinished. Returns whether there was anything."""
-        jobs, files, removals = schema.bulk_deletes, schema.exports, schema.removals
-        open_jobs = select(jobs).where(jobs.c.phase.not_in(bulk_deletes.FINAL), jobs.c.paused_at.is_(None))
-        open_files = select(files).where(files.c.status.not_in(exports.FINAL))
         with tenant.store.reading() as connection:
-            busy = connection.execute(select(exists(open_jobs), exists(open_files), exists(select(removals)))).one()
-        if not any(busy):
-            return False
-        with tenant.store.writing() as connection:
-            for job in connection.execute(open_jobs.order_by(jobs.c.pk)).all():
-                bulk_deletes.advance(connection, tenant, self._state, job)
-            delete_due_rows(connection)
-            waiting = connection.execute(open_files).all()
+            jobs, files, removals = connection.execute(BUSY).one()
+            waiting = connection.execute(OPEN_FILES).all() if files else ()
+        if jobs or removals:
+            with tenant.store.writing() as connection:
+                for job in connection.execute(OPEN_JOBS).all():
+                    bulk_deletes.advance(connection, tenant, self._state, job)
+                delete_due_rows(connection)
         for export in waiting:
             exports.advance(tenant, self._state, export)
-        return True
+        return bool(jobs or files or removals)

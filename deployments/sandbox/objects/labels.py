@@ -15,6 +15,8 @@ from deployments.sandbox.wire.json_types import JsonObject
 from deployments.sandbox.wire.moments import format_moment
 
 INTERNAL = frozenset(("pk", "lead_pk", "extra"))
+_STATUSES = select(schema.statuses.c.id, schema.statuses.c.label).order_by(schema.statuses.c.pk)
+_CUSTOM_FIELDS = select(schema.custom_fields.c.id, schema.custom_fields.c.name)
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ class Labels:
 
 def read_labels(connection: Connection, organization: Organization) -> Labels:
     """Read the current labels: statuses and custom fields can be renamed."""
-    statuses = connection.execute(select(schema.statuses.c.id, schema.statuses.c.label).order_by(schema.statuses.c.pk))
-    fields = connection.execute(select(schema.custom_fields.c.id, schema.custom_fields.c.name))
+    statuses, fields = connection.execute(_STATUSES), connection.execute(_CUSTOM_FIELDS)
     return Labels(organization, {r.id: r.label for r in statuses}, {r.id: r.name for r in fields})
 
 

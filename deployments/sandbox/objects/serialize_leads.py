@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache, lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Select, Table, bindparam, select
 
 from deployments.sandbox.database import schema
 from deployments.sandbox.objects.labels import Labels, row_json
 from deployments.sandbox.objects.serialize_children import child_json
 from deployments.sandbox.query.fields import LEAD_SMART, alias
 from deployments.sandbox.wire.json_types import Json, JsonObject
-from deployments.sandbox.wire.moments import format_moment, now
+from deployments.sandbox.wire.moments import format_moment
 
 ALL = "_all"  # every smart field
 NOT_SHOWN = frozenset(("words", "findable_at", "timezone_id", "custom", *LEAD_SMART))
@@ -22,7 +23,13 @@ NOT_SHOWN = frozenset(("words", "findable_at", "timezone_id", "custom", *LEAD_SM
 
 def rows_of(connection: Connection, table: Table, key: str, owners: Iterable[int]) -> Sequence[Row[Any]]:
     """The rows of *table* that belong to the *owners*, in the order of their creation."""
-    return connection.execute(select(table).where(table.c[key].in_(list(owners))).order_by(table.c.pk)).all()
+    wanted = list(owners)
+    return connection.execute(_rows_of(table, key), {"owners": wanted}).all() if wanted else []
+
+
+@cache
+def _rows_of(table: Table, key: str) -> Select[Any]:
+    return select(table).where(table.c[key].in_(bindparam("owners", expanding=True))).order_by(table.c.pk)
 
 
 def leads_json(
@@ -69,13 +76,18 @@ def _addresses(connection: Connection, lead_pks: Iterable[int]) -> dict[int, lis
 
 def _smart_values(connection: Connection, pks: Sequence[int], fields: Iterable[str]) -> dict[int, JsonObject]:
     wanted = set(fields)
-    names = [name for name in LEAD_SMART if ALL in wanted or name in wanted]
+    names = tuple(name for name in LEAD_SMART if ALL in wanted or name in wanted)
     if not names or not pks:
         return {}
-    lead, at = alias(schema.leads, "lead"), now()
-    columns = [LEAD_SMART[name].read(lead, at).label(name) for name in names]
-    rows = connection.execute(select(lead.c.pk, *columns).where(lead.c.pk.in_(pks)))
+    rows = connection.execute(_smart_fields(names), {"pks": pks})
     return {pk: {name: _plain(value) for name, value in zip(names, values, strict=True)} for pk, *values in rows}
+
+
+@lru_cache(maxsize=100)
+def _smart_fields(names: tuple[str, ...]) -> Select[Any]:
+    lead = alias(schema.leads, "lead")
+    columns = [LEAD_SMART[name].read(lead).label(name) for name in names]
+    return select(lead.c.pk, *columns).where(lead.c.pk.in_(bindparam("pks", expanding=True)))
 
 
 def _plain(value: Any) -> Json:

@@ -57,7 +57,7 @@ def add(connection: Connection, table: Table, body: Body, author: str | None, /,
         "date_updated": body.moment("date_updated") or created,
         "extra": extra_fields(table, body) or None,
     }
-    return connection.execute(insert(table).values(row | values).returning(table)).one()
+    return connection.execute(insert(table).returning(table), row | values).one()
 
 
 def find_status_id(connection: Connection, body: Body) -> str | None:
@@ -75,10 +75,12 @@ def find_status_id(connection: Connection, body: Body) -> str | None:
 
 def custom_values(connection: Connection, body: Body, before: JsonObject) -> JsonObject:
     """The custom fields after the ``custom.cf_…`` keys of *body* are applied (``.add`` and ``.remove`` too)."""
+    named = body.object("custom")
+    if not named and not any(key.startswith(CUSTOM) for key in body.data):
+        return before
     known = _custom_fields(connection, "lead")
     by_name = {field.name: field_id for field_id, field in known.items()}
     after = dict(before)
-    named = body.object("custom")
     changes: JsonObject = {
         CUSTOM + by_name.get(name, name): value for name, value in (named.data if named else {}).items()
     }
@@ -165,7 +167,7 @@ def set_addresses(connection: Connection, lead_pk: int, body: Body) -> None:
     """Insert the addresses in *body*."""
     for address in body.objects("addresses"):
         values = {name: address.text(name) for name in schema.ADDRESS}
-        connection.execute(insert(schema.addresses).values(lead_pk=lead_pk, **values))
+        connection.execute(insert(schema.addresses), {"lead_pk": lead_pk, **values})
 
 
 def add_contact(connection: Connection, body: Body, lead_pk: int, user_id: str | None) -> Row[Any]:
@@ -184,7 +186,8 @@ def set_reachable(connection: Connection, contact_pk: int, body: Body) -> None:
         connection.execute(table.delete().where(table.c.contact_pk == contact_pk))
         for each in body.objects(many):
             kind = each.text("type") or "office"
-            connection.execute(insert(table).values(contact_pk=contact_pk, type=kind, **{one: each.required_text(one)}))
+            row = {"contact_pk": contact_pk, "type": kind, one: each.required_text(one)}
+            connection.execute(insert(table), row)
 
 
 def required_lead(connection: Connection, body: Body) -> Row[Any]:

@@ -178,7 +178,7 @@ class Compiler:
         value = body.required_text("value")
         mode = body.choice("mode", ("full_words", "phrase", "beginning_of_words"), "full_words")
         texts = [f for f in FIELDS[this.object_type].values() if f.kind == "text"]
-        places = [f.words(this.rows) if f.words else func.spaced(f.read(this.rows, self.context.now)) for f in texts]
+        places = [f.words(this.rows) if f.words else func.spaced(f.read(this.rows)) for f in texts]
         parts = [value] if mode == "phrase" else value.split()
         return and_(
             *(or_(*(has_words(p, part, mode) for p in places), *self._in_contacts(this, part, mode)) for part in parts)
@@ -235,7 +235,7 @@ class Compiler:
         field = FIELDS[object_type].get(body.required_text("field_name"))
         if field is None:
             raise body.invalid("field_name", "Not a valid choice.")
-        return FieldValue(field.kind, field.read(this.rows, self.context.now), field.words and field.words(this.rows))
+        return FieldValue(field.kind, field.read(this.rows), field.words and field.words(this.rows))
 
     def _custom_value(self, body: Body, this: This) -> FieldValue:
         custom_id = body.required_text("custom_field_id")

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from itertools import product
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import ColumnElement, FromClause, Table, func, literal, select
+from sqlalchemy import ColumnElement, FromClause, Table, bindparam, func, literal, select
 
 from deployments.sandbox.database import schema
+from deployments.sandbox.wire.moments import now
 
 Kind: TypeAlias = Literal[
     "text", "term", "number", "moment", "date", "boolean", "status.lead", "status.opportunity", "user"
 ]
 Expression: TypeAlias = ColumnElement[Any]
-Where: TypeAlias = Callable[[FromClause, datetime], list[ColumnElement[bool]]]
+Where: TypeAlias = Callable[[FromClause], list[ColumnElement[bool]]]
 
 
 @lru_cache(maxsize=1000)
@@ -33,20 +33,20 @@ def rows_beneath(this: FromClause, table: Table) -> FromClause:
 
 @dataclass(frozen=True)
 class Field:
-    """A searchable field: its kind, and its value in a row of *this* table as of *now*."""
+    """A searchable field: its kind, and its value in a row of *this* table."""
 
     kind: Kind
-    read: Callable[[FromClause, datetime], Expression]
+    read: Callable[[FromClause], Expression]
     words: Callable[[FromClause], Expression] | None = None
     nullable: bool = True
 
 
 def _column(kind: Kind, name: str, nullable: bool = True) -> Field:
-    return Field(kind, lambda this, _: this.c[name], nullable=nullable)
+    return Field(kind, lambda this: this.c[name], nullable=nullable)
 
 
 def _extra(kind: Kind, name: str) -> Field:
-    return Field(kind, lambda this, _: func.json_extract(this.c.extra, f"$.{name}"))
+    return Field(kind, lambda this: func.json_extract(this.c.extra, f"$.{name}"))
 
 
 def _columns(kind: Kind, *names: str, nullable: bool = True) -> dict[str, Field]:
@@ -57,20 +57,20 @@ def _aggregate(
     kind: Kind,
     value: Callable[[FromClause], Expression],
     table: Table,
-    where: Where = lambda _, __: [],
+    where: Where = lambda _: [],
     key: str = "lead_pk",
 ) -> Field:
     """An aggregate over the rows of *table* that belong to this row."""
 
-    def read(this: FromClause, now: datetime) -> Expression:
+    def read(this: FromClause) -> Expression:
         rows = rows_beneath(this, table)
-        query = select(value(rows)).where(rows.c[key] == this.c.pk, *where(rows, now))
+        query = select(value(rows)).where(rows.c[key] == this.c.pk, *where(rows))
         return query.correlate(this).scalar_subquery()
 
     return Field(kind, read, nullable=kind == "moment")
 
 
-def _number_of(table: Table, where: Where = lambda _, __: [], key: str = "lead_pk") -> Field:
+def _number_of(table: Table, where: Where = lambda _: [], key: str = "lead_pk") -> Field:
     return _aggregate("number", lambda _: func.count(), table, where, key)
 
 
@@ -86,7 +86,7 @@ def _date(pick: Callable[..., Expression], table: Table, column: str, **values: 
 def _number_reachable(table: Table) -> Field:
     """How many e-mail addresses (phone numbers, web pages) the contacts of a lead have together."""
 
-    def read(this: FromClause, _: datetime) -> Expression:
+    def read(this: FromClause) -> Expression:
         rows, contact = rows_beneath(this, table), rows_beneath(this, schema.contacts)
         query = select(func.count()).select_from(rows.join(contact, rows.c.contact_pk == contact.c.pk))
         return query.where(contact.c.lead_pk == this.c.pk).correlate(this).scalar_subquery()
@@ -95,17 +95,20 @@ def _number_reachable(table: Table) -> Field:
 
 
 def _with(**values: str | bool) -> Where:
-    return lambda rows, _: [rows.c[name] == value for name, value in values.items()]
+    return lambda rows: [rows.c[name] == value for name, value in values.items()]
+
+
+_NOW = bindparam("now", callable_=now, type_=schema.Moment())  # when the statement is executed
 
 
 def _meeting(when: Literal["ahead", "running", "over"]) -> Where:
     """Meetings that are ahead, running or over, without cancelled and declined ones."""
 
-    def where(rows: FromClause, now: datetime) -> list[ColumnElement[bool]]:
+    def where(rows: FromClause) -> list[ColumnElement[bool]]:
         time = {
-            "ahead": rows.c.starts_at > now,
-            "running": (rows.c.starts_at <= now) & (rows.c.ends_at > now),
-            "over": rows.c.ends_at <= now,
+            "ahead": rows.c.starts_at > _NOW,
+            "running": (rows.c.starts_at <= _NOW) & (rows.c.ends_at > _NOW),
+            "over": rows.c.ends_at <= _NOW,
         }[when]
         return [rows.c.type == literal("meeting", literal_execute=True), time, rows.c.status.not_like("%ed-by-lead")]
 
@@ -144,7 +147,7 @@ _stamps: dict[str, Field] = {
     **_columns("user", "created_by", "updated_by"),
     **_columns("moment", "date_created", "date_updated", nullable=False),
 }
-_name = Field("text", lambda this, _: this.c.name, words=lambda this: this.c.words, nullable=False)
+_name = Field("text", lambda this: this.c.name, words=lambda this: this.c.words, nullable=False)
 _urls = _number_reachable(schema.contact_urls)
 
 LEAD_STORED: dict[str, Field] = {
@@ -162,7 +165,7 @@ LEAD_SMART: dict[str, Field] = {
     **_columns("user", "last_communication_user_id"),
     **_columns("moment", "last_activity_date", "last_lead_status_change_date"),
     "times_communicated": _number_of(
-        schema.activities, lambda rows, _: [rows.c.type.in_(("call", "email", "sms", "meeting"))]
+        schema.activities, lambda rows: [rows.c.type.in_(("call", "email", "sms", "meeting"))]
     ),
     "addresses_count": _number_of(schema.addresses),
     "num_addresses": _number_of(schema.addresses),
@@ -205,7 +208,7 @@ LEAD_SMART: dict[str, Field] = {
 }
 
 
-def _lead_id(this: FromClause, _: datetime) -> Expression:
+def _lead_id(this: FromClause) -> Expression:
     lead = rows_beneath(this, schema.leads)
     return select(lead.c.id).where(lead.c.pk == this.c.lead_pk).correlate(this).scalar_subquery()
 
@@ -220,7 +223,7 @@ _activity_fields: dict[str, Field] = {
 _email_fields: dict[str, Field] = {
     "date": _column("moment", "activity_at"),
     "date_sent": _column("moment", "activity_at"),
-    "has_reply": Field("boolean", lambda this, _: func.coalesce(func.json_extract(this.c.extra, "$.has_reply"), 0)),
+    "has_reply": Field("boolean", lambda this: func.coalesce(func.json_extract(this.c.extra, "$.has_reply"), 0)),
     "subject": _extra("text", "subject"),
 }
 
@@ -248,7 +251,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         **_columns("term", "status_type", "contact_id", "value_period"),
         **_columns("user", "user_id"),
         **_columns("number", "value", "confidence"),
-        "date_won": Field("date", lambda this, _: func.midnight(this.c.date_won, type_=schema.Moment())),
+        "date_won": Field("date", lambda this: func.midnight(this.c.date_won, type_=schema.Moment())),
         **_columns("moment", "date_lost"),
         **_columns("text", "note"),
     },

@@ -18,6 +18,9 @@ from deployments.sandbox.wire.json_types import JsonObject
 
 EVERY_LEAD: JsonObject = {"type": "object_type", "object_type": "lead"}
 SORTABLE = ("text", "number", "moment", "date")
+_known = schema.custom_fields
+_CUSTOM_FIELDS = select(_known.c.id, _known.c.type).where(_known.c.object_type == "lead")
+_SMART_VIEWS = select(schema.saved_searches.c.id, schema.saved_searches.c.s_query)
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,7 @@ class Search:
 
 def read_references(connection: Connection) -> References:
     """Read the custom fields and Smart Views that queries may refer to."""
-    known = schema.custom_fields
-    fields = connection.execute(select(known.c.id, known.c.type).where(known.c.object_type == "lead"))
-    views = connection.execute(select(schema.saved_searches.c.id, schema.saved_searches.c.s_query))
+    fields, views = connection.execute(_CUSTOM_FIELDS), connection.execute(_SMART_VIEWS)
     return References(
         {row.id: row.type for row in fields},
         {row.id: row.s_query.get("query") if row.s_query else None for row in views},
@@ -59,23 +60,21 @@ def prepare_search(connection: Connection, query: Body, sort: Sequence[Body], co
     """Compile *query* and *sort*. Raises Invalid (a 400)."""
     references = read_references(connection)
     found = compile_query(query, context, references)
-    order = [_order(each, found, context, references) for each in sort]
+    order = [_order(each, found, references) for each in sort]
     where = found.where
     if context.behaviour.index_lag_seconds and found.object_type == "lead":
         where = and_(found.rows.c.findable_at <= context.now, where)
     return Search(found, where, [*order, found.rows.c.pk])
 
 
-def _order(body: Body, found: CompiledQuery, context: QueryContext, references: References) -> ColumnElement[Any]:
+def _order(body: Body, found: CompiledQuery, references: References) -> ColumnElement[Any]:
     direction = body.choice("direction", ("asc", "desc"), "asc")
-    value, nullable = _sort_value(body.required_object("field"), found, context, references)
+    value, nullable = _sort_value(body.required_object("field"), found, references)
     ordered = value.asc() if direction == "asc" else value.desc()
     return ordered.nulls_last() if nullable else ordered
 
 
-def _sort_value(
-    field: Body, found: CompiledQuery, context: QueryContext, references: References
-) -> tuple[Expression, bool]:
+def _sort_value(field: Body, found: CompiledQuery, references: References) -> tuple[Expression, bool]:
     if field.choice("type", ("regular_field", "custom_field"), "regular_field") == "custom_field":
         custom_id = field.required_text("custom_field_id")
         if custom_id not in references.custom_fields or found.object_type != "lead":
@@ -87,7 +86,7 @@ def _sort_value(
     known = FIELDS[found.object_type].get(name)
     if known is None or known.kind not in SORTABLE:
         raise field.invalid("field_name", "Not a valid choice.")
-    return known.read(found.rows, context.now), known.nullable
+    return known.read(found.rows), known.nullable
 
 
 def required_query(body: Body, key: str) -> Body:

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import string
 from collections.abc import Iterator
+from functools import cache
 from itertools import product
 from random import Random
 
@@ -15,9 +16,10 @@ LONG, SHORT = 43, 22
 
 def new_id(prefix: str, length: int = LONG) -> str:
     """A random id."""
-    return f"{prefix}_" + "".join(secrets.choice(LETTERS) for _ in range(length))
+    return f"{prefix}_" + "".join(LETTERS[byte % len(LETTERS)] for byte in secrets.token_bytes(length))
 
 
+@cache
 def fixed_id(prefix: str, name: str) -> str:
     """The same id for the same name in every sandbox."""
     number = int.from_bytes(hashlib.sha256(f"{prefix} {name}".encode()).digest() * 2)
