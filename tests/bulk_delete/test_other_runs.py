@@ -13,10 +13,12 @@ from prefect.states import Cancelling, Completed, Failed, Running, Scheduled, Su
 from support.attempts import attempt, tried_again
 from support.close_account import CloseAccount, lead
 from support.fake_clock import FakeClock
+from support.variations import first
 
 from flows.lead_cleanup import lead_cleanup
+from tasks.bulk_delete import other_runs
 from tasks.bulk_delete.attempt import check_attempt
-from tasks.bulk_delete.other_runs import LOOK_SECONDS, is_ahead
+from tasks.bulk_delete.other_runs import is_ahead
 from tasks.ledger import store as ledger
 from tasks.runs import stop
 
@@ -39,7 +41,7 @@ class Looks:
 
     def sleep(self, seconds: float) -> None:
         self._clock.sleep(seconds)
-        if seconds == LOOK_SECONDS:
+        if seconds == other_runs.LOOK_SECONDS:
             self.number += 1
             self.then()
 
@@ -140,7 +142,9 @@ def test_a_dry_run_does_not_wait(
     assert looks.number == 0
 
 
-@pytest.mark.parametrize("state", [Failed(name="Unknown"), Suspended(), Cancelling()], ids=lambda state: state.name)
+@pytest.mark.parametrize(
+    "state", first(1, [Failed(name="Unknown"), Suspended(), Cancelling()]), ids=lambda state: state.name
+)
 def test_a_run_that_is_not_running_is_not_waited_for(
     sandbox: CloseAccount, prefect: SyncPrefectClient, run_cleanup: Run, looks: Looks, state: State[Any]
 ) -> None:
@@ -267,6 +271,13 @@ def test_the_stop_ends_the_wait(
     assert "Cleanups are stopped: a test." in report.message
 
 
+@pytest.fixture
+def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look each minute, for waits that would have hundreds."""
+    monkeypatch.setattr(other_runs, "LOOK_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("seldom")
 def test_an_hour_is_the_longest_wait(
     sandbox: CloseAccount, prefect: SyncPrefectClient, run_cleanup: Run, looks: Looks, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,11 +285,12 @@ def test_an_hour_is_the_longest_wait(
     other = deployed(prefect, "other", OTHERS, Running())
 
     assert run_cleanup(**JUNK).report.outcome == "deleted"
-    assert 330 < looks.number <= 360
+    assert 55 < looks.number <= 60
     assert f"Run {other.id} " in caplog.text
     assert "no longer waiting" in caplog.text
 
 
+@pytest.mark.usefixtures("seldom")
 def test_a_run_does_not_wait_until_it_is_too_late(
     sandbox: CloseAccount, prefect: SyncPrefectClient, looks: Looks
 ) -> None:
@@ -291,7 +303,7 @@ def test_a_run_does_not_wait_until_it_is_too_late(
 
     assert report
     assert report.outcome == "deleted"
-    assert 40 < looks.number <= 60
+    assert 6 < looks.number <= 10
 
 
 def test_an_attempt_that_finds_a_claim_of_its_own_does_not_wait(

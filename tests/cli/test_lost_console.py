@@ -26,7 +26,7 @@ def close(sandbox: CloseAccount) -> CloseAccount:
 
 
 @pytest.mark.parametrize(
-    "lost", ["pipe", *(pytest.param(each, marks=MORE) for each in ("terminal", "full disk", "closed from the start"))]
+    "lost", [pytest.param(each, marks=MORE) for each in ("pipe", "terminal", "full disk", "closed from the start")]
 )
 def test_a_run_whose_console_is_lost_while_close_deletes_ends_as_if_nothing_were(
     lost: str, close: CloseAccount, start: Start
@@ -72,6 +72,7 @@ def test_a_result_that_the_disk_has_no_room_for_is_an_error(start: Start) -> Non
     assert process.returncode != 0
 
 
+@MORE  # a row of the matrix shows it too
 def test_a_hang_up_is_a_termination_and_the_run_goes_on_when_it_is_resumed(
     close: CloseAccount, start: Start, lead_cleanup: Command
 ) -> None:

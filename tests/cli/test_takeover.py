@@ -164,10 +164,7 @@ ASLEEP: dict[str, tuple[str, str, int]] = {
 
 @pytest.mark.parametrize(
     ("asleep", "wakes"),
-    [
-        pytest.param(*both, marks=[] if both in {("while it exports", "meanwhile")} else [pytest.mark.exhaustive])
-        for both in product(ASLEEP, ["afterwards", "meanwhile"])
-    ],
+    [pytest.param(*both, marks=pytest.mark.exhaustive) for both in product(ASLEEP, ["afterwards", "meanwhile"])],
 )
 def test_a_copy_that_was_asleep_finds_itself_superseded_when_it_wakes_up(
     asleep: str, wakes: str, close: CloseAccount, start: Start, lead_cleanup: Command

@@ -220,7 +220,7 @@ def test_a_line_that_was_cut_off_is_found_out_in_close(
     assert field_by_field(export(sandbox)) == before
 
 
-@pytest.mark.parametrize("storage", ["file", "memory"])
+@pytest.mark.parametrize("storage", ["memory", pytest.param("file", marks=MORE)])
 def test_a_restore_that_close_stops_goes_on_in_any_storage(
     storage: str, sandbox: CloseAccount, lost: tuple[Path, list[str]], restore: Restore
 ) -> None:

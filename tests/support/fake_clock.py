@@ -13,5 +13,5 @@ class FakeClock:
         return time.monotonic() + self._slept
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(min(seconds, 0.005))
+        time.sleep(min(seconds, 0.02))
         self._slept += seconds

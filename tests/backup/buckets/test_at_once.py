@@ -30,8 +30,6 @@ pytestmark = [pytest.mark.server, pytest.mark.xdist_group("bucket")]
 CHECKOUT = Path(__file__).parents[3]
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "20"))
 STORAGE = ["folder", "bucket"]
-FIRST = ("bucket", 0)
-MORE = pytest.mark.exhaustive
 ANN = "ann@example.com"
 RESTORE = ("restore", "BACKUP", "--no-dry-run", "--json")
 FORGET, PRUNE = ("backups", "--forget", ANN), ("backups", "--prune")
@@ -150,15 +148,9 @@ def wait(process: "subprocess.Popen[str]", condition: Callable[[], object]) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(
-    ("root", "seed"),
-    [
-        pytest.param(root, seed, marks=[MORE] if (root, seed) != FIRST else [])
-        for root in STORAGE
-        for seed in range(SEEDS)
-    ],
-    indirect=["root"],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("root", STORAGE, indirect=True)
 def test_whatever_mixes_nothing_is_made_twice_and_nobody_forgotten_anew_and_nothing_pruned_while_it_is_restored(
     seed: int, sandbox: CloseAccount, backup: Archive, several: Several, restore: Callable[..., Any]
 ) -> None:
