@@ -426,8 +426,15 @@ MUTATIONS = [
     Mutation(
         "what is there is passed over",
         "restore/plan.py",
-        "elif close.lead(lead_id) is not None:",
+        "elif lead_id not in found.deleted and close.lead(lead_id) is not None:",
         "elif False:",
+        RESTORE,
+    ),
+    Mutation(
+        "what is there again is passed over",
+        "restore/create.py",
+        'if lead["id"] in plan.found.deleted and close.lead(lead["id"]) is not None:',
+        "if False:",
         RESTORE,
     ),
     Mutation(

@@ -27,6 +27,9 @@ START_PATIENCE = 10.0  # the same; short, so that the checks right before a bulk
 CLOCKS_DIFFER = 5.0
 DEFAULT_RETRY_AFTER = 2.0  # for a 429 without a number
 
+CHUNK = 65_536
+"""Bytes of a download that are read at once: what comes in one piece may be megabytes when it is decompressed."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -184,7 +187,8 @@ def _what(error: Exception) -> str:
 
 def _chunks(response: httpx.Response, path: str) -> Iterator[bytes]:
     try:
-        yield from response.iter_bytes()
+        for part in response.iter_bytes():
+            yield from (part[begin : begin + CHUNK] for begin in range(0, len(part), CHUNK))
     except httpx.RequestError as error:  # lost connections, and content that can't be decompressed
         raise broken_download(path, type(error).__name__) from error
 

@@ -62,6 +62,8 @@ class Restored:
     """Objects that Close rejected, by kind."""
     changed_by_close: Counter[tuple[str, Kind]] = field(default_factory=Counter[tuple[str, Kind]])
     """On how many objects of a kind Close set a field to another value than it was sent, by field and kind."""
+    still_in_close: int = 0
+    """Leads that Close has under their old ids after all, whatever its event log says."""
     deleted_since: int = 0
     """Leads that an earlier attempt had created in part, and that were deleted since."""
     problem: tuple[Outcome, str] | None = None
@@ -89,6 +91,9 @@ def restore(plan: RestorePlan) -> Restored:
         try:
             for lead in leads_to_restore(archive, frozenset(plan.leads)):
                 if lead["id"] in in_close or journal.is_done(lead["id"]):
+                    continue
+                if lead["id"] in plan.found.deleted and close.lead(lead["id"]) is not None:
+                    creator.restored.still_in_close += 1
                     continue
                 creator.restore(new_lead(lead, mapping))
                 number += 1

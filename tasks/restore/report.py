@@ -145,7 +145,7 @@ def _of_plan(plan: RestorePlan, done: Restored | None) -> dict[str, Any]:
         "organization_id": plan.organization_id,
         "backup": plan.url,
         "wanted": plan.found.counts,
-        "still_in_close": len(plan.found.still_in_close),
+        "still_in_close": len(plan.found.still_in_close) + (done.still_in_close if done else 0),
         "restored_before": plan.found.restored_before + len(plan.found.restored_from_other_backup),
         "missing": tuple(plan.gaps()),
         "lost": plan.mapping.lost,

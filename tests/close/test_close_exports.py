@@ -9,6 +9,7 @@ from scripted_close import Answer, ScriptedClose
 
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, NotAllowed
+from tasks.close.transport import CHUNK
 
 LEADS = {"type": "object_type", "object_type": "lead"}
 FILE = gzip.compress(json.dumps([{"id": f"lead_{number}"} for number in range(5000)]).encode())
@@ -71,6 +72,19 @@ def test_the_address_is_read_right_before_and_the_key_is_not_sent_there(
     assert server.paths == ["GET /export/expo_1/"]
     assert "authorization" in server.asked[0].headers
     assert "authorization" not in elsewhere.asked[0].headers
+
+
+def test_a_file_that_is_small_only_while_it_is_packed_is_read_in_parts(
+    server: ScriptedClose, elsewhere: ScriptedClose, close: CloseClient
+) -> None:
+    """The leads of a part are in memory at once, all of them."""
+    server.will_answer(done(elsewhere))
+    elsewhere.will_answer(Answer(gzip.compress(b" " * 10_000_000), headers=PACKED))
+
+    with close.download("expo_1") as chunks:
+        sizes = [len(chunk) for chunk in chunks]
+
+    assert (sum(sizes), max(sizes)) == (10_000_000, CHUNK)
 
 
 @pytest.mark.parametrize(

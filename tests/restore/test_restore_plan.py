@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,47 @@ def test_leads_that_are_still_there_are_passed_over(sandbox: CloseAccount, back_
     assert sorted(each["name"] for each in sandbox.leads().values()) == ["Gone", "Kept"]
     assert kept in sandbox.leads()
     assert restore(folder, dry_run=False).outcome == "nothing_to_do"
+
+
+def test_a_dry_run_asks_the_event_log_and_not_for_each_lead(
+    sandbox: CloseAccount, back_up: BackUp, restore: Restore
+) -> None:
+    sandbox.add(*(lead(str(number)) for number in range(60)))
+    folder = back_up()
+    delete(sandbox)
+    sandbox.forget_requests()
+
+    assert restore(folder).wanted["lead"] == 60
+    paths = [each["path"] for each in sandbox.requests()]
+    assert ([path for path in paths if "/lead/lead_" in path], sum("/event/" in path for path in paths)) == ([], 2)
+
+
+def test_what_the_event_log_calls_deleted_and_close_has_again_is_passed_over(
+    sandbox: CloseAccount, back_up: BackUp, restore: Restore
+) -> None:
+    back, gone = sandbox.add(lead("Back"), lead("Gone"))
+    folder = back_up()
+    delete(sandbox)
+    sandbox.add(lead("Back", id=back))
+
+    report = restore(folder, dry_run=False)
+
+    assert (report.outcome, report.still_in_close, report.created["lead"]) == ("restored", 1, 1)
+    assert sorted(each["name"] for each in sandbox.leads().values()) == ["Back", "Gone"]
+    assert gone not in sandbox.leads()
+
+
+def test_what_was_deleted_too_long_ago_for_the_event_log_is_asked_for(
+    sandbox: CloseAccount, back_up: BackUp, restore: Restore
+) -> None:
+    """As where the log shows a deletion late."""
+    kept, _ = sandbox.add(lead("Kept"), lead("Gone"))
+    folder = back_up(made_at=datetime.now(UTC) + timedelta(hours=1))
+    delete(sandbox, *(set(sandbox.leads()) - {kept}))
+
+    report = restore(folder)
+
+    assert (report.outcome, report.still_in_close, report.wanted["lead"]) == ("dry_run", 1, 1)
 
 
 def test_what_a_restore_of_another_backup_has_made_is_passed_over(

@@ -55,7 +55,7 @@ RESTORE = {
     "GET /custom_field/contact/": 1,
     "GET /custom_field/lead/": 1,
     "GET /custom_field/opportunity/": 1,
-    "GET /event/": 1,
+    "GET /event/": 2,
     "GET /lead/{id}/": 3,
     "GET /me/": 1,
     "GET /organization/{id}/": 1,
