@@ -20,8 +20,8 @@ demo: $(INSTALLED)  ## clean up a made-up organisation on this machine, with not
 up: $(INSTALLED)  ## start a server, a worker and a stand-in for Close, with a first dry run to look at (REAL=1, PORT=4201)
 	@$(BIN)/python -m deployments.up $(if $(REAL),--real) $(if $(PORT),--port $(PORT))
 
-# The tests start hundreds of processes: none compiles again what another has, however this machine is set.
-test test-all check matrix: export PYTHONDONTWRITEBYTECODE :=
+# These start hundreds of processes: none compiles again what another has, however this machine is set.
+test test-all check matrix bench: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real
 	$(BIN)/pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder -m "not exhaustive and not system"

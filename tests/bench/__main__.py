@@ -15,7 +15,7 @@ from bench.child import child
 from bench.places import environment, prefect_server
 from bench.table import Results, Row
 
-SUBJECTS = ("cleanups", "waiting", "backups", "restores", "plans", "organizations", "memory")
+SUBJECTS = ("cleanups", "waiting", "backups", "restores", "plans", "organizations", "memory", "commands")
 
 
 def main() -> int:

@@ -148,6 +148,7 @@ READING = """How to read it:
 - The rate that Close allows: the requests that were made, by the time that its rate limits need for them in windows.
 - The worker's runs each have an organisation, a process and a bulk delete of ten seconds of their own. The worker looks
   for runs every 2 seconds. A single run is one that has the worker for itself, from being created to its end.
+- Commands of the terminal are processes; their time is the median of the CPU's, and they alternate with their peers.
 - Memory is the peak of a process that does this alone: VmHWM of Linux. For a worker it is the sum of its processes'
   proportional shares (PSS).
 """
