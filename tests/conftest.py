@@ -115,14 +115,15 @@ def prefect_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
 def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Prefect server with a database of its own; gives its API's address.
 
-    Heartbeats are off inside: they cost every flow a second. So are the tokens against CSRF, for which each client asks
-    first; and what records events: on SQLite it gets in the way of a concurrency limit's slots, which Prefect's client
-    then asks for again two seconds later.
+    Off inside is what takes time and changes no run: heartbeats, a second for every flow; the tokens against CSRF, for
+    which each client asks first; logs and events on their way to the server. What records events gets in the way of a
+    concurrency limit's slots on SQLite, too, which Prefect's client then asks for again two seconds later.
     """
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOGGING_TO_API_ENABLED,
         temporary_settings,
     )
     from prefect.testing.utilities import prefect_test_harness
@@ -136,7 +137,14 @@ def prefect_server(prefect_database: Path, tmp_path_factory: pytest.TempPathFact
     with (
         patch("prefect.testing.utilities.mkdtemp", return_value=str(folder)),
         prefect_test_harness(server_startup_timeout=120),
-        temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False}),
+        patch("prefect.events.utilities.should_emit_events", return_value=False),
+        temporary_settings(
+            {
+                PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+                PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: False,
+                PREFECT_LOGGING_TO_API_ENABLED: False,
+            }
+        ),
     ):
         yield PREFECT_API_URL.value()
 

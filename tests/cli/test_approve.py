@@ -192,6 +192,7 @@ def test_at_a_terminal_a_run_asks_there_and_then(
     assert "Planned" in said.stderr
 
 
+@pytest.mark.exhaustive
 def test_at_a_terminal_what_is_expected_or_never_to_be_asked_is_not_asked(close: CloseAccount, prefect_server: str):
     expected = typed(close, prefect_server, "", *UNASKED, "--expect", "3")
     never = typed(close, prefect_server, "", *UNASKED, "--approval", "never")

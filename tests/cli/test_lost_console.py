@@ -94,6 +94,7 @@ def test_a_hang_up_is_a_termination_and_the_run_goes_on_when_it_is_resumed(
     assert len(close.posts(BULK_DELETES)) == 1
 
 
+@pytest.mark.exhaustive
 def test_a_run_under_nohup_outlives_its_terminal(close: CloseAccount, start: Start) -> None:
     run = start(*DELETING, before=("nohup",))
     wait_until(close.is_asked_for_its_bulk_delete)

@@ -104,6 +104,7 @@ def test_a_run_that_lives_is_left_alone_and_only_its_bulk_delete_is_resumed(
     assert '"outcome":"deleted"' in out
 
 
+@pytest.mark.exhaustive
 def test_of_a_run_of_another_machine_a_person_has_to_say_that_its_process_is_gone(
     close: CloseAccount, start: Start, lead_cleanup: Command
 ) -> None:

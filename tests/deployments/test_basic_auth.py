@@ -18,7 +18,12 @@ from support.variations import first
 
 from deployments.up.environment import SERVER
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("basic auth"), pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.exhaustive,
+    pytest.mark.server,
+    pytest.mark.xdist_group("basic auth"),
+    pytest.mark.timeout(400),
+]
 
 RUN = str(uuid4())
 COMMANDS = {

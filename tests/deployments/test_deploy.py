@@ -210,7 +210,8 @@ def test_a_schedule_that_the_file_no_longer_has_is_pruned(
     assert schedules(prefect, "junk") == {}
 
 
-@pytest.mark.parametrize("typed", ["yes", pytest.param("no", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("typed", ["yes", "no"])
 def test_at_a_terminal_it_asks_before_it_deletes_or_replaces(
     prefect: SyncPrefectClient,
     write: Write,
@@ -293,6 +294,7 @@ def test_without_a_key_and_without_anybody_to_ask_nothing_is_deployed(
     assert prefect.read_deployments() == []
 
 
+@pytest.mark.exhaustive
 def test_what_prefect_refuses_is_one_sentence_and_nothing_was_deleted_before(
     prefect: SyncPrefectClient, write: Write, make_deploy: Command
 ) -> None:

@@ -92,6 +92,7 @@ def steps_of(api: str, run_id: UUID, *wanted: str) -> list[dict[str, Any]] | Non
     return steps if {*wanted} <= {each["label"] for each in steps} else None
 
 
+@pytest.mark.exhaustive
 def test_a_worker_brings_leads_back(worker: SyncPrefectClient, sandbox: CloseAccount, tmp_path: Path) -> None:
     sandbox.add(lead("A"), lead("B"))
     backup = make_backup(sandbox, tmp_path)

@@ -179,6 +179,7 @@ def test_one_is_offboarded_though_the_key_of_another_is_revoked_and_twice_change
     call("offboard", "").is_one_line("Say which: make offboard ORGANIZATION=acme.")
 
 
+@pytest.mark.exhaustive  # test_deploy.py has it for one organisation
 def test_what_is_taken_off_the_list_is_paused_and_pruned_as_any_deployment(
     prefect: SyncPrefectClient, listed: Listed, call: Command
 ) -> None:

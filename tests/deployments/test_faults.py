@@ -21,7 +21,6 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Cancelling, Crashed
 from support.attempts import suspend
 from support.close_account import CloseAccount, lead
-from support.variations import first
 
 from tasks.bulk_delete.resume import CRASH_IS_REPORTED_WITHIN, permit
 from tasks.ledger import store as ledger
@@ -51,18 +50,17 @@ def run_id(prefect: SyncPrefectClient, close: CloseAccount) -> UUID:
     return prefect.create_flow_run_from_deployment(ad_hoc.id, parameters=PARAMETERS).id
 
 
-@pytest.mark.parametrize("points", first(1, [[AFTER], ["sample", AFTER, "poll"]]), ids=lambda points: str(len(points)))
-def test_a_run_that_is_killed_on_its_way_deletes_once(
+@pytest.mark.exhaustive  # test_recovery.py and tests/cli/test_takeover.py kill one that nobody watches
+def test_a_run_that_is_killed_three_times_on_its_way_deletes_once(
     prefect: SyncPrefectClient,
     prefect_environment: dict[str, str],
     start_worker: StartWorker,
     close: CloseAccount,
     run_id: UUID,
-    points: list[str],
 ) -> None:
-    """After the POST and before its answer; before it and during the wait too. Each time somebody tries it again."""
+    """Before the POST; after it and before its answer; and during the wait. Each time somebody tries it again."""
     with start_worker():
-        for number, point in enumerate(points, start=1):
+        for number, point in enumerate(("sample", AFTER, "poll"), start=1):
             held = hold(close, POINT[point])
             if number > 1:
                 subprocess.run([PREFECT, "flow-run", "retry", str(run_id)], env=prefect_environment, check=True)
@@ -77,6 +75,7 @@ def test_a_run_that_is_killed_on_its_way_deletes_once(
     assert len(close.leads()) == 2
 
 
+@pytest.mark.exhaustive  # make test-system does it in a browser
 def test_what_became_of_a_run_that_is_cancelled_stands_in_its_log(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
 ) -> None:
@@ -115,6 +114,7 @@ def test_a_process_that_is_terminated_without_a_cancel_leaves_close_alone(
     assert close.puts() == 0
 
 
+@pytest.mark.exhaustive  # make test-system does it in a browser
 def test_a_run_that_is_suspended_pauses_at_close_and_ends_its_process_and_resume_continues_it(
     prefect: SyncPrefectClient, start_worker: StartWorker, close: CloseAccount, run_id: UUID
 ) -> None:

@@ -32,6 +32,7 @@ def no_claims(prefect: SyncPrefectClient) -> Iterator[SyncPrefectClient]:
     ConcurrencySlotAcquisitionWithLeaseService.drain_all()
 
 
+@pytest.mark.exhaustive  # test_ledger_check.py has the check
 def test_the_check_names_the_bulk_delete_that_a_restored_copy_has_forgotten_and_its_run_starts_no_other(
     no_claims: SyncPrefectClient,
     prefect_server_process: PrefectServer,

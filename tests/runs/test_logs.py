@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +10,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import Log
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.states import Cancelling
 from support.attempts import created, wait_until
 from support.close_account import CloseAccount, lead
@@ -19,6 +20,12 @@ from flows.lead_cleanup import lead_cleanup
 from tasks.bulk_delete.cancel import pause_when_cancelled
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("prefect_server", "empty_ledger")]
+
+
+@pytest.fixture(autouse=True)
+def logs_go_to_prefect(prefect_server: str) -> Iterator[None]:
+    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: True}):
+        yield
 
 
 def log_of(run_id: UUID, last: str) -> list[Log]:

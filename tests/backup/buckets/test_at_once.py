@@ -25,7 +25,7 @@ from support.close_account import CloseAccount, lead
 from tasks.backup.archive import Archive
 from tasks.backup.lease import EXTEND_AFTER, PREFIX
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("bucket")]
+pytestmark = [pytest.mark.exhaustive, pytest.mark.server, pytest.mark.xdist_group("bucket")]
 
 CHECKOUT = Path(__file__).parents[3]
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "20"))
@@ -148,7 +148,6 @@ def wait(process: "subprocess.Popen[str]", condition: Callable[[], object]) -> N
         time.sleep(0.02)
 
 
-@pytest.mark.exhaustive
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("root", STORAGE, indirect=True)
 def test_whatever_mixes_nothing_is_made_twice_and_nobody_forgotten_anew_and_nothing_pruned_while_it_is_restored(
