@@ -25,8 +25,8 @@ OLDEST_FIRST = ({"direction": "asc", "field": to_json(CREATED)},)
 SAMPLE_FIELDS = ("id", "display_name", "status_label", "last_communication_date", "html_url")
 FIELDS = tuple(dict.fromkeys((*SAMPLE_FIELDS, *reading.FIELDS, *cascade.FIELDS, "date_created")))
 """What is read of a planned lead: for the sample, for our own reading of the criteria, and for what goes along."""
-FEW = SEARCH_PAGE
-"""Planned leads that are read at once. No sample has more."""
+FEW = 5 * SEARCH_PAGE
+"""So many planned leads are all read: each page costs a search, and counting what goes along with them costs ten."""
 
 
 class Counted(NamedTuple):
@@ -36,7 +36,9 @@ class Counted(NamedTuple):
     """With only the oldest leads planned, if there is a batch."""
     counts: Counts
     oldest: list[dict[str, Any]]
-    """Up to `FEW` of the planned leads, or one more, with `FIELDS`. They have names, so nothing stores them."""
+    """All of the planned leads, or a page if they are more than `FEW`, with `FIELDS`. They have names: nothing stores
+    them.
+    """
 
     @property
     def has_all(self) -> bool:
@@ -79,22 +81,26 @@ def _find(close: CloseClient, selection: Selection, batch: int | None) -> Counte
     # Where none is kept in all, no rule keeps any; if that is misread, the numbers don't add up.
     by_rule = {rule: number for rule, number in count_each().items() if number} if kept else {}
     with _explained(selection.planned(), "the negated keep rules"):
-        planned, oldest = _read_oldest(close, selection, min(batch, FEW) + 1 if batch else FEW)
+        planned, oldest = _read_oldest(close, selection, batch + 1 if batch else FEW)
     total = count(LEADS, "the count of all leads")
     counts = Counts(total=total, matched=matched, kept={**by_rule, "total": kept}, planned=planned)
     return Counted(selection, counts, oldest)
 
 
-def _read_oldest(close: CloseClient, selection: Selection, limit: int) -> tuple[int, list[dict[str, Any]]]:
-    """How many leads are planned, and the oldest, with `FIELDS`; if Close rejects one of these, with fewer."""
-    query = to_json(selection.planned())
+def _read_oldest(close: CloseClient, selection: Selection, wanted: int) -> tuple[int, list[dict[str, Any]]]:
+    """How many leads are planned, and the oldest, with `FIELDS`; if Close rejects one of these, with fewer.
+
+    If more are *wanted* than a page has, they are all of them, or a page if they are more than `FEW`.
+    """
+    query, limit = to_json(selection.planned()), min(wanted, SEARCH_PAGE)
+    few = FEW if wanted > limit else 0
     try:
-        return close.count_and_search(query, fields=FIELDS, sort=OLDEST_FIRST, limit=limit)
+        return close.count_and_search(query, fields=FIELDS, sort=OLDEST_FIRST, limit=limit, all_up_to=few)
     except BadRequest as error:
         if not error.names("_fields"):
             raise
         fewer = (*SAMPLE_FIELDS, *reading.FIELDS, "date_created")
-        return close.count_and_search(query, fields=fewer, sort=OLDEST_FIRST, limit=limit)
+        return close.count_and_search(query, fields=fewer, sort=OLDEST_FIRST, limit=limit, all_up_to=few)
 
 
 @contextmanager
@@ -122,7 +128,7 @@ def _cut(close: CloseClient, found: Counted, batch: int, remedy: str) -> Counted
             leads = counted(batch, "lead was", "leads were")
             raise Refused(f"More than {leads} created at the same instant (an import?): {remedy}.")
         selection = selection.cut(end)
-    left, oldest = _read_oldest(close, selection, min(batch, FEW))
+    left, oldest = _read_oldest(close, selection, batch)
     if left > batch:
         leads = counted(left, "lead")
         raise Refused(f"The batch would have {leads}, more than {batch:,}: leads are changing meanwhile.")

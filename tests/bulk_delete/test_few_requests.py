@@ -15,6 +15,8 @@ from prefect.client.base import PrefectHttpxSyncClient
 from support.close_account import CloseAccount, lead
 from support.variations import first
 
+from tasks.plan.cascade import KINDS
+
 pytestmark = pytest.mark.server
 
 Run = Callable[..., Any]
@@ -82,6 +84,20 @@ def test_a_dry_run_and_a_deletion_make_few_requests(sandbox: CloseAccount, run_c
         assert len(made) - max(polls - COUNTED, 0) <= ALL[kind], (polls, made)
         assert polls or kind == "dry run"
         assert not any("429" in each for each in made)
+
+
+def test_a_thousand_leads_show_what_goes_along_with_them_and_no_more_than_a_page_is_read_of_others(
+    sandbox: CloseAccount, run_cleanup: Run
+) -> None:
+    for more, searches, known in ((1000, 8, True), (1, 4 + len(KINDS), False)):
+        for begin in range(0, more, 500):
+            sandbox.add(*map(junk, range(begin, min(begin + 500, more))))
+        sandbox.forget_requests()
+        report = run_cleanup(**JUNK, limits={"max_leads": 5000, "max_share": 1.0, "ramp": False}).report
+
+        asked = sum("/data/search/" in each["path"] for each in sandbox.requests())
+        assert ("1,000 contacts" in report.cascade.known, asked) == (known, searches)
+        assert report.cascade.not_counted == ()
 
 
 def test_a_run_asks_prefect_for_nothing_twice(

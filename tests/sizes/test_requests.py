@@ -19,7 +19,7 @@ def test_a_plan_for_many_leads_asks_no_more_than_a_plan_for_few(
     sandbox: CloseAccount, run_cleanup: Callable[..., Any]
 ) -> None:
     asked: list[list[tuple[str, str]]] = []
-    for leads in (4_000, 8_000):
+    for leads in (12_000, 16_000):
         sandbox.reset(leads=leads)
         report = run_cleanup(
             match={"status": ["Junk"]}, limits={"max_leads": 100_000, "max_share": 0.5, "ramp": False}
