@@ -56,7 +56,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _kept(config: pytest.Config) -> Path | None:
     """The folder that outlives this run of the tests; None if there is to be none."""
-    return config.cache.mkdir("prefect") if config.cache and config.pluginmanager.hasplugin("cacheprovider") else None
+    return config.cache.mkdir("prefect") if config.pluginmanager.hasplugin("cacheprovider") and config.cache else None
 
 
 @pytest.fixture(scope="session", autouse=True)
