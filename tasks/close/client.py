@@ -163,14 +163,10 @@ class CloseClient:
         return self._pages.search(rows_of(query, object_type, fields, sort, limit), limit).rows
 
     def count_and_search(
-        self, query: JSON, *, fields: Sequence[str] = ("id",), sort: Sequence[JSON] = (), limit: int, all_up_to: int = 0
+        self, query: JSON, *, fields: Sequence[str] = ("id",), sort: Sequence[JSON] = (), limit: int, few: int = 0
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Return how many leads *query* matches, and the first *limit* of them, from one answer; see `search`.
-
-        Or else all of them, if they are no more than *all_up_to*.
-        """
-        body = rows_of(query, "lead", fields, sort, max(limit, all_up_to))
-        return self._pages.count_and_search(body, limit, all_up_to)
+        """Return how many leads match, and the first *limit*, or all if they are *few* at most; see `search`."""
+        return self._pages.count_and_search(rows_of(query, "lead", fields, sort, max(limit, few)), limit, few)
 
     # Bulk deletes
 

@@ -69,24 +69,24 @@ class Pages:
         request = search_request({**body, "include_counts": True})
         return _total(self.one(SearchPage, request).count_total, request)
 
-    def count_and_search(self, body: JSON, limit: int, all_up_to: int = 0) -> tuple[int, list[dict[str, Any]]]:
-        """Return how many objects the search *body* matches, and the first *limit*, or all if they are *all_up_to*."""
+    def count_and_search(self, body: JSON, limit: int, few: int = 0) -> tuple[int, list[dict[str, Any]]]:
+        """Return how many objects the search *body* matches, and the first *limit*, or all of *few* at most."""
         body = {**body, "include_counts": True}
-        total, rows = self.search(body, limit, all_up_to)
+        total, rows = self.search(body, limit, few)
         return _total(total, search_request(body)), rows
 
-    def search(self, body: JSON, limit: int, all_up_to: int = 0) -> SearchResult:
+    def search(self, body: JSON, limit: int, few: int = 0) -> SearchResult:
         """Return the first *limit* rows of a search, none twice. Starts over if the cursor expires."""
         for _ in range(1 + RESTARTS):
             try:
-                return self._follow(body, limit, all_up_to)
+                return self._follow(body, limit, few)
             except BadRequest as error:
                 if not error.names("cursor"):
                     raise
         raise unusable_answer(search_request(body), "its cursor expires before the next page can be read")
 
-    def _follow(self, body: JSON, limit: int, all_up_to: int) -> SearchResult:
-        """Follow a search's cursor to its end, or to *limit* rows if it has more than *all_up_to*."""
+    def _follow(self, body: JSON, limit: int, few: int) -> SearchResult:
+        """Follow a search's cursor to its end, or to *limit* rows if it has more than *few*."""
         rows: dict[str, dict[str, Any]] = {}
         cursors: set[str] = set()
         idle, total = 0, None
@@ -94,7 +94,7 @@ class Pages:
         while True:
             before = len(rows)
             page = self.one(SearchPage, request)
-            if total is None and (total := page.count_total) and total <= all_up_to:
+            if total is None and (total := page.count_total) and total <= few:
                 limit = max(limit, total)
             rows.update((row_id(row, request), row) for row in page.data)
             if "cursor" not in page.model_fields_set:  # not the same as null, which is the end

@@ -95,12 +95,12 @@ def _read_oldest(close: CloseClient, selection: Selection, wanted: int) -> tuple
     query, limit = to_json(selection.planned()), min(wanted, SEARCH_PAGE)
     few = FEW if wanted > limit else 0
     try:
-        return close.count_and_search(query, fields=FIELDS, sort=OLDEST_FIRST, limit=limit, all_up_to=few)
+        return close.count_and_search(query, fields=FIELDS, sort=OLDEST_FIRST, limit=limit, few=few)
     except BadRequest as error:
         if not error.names("_fields"):
             raise
         fewer = (*SAMPLE_FIELDS, *reading.FIELDS, "date_created")
-        return close.count_and_search(query, fields=fewer, sort=OLDEST_FIRST, limit=limit, all_up_to=few)
+        return close.count_and_search(query, fields=fewer, sort=OLDEST_FIRST, limit=limit, few=few)
 
 
 @contextmanager
