@@ -103,15 +103,15 @@ class State:
 
     def _fill(self, tenant: Tenant, leads: int, seed: int) -> None:
         now = self.now or datetime.now(UTC)
-        anew = leads > 0 or not tenant.store.is_ready()
+        rebuild = leads > 0 or not tenant.store.is_ready()
         with tenant.store.writing() as connection:
-            if anew:
+            if rebuild:
                 tenant.store.create_tables(connection)
             else:
                 tenant.store.empty(connection)
             add_customizations(connection, tenant.organization, now)
             seed_leads(connection, leads, seed, now)
-            if anew:
+            if rebuild:
                 tenant.store.create_indexes(connection)
 
     def close(self) -> None:

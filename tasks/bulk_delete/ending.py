@@ -88,7 +88,7 @@ class CleanupEnding(Ending):
 
     @property
     def _known_id(self) -> str | None:
-        if self._paused:  # Prefect keeps what the task that started it returned, if it was suspended meanwhile
+        if self._paused:  # of a run suspended during its start, Prefect never returns the id that the task returned
             return self._paused.id
         return self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeVar
 from tasks.backup.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
+from tasks.close.pages import EVENT_PAGE
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.criteria.reading import EXAMPLES
 from tasks.ledger.record import BackupTaken
@@ -24,7 +25,7 @@ SETTLING_LOOKS = 10
 SETTLING_SECONDS = 30.0
 """How long Close's search, and its event log, may take to show what was deleted."""
 MOST_LOGGED = 10_000  # leads; the log has fifty a page
-OVERLAP = 50  # events that are known, after which a look for newer ones ends: one page
+OVERLAP = EVENT_PAGE  # events that are known, after which a look for newer ones ends
 CLOCKS = timedelta(minutes=5)  # Close says that events may become visible out of order for as long
 Seen = TypeVar("Seen")
 

@@ -13,6 +13,7 @@ from tasks.close.transport import Transport
 
 PAGE = 100  # rows of a list
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
+EVENT_PAGE = 50  # events of the log; Close sends no more at once
 LONGEST_SEARCH = 10_000  # rows; Close ends a search by cursor here
 IDLE_PAGES = 2  # in a row without a new object: a cursor may end on an empty page, but must end
 RESTARTS = 3  # of a search whose cursor expired, which it does after 30 seconds

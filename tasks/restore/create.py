@@ -28,7 +28,7 @@ from tasks.restore.new_objects import (
     pair_contacts,
     same_words,
 )
-from tasks.restore.plan import RestorePlan, leads_to_restore
+from tasks.restore.plan import CLOCKS_DIFFER, RestorePlan, leads_to_restore
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.own_state import OwnState
@@ -41,7 +41,6 @@ SETTLED_AFTER = timedelta(minutes=5)
 five minutes again."""
 SEARCH_AGAIN_AFTER = (1.0, 4.0, 15.0, 40.0)  # seconds; the last one repeats
 EVENTS_KEPT = timedelta(days=29)  # Close keeps them for 30
-CLOCKS_DIFFER = timedelta(minutes=5)  # between Close's own machines, and in the order of its events
 ATTEMPTS = 2  # at a POST without a usable answer that turns out to have created nothing
 COMPARED = ("date_created", "activity_at", "status", "status_id", "user_id", "assigned_to")
 """Fields that Close may set to another value than it was sent; where it does, the report says so."""
@@ -63,7 +62,7 @@ class Restored:
     changed_by_close: Counter[tuple[str, Kind]] = field(default_factory=Counter[tuple[str, Kind]])
     """On how many objects of a kind Close set a field to another value than it was sent, by field and kind."""
     still_in_close: int = 0
-    """Leads that Close has under their old ids after all, whatever its event log says."""
+    """Leads that Close has under their old ids, although its event log says that they were deleted."""
     deleted_since: int = 0
     """Leads that an earlier attempt had created in part, and that were deleted since."""
     problem: tuple[Outcome, str] | None = None

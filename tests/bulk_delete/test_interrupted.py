@@ -12,6 +12,7 @@ from support.attempts import created, wait_until
 from support.close_account import CloseAccount, lead
 
 from tasks.bulk_delete.ending import CleanupEnding
+from tasks.ledger import store as ledger
 from tasks.plan.model import Counts, Plan
 from tasks.report.artifacts import recall_report
 from tasks.runs.outcomes import Refused
@@ -52,13 +53,17 @@ def status(close: CloseAccount) -> str:
     return job["status"]
 
 
-def terminated(close: CloseAccount, run: Run, job: str) -> None:
-    """The run's process, which knows its bulk delete, gets SIGTERM."""
+def terminated(close: CloseAccount, run: Run, job: str, *, known: bool = True) -> None:
+    """The run's process gets SIGTERM. It knows its bulk delete, or else only the ledger does."""
     counts = Counts(total=20, matched=20, kept={"total": 0}, planned=20)
     organization = close.get("/status/lead/")["data"][0]["organization_id"]
     facts: dict[str, Any] = {"organization": "Sandbox", "user_id": "user_1", "as_of": run.as_of, "counts": counts}
     end = CleanupEnding(run)
-    end.plan, end.bulk_delete_id = Plan.of(QUERY, organization, **facts), job
+    end.plan = Plan.of(QUERY, organization, **facts)
+    if known:
+        end.bulk_delete_id = job
+    else:
+        ledger.update(ledger.claim(ledger.next_claim(run, end.plan, None, None)), bulk_delete_id=job)
     with pytest.raises(TerminationSignal), end:
         raise TerminationSignal(15)
 
@@ -73,6 +78,19 @@ def test_cancelled_it_asks_close_once_and_says_how_far_it_had_got(
 
     assert (status(sandbox), sandbox.puts()) == ("paused", 1)
     assert f"Cancelled: Close was asked to pause bulk delete {job} at " in recall_report(found.id)["message"]
+
+
+def test_what_only_the_ledger_knows_is_paused_too(
+    sandbox: CloseAccount, job: str, prefect: SyncPrefectClient, found: FlowRun
+) -> None:
+    """Prefect doesn't return what a task has returned, if the run was suspended meanwhile."""
+    prefect.set_flow_run_state(found.id, Cancelled(), force=True)
+
+    terminated(sandbox, run_of(found, "junk"), job, known=False)
+
+    assert (status(sandbox), sandbox.puts()) == ("paused", 1)
+    report = recall_report(found.id)
+    assert (report["outcome"], report["bulk_delete_id"]) == ("cancelled", job)
 
 
 def test_where_close_does_not_answer_it_does_not_ask_again(

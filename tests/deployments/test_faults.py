@@ -50,7 +50,7 @@ def run_id(prefect: SyncPrefectClient, close: CloseAccount) -> UUID:
     return prefect.create_flow_run_from_deployment(ad_hoc.id, parameters=PARAMETERS).id
 
 
-@pytest.mark.exhaustive  # test_recovery.py and tests/cli/test_takeover.py kill one that nobody watches
+@pytest.mark.exhaustive  # tests/cli/test_takeover.py kills one
 def test_a_run_that_is_killed_three_times_on_its_way_deletes_once(
     prefect: SyncPrefectClient,
     prefect_environment: dict[str, str],

@@ -62,7 +62,7 @@ def test_what_the_leads_do_not_show_is_counted(
 
 @pytest.fixture
 def a_page_is_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more leads than a search returns at once, none is read: so that no test needs a thousand."""
+    """Of more leads than a page has, only a page is read: so these tests need no thousand."""
     monkeypatch.setattr(counting, "FEW", SEARCH_PAGE)
 
 
