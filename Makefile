@@ -21,13 +21,13 @@ up: $(INSTALLED)  ## start a server, a worker and a stand-in for Close, with a f
 	@$(BIN)/python -m deployments.up $(if $(REAL),--real) $(if $(PORT),--port $(PORT))
 
 # These start hundreds of processes: none compiles again what another has, however this machine is set.
-test test-all check matrix bench: export PYTHONDONTWRITEBYTECODE :=
+test test-system test-all check matrix bench: export PYTHONDONTWRITEBYTECODE :=
 
-test: $(INSTALLED)  ## run the tests: a Prefect server, workers and the sandbox, for real
+test: $(INSTALLED)  ## run the tests: a Prefect server, the sandbox and processes, for real
 	$(BIN)/pytest --numprocesses 4 --dist loadgroup --no-loadscope-reorder -m "not exhaustive and not system"
 
-test-system: $(INSTALLED) browser postgresql  ## run the tests that need a browser or PostgreSQL, which it installs
-	$(BIN)/pytest -m "system and not exhaustive"
+test-system: $(INSTALLED) browser postgresql  ## run the tests with workers, a browser and PostgreSQL, and install the latter two
+	$(BIN)/pytest --numprocesses 3 --dist loadgroup -m "system and not exhaustive"
 
 test-all: $(INSTALLED) browser postgresql  ## run what make test leaves out as well; about an hour
 	$(BIN)/pytest --numprocesses 3 --dist loadgroup

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
+import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
@@ -19,6 +20,9 @@ from support.close_account import ADMIN, CloseAccount
 PREFECT = str(Path(sys.executable).parent / "prefect")
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE = 300  # seconds; on an idle machine nothing takes more than forty, but for what has to be looked for long
+
+DEPLOYED = [pytest.mark.server, pytest.mark.system, pytest.mark.xdist_group("deployed")]
+"""The marks of tests that share one Prefect server, with everything deployed to it."""
 
 T = TypeVar("T")
 StartWorker = Callable[[], AbstractContextManager[object]]

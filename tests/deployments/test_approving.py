@@ -6,14 +6,14 @@ from uuid import UUID
 
 import httpx
 import pytest
-from deployed_runs import StartWorker, await_state, history, read_all, wait_for
+from deployed_runs import DEPLOYED, StartWorker, await_state, history, read_all, wait_for
 from prefect.client.orchestration import SyncPrefectClient
 from support.close_account import CloseAccount
 
 from deployments import automations
 from tasks.approval.ask import BY_EXPIRY
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+pytestmark = DEPLOYED
 
 SOONEST = 10  # seconds: the least that Prefect takes for `within`
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from deployed_runs import read_all
+from deployed_runs import DEPLOYED, read_all
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
 from deployments import automations
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+pytestmark = DEPLOYED
 
 NAMES = [each.name for each in automations.read()]
 FIRST = NAMES[0]

@@ -26,7 +26,7 @@ from support.variations import first
 
 from deployments import deploy
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger")]
+pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.usefixtures("empty_ledger")]
 
 ROOT = Path(__file__).parents[2]
 FLOW = """

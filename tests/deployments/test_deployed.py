@@ -8,14 +8,14 @@ from uuid import UUID
 
 import httpx
 import pytest
-from deployed_runs import await_run, read_all, wait_for
+from deployed_runs import DEPLOYED, await_run, read_all, wait_for
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from restore.backups import delete, make_backup
 from support.close_account import ADMIN, CloseAccount, lead
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+pytestmark = DEPLOYED
 
 
 def test_all_cleanups_are_registered_with_their_schedules(deployed: str) -> None:

@@ -23,7 +23,7 @@ from deployments.sandbox.server import Sandbox
 from tasks.report.artifacts import artifact_key, publish
 from tasks.runs.run import run_of
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger")]
+pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.usefixtures("empty_ledger")]
 
 FLOW = """
 from prefect import flow

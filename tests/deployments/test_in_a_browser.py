@@ -9,14 +9,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from deployed_runs import StartWorker, await_state, is_alive, wait_for
+from deployed_runs import DEPLOYED, StartWorker, await_state, is_alive, wait_for
 from playwright.sync_api import Locator, Page, ViewportSize, expect, sync_playwright
 from prefect.client.orchestration import SyncPrefectClient
 from support.close_account import CloseAccount, lead
 
 from tasks.runs.run_names import is_made_up
 
-pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.xdist_group("deployed")]
+pytestmark = DEPLOYED
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from deployed_runs import wait_for
+from deployed_runs import DEPLOYED, wait_for
 from foreign_flow import somebody_elses
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import SyncPrefectClient
@@ -22,7 +22,7 @@ from support.receiver import Receiver, receiving
 
 from deployments import automations, notifications
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+pytestmark = DEPLOYED
 
 JUNK: dict[str, Any] = {"match": {"status": ["Junk"]}, "limits": {"max_share": 1.0}, "backup": False}
 SEE = "See Close."

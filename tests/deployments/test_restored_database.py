@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deployed_runs import PrefectServer
+from deployed_runs import DEPLOYED, PrefectServer
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.concurrency.services import ConcurrencySlotAcquisitionWithLeaseService
 from support.attempts import attempt, created
@@ -15,7 +15,7 @@ from support.terminal_session import Command
 
 from tasks.ledger.record import PREFIX
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+pytestmark = DEPLOYED
 
 BULK_DELETE = "/bulk_action/delete/"
 JUNK = {"match": {"status": ["Junk"]}, "dry_run": False, "backup": False}

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 import yaml
-from deployed_runs import ROOT, await_run, read_all
+from deployed_runs import DEPLOYED, ROOT, await_run, read_all
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
@@ -18,7 +18,7 @@ from support.close_account import ADMIN, CloseAccount, lead
 
 from deployments.sandbox.server import Sandbox
 
-pytestmark = [pytest.mark.server, pytest.mark.xdist_group("deployed")]
+pytestmark = DEPLOYED
 
 NAMES = ("acme", "globex", "initech")
 MAKE = "from deployments import deploy; deploy.ROOT = deploy.Path({!r}); raise SystemExit(deploy.call({!r}))"

@@ -17,7 +17,7 @@ from support.terminal_processes import at_a_terminal
 
 from deployments.up import environment
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.system]
 
 ROOT = Path(__file__).parents[2]
 UP = [sys.executable, "-m", "deployments.up"]
