@@ -264,7 +264,7 @@ def _resolved(text: str, place: str, steps: frozenset[str]) -> str:
             "write the value, or {{ $NAME }} with NAME in the environment"
         )
     if not _is_text(text):
-        raise Unreadable(f"has text in {place} that can't be stored: remove its half of a character or its NUL")
+        raise Unreadable(f"has text in {place} that can't be stored: remove its NUL, or its half of a surrogate pair")
     return text
 
 

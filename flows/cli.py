@@ -80,7 +80,7 @@ COMMANDS = {
 
 EXIT_CODES = (
     "Exit codes: 0 done or nothing to do, 1 failed, 2 wrong usage, 3 refused and nothing deleted, 4 Close is still "
-    "deleting, 5 unknown whether Close deletes, 6 cancelled."
+    "deleting, 5 unknown whether Close deletes, 6 cancelled or suspended."
 )
 END_AS_RUNS_DO = {"run", "resume", "report", "restore"}
 TAKE_CRITERIA = {"run", "query"}

@@ -58,12 +58,12 @@ def lead_cleanup(
         match: What a lead must meet to be deleted: all that you set. At least one is needed.
         keep: What protects a lead: any of these is enough.
         limits: How much a run may do.
-        backup: Export the planned leads before deleting them, which is the only way back. OFF: no way back.
+        backup: Export the planned leads before deleting them. OFF: deleted leads can't be restored.
         cleanup: Name in artifacts, run names and the ramp, instead of the deployment's. A new name starts small again.
         sample: How many of the planned leads to show by name. 0 keeps names out of Prefect altogether.
         time_zone: Where days begin, for local dates in Smart Views and queries.
         expect: Stop unless exactly this many leads are planned. Without a deployment this is the approval too.
-        approval: Ask a person before anything is deleted: never, always, or above a number of leads: above 100.
+        approval: Ask a person before anything is deleted: never, always, or above N leads (above 100).
         dry_run: ON: only plan. OFF: leads are really deleted in Close.
 
     """

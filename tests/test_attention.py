@@ -14,7 +14,7 @@ from tasks.summary.attention import LATE, why_a_person
 from tasks.summary.overview import Latest, is_paused, page
 
 NOW = datetime(2026, 11, 2, 8, tzinfo=UTC)
-NO_WORKER = "No worker has taken it up."
+NO_WORKER = "No worker has picked it up."
 
 
 def run(state: State[Any], due: timedelta, attempts: int = 0) -> FlowRun:

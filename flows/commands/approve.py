@@ -17,7 +17,7 @@ from tasks.runs.wording import MINUTE
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
-KEEPS_WAITING = "Nothing was answered: what waits keeps waiting."
+KEEPS_WAITING = "Nothing was answered; the run keeps waiting."
 
 
 @at_server("The run that waits for an approval is on a Prefect server.", "Nothing was answered.")
@@ -91,7 +91,7 @@ def _choose(waiting: "list[FlowRun]") -> "FlowRun | None":
 
 
 def _ask() -> int:
-    number = ask_for_number("Type the number of leads to approve that; another number declines it:")
+    number = ask_for_number("To approve, type the number of leads; another number declines the run:")
     if number is None:
         raise Usage(f"That is no number. {KEEPS_WAITING}")
     return number

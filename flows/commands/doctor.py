@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Annotated
 
 from flows.console.arguments import switch
-from flows.console.settings import report_no_use, settings_with_key
+from flows.console.settings import settings_with_key, turn_off_analytics
 from flows.console.terminal import coloured, printable, put
 from tasks.doctor import Finding, Mark, examine, is_busy, works
 
@@ -17,7 +17,7 @@ def doctor(
     as_json: Annotated[bool, switch("Print the findings as one JSON object.", name="--json")] = False,
 ) -> int:
     """Print one line for each finding; return 0 if a cleanup with the default rules would work."""
-    report_no_use()
+    turn_off_analytics()
     findings: list[Finding] = []
     for finding in examine(settings_with_key()):
         findings.append(finding)

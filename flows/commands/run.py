@@ -20,7 +20,7 @@ def run(
     dry_run: Annotated[bool, switch("Plan only, the default; --no-dry-run deletes.", negative="--no-dry-run")] = True,
     approval: Annotated[
         str | None,
-        Parameter(help="Ask first: always (if at a terminal), never, or 'above 100'."),
+        Parameter(help="Ask first: always (the default at a terminal), never, or 'above 100'."),
     ] = None,
     backup: Annotated[
         bool | None,

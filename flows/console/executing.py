@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec
 
-from flows.console.settings import report_no_use
+from flows.console.settings import turn_off_analytics
 from flows.console.terminal import INTERRUPTED, TERMINATED, WRONG_USAGE, put, say
 from tasks.close.errors import CloseError
 from tasks.report.model import RunReport
@@ -36,7 +36,7 @@ def execute(
     *needs_server* says why a temporary Prefect server won't do. *not_done* says what didn't happen when Prefect refuses
     or can't be reached, such as "Nothing was stopped.". Ctrl-C cancels the run that is under way.
     """
-    report_no_use()
+    turn_off_analytics()
     if problem := setup_problem():
         say(f"{problem} {not_done}".rstrip())
         return WRONG_USAGE

@@ -21,8 +21,8 @@ def close_settings() -> CloseSettings:
         raise Usage(settings_problem(error)) from None
 
 
-def report_no_use() -> None:
-    """Have Prefect report no use of it, unless the user's settings say so.
+def turn_off_analytics() -> None:
+    """Turn off Prefect's analytics, unless the user has set them.
 
     Its temporary server does by default, and complains where there is no network; at a terminal its client announces
     that amid a command's output.
@@ -40,7 +40,7 @@ def check_environment() -> None:
 
 
 def settings_with_key(*, block: bool = False) -> CloseSettings:
-    """The same, with a key. With *block*, the name of a Secret block will do, which a run reads."""
+    """CLOSE_* with a key. With *block*, the name of a Secret block will do, which a run reads. Raises `Usage`."""
     found = close_settings()
     if found.api_key or found.access_token or (block and found.api_key_block):
         return found

@@ -39,7 +39,7 @@ def show(report: RunReport, url: str | None, earlier: Sequence[PastRun] = ()) ->
     facts = {**dict(report.facts()), "Run": url or report.flow_run_id}
     _paragraph(table([(name, text) for name in FACTS if (text := facts.get(name))]))
     _paragraph(
-        ["To see what would come back from the backup; with --no-dry-run it does:", f"  {report.undo}"]
+        ["To see what the backup would restore (with --no-dry-run, to restore it):", f"  {report.undo}"]
         if report.undo
         else []
     )

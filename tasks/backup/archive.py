@@ -5,7 +5,7 @@
     <CLOSE_BACKUP_URL>/<organization_id>/<flow_run_id>/
         manifest.json         what this is, how many leads, and the name and digest of the file that has them
         leads-<…>.jsonl.gz    one lead a line, as Close exported it
-        report.json           how the run ended: counts and ids, no names
+        report.json           how the run ended: counts, ids, the criteria, who approved; no names of leads
         restore.jsonl         what was restored from it; off this machine restore/<lead>.jsonl
 
 Leads are never overwritten: they are always written into a new file, and the manifest, replaced last and in one piece,
@@ -49,14 +49,14 @@ class Manifest(BaseModel):
     as_of: str
     """The cut-off of the run, as Close writes instants."""
     digest: str
-    """Of the organisation and the query, as in the run's plan."""
+    """That of the run's plan: of the organisation and the query."""
     s_query: dict[str, Any]
     leads: int
     """How many lines the file of leads has."""
     file: str = LEADS
     """The name of the file of leads."""
     sha256: str
-    """Of the file of leads, compressed as it is."""
+    """The digest of the file of leads, compressed as it is, in hexadecimal."""
     made_at: AwareDatetime
     keep_until: AwareDatetime
     """When the next run may delete it."""
@@ -167,7 +167,7 @@ class Archive(Folder):
         return any(since is None or self.written_at(name) > since for name in self.lead_files())
 
     def store_report(self, report: Report) -> None:
-        """Write *report*, without any name, beside the leads, so that it outlives Prefect's history.
+        """Write *report*, which names no lead, beside the leads, so that it outlives Prefect's history.
 
         On this machine, also deletes what earlier attempts of the run left there. Raises `Refused`.
         """

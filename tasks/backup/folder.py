@@ -89,7 +89,7 @@ class Folder:
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def sha256(self, name: str) -> str:
-        """Of one of its files."""
+        """The sha256 of one of its files, in hexadecimal."""
         with self.reading(name) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -210,7 +210,7 @@ class NewFile:
 
     @property
     def sha256(self) -> str:
-        """Of what was written so far."""
+        """The sha256 of what was written so far, in hexadecimal."""
         return self._digest.hexdigest()
 
 

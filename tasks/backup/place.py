@@ -46,7 +46,7 @@ def check_place(url: str, host: str | None, *, lasts: bool = False) -> bool:
         return True
     raise Refused(
         f"Backups would go to the folder {path}, which {host} deletes after the run ({_why_it_may_go(mount)}). "
-        f"{ELSEWHERE}; or to a folder on a mounted volume that outlives the run, and vouch for that with "
+        f"{ELSEWHERE}; or to a folder on a mounted volume that outlives the run, and say so with "
         "CLOSE_BACKUP_FOLDER_LASTS=true."
     )
 

@@ -45,7 +45,10 @@ def _hours(late: timedelta) -> str:
 
 @reads
 def check_may_retry(run: Run) -> None:
-    """Raise `Stop` if an automation retries a restore that hadn't crashed, or for ever; or if it is elsewhere."""
+    """Raise `Stop` if an automation retries a restore that hadn't crashed, or that crashes again and again.
+
+    Raises `Suspended` if a person has left it so, and `Refused` for another organisation than its deployment's.
+    """
     _check_states(states_of(run), None)
     check_organization(run)
 

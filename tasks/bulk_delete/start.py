@@ -17,7 +17,7 @@ from tasks.criteria.policy import Limits
 from tasks.criteria.selection import LEADS
 from tasks.ledger import store as ledger
 from tasks.ledger.record import GIVEN_UP, REFUSED, BackupTaken, Record
-from tasks.plan.checks import check_limits
+from tasks.plan.checks import check_limits, check_not_all
 from tasks.plan.model import Plan
 from tasks.runs import events, stop
 from tasks.runs.alive import Superseded, check_latest
@@ -127,6 +127,7 @@ def preflight(close: CloseClient, plan: Plan, backup: BackupTaken | None, again:
     check_drift(matching, plan, backup)
     if again and matching:
         now = plan.counts.model_copy(update={"total": close.count(to_json(LEADS)), "planned": matching})
+        check_not_all(now, "By now the plan has")
         check_limits(now, again, "By now the plan has")
     if backup and matching:
         check_in_backup(ids, plan, backup, whole=again is not None)

@@ -10,7 +10,7 @@ from threading import Lock
 # Close documents commas, and sends semicolons and decimals.
 _HEADER = re.compile(r"limit=(\d{1,9})\s*[,;]\s*remaining=(\d{1,9})\s*[,;]\s*reset=(\d{1,9}(?:\.\d+)?)")
 AGAIN = 0.1
-"""Seconds after which to look again for room that nobody can say the time of."""
+"""Seconds until the next look, when no answer says when a request will be free."""
 SAME_WINDOW = 1.5
 """Seconds by which two answers may differ on when a limit is renewed, since they round them."""
 

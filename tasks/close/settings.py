@@ -63,7 +63,7 @@ class CloseSettings(BaseSettings):
     )
     backup_folder_lasts: bool = Field(
         default=False,
-        description="Vouches that the folder of CLOSE_BACKUP_URL is on a volume that outlives the container.",
+        description="Says that the folder of CLOSE_BACKUP_URL is on a volume that outlives the container.",
     )
     backup_days: int = Field(default=30, ge=1, le=3650, description="Days for which a backup is kept.")
     timeout: float = Field(
@@ -78,7 +78,7 @@ class CloseSettings(BaseSettings):
     )
     heartbeat_block: str | None = Field(
         default=None,
-        description="Name of a Prefect Secret block with an address to ask after each success of a deployment's run.",
+        description="Name of a Prefect Secret block with a URL to request after each success of a deployment's run.",
     )
     keep_smart_view: str | None = Field(
         default=None,

@@ -69,8 +69,8 @@ def _checked(leads: Iterable[L], rules: Mapping[str, Contradicts], which: str) -
     ]
     if problems:
         raise Refused(
-            f"By our own reading of the {which} leads, {'; '.join(problems)}. Nothing was deleted: check them, and add "
-            "those to keep to keep.lead_ids."
+            f"A second check of the {which} leads found that {'; '.join(problems)}. Nothing was deleted: check "
+            "them, and add those to keep to keep.lead_ids."
         )
 
 

@@ -11,7 +11,7 @@ from tasks.plan.model import Planned
 from tasks.runs.wording import MINUTE
 
 VERSION = 2
-"""Of a record. Version 1, written by 0.1, is still read; one that a newer version wrote is refused."""
+"""The version of a record. Version 1, written by 0.1, is still read; a newer one is refused."""
 PREFIX = "lead_cleanup_run_"
 REFUSED = "refused"
 GIVEN_UP = "given up"

@@ -89,8 +89,7 @@ def check_not_all(counts: Counts, plan_has: str) -> None:
 
 def check_limits(counts: Counts, limits: Limits, plan_has: str = "The plan has") -> None:
     """Raise `Refused`, with the numbers and the setting, if *counts* exceed *limits*."""
-    check_not_all(counts, plan_has)
-    for over in over_limits(counts, limits):
+    if over := next(iter(over_limits(counts, limits)), None):
         if over.setting == "limits.max_leads":
             much, allowed = counted(counts.planned, "lead"), f"{limits.max_leads:,}"
         else:

@@ -113,7 +113,7 @@ def _explained(query: Query, setting: str) -> Generator[None]:
 
 
 def _cut(close: CloseClient, found: Counted, batch: int, remedy: str) -> Counted:
-    """The same, with at most the oldest *batch* of the leads planned, by a creation instant in the query.
+    """*found*, with at most the oldest *batch* of the leads planned, by a creation instant in the query.
 
     Leads created at that instant all wait for the next run.
     """

@@ -31,7 +31,7 @@ from tasks.runs.outcomes import Refused
 from tasks.runs.run import Run
 
 PREFIX = "lead-cleanup"
-"""Of the keys of artifacts."""
+"""What the keys of all artifacts begin with."""
 ENOUGH_OF_ID = 6
 """How many characters of its id tell an organisation from others whose names are written alike."""
 LATEST = 20
@@ -101,7 +101,7 @@ def organization_in_key(organization_id: str) -> str:
 
 
 def _key_without_plan(run: Run) -> str:
-    """The same for a run that has no plan yet: the key of the latest report that had one, to continue its history.
+    """The key for a run that has no plan yet: that of the latest report that had one, to continue its history.
 
     That is a report of the organisation that CLOSE_ORGANIZATION_ID names, or else of the run's deployment.
     """

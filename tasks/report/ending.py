@@ -22,7 +22,7 @@ from tasks.runs.own_state import Suspended, is_suspended, is_suspended_now
 from tasks.runs.run import AD_HOC, Run, run_of
 
 THEN_RETRY = "Then retry this run: no run starts anything twice."
-"""After a sentence that says what is to be mended in Prefect, or its settings."""
+"""After a sentence that says what is to be fixed in Prefect, or its settings."""
 
 
 class Ending(ABC):

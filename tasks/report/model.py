@@ -176,7 +176,7 @@ class Report(RunReport):
 
     @property
     def undo(self) -> str | None:
-        """The command that shows what would come back."""
+        """The command that shows what the backup would restore."""
         if not (self.backup and self.processed and self.flow_run_id):
             return None
         return f"lead-cleanup restore {self.flow_run_id}"
@@ -219,8 +219,8 @@ def with_backup(report: Report, backup: BackupTaken | None, *, started: bool) ->
 
 NO_BACKUP = "There is no backup of the deleted leads: `backup` is off in this run."
 VOUCHED = (
-    "The backup is in a folder on a mounted volume. That the volume outlives the run is vouched for by "
-    "CLOSE_BACKUP_FOLDER_LASTS, and not known."
+    "The backup is in a folder on a mounted volume. CLOSE_BACKUP_FOLDER_LASTS says that this volume "
+    "outlives the run; nothing has verified that."
 )
 
 

@@ -32,7 +32,7 @@ class PastRun(NamedTuple):
         return (f"{self.ended:%Y-%m-%d %H:%M}", self.outcome.words, *numbers)
 
 
-UNDONE_BY = "shows what would come back from the backup; with `--no-dry-run` it does."
+UNDONE_BY = "shows what the backup would restore; with `--no-dry-run` it restores it."
 PAST_RUNS = ("Ended (UTC)", "Outcome", "Matched", "Kept", "Deleted")
 
 

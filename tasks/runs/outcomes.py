@@ -4,14 +4,14 @@
 
     nothing_to_do   dry_run   skipped   deleted      Completed   exit 0
     restored                                         Completed   exit 0
-    failed                                           Failed      exit 1   wakes someone
+    failed                                           Failed      exit 1
     refused   declined   expired                     Failed      exit 3   nothing was deleted
     still_running                                    Failed      exit 4   Close is still deleting
-    unknown                                          Failed      exit 5   wakes someone: was it started?
+    unknown                                          Failed      exit 5   was it started?
     cancelled                                        Cancelled   exit 6
     suspended                                        Suspended   exit 6   until a person resumes it
 
-Exit 2 is for wrong usage and invalid parameters, without a run.
+Exit 2 is for wrong usage and settings, without a run. Who is told of which: ``deployments/notifications.yaml``.
 """
 
 from enum import StrEnum

@@ -52,7 +52,7 @@ def why_a_person(run: FlowRun, now: datetime) -> str:
         case StateType.PAUSED:
             return (state and state.message) or "It waits for a person."
         case StateType.SCHEDULED | StateType.PENDING if not run.run_count and due and now - plain(due) > LATE:
-            return "No worker has taken it up."
+            return "No worker has picked it up."
         case _:
             return ""
 

@@ -647,8 +647,8 @@ def test_in_a_container_a_vouched_for_volume_holds_the_backup_and_the_report_say
 
     assert (refused.outcome, "CLOSE_BACKUP_FOLDER_LASTS=true" in refused.message) == ("refused", True)
     assert report.outcome == "deleted"
-    assert "vouched for by CLOSE_BACKUP_FOLDER_LASTS" in str(report.notes)
-    assert "vouched for by CLOSE_BACKUP_FOLDER_LASTS" in (Path(str(report.backup)) / "report.json").read_text()
+    assert "CLOSE_BACKUP_FOLDER_LASTS says" in str(report.notes)
+    assert "CLOSE_BACKUP_FOLDER_LASTS says" in (Path(str(report.backup)) / "report.json").read_text()
 
 
 def once_planned(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:

@@ -152,7 +152,7 @@ def test_who_picks_none_of_the_list_answers_nothing(
     said = typed(close, prefect_server, text, "approve")
 
     assert said.returncode == 2
-    assert "Nothing was answered: what waits keeps waiting." in said.stderr
+    assert "Nothing was answered; the run keeps waiting." in said.stderr
     assert prefect.read_flow_run(waiting).state_name == "Suspended"
 
 

@@ -81,7 +81,7 @@ def test_one_disagreement_stops_the_run_and_names_ids_only():
         check_leads(leads, Criteria(TEST, Keep(), AS_OF))
 
     said = str(caught.value)
-    assert said.startswith("By our own reading of the planned leads, 7 leads contradict match.name_words")
+    assert said.startswith("A second check of the planned leads found that 7 leads contradict match.name_words")
     assert "(lead_0, lead_1, lead_2, lead_3, lead_4)." in said
     assert "Testudo" not in said
     assert "lead_ok" not in said

@@ -33,8 +33,8 @@ def test_told_otherwise_it_deletes_what_the_dry_run_has_shown(sandbox: CloseAcco
     assert set(sandbox.leads()) == {other}
 
 
-def test_at_the_command_line_it_takes_no_dry_run_to_delete(sandbox: CloseAccount, lead_cleanup: Command) -> None:
-    """Without that flag the plan is printed, and the exit code is 0."""
+def test_the_command_line_deletes_only_with_no_dry_run(sandbox: CloseAccount, lead_cleanup: Command) -> None:
+    """Without `--no-dry-run` the plan is printed, and the exit code is 0."""
     sandbox.add(lead("A", "Junk"), lead("B"))
 
     said = lead_cleanup("run", "--match.status", "Junk")

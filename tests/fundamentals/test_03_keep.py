@@ -1,7 +1,8 @@
 """Match says which leads may go; keep says which of them must stay.
 
 A lead has to meet all of match to be deleted, and any one reason of keep protects it. Some reasons hold unless they are
-turned off: open and won opportunities, a meeting ahead, a running workflow, and anything younger than 30 days.
+turned off: open and won opportunities, a meeting ahead, a running workflow, and leads
+that are younger than 30 days or had communication within them.
 """
 
 from datetime import UTC, datetime, timedelta

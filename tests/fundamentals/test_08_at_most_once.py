@@ -1,7 +1,7 @@
 """A run starts one bulk delete, and never a second one, however it goes.
 
-Where it isn't certain whether the first was started, the run looks for it in Close by its mark. If it finds nothing, it
-ends as `unknown`, and only a person may start it again.
+Where it isn't certain whether the first was started, the run looks for it in Close by its marks. If it finds nothing,
+it ends as `unknown`, and only a person may start it again.
 """
 
 from typing import Any
@@ -29,7 +29,7 @@ def test_a_second_run_finds_nothing_to_do(sandbox: CloseAccount, run_cleanup: Ru
 
 
 def test_a_lost_reply_is_adopted_not_repeated(sandbox: CloseAccount, run_cleanup: RunCleanup) -> None:
-    """The POST took effect but its answer was lost: the run finds its bulk delete by its mark, and waits for it."""
+    """The POST took effect but its answer was lost: the run finds its bulk delete by its marks, and waits for it."""
     sandbox.add(lead("A", "Junk"), lead("B"))
     sandbox.fault("POST", BULK_DELETE, "drop_after")
 

@@ -85,7 +85,7 @@ def test_the_report_begins_with_how_it_ended_and_ends_with_json():
         "| Matched | 20 |",
         "| Created within the last 30 days | 3 |",
         "A lead can be kept by several rules.",
-        "`lead-cleanup restore 1b2c` shows what would come back",
+        "`lead-cleanup restore 1b2c` shows what the backup would restore",
         "[The plan](/artifacts/artifact/1)",
         "| 2026-03-30 06:00 | Dry run | 1,234 | 5 |  | [Run](/runs/flow-run/run_0) |",
         "> A note: Junk",
