@@ -139,8 +139,8 @@ def test_a_run_runs(
 ) -> None:
     """Against an organisation with as many junk leads as the pages expect."""
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
-    sandbox.add(*(lead(f"junk {n}", "Junk", date_created=f"{1900 + n}-01-01") for n in range(94)))
-    sandbox.add(*(lead(f"other {n}", last_communication_date=yesterday) for n in range(900)))
+    sandbox.add(*(lead(f"junk {n}", "Junk", date_created=f"{1900 + n}-01-01") for n in range(51)))
+    sandbox.add(*(lead(f"other {n}", last_communication_date=yesterday) for n in range(500)))
     assert cli.call(shlex.split(command)[1:]) == 0
     printed = capsys.readouterr().out
     assert (" leads are deleted" in printed) == ("--no-dry-run" in command)

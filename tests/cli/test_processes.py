@@ -15,13 +15,12 @@ import httpx
 import pytest
 from support.terminal_session import Command
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.system]
 
 FLOWS = [sys.executable, "-m", "flows"]
 CHECKOUT = Path(__file__).parents[2]
 
 
-@pytest.mark.system
 def test_the_demo_tells_its_story_and_leaves_nothing_behind(tmp_path: Path):
     """With settings of the user around that must not be touched: they'd lead to servers that aren't there."""
     (tmp_path / ".env").write_text("CLOSE_API_URL=https://close.invalid/\nCLOSE_ORGANIZATION_ID=orga_mine\n")

@@ -25,7 +25,12 @@ from support.terminal_session import Command
 from tasks.backup.archive import Archive
 from tasks.ledger import store as ledger
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("empty_ledger"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.system,
+    pytest.mark.usefixtures("empty_ledger"),
+    pytest.mark.timeout(600),
+]
 
 ALWAYS, MOMENTS = 1, 10
 BULK_DELETES = "/bulk_action/delete/"

@@ -79,6 +79,7 @@ def _journal(backup: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole.splitlines() if line]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("leads", [40, pytest.param(1000, marks=pytest.mark.exhaustive)])
 def test_a_restore_that_is_killed_twice_goes_on_and_makes_nothing_twice(
     leads: int, sandbox: CloseAccount, back_up: BackUp, prefect_server: str
