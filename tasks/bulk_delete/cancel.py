@@ -17,6 +17,7 @@ from tasks.bulk_delete.find import bulk_delete_of, search_until_visible, visible
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
+from tasks.close.transport import READ_PATIENCE
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
 from tasks.report.artifacts import write_report
@@ -108,17 +109,19 @@ def _pause_claimed(close: CloseClient, record: Record) -> tuple[str, bool]:
     return f"{job.id} is {job.status} at {job.progress}.", has_stopped(job)
 
 
-def pause(close: CloseClient, bulk_delete_id: str, *, once: bool = False) -> BulkDelete:
-    """Ask Close to pause the bulk delete, and return it as Close shows it then.
+def pause(
+    close: CloseClient, bulk_delete_id: str, *, patience: float = READ_PATIENCE, obeys_within: float = OBEYS_WITHIN
+) -> BulkDelete:
+    """Ask Close to pause the bulk delete, for *patience* (seconds), and return it as Close shows it then.
 
-    Close may refuse the request, or accept it without effect; it is given a minute. *once*: the request isn't retried.
-    Raises a CloseError when the bulk delete can't be read.
+    Close may refuse the request, or accept it without effect: it is given a time to obey (seconds). Raises a CloseError
+    when the bulk delete can't be read.
     """
     try:
-        close.pause_bulk_delete(bulk_delete_id, once=once)
+        close.pause_bulk_delete(bulk_delete_id, patience=patience)
     except CloseError:
         return close.bulk_delete(bulk_delete_id)
-    deadline = close.clock() + OBEYS_WITHIN
+    deadline = close.clock() + obeys_within
     while not has_stopped(job := close.bulk_delete(bulk_delete_id)) and close.clock() < deadline:
         close.sleep(PAUSE_LOOK_SECONDS)
     return job
@@ -163,11 +166,16 @@ def _could_not(record: Record, bulk_delete_id: str | None, error: Exception) -> 
     latest = ledger.read(record.run_id)
     if latest and latest.refused:  # another copy of the run saw in time that it is cancelled
         return NOTHING_STARTED
-    about = f"bulk delete {bulk_delete_id}" if bulk_delete_id else "what it may have started"
-    return f"Cancelled, but Close could not be asked to pause {about}: {error}"
+    return not_asked("Cancelled", bulk_delete_id, error)
 
 
 NOTHING_STARTED = "Cancelled before anything was started: nothing was deleted."
+
+
+def not_asked(done: str, bulk_delete_id: str | None, error: Exception) -> str:
+    """A sentence on a bulk delete that Close could not be asked to pause. *done* is its beginning, as below."""
+    about = f"bulk delete {bulk_delete_id}" if bulk_delete_id else "what it may have started"
+    return f"{done}, but Close could not be asked to pause {about}: {error}"
 
 
 def what_became(job: BulkDelete, done: str, resume: str) -> str:

@@ -3,10 +3,9 @@
 from uuid import UUID
 
 from tasks.backup.archive import Archive
-from tasks.bulk_delete.interrupted import pause_if_cancelled, pause_suspended
+from tasks.bulk_delete.interrupted import Interrupted, pause_cancelled, pause_suspended
 from tasks.bulk_delete.reconcile import Log, verdict
 from tasks.bulk_delete.wait import Finished, out_of_sight
-from tasks.close.resources import BulkDelete
 from tasks.ledger.record import BackupTaken, Record
 from tasks.plan import ramp
 from tasks.plan.model import Plan
@@ -32,7 +31,7 @@ class CleanupEnding(Ending):
         self.finished: Finished | None = None
         self.remaining: int | None = None
         self.log: Log | None = None
-        self._paused: BulkDelete | None = None
+        self._interrupted: Interrupted | None = None
 
     def _verdict(self) -> tuple[Outcome, str]:
         if self.plan is None or self.finished is None or self.remaining is None:
@@ -45,7 +44,7 @@ class CleanupEnding(Ending):
         if outcome is Outcome.DELETED and self.plan:
             with log_if_it_fails("Advancing the ramp"):
                 ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
-        job = self.finished.job if self.finished else self._paused
+        job = self.finished.job if self.finished else self._interrupted and self._interrupted.job
         report = Report(
             outcome=outcome,
             message=message,
@@ -88,28 +87,24 @@ class CleanupEnding(Ending):
 
     @property
     def _known_id(self) -> str | None:
-        if self._paused:  # of a run suspended during its start, Prefect never returns the id that the task returned
-            return self._paused.id
+        if self._interrupted and self._interrupted.bulk_delete_id:
+            return self._interrupted.bulk_delete_id  # Prefect never returns what a task that was suspended returned
         return self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None)
 
     def _suspended(self) -> str:
-        message, self._paused = pause_suspended(self.run, self._known_id)
-        return message
+        self._interrupted = pause_suspended(self.run, self._known_id)
+        return self._interrupted.sentence
 
     def _cancelled(self) -> str | None:
-        planned = self.plan or self.record
-        if planned is None or self._has_ended:
+        if self._has_ended:
             return None
-        self._paused = pause_if_cancelled(self.run, planned.organization_id, self._known_id)
-        if self._paused is None:
-            return None
-        return f"Cancelled: Close was asked to pause bulk delete {self._paused.id} at {self._paused.progress}."
+        self._interrupted = pause_cancelled(self.run, self._known_id)
+        return self._interrupted and self._interrupted.sentence
 
     @property
     def _started(self) -> bool:
         """Whether this run has started a bulk delete, or may have."""
-        known = self.bulk_delete_id or self._paused
-        return known is not None or (self.record is not None and not self.record.may_plan_again)
+        return self._known_id is not None or (self.record is not None and not self.record.may_plan_again)
 
     @property
     def backup_taken(self) -> BackupTaken | None:

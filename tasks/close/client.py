@@ -194,15 +194,13 @@ class CloseClient:
         request = Request("POST", "/bulk_action/delete/", body=body)
         return parse(BulkDelete, self._transport.start(request), request)
 
-    def pause_bulk_delete(self, bulk_delete_id: str, *, once: bool = False) -> BulkDelete:
+    def pause_bulk_delete(self, bulk_delete_id: str, *, patience: float = READ_PATIENCE) -> BulkDelete:
         """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not the address: we assume it.
 
-        Retried, unless *once*: a retry would pause it again if somebody has resumed it meanwhile.
+        Retried for *patience* (seconds): a retry would pause it again if somebody has resumed it meanwhile.
         """
         request = _status(bulk_delete_id, "paused")
-        if once:
-            return parse(BulkDelete, self._transport.send_once(request), request)
-        return self._pages.one(BulkDelete, request)
+        return parse(BulkDelete, self._transport.read(request, patience), request)
 
     def resume_bulk_delete(self, bulk_delete_id: str) -> BulkDelete:
         """Ask Close to resume; it refuses after seven days. The address is assumed, as for pausing. Never retried."""
@@ -276,19 +274,11 @@ class CloseClient:
     # Events
 
     def lead_events(self, action: Literal["created", "deleted"], since: datetime, **filters: str) -> Iterator[Event]:
-        """Yield the events of leads since an instant by Close's own clock, newest first.
+        """Return the events of leads since an instant by Close's own clock, newest first.
 
         Close keeps events for 30 days, and documents that those of the last five minutes may arrive late.
         """
-        wanted = {"object_type": "lead", "action": action, **filters}
-        place: dict[str, str] = {"date_updated__gte": since.isoformat()}
-        while True:
-            page = self._pages.one(EventPage, Request("GET", "/event/", params={**wanted, **place}))
-            late = [event for event in page.data if event.date_updated >= since]  # a page by cursor ignores the bound
-            yield from late
-            if not page.cursor_next or len(late) < len(page.data):
-                return
-            place = {"_cursor": page.cursor_next}
+        return self._pages.events(since, object_type="lead", action=action, **filters)
 
     def newest_event(self) -> datetime | None:
         """Return the instant of the newest event, by Close's own clock; None if there is no event."""

@@ -1,6 +1,7 @@
 """From Close's answers to values: one object, a list page by page, a search by its cursor."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from tasks.close.answers import unusable_answer
 from tasks.close.errors import BadRequest
 from tasks.close.request import JSON, Request
-from tasks.close.resources import ListPage, Resource, SearchPage
+from tasks.close.resources import Event, EventPage, ListPage, Resource, SearchPage
 from tasks.close.transport import Transport
 
 PAGE = 100  # rows of a list
@@ -16,6 +17,7 @@ SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wid
 EVENT_PAGE = 50  # events of the log; Close sends no more at once
 LONGEST_SEARCH = 10_000  # rows; Close ends a search by cursor here
 IDLE_PAGES = 2  # in a row without a new object: a cursor may end on an empty page, but must end
+ENDLESS = "its pages don't end"
 RESTARTS = 3  # of a search whose cursor expired, which it does after 30 seconds
 
 R = TypeVar("R", bound=Resource)
@@ -65,6 +67,24 @@ class Pages:
             seen.update(new)
             skip += len(page.data)  # not PAGE: Close may send fewer than asked for
 
+    def events(self, since: datetime, **wanted: str) -> Iterator[Event]:
+        """Yield the events since an instant, newest first."""
+        place: dict[str, str] = {"date_updated__gte": since.isoformat()}
+        cursors: set[str] = set()
+        idle = 0
+        while True:
+            request = Request("GET", "/event/", params={**wanted, **place})
+            page = self.one(EventPage, request)
+            late = [event for event in page.data if event.date_updated >= since]  # a page by cursor ignores the bound
+            yield from late
+            if not page.cursor_next or len(late) < len(page.data):
+                return
+            idle = 0 if late else idle + 1
+            if page.cursor_next in cursors or idle > IDLE_PAGES:
+                raise unusable_answer(request, ENDLESS)
+            cursors.add(page.cursor_next)
+            place = {"_cursor": page.cursor_next}
+
     def count(self, body: JSON) -> int:
         """Return how many objects the search *body* matches."""
         request = search_request({**body, "include_counts": True})
@@ -77,13 +97,17 @@ class Pages:
         return _total(total, search_request(body)), rows
 
     def search(self, body: JSON, limit: int, few: int = 0) -> SearchResult:
-        """Return the first *limit* rows of a search, none twice. Starts over if the cursor expires."""
+        """Return the first *limit* rows of a search, none twice; all, if there are *few* at most.
+
+        Starts over if the cursor expires, and then reads no more than *limit*: Close answers slowly.
+        """
         for _ in range(1 + RESTARTS):
             try:
                 return self._follow(body, limit, few)
             except BadRequest as error:
                 if not error.names("cursor"):
                     raise
+                few = 0
         raise unusable_answer(search_request(body), "its cursor expires before the next page can be read")
 
     def _follow(self, body: JSON, limit: int, few: int) -> SearchResult:
@@ -104,7 +128,7 @@ class Pages:
                 return SearchResult(total, list(rows.values())[:limit])
             idle = idle + 1 if len(rows) == before else 0
             if page.cursor in cursors or idle > IDLE_PAGES:
-                raise unusable_answer(request, "its pages don't end")
+                raise unusable_answer(request, ENDLESS)
             cursors.add(page.cursor)
             request = search_request({**body, "cursor": page.cursor})
 

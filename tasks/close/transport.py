@@ -65,9 +65,9 @@ class Transport:
         self._pool.close()
         self._unpooled.close()
 
-    def read(self, request: Request) -> JSON:
-        """Send what changes nothing. Retried while there is no usable answer."""
-        return self._send_with_retries(self._pool, request, READ_PATIENCE)
+    def read(self, request: Request, patience: float = READ_PATIENCE) -> JSON:
+        """Send what may be sent again. Retried while there is no usable answer, for *patience* (seconds)."""
+        return self._send_with_retries(self._pool, request, patience)
 
     def start(self, request: Request) -> JSON:
         """Send what must happen once, on a new connection. Retried only if Close can't have accepted it."""
@@ -130,7 +130,7 @@ class Transport:
                 if not may_retry or left <= asked:
                     raise
                 wait = min(asked + self._back_off(attempts), left)
-                why = str(error) if unreached else f"{request} has no usable answer."
+                why = str(error) if unreached else _why(request, error)
                 logger.info("%s Trying again in %.1f s.", why, wait)
                 self._sleep(wait)
 
@@ -163,6 +163,12 @@ class Transport:
         if not isinstance(body, dict):
             raise unusable_answer(request, "it is not a JSON object", response)
         return cast("JSON", body)
+
+
+def _why(request: Request, error: CloseError) -> str:
+    """Why *request* is sent again, in a sentence."""
+    limited = isinstance(error, RateLimited)
+    return f"Close limits how often {request} may be sent." if limited else f"{request} has no usable answer."
 
 
 def _date(response: httpx.Response) -> datetime | None:

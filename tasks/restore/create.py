@@ -15,7 +15,7 @@ from typing import Any
 from tasks.backup.archive import Archive
 from tasks.backup.lock import locked
 from tasks.close.client import CloseClient
-from tasks.close.errors import BadRequest, CloseError, NotFound
+from tasks.close.errors import BadRequest, CloseError, NotAllowed, NotFound
 from tasks.close.resources import Kind
 from tasks.report.progress import Progress
 from tasks.restore.id_mapping import IdMapping, Object
@@ -28,7 +28,13 @@ from tasks.restore.new_objects import (
     pair_contacts,
     same_words,
 )
-from tasks.restore.plan import CLOCKS_DIFFER, RestorePlan, leads_to_restore
+from tasks.restore.plan import (
+    CLOCKS_DIFFER,
+    RestorePlan,
+    journals_of_other_backups,
+    leads_to_restore,
+    restored_from,
+)
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.own_state import OwnState
@@ -63,6 +69,8 @@ class Restored:
     """On how many objects of a kind Close set a field to another value than it was sent, by field and kind."""
     still_in_close: int = 0
     """Leads that Close has under their old ids, although its event log says that they were deleted."""
+    restored_meanwhile: int = 0
+    """Leads that a restore of another backup has created since the plan."""
     deleted_since: int = 0
     """Leads that an earlier attempt had created in part, and that were deleted since."""
     problem: tuple[Outcome, str] | None = None
@@ -83,9 +91,11 @@ def restore(plan: RestorePlan) -> Restored:
         locked(archive, "a restore") as check,
         journal.opened(check),
     ):
-        creator = Creator(close, journal, plan.user_id)
+        others = journals_of_other_backups(archive)
+        theirs = frozenset(lead_id for other in others for lead_id in other.new.values())
+        creator = Creator(close, journal, plan.user_id, theirs)
         mapping = IdMapping(plan.mapping.inventory, plan.mapping.instead)
-        total, number = plan.found.counts.get("lead", 0), 0
+        total, number = plan.found.counts["lead"] + plan.found.begun, 0
         progress = Progress("restored", close.clock)
         try:
             for lead in leads_to_restore(archive, frozenset(plan.leads)):
@@ -93,6 +103,9 @@ def restore(plan: RestorePlan) -> Restored:
                     continue
                 if lead["id"] in plan.found.deleted and close.lead(lead["id"]) is not None:
                     creator.restored.still_in_close += 1
+                    continue
+                if restored_from(others, close, lead["id"]):
+                    creator.restored.restored_meanwhile += 1
                     continue
                 creator.restore(new_lead(lead, mapping))
                 number += 1
@@ -113,6 +126,8 @@ class Creator:
     close: CloseClient
     journal: Journal
     user_id: str
+    theirs: frozenset[str] = frozenset()
+    """Leads that restores of other backups have created."""
     restored: Restored = field(default_factory=Restored)
     own: OwnState = field(default_factory=OwnState)
 
@@ -222,7 +237,7 @@ class Creator:
             self.own.sleep(self.close.sleep, min(left, waits.pop(0) if len(waits) > 1 else waits[0]))
 
     def _find_lead(self, intent: Entry, body: Object) -> dict[str, Any] | None:
-        """Find a lead with the same words that this user created since and that no entry has.
+        """Find a lead with the same words that this user created since and that no journal has.
 
         Raises `Stop` (``unknown``) where Close no longer has the events.
         """
@@ -232,7 +247,7 @@ class Creator:
                 f"A restore was interrupted on {intent.at:%Y-%m-%d} while creating lead {intent.lead}, and Close keeps "
                 "its events for 30 days only: search Close for that lead, and restore the others with --lead.",
             )
-        known = set(self.journal.new.values())
+        known = self.theirs.union(self.journal.new.values())
         since = intent.since or intent.at - EVENTS_KEPT
         for event in self.close.lead_events("created", since, user_id=intent.by or self.user_id):
             lead_id = event.object_id or ""
@@ -249,7 +264,11 @@ class Creator:
     @cached_property
     def _earliest(self) -> datetime:
         """An instant by Close's own clock, before anything that this process creates."""
-        return (self.close.newest_event() or self.close.now() - EVENTS_KEPT) - CLOCKS_DIFFER
+        try:
+            newest = self.close.newest_event() or self.close.now() - EVENTS_KEPT
+        except NotAllowed:  # only a key that may read the event log finds what an attempt without an answer created
+            newest = self.close.now()
+        return newest - CLOCKS_DIFFER
 
     def _compare(self, kind: Kind, sent: dict[str, Any], created: dict[str, Any]) -> None:
         for name in COMPARED:

@@ -9,7 +9,7 @@ import errno
 import io
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -95,6 +95,11 @@ class Journal:
     def created_for(self, lead_id: str) -> set[str]:
         """Return the new ids of the objects created for a lead, its own included."""
         return {each.new for each in self._entries.get(lead_id, ()) if each.new}
+
+    def created_counts(self, lead_id: str) -> Counter[str]:
+        """Return how many objects were created for a lead that isn't complete, by kind, its contacts too."""
+        created = [each for each in self._entries.get(lead_id, ()) if each.step == "created"]
+        return Counter(each.kind for each in created) + Counter(contact=sum(len(each.contacts) for each in created))
 
     def write(self, entry: Entry) -> None:
         """Append *entry*. It survives the end of this process and, if it is ``intended``, a loss of power.

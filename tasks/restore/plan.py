@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from tasks.backup.archive import Archive, archive_of, archives
 from tasks.close.client import CloseClient
+from tasks.close.errors import NotAllowed
 from tasks.close.ids import LeadId
 from tasks.close.pages import EVENT_PAGE
 from tasks.close.settings import without_password
@@ -70,8 +71,10 @@ class Comparison:
     """Leads that Close has deleted since, by its event log. It isn't asked for them until they are to be created."""
     restored_before: int = 0
     """How many were restored from this backup, completely, and are still in Close."""
+    begun: int = 0
+    """How many were restored from this backup in part, and are still in Close."""
     deleted_again: int = 0
-    """How many were restored from this backup, completely, and are no longer in Close."""
+    """How many were restored from this backup and are no longer in Close."""
     counts: Counter[str] = field(default_factory=Counter[str])
     """How many objects are left to create, by kind."""
 
@@ -189,33 +192,37 @@ def _compare(
     close: CloseClient, archive: Archive, journal: Journal, mapping: IdMapping, wanted: frozenset[str]
 ) -> Comparison:
     found = Comparison(deleted=_deleted(close, archive, len(wanted) or archive.manifest.leads))
-    others = _journals_of_other_backups(archive)
+    others = journals_of_other_backups(archive)
     for lead in leads_to_restore(archive, wanted):
         lead_id = str(lead["id"])
         found.seen.add(lead_id)
-        if journal.is_done(lead_id):
-            exists = close.lead(journal.new[lead_id]) is not None
-            found.restored_before += exists
-            found.deleted_again += not exists
+        if lead_id in journal.new and close.lead(journal.new[lead_id]) is None:
+            found.deleted_again += 1
+        elif journal.is_done(lead_id):
+            found.restored_before += 1
         elif lead_id not in found.deleted and close.lead(lead_id) is not None:
             found.still_in_close.add(lead_id)
-        elif any(_has_restored(close, other, lead_id) for other in others):
+        elif restored_from(others, close, lead_id):
             found.restored_from_other_backup.add(lead_id)
         else:
-            found.counts += new_lead(lead, mapping).counts()
+            found.begun += lead_id in journal.new
+            found.counts += new_lead(lead, mapping).counts() - journal.created_counts(lead_id)
     return found
 
 
 def _deleted(close: CloseClient, archive: Archive, leads: int) -> set[str]:
-    """The ids of leads that were deleted since the backup was made, by Close's event log.
+    """The ids of leads that were deleted since the backup was made, by the event log; none if the key may not read it.
 
     Reads at most as many pages as there are *leads* to look for: asking for each would take no longer.
     """
     events = close.lead_events("deleted", archive.manifest.made_at - CLOCKS_DIFFER)
-    return {event.object_id for event in islice(events, leads * EVENT_PAGE) if event.object_id}
+    try:
+        return {event.object_id for event in islice(events, leads * EVENT_PAGE) if event.object_id}
+    except NotAllowed:
+        return set()
 
 
-def _journals_of_other_backups(archive: Archive) -> list[Journal]:
+def journals_of_other_backups(archive: Archive) -> list[Journal]:
     """The journals of the organisation's other backups: a lead may be in several, if a cleanup was interrupted."""
     organization = archive.url.rpartition("/")[0]
     root, _, organization_id = organization.rpartition("/")
@@ -227,12 +234,27 @@ def _journals_of_other_backups(archive: Archive) -> list[Journal]:
     return journals
 
 
-def _has_restored(close: CloseClient, journal: Journal, lead_id: str) -> bool:
-    """Whether Close has the lead that another restore created. Raises `Refused` if the journal doesn't say."""
-    last = journal.last(lead_id, "lead", lead_id)
-    if last and last.step == "intended":
-        raise Refused(f"A restore of {journal.url} was interrupted while creating lead {lead_id}: run it again first.")
-    return lead_id in journal.new and close.lead(journal.new[lead_id]) is not None
+def restored_from(journals: Sequence[Journal], close: CloseClient, lead_id: str) -> bool:
+    """Whether Close has the lead as restores with these *journals* created it, or created that one again.
+
+    Raises `Refused` if a journal doesn't say.
+    """
+    known, latest = {lead_id}, [lead_id]
+    while latest:
+        old_id = latest.pop()
+        for journal in journals:
+            last = journal.last(old_id, "lead", old_id)
+            if last and last.step == "intended":
+                raise Refused(
+                    f"A restore of {journal.url} was interrupted while creating lead {old_id}: run it again first."
+                )
+            new_id = journal.new.get(old_id)
+            if new_id and new_id not in known:
+                if close.lead(new_id) is not None:
+                    return True
+                known.add(new_id)
+                latest.append(new_id)
+    return False
 
 
 def leads_to_restore(archive: Archive, wanted: frozenset[str]) -> Iterator[dict[str, Any]]:
@@ -264,8 +286,15 @@ def check_plan(plan: RestorePlan, missing: str, *, dry_run: bool) -> None:
             f"was restored: {'; '.join(plan.gaps()[:10])}. Replace each (`instead`, or --instead OLD-ID=NEW-ID), or "
             f"leave them out (`missing: skip`, or --missing skip).{_statuses(plan)}"
         )
-    leads = plan.found.counts.get("lead", 0)
-    if not leads:
+    if not plan.found.counts.total():
         raise Stop(Outcome.NOTHING_TO_DO, " ".join(["No lead of this backup is left to restore.", *plan.notes()]))
     if dry_run:
-        raise Stop(Outcome.DRY_RUN, f"{counted(leads, 'lead')} would be restored.")
+        raise Stop(Outcome.DRY_RUN, " ".join(_would(plan.found)))
+
+
+def _would(found: Comparison) -> Iterator[str]:
+    """What a restore would do, a sentence each."""
+    if leads := found.counts["lead"]:
+        yield f"{counted(leads, 'lead')} would be restored."
+    if found.begun:
+        yield f"{counted(found.begun, 'lead')} that an earlier restore has begun would be completed."

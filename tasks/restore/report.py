@@ -137,6 +137,8 @@ def verdict(done: Restored) -> tuple[Outcome, str]:
             f"Restored {leads}, but Close rejected {objects}: the journal in the backup's folder says which, and why. "
             f"{AGAIN}",
         )
+    if done.created and not done.created["lead"]:
+        return Outcome.RESTORED, "Completed what an earlier restore had begun, with everything that can come back."
     return Outcome.RESTORED, f"Restored {leads}, with everything that can come back."
 
 
@@ -146,7 +148,9 @@ def _of_plan(plan: RestorePlan, done: Restored | None) -> dict[str, Any]:
         "backup": plan.url,
         "wanted": plan.found.counts,
         "still_in_close": len(plan.found.still_in_close) + (done.still_in_close if done else 0),
-        "restored_before": plan.found.restored_before + len(plan.found.restored_from_other_backup),
+        "restored_before": plan.found.restored_before
+        + len(plan.found.restored_from_other_backup)
+        + (done.restored_meanwhile if done else 0),
         "missing": tuple(plan.gaps()),
         "lost": plan.mapping.lost,
         "notes": tuple(_notes(plan, done)),

@@ -1,4 +1,4 @@
-"""A process that is terminated asks Close to pause only if a person has cancelled the run: once, without waiting."""
+"""A process that is terminated asks Close to pause only if a person has cancelled the run, and says what came of it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,31 +53,37 @@ def status(close: CloseAccount) -> str:
     return job["status"]
 
 
-def terminated(close: CloseAccount, run: Run, job: str, *, known: bool = True) -> None:
-    """The run's process gets SIGTERM. It knows its bulk delete, or else only the ledger does."""
+def deleting(close: CloseAccount, run: Run, job: str, *, known: bool = True, recorded: bool = False) -> CleanupEnding:
+    """A run that has claimed. Its process knows its bulk delete, or the ledger does, or neither."""
     counts = Counts(total=20, matched=20, kept={"total": 0}, planned=20)
     organization = close.get("/status/lead/")["data"][0]["organization_id"]
     facts: dict[str, Any] = {"organization": "Sandbox", "user_id": "user_1", "as_of": run.as_of, "counts": counts}
     end = CleanupEnding(run)
     end.plan = Plan.of(QUERY, organization, **facts)
+    record = ledger.claim(ledger.next_claim(run, end.plan, None, None))
     if known:
         end.bulk_delete_id = job
-    else:
-        ledger.update(ledger.claim(ledger.next_claim(run, end.plan, None, None)), bulk_delete_id=job)
+    if recorded:
+        ledger.update(record, bulk_delete_id=job)
+    return end
+
+
+def terminate(end: CleanupEnding) -> None:
+    """What SIGTERM comes to in its process."""
     with pytest.raises(TerminationSignal), end:
         raise TerminationSignal(15)
 
 
 @pytest.mark.parametrize("state", [Cancelling(), Cancelled()], ids=lambda state: str(state.name))
-def test_cancelled_it_asks_close_once_and_says_how_far_it_had_got(
+def test_cancelled_it_asks_close_and_says_how_far_it_had_got(
     sandbox: CloseAccount, job: str, prefect: SyncPrefectClient, found: FlowRun, state: State[Any]
 ) -> None:
     prefect.set_flow_run_state(found.id, state, force=True)
 
-    terminated(sandbox, run_of(found, "junk"), job)
+    terminate(deleting(sandbox, run_of(found, "junk"), job))
 
     assert (status(sandbox), sandbox.puts()) == ("paused", 1)
-    assert f"Cancelled: Close was asked to pause bulk delete {job} at " in recall_report(found.id)["message"]
+    assert f"Cancelled: Close has paused bulk delete {job} at " in recall_report(found.id)["message"]
 
 
 def test_what_only_the_ledger_knows_is_paused_too(
@@ -86,28 +92,59 @@ def test_what_only_the_ledger_knows_is_paused_too(
     """Prefect doesn't return what a task has returned, if the run was suspended meanwhile."""
     prefect.set_flow_run_state(found.id, Cancelled(), force=True)
 
-    terminated(sandbox, run_of(found, "junk"), job, known=False)
+    terminate(deleting(sandbox, run_of(found, "junk"), job, known=False, recorded=True))
 
     assert (status(sandbox), sandbox.puts()) == ("paused", 1)
     report = recall_report(found.id)
     assert (report["outcome"], report["bulk_delete_id"]) == ("cancelled", job)
 
 
-def test_where_close_does_not_answer_it_does_not_ask_again(
+@pytest.mark.parametrize("fault", [{"fault": "rate_limit", "seconds": 0.1}, {"fault": "status", "status": 503}])
+def test_where_close_is_busy_it_asks_again(
+    sandbox: CloseAccount, job: str, prefect: SyncPrefectClient, found: FlowRun, fault: dict[str, Any]
+) -> None:
+    prefect.set_flow_run_state(found.id, Cancelling(), force=True)
+    sandbox.fault("PUT", "/bulk_action/delete/", times=1, **fault)
+
+    terminate(deleting(sandbox, run_of(found, "junk"), job))
+
+    assert (status(sandbox), sandbox.puts()) == ("paused", 2)
+
+
+@pytest.mark.usefixtures("fake_clock")
+def test_where_close_does_not_answer_it_soon_says_so(
     sandbox: CloseAccount, job: str, prefect: SyncPrefectClient, found: FlowRun
 ) -> None:
-    """Prefect's hook is the second chance, in a process that has the time."""
+    """Prefect's hook is the second chance, in a process that has the time; a run without a deployment has none."""
     prefect.set_flow_run_state(found.id, Cancelling(), force=True)
-    sandbox.fault("PUT", "/bulk_action/delete/", "status", times=5, status=503)
+    sandbox.fault("PUT", "/bulk_action/delete/", "status", times=100, status=503)
 
-    terminated(sandbox, run_of(found, "junk"), job)
+    terminate(deleting(sandbox, run_of(found, "junk"), job))
 
-    assert (status(sandbox), sandbox.puts()) == ("processing", 1)
+    assert status(sandbox) == "processing"
+    said = recall_report(found.id)["message"]
+    assert said.startswith(f"Cancelled, but Close did not pause bulk delete {job}: it is processing at ")
+    assert said.endswith("and still deletes. Pause it in Close.")
+    record = ledger.read(found.id)
+    assert record
+    assert record.cancelled_at
+
+
+def test_what_nobody_knows_is_said_to_be_unknown(
+    sandbox: CloseAccount, job: str, prefect: SyncPrefectClient, found: FlowRun
+) -> None:
+    """The answer to the POST was lost, and Prefect doesn't return what a task has raised that was suspended."""
+    prefect.set_flow_run_state(found.id, Cancelled(), force=True)
+
+    terminate(deleting(sandbox, run_of(found, "junk"), job, known=False))
+
+    assert sandbox.puts() == 0
+    assert "Cancelled without knowing what it has started." in recall_report(found.id)["message"]
 
 
 def test_without_a_cancel_it_leaves_close_alone(sandbox: CloseAccount, job: str, found: FlowRun) -> None:
     """A worker that is updated, a container that stops."""
-    terminated(sandbox, run_of(found, "junk"), job)
+    terminate(deleting(sandbox, run_of(found, "junk"), job))
 
     assert (status(sandbox), sandbox.puts()) == ("processing", 0)
     with pytest.raises(Refused, match="has published no report"):
@@ -118,9 +155,10 @@ def test_where_prefect_cannot_be_read_it_leaves_close_alone(
     sandbox: CloseAccount, job: str, prefect: SyncPrefectClient, found: FlowRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefect.set_flow_run_state(found.id, Cancelling(), force=True)
+    end = deleting(sandbox, run_of(found, "junk"), job)
     with monkeypatch.context() as away:
         away.setattr("tasks.runs.connect.get_client", lambda **_: SyncPrefectClient("http://127.0.0.1:9/api"))  # pyright: ignore
 
-        terminated(sandbox, run_of(found, "junk"), job)
+        terminate(end)
 
     assert (status(sandbox), sandbox.puts()) == ("processing", 0)

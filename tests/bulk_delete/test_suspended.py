@@ -180,11 +180,11 @@ def test_suspended_without_the_id_in_the_ledger_it_pauses_what_its_process_knows
     assert record
     ledger.update(record, bulk_delete_id=None)
 
-    said, paused = pause_suspended(run_of(run, "junk"), job["id"])
+    interrupted = pause_suspended(run_of(run, "junk"), job["id"])
 
-    assert paused
-    assert (paused.id, paused.status) == (job["id"], "paused")
-    assert "Close has paused" in said
+    assert interrupted.job
+    assert (interrupted.job.id, interrupted.job.status) == (job["id"], "paused")
+    assert "Close has paused" in interrupted.sentence
 
 
 def test_suspended_right_before_the_claim_it_starts_nothing_and_may_plan_again(

@@ -248,6 +248,18 @@ class TestSearching:
         assert [row["id"] for row in close.search(LEADS, limit=100)] == ["b", "c"]
         assert "cursor" not in server.asked[2].body
 
+    def test_more_than_was_asked_for_is_given_up_where_close_is_slow(
+        self, server: ScriptedClose, close: CloseClient
+    ) -> None:
+        """All of a few leads are read, if the cursor lasts long enough; else as many as are needed."""
+        first = Answer({"data": [{"id": "a"}], "cursor": "1", "count": {"total": 3}})
+        server.will_answer(first, EXPIRED, first)
+
+        total, rows = close.count_and_search(LEADS, limit=1, few=1000)
+
+        assert (total, [row["id"] for row in rows]) == (3, ["a"])
+        assert len(server.asked) == 3
+
     def test_but_not_for_ever(self, server: ScriptedClose, close: CloseClient) -> None:
         server.will_answer(*[found("a", cursor="1"), EXPIRED] * (1 + RESTARTS))
 
@@ -306,6 +318,21 @@ def test_a_strange_answer_is_not_repeated_in_the_error(server: ScriptedClose, cl
         close.smart_views()
 
     assert "Jane" not in "".join(format_exception(caught.value))
+
+
+class TestEvents:
+    @pytest.mark.parametrize("rows", [[{"object_id": "lead_1", "date_updated": "2026-11-01T00:00:00"}], []])
+    def test_a_log_without_an_end_is_no_usable_answer(
+        self, server: ScriptedClose, close: CloseClient, rows: list[Any]
+    ) -> None:
+        """The cursor leads to the same page again, or to empty ones."""
+        cursors = ["1"] * 9 if rows else [str(number) for number in range(9)]
+        server.will_answer(*(Answer({"data": rows, "cursor_next": cursor}) for cursor in cursors))
+
+        with pytest.raises(CloseUnavailable, match="its pages don't end"):
+            list(close.lead_events("deleted", datetime(2026, 10, 1, tzinfo=UTC)))
+
+        assert len(server.asked) <= 3
 
 
 class TestTheOrganisation:

@@ -93,7 +93,7 @@ def test_what_became_of_a_run_that_is_cancelled_stands_in_its_log(
         logs = prefect.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])), limit=200)
 
     assert (job["status"], pauses, state) == ("paused", 1, "Cancelling"), "before Prefect's hook has begun"
-    assert f"Cancelled: Close was asked to pause bulk delete {job['id']} at 0 of 3 leads." in at_once
+    assert f"Cancelled: Close has paused bulk delete {job['id']} at 0 of 3 leads." in at_once
     [said] = [each.message for each in logs if each.name == "tasks.bulk_delete.cancel"]
     assert said.startswith(f"Cancelled: Close has paused bulk delete {job['id']} at 0 of 3 leads.")
 
