@@ -240,7 +240,7 @@ MUTATIONS = [
     Mutation(
         "a claim ages while the machine sleeps",
         "bulk_delete/start.py",
-        " or age > CLAIM_SECONDS",
+        " or record.age_seconds > CLAIM_SECONDS",
         "",
     ),
     Mutation(

@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 
 from tasks.backup.archive import Archive
-from tasks.bulk_delete.find import bulk_delete_of, search_until_visible, visible_within_seconds
+from tasks.bulk_delete.find import MAY_START_YET, bulk_delete_of, search_until_visible, visible_in_seconds
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
@@ -98,9 +98,8 @@ def _pause_claimed(close: CloseClient, record: Record) -> tuple[str, bool]:
         job = bulk_delete_of(record, close.bulk_deletes()) if record.bulk_delete_id is None else None
         bulk_delete_id = record.bulk_delete_id or (job and job.id)
         if bulk_delete_id is None:
-            age = (datetime.now(UTC) - record.claimed_at).total_seconds()
-            may_start_yet = age < visible_within_seconds(close)
-            again = " It may be about to start: repeat this in two minutes." if may_start_yet else ""
+            may_start_yet = visible_in_seconds(close, record) > 0
+            again = f" {MAY_START_YET}" if may_start_yet else ""
             return f"Close shows no bulk delete of it: {record.line}.{again}", not may_start_yet
         job = pause(close, bulk_delete_id)
     except (CloseError, Stop) as error:

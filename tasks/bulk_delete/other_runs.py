@@ -9,7 +9,7 @@ from uuid import UUID
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 
-from tasks.bulk_delete.find import visible_within_seconds
+from tasks.bulk_delete.find import visible_in_seconds
 from tasks.bulk_delete.wait import STALLED_AFTER
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, NotFound, RateLimited
@@ -93,8 +93,7 @@ class Watch:
         return now - self._seen[other.found.id][1] < STALLED_AFTER
 
     def _may_be_deleting(self, record: Record) -> bool:
-        age = (datetime.now(UTC) - record.claimed_at).total_seconds()
-        return record.bulk_delete_id is not None or age < visible_within_seconds(self.close)
+        return record.bulk_delete_id is not None or visible_in_seconds(self.close, record) > 0
 
     def _look(self, bulk_delete_id: str) -> tuple[object, ...] | None:
         """How far Close has got; None if the bulk delete won't continue until a person acts."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from prefect.client.schemas.objects import FlowRun
 from prefect.states import AwaitingRetry, Crashed
 
-from tasks.bulk_delete.find import LOOK_SECONDS, bulk_delete_of, visible_within_seconds
+from tasks.bulk_delete.find import LOOK_SECONDS, bulk_delete_of, visible_in_seconds
 from tasks.bulk_delete.start import resume_if_paused
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.ledger import store as ledger
@@ -110,11 +110,10 @@ def give_up(found: FlowRun, by: str) -> Record:
 def _last_look(record: Record) -> BulkDelete | None:
     """The claim's bulk delete, if Close shows it. For a young claim, waits as long as it may take to show."""
     with connect(record.organization_id) as close:
-        age = (datetime.now(UTC) - record.claimed_at).total_seconds()
-        young = max(visible_within_seconds(close) - max(age, 0), 0)
-        if young:
-            logger.info("The claim is young: looking for its bulk delete in Close, for %.0f seconds …", young)
-        deadline = close.clock() + young
+        left = visible_in_seconds(close, record)
+        if left:
+            logger.info("The claim is young: looking for its bulk delete in Close, for %.0f seconds …", left)
+        deadline = close.clock() + left
         while True:
             if job := bulk_delete_of(record, close.bulk_deletes()):
                 return job

@@ -1,7 +1,6 @@
 """Tasks that start a bulk delete at most once, or continue one that was started."""
 
 import logging
-from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -174,8 +173,7 @@ def _post(close: CloseClient, run: Run, record: Record, plan: Plan, seen: Prefli
         _check_claim(run, record, seen.jobs)
         if not seen.matching:
             raise Stop(Outcome.NOTHING_TO_DO, "None of the planned leads matches any more.")
-        age = (datetime.now(UTC) - record.claimed_at).total_seconds()  # a clock that counts while the machine sleeps
-        if close.clock() > deadline or age > CLAIM_SECONDS:
+        if close.clock() > deadline or record.age_seconds > CLAIM_SECONDS:
             raise Refused(f"The claim is more than {CLAIM_SECONDS:.0f} s old, too old to start: retry this run.")
     except (Stop, Superseded):
         _record_refusal(record)
