@@ -3,13 +3,13 @@
 import logging
 import math
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from tasks.backup.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
-from tasks.close.pages import EVENT_PAGE
+from tasks.close.pages import EVENT_PAGE, EVENTS_LATE_BY
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.criteria.reading import EXAMPLES
 from tasks.ledger.record import BackupTaken
@@ -26,7 +26,6 @@ SETTLING_SECONDS = 30.0
 """How long Close's search, and its event log, may take to show what was deleted."""
 MOST_LOGGED = 10_000  # leads; the log has fifty a page
 OVERLAP = EVENT_PAGE  # events that are known, after which a look for newer ones ends
-CLOCKS = timedelta(minutes=5)  # Close says that events may become visible out of order for as long
 Seen = TypeVar("Seen")
 
 
@@ -59,7 +58,7 @@ def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> L
     if job.status != BulkStatus.DONE or job.date_created is None or job.processed > MOST_LOGGED:
         return None
     try:
-        deleted = read_deleted_leads(plan, job, job.date_created - CLOCKS)
+        deleted = read_deleted_leads(plan, job, job.date_created - EVENTS_LATE_BY)
         copied = Archive.at(backup.url).lead_ids() if backup else deleted
     except (CloseError, Refused) as error:
         logger.warning("Could not compare with Close's event log what was deleted: %s", error)

@@ -16,6 +16,7 @@ from tasks.backup.archive import Archive
 from tasks.backup.lock import locked
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, NotFound
+from tasks.close.pages import EVENTS_LATE_BY
 from tasks.close.resources import Kind
 from tasks.report.progress import Progress
 from tasks.restore.id_mapping import IdMapping, Object
@@ -28,7 +29,7 @@ from tasks.restore.new_objects import (
     pair_contacts,
     same_words,
 )
-from tasks.restore.plan import CLOCKS_DIFFER, RestorePlan, leads_to_restore
+from tasks.restore.plan import RestorePlan, leads_to_restore
 from tasks.runs.connect import connect
 from tasks.runs.outcomes import Outcome, Stop, outcome_of
 from tasks.runs.own_state import OwnState
@@ -36,9 +37,8 @@ from tasks.runs.retries import once
 
 logger = logging.getLogger(__name__)
 
-SETTLED_AFTER = timedelta(minutes=5)
-"""An object that Close doesn't show so long after its POST doesn't exist. Close advises to read the events of the last
-five minutes again."""
+SETTLED_AFTER = EVENTS_LATE_BY
+"""An object that Close doesn't show so long after its POST doesn't exist."""
 SEARCH_AGAIN_AFTER = (1.0, 4.0, 15.0, 40.0)  # seconds; the last one repeats
 EVENTS_KEPT = timedelta(days=29)  # Close keeps them for 30
 ATTEMPTS = 2  # at a POST without a usable answer that turns out to have created nothing
@@ -249,7 +249,7 @@ class Creator:
     @cached_property
     def _earliest(self) -> datetime:
         """An instant by Close's own clock, before anything that this process creates."""
-        return (self.close.newest_event() or self.close.now() - EVENTS_KEPT) - CLOCKS_DIFFER
+        return (self.close.newest_event() or self.close.now() - EVENTS_KEPT) - EVENTS_LATE_BY
 
     def _compare(self, kind: Kind, sent: dict[str, Any], created: dict[str, Any]) -> None:
         for name in COMPARED:

@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -14,7 +13,7 @@ from pydantic import AfterValidator, Field
 from tasks.backup.archive import Archive, archive_of, archives
 from tasks.close.client import CloseClient
 from tasks.close.ids import LeadId
-from tasks.close.pages import EVENT_PAGE
+from tasks.close.pages import EVENT_PAGE, EVENTS_LATE_BY
 from tasks.close.settings import without_password
 from tasks.restore.id_mapping import CUSTOM_FIELDS, IdMapping, Inventory, Missing
 from tasks.restore.journal import Journal
@@ -25,7 +24,6 @@ from tasks.runs.retries import reads
 from tasks.runs.run_ids import is_beginning, is_whole
 from tasks.runs.wording import counted
 
-CLOCKS_DIFFER = timedelta(minutes=5)  # between Close's own machines, and in the order of its events
 DELETED_AGAIN = "To bring these back, restore the backup of the run that deleted them."
 
 WhichBackup = Annotated[
@@ -211,7 +209,7 @@ def _deleted(close: CloseClient, archive: Archive, leads: int) -> set[str]:
 
     Reads at most as many pages as there are *leads* to look for: asking for each would take no longer.
     """
-    events = close.lead_events("deleted", archive.manifest.made_at - CLOCKS_DIFFER)
+    events = close.lead_events("deleted", archive.manifest.made_at - EVENTS_LATE_BY)
     return {event.object_id for event in islice(events, leads * EVENT_PAGE) if event.object_id}
 
 
