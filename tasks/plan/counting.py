@@ -54,11 +54,10 @@ def find_leads(selection: Selection, batch: int | None, remedy: str) -> Counted:
     leads change meanwhile. Raises `Refused` when Close rejects a rule; and, with the *remedy*, if no batch can be cut.
     """
     with connect(selection.organization_id) as close:
+        found = _find(close, selection, batch)
         for _ in range(2):
-            if (found := _find(close, selection, batch)).counts.add_up:
-                break
-        else:
-            found = _find(close, selection, batch)
+            if not found.counts.add_up:
+                found = _find(close, selection, batch)
         if batch is None or batch >= found.counts.planned:
             return found
         return _cut(close, found, batch, remedy)

@@ -42,9 +42,7 @@ def read_account(criteria: Criteria) -> Account:
     return account
 
 
-def make_plan(
-    run: Run, criteria: Criteria, limits: Limits, approval: str, *, sample: int = 25, dry_run: bool = True
-) -> Plan:
+def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sample: int, dry_run: bool) -> Plan:
     """Build the plan: resolve names, build the query, count, cut to the batch or the ramp, check by reading, sample.
 
     *approval* is only compared with the deployment's, for a note. A *dry_run* doesn't wait for the rate limit to count
