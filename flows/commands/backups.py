@@ -117,10 +117,14 @@ def _prune(known: CloseSettings, now: datetime) -> list[str]:
 
     url, kept = known.backup_url, timedelta(days=known.backup_days)
     if not PREFECT_API_URL.value():
-        return prune_backups(url, None, now, kept, partial(unsettled, url), why=BY_REPORT, tell=say)
-    from tasks.ledger import store
+        deleted, stayed = prune_backups(url, None, now, kept, partial(unsettled, url), why=BY_REPORT)
+    else:
+        from tasks.ledger import store
 
-    return prune_backups(url, None, now, kept, store.unresolved_runs, tell=say)
+        deleted, stayed = prune_backups(url, None, now, kept, store.unresolved_runs)
+    for sentence in stayed:
+        say(sentence)
+    return deleted
 
 
 def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> int:

@@ -47,7 +47,7 @@ def ledger(
         check_is_meant(give_up, described(found))
         put(f"Given up: {resume.give_up(found, user()).line}.")
     if prune:
-        deleted, _ = store.prune(datetime.now(UTC))
+        deleted = store.prune(datetime.now(UTC))
         put(f"Deleted {counted(len(deleted), 'old record')}.")
     if stopped := stop.sentence():
         put(stopped)

@@ -15,7 +15,7 @@ from tasks.close.errors import CloseError, NotAllowed, WrongKey
 from tasks.close.query.conditions import FixedUtc
 from tasks.close.resources import Export
 from tasks.close.settings import CloseSettings
-from tasks.criteria.reading import EXAMPLES, agreeing
+from tasks.criteria.reading import EXAMPLES
 from tasks.criteria.selection import Criteria
 from tasks.ledger import store as ledger
 from tasks.ledger.record import BackupTaken
@@ -84,7 +84,7 @@ def wait_for_export(plan: Plan, export: Export) -> Export:
 def download_export(plan: Plan, criteria: Criteria, export: Export, url: str) -> Downloaded:
     """Download the *export* into a new file in the folder at *url*, without a manifest. A failure leaves no file."""
     with connect(plan.organization_id, user_id=plan.user_id) as close:
-        written = store(close, export, Archive.at(url), partial(agreeing, criteria=criteria))
+        written = store(close, export, Archive.at(url), criteria)
         return Downloaded(written, close.now())
 
 
@@ -132,7 +132,10 @@ NOT_ALLOWED = (
 
 def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
     needed = partial(ledger.unresolved_runs, organization_id)
-    for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
+    deleted, stayed = prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed)
+    for sentence in stayed:
+        logger.info("%s", sentence)
+    for url in deleted:
         logger.info("Deleted an old backup: %s.", url)
 
 

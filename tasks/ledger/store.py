@@ -117,13 +117,13 @@ def list_all() -> tuple[list[Record], list[str]]:
     return _tagged(TAG)
 
 
-def prune(now: datetime) -> tuple[list[Record], list[str]]:
+def prune(now: datetime) -> list[Record]:
     """Delete closed records that are older than 90 days and whose flow run is gone; return them.
 
     While a run exists it can be retried, and would find no record of what it has started. Records that can't be read
-    stay; returns a sentence for each.
+    stay.
     """
-    records, unreadable = list_all()
+    records, _ = list_all()
     with prefect() as server:
         deleted: list[Record] = []
         for each in records:
@@ -132,7 +132,7 @@ def prune(now: datetime) -> tuple[list[Record], list[str]]:
             if old and not server.read_flow_runs(flow_run_filter=of_run):
                 server.delete_variable_by_name(each.name)
                 deleted.append(each)
-    return deleted, unreadable
+    return deleted
 
 
 def _update(record: Record, fields: Mapping[str, object]) -> Record:
