@@ -19,9 +19,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from deployments import organizations, schedules
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.asking import ask_whether, somebody_is_there
-from tasks.runs.run import ORGANIZATION_NAME
-
-TAG = "lead-cleanup"
+from tasks.runs.run import ORGANIZATION_NAME, TAG
 
 
 class Removed(NamedTuple):

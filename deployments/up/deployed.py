@@ -25,10 +25,10 @@ from tasks.report.artifacts import artifacts_of
 from tasks.report.history import report_in
 from tasks.report.links import page_of_artifact, page_of_run
 from tasks.runs.connect import prefect
+from tasks.runs.look_up import FLOW
 from tasks.runs.prefect_errors import PrefectUnavailable
 from tasks.runs.wording import counted, ended
 
-FLOW = "lead-cleanup"
 FORM = "ad-hoc"
 FIRST = "test-leads"
 """Of the made-up organisation it plans some leads, and is over none of its limits; it names nothing that a real one may

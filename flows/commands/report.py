@@ -4,7 +4,6 @@ from flows.console.arguments import AsJson, RunName
 from flows.console.executing import execute
 from tasks.report.model import RunReport
 
-FLOWS = ("lead-cleanup", "restore-leads")
 NEEDS_SERVER = "The reports of runs are on a Prefect server."
 
 
@@ -16,6 +15,6 @@ def report(run: RunName, /, *, as_json: AsJson = False) -> int:
 def _recall(run: str) -> RunReport:
     from tasks.report import artifacts
     from tasks.restore import report
-    from tasks.runs.look_up import look_up
+    from tasks.runs.look_up import FLOWS, look_up
 
     return report.read(artifacts.recall_report(look_up(run, FLOWS).id))

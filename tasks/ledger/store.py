@@ -19,19 +19,17 @@ from pydantic import ValidationError
 
 from tasks.ledger.record import PREFIX, VERSION, BackupTaken, Record, name_of
 from tasks.plan.model import Plan
-from tasks.runs.connect import prefect, repeat_write
+from tasks.runs.connect import PAGE, prefect, repeat_write
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
-from tasks.runs.run import Run
+from tasks.runs.run import TAG, Run
 from tasks.runs.versions import from_newer_version
 
-TAG = "lead-cleanup"
 UNRESOLVED = "unresolved"
 TAG_GIVEN_UP = "given-up"
 TAG_CLEANUP = "cleanup:"
 """Begins the tag with a cleanup's name, so that a cleanup called ``unresolved`` isn't taken for an open claim."""
 KEPT_FOR = timedelta(days=90)
-PAGE = 200  # Variables; Prefect returns no more at a time
 
 
 def read(run_id: UUID) -> Record | None:

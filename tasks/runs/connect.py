@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,10 @@ sleep, clock = time.sleep, time.monotonic
 WRITE_SECONDS, REWRITE_SECONDS = 30.0, 1.0
 """For how long, and after how long each time, to repeat a write that the Prefect server doesn't accept."""
 
+PAGE = 200
+"""How many objects of a list Prefect returns at most at a time."""
+
+Found = TypeVar("Found")
 Written = TypeVar("Written")
 
 
@@ -61,6 +65,14 @@ def check_prefect() -> None:
             server.read_variables(limit=1)  # a server answers /health without credentials
         except ValueError as error:
             raise WrongPrefectSettings("PREFECT_API_URL: what answers there is no Prefect API.") from error
+
+
+def all_pages(read_page: Callable[..., list[Found]]) -> Iterator[Found]:
+    """Everything that the pages of a list have, read by a method of Prefect's client with *limit* and *offset*."""
+    offset = 0
+    while page := read_page(limit=PAGE, offset=offset):
+        yield from page
+        offset += len(page)
 
 
 def repeat_write(write: Callable[[], Written]) -> Written:

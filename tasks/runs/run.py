@@ -16,6 +16,8 @@ from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
 
 AD_HOC = "ad-hoc"
+TAG = "lead-cleanup"
+"""The tag of what is ours in Prefect: deployments with their runs, and Variables."""
 ORGANIZATION = "orga_"
 """What the tag of a run begins with that says in which organisation it is."""
 ORGANIZATION_NAME = "organization:"

@@ -10,11 +10,12 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from deployments import automations, deploy, removed
+from deployments import automations, deploy
 from tasks.approval.ask import ASKED, EXPIRES_AFTER
 from tasks.bulk_delete.attempt import MOST_TRIES
 from tasks.runs.attempts import BY_AUTOMATION, BY_EXPIRY
 from tasks.runs.events import PREFIX
+from tasks.runs.run import TAG
 
 SILENT, DEAD, CRASHED, NEVER_BEGINS, EXPIRES = automations.read()
 
@@ -47,7 +48,7 @@ def test_it_sees_runs_of_ours_one_by_one_and_nobody_elses(automation: Automation
     assert trigger["match"] == {"prefect.resource.id": "prefect.flow-run.*"}
     assert trigger["match_related"] == {
         "prefect.resource.role": "tag",
-        "prefect.resource.id": f"prefect.tag.{removed.TAG}",
+        "prefect.resource.id": f"prefect.tag.{TAG}",
     }
     assert "prefect.resource.id" in trigger["for_each"]
 
