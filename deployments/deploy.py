@@ -44,7 +44,7 @@ from tasks.runs.connect import all_pages, check_prefect
 from tasks.runs.connect import prefect as connect_to_prefect
 from tasks.runs.prefect_errors import PrefectUnavailable
 from tasks.runs.run import TAG
-from tasks.runs.wording import ended
+from tasks.runs.wording import with_full_stop
 
 ROOT = Path(__file__).parent.parent
 FILE = "prefect.yaml"
@@ -175,7 +175,7 @@ def _read(*, several: bool = True) -> tuple[PrefectYaml, Organizations]:
         listed = organizations.read(ROOT / organizations.FILE)
         return organizations.add(listed, file), listed
     except Unreadable as error:
-        raise CannotDeploy(f"{reading} {ended(str(error))} Nothing is deployed.") from None
+        raise CannotDeploy(f"{reading} {with_full_stop(str(error))} Nothing is deployed.") from None
 
 
 def _keys(file: PrefectYaml, listed: Organizations, organization: str | None, *, replace: bool) -> Iterator[str]:

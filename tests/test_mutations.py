@@ -368,7 +368,7 @@ MUTATIONS = [
     Mutation(
         "what matches at the start is in the backup",
         "bulk_delete/start.py",
-        "        check_in_backup(ids, plan, backup, whole=again is not None)",
+        "        check_in_backup(ids, plan, backup, whole=limits_now is not None)",
         "        pass",
         BACKUP,
     ),
@@ -390,7 +390,7 @@ MUTATIONS = [
     Mutation(
         "leads that are in no backup",
         "bulk_delete/reconcile.py",
-        "    if log and log.strangers:",
+        "    if log and log.not_in_backup:",
         "    if False:",
         RECONCILE,
     ),

@@ -102,7 +102,7 @@ def _all_there(found: Sequence[Archive], url: str, done: str) -> str:
     """How many backups there are, and where. Without any, an answer about a person would be a false one."""
     if not found:
         raise Refused(f"There is no backup at {url}: is that the worker's CLOSE_BACKUP_URL? Nothing was {done}.")
-    return f"{counted(sum(each.is_there for each in found), 'backup')} at {url}"
+    return f"{counted(sum(each.is_sealed for each in found), 'backup')} at {url}"
 
 
 def _check_server(url: str) -> None:
@@ -121,7 +121,7 @@ def _prune(known: CloseSettings, now: datetime) -> list[str]:
     else:
         from tasks.ledger import store
 
-        deleted, stayed = prune_backups(url, None, now, kept, store.unresolved_runs)
+        deleted, stayed = prune_backups(url, None, now, kept, store.runs_with_open_claims)
     for sentence in stayed:
         say(sentence)
     return deleted
@@ -139,7 +139,7 @@ def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> 
 def _holds(archive: Archive, whom: str, problems: list[str]) -> bool:
     """Whether *archive* has *whom*. A failure becomes one of the *problems*."""
     try:
-        if archive.is_there:
+        if archive.is_sealed:
             return holds(archive, whom)
         if archive.holds_leads():
             raise Refused(f"{archive.url} is no backup: a run that crashed left leads there, or one is writing it.")
@@ -152,7 +152,7 @@ def _rows(found: Sequence[Archive], problems: list[str], *, verify: bool) -> Ite
     """What the list says of each backup *found*. What is wrong with one becomes one of the *problems*."""
     for archive in found:
         try:
-            if archive.is_there:
+            if archive.is_sealed:
                 yield _row(archive, problems, verify=verify)
             elif archive.files():
                 say(f"{archive.url} is no backup: a run that crashed left something there, or one is writing it.")

@@ -51,7 +51,7 @@ def ledger(
         put(f"Deleted {counted(len(deleted), 'old record')}.")
     if stopped := stop.sentence():
         put(stopped)
-    open_claims, unreadable = store.list_unresolved()
+    open_claims, unreadable = store.list_open_claims()
     for line in [*(record.line for record in open_claims), *unreadable] or ["No open claims."]:
         put(line)
     if check:

@@ -9,7 +9,7 @@ NEEDS_SERVER = "The reports of runs are on a Prefect server."
 
 def report(run: RunName, /, *, as_json: AsJson = False) -> int:
     """Print the report that the run published last; return the exit code of the run."""
-    return execute(lambda _: _recall(run), needs_server=NEEDS_SERVER, as_json=as_json)
+    return execute(lambda _: _recall(run), why_server=NEEDS_SERVER, as_json=as_json)
 
 
 def _recall(run: str) -> RunReport:

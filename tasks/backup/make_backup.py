@@ -107,7 +107,7 @@ def seal_backup(run: Run, plan: Plan, url: str, downloaded: Downloaded, days: in
         # deleted leads that our file lacks; so the ledger is read after the export, and before the manifest.
         other = ledger.read(run.id)
         if other and not other.may_plan_again:
-            archive.drop(written.file)
+            archive.delete_file(written.file)
             return other.backup
         with connect(plan.organization_id, user_id=plan.user_id) as close:
             check_complete(close, plan, written.leads)
@@ -115,7 +115,7 @@ def seal_backup(run: Run, plan: Plan, url: str, downloaded: Downloaded, days: in
         check_latest(run)  # a later attempt's backup must not be replaced by an earlier one's
     except BaseException:
         with suppress(Refused):
-            archive.drop(written.file)
+            archive.delete_file(written.file)
         raise
     archive.seal(manifest)
     found = archive.manifest
@@ -131,7 +131,7 @@ NOT_ALLOWED = (
 
 
 def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
-    needed = partial(ledger.unresolved_runs, organization_id)
+    needed = partial(ledger.runs_with_open_claims, organization_id)
     deleted, stayed = prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed)
     for sentence in stayed:
         logger.info("%s", sentence)

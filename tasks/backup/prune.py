@@ -67,7 +67,7 @@ def unsettled(url: str) -> set[str]:
 
 def _outcome(archive: Archive) -> str | None:
     """How the run ended by its report; None without one. Leads without a manifest were never relied on."""
-    if not archive.is_there:
+    if not archive.is_sealed:
         return Outcome.NOTHING_TO_DO
     try:
         with archive.open(REPORT) as file:
@@ -77,7 +77,7 @@ def _outcome(archive: Archive) -> str | None:
 
 
 def _has_expired(archive: Archive, now: datetime, kept: timedelta) -> bool:
-    if not archive.is_there:
+    if not archive.is_sealed:
         return archive.holds_leads() and not archive.holds_leads(now - kept)
     try:
         manifest = archive.manifest

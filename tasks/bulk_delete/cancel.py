@@ -52,7 +52,7 @@ def cancel(run: Run) -> Report:
         report = Report(outcome=Outcome.CANCELLED, message=NOTHING_STARTED, flow_run_id=str(run.id))
         logger.info(NOTHING_STARTED)
     else:
-        report = _cancelled(run, ledger.update(record, cancelled_at=record.cancelled_at or datetime.now(UTC)))
+        report = _pause_and_report(run, ledger.update(record, cancelled_at=record.cancelled_at or datetime.now(UTC)))
     try:
         write_report(run, report, record.organization if record else "")
         emit_end(run, report)
@@ -69,7 +69,7 @@ def pause_running() -> Iterator[str]:
     Yields a sentence on what became of each; those in other organisations are only named. Raises `Stop` in the end if
     any isn't known to be paused, and names them.
     """
-    records, unreadable = ledger.list_unresolved()
+    records, unreadable = ledger.list_open_claims()
     not_paused = {each.name: each.bulk_delete_id or f"what run {each.run_id} has claimed" for each in records}
     not_paused |= {sentence: sentence.removesuffix(".") for sentence in unreadable}
     try:
@@ -128,7 +128,7 @@ def has_stopped(job: BulkDelete) -> bool:
     return job.finished or job.status == BulkStatus.PAUSED
 
 
-def _cancelled(run: Run, record: Record) -> Report:
+def _pause_and_report(run: Run, record: Record) -> Report:
     job, level = None, logging.WARNING
     bulk_delete_id = record.bulk_delete_id
     try:

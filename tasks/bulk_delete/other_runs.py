@@ -132,7 +132,7 @@ def _wait(close: CloseClient, run: Run, organization_id: str, patience: timedelt
 
 def _others(run: Run, seen: Collection[UUID] = ()) -> list[Other]:
     """The other runs that are running and have a claim, had one when they were *seen*, or are ahead of *run*."""
-    claims = {record.run_id: record for record in ledger.list_unresolved()[0]}
+    claims = {record.run_id: record for record in ledger.list_open_claims()[0]}
     with prefect() as server:
         running = server.read_flow_runs(
             flow_filter=FlowFilter.model_validate({"name": {"any_": [FLOW]}}),

@@ -33,7 +33,7 @@ class Log(NamedTuple):
     """What Close's event log says that a bulk delete has deleted."""
 
     deleted: int
-    strangers: tuple[str, ...] = ()
+    not_in_backup: tuple[str, ...] = ()
     """Ids of leads that are not in the run's backup."""
 
 
@@ -46,7 +46,7 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
     with connect(plan.organization_id) as close:
         if job.status != BulkStatus.DONE:
             return close.count(plan.s_query)
-        return _settled(close, lambda: close.count(plan.s_query), lambda remaining: remaining == 0)
+        return _look_until(close, lambda: close.count(plan.s_query), lambda remaining: remaining == 0)
 
 
 def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | None:
@@ -63,7 +63,7 @@ def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> L
     except (CloseError, Refused) as error:
         logger.warning("Could not compare with Close's event log what was deleted: %s", error)
         return None
-    return Log(deleted=len(deleted), strangers=tuple(sorted(deleted - copied)))
+    return Log(deleted=len(deleted), not_in_backup=tuple(sorted(deleted - copied)))
 
 
 @reads
@@ -76,12 +76,12 @@ def read_deleted_leads(plan: Plan, job: BulkDelete, since: datetime) -> set[str]
     deletions = _Deletions(job, since)
     with connect(plan.organization_id) as close:
         if not deletions.read(close):
-            _settled(close, lambda: deletions.read(close, overlap=OVERLAP), bool)
+            _look_until(close, lambda: deletions.read(close, overlap=OVERLAP), bool)
             deletions.read(close)
     return deletions.by_job
 
 
-def _settled(close: CloseClient, look: Callable[[], Seen], enough: Callable[[Seen], bool]) -> Seen:
+def _look_until(close: CloseClient, look: Callable[[], Seen], enough: Callable[[Seen], bool]) -> Seen:
     """What *look* returns once that is *enough*, or after half a minute: Close may show a deletion later."""
     for _ in range(SETTLING_LOOKS):
         if enough(seen := look()):
@@ -119,7 +119,7 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None)
     *log* is what Close's event log says of it, None where that isn't known.
     """
     planned = plan.counts.planned
-    if wrong := next(_wrongs(planned, job, remaining, log), None):
+    if wrong := next(_discrepancies(planned, job, remaining, log), None):
         return Outcome.FAILED, wrong
     changed = planned - job.processed
     spared = f" Of the {planned:,} planned, {changed:,} had changed since, or were gone." if changed else ""
@@ -128,7 +128,7 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None)
     return Outcome.DELETED, f"{counted(job.processed, 'lead is', 'leads are')} deleted.{spared}{unlogged}"
 
 
-def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> Iterator[str]:
+def _discrepancies(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> Iterator[str]:
     """Everything that speaks against a success, the gravest first."""
     processed, total = job.processed, job.total
     leads = counted(processed, "lead")
@@ -146,9 +146,9 @@ def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> I
         if log and log.deleted + remaining > planned:
             lag = f"Its event log shows that {counted(log.deleted, 'is', 'are')} deleted, so its search lags behind"
         yield f"Close says done with {leads}, but {still}. {lag}: a retry of this run counts again."
-    if log and log.strangers:
-        number = counted(len(log.strangers), "deleted lead that is", "deleted leads that are")
-        more = f" and {len(log.strangers) - EXAMPLES:,} more" if len(log.strangers) > EXAMPLES else ""
-        yield f"Close's event log shows {number} in no backup: {', '.join(log.strangers[:EXAMPLES])}{more}."
+    if log and log.not_in_backup:
+        number = counted(len(log.not_in_backup), "deleted lead that is", "deleted leads that are")
+        more = f" and {len(log.not_in_backup) - EXAMPLES:,} more" if len(log.not_in_backup) > EXAMPLES else ""
+        yield f"Close's event log shows {number} in no backup: {', '.join(log.not_in_backup[:EXAMPLES])}{more}."
     if log and log.deleted > processed:
         yield f"Close says that it deleted {leads}, but its event log shows that it was {log.deleted:,}."

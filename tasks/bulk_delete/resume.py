@@ -51,7 +51,7 @@ def resume(found: FlowRun, by: str, *, start_again: bool, confirm: Callable[[str
             f"The claim of run {found.id} was given up by {act.by} on {act.at:{MINUTE}}: {job}run the cleanup again."
         )
     if not _is_over(found) and found.deployment_id is None and _has_no_process(found, confirm):
-        found = _crashed(found, by)
+        found = _set_crashed(found, by)
     if start_again:
         record = permit(found, record, by)
     if not _is_over(found):
@@ -141,7 +141,7 @@ def _has_no_process(found: FlowRun, confirm: Callable[[str], bool] | None) -> bo
     return gone
 
 
-def _crashed(found: FlowRun, by: str) -> FlowRun:
+def _set_crashed(found: FlowRun, by: str) -> FlowRun:
     logger.warning("The process of run %s ended without recording how: taking the run over.", found.id)
     with prefect() as server:
         server.set_flow_run_state(found.id, Crashed(message=f"Its process is gone; {by} resumes the run."), force=True)

@@ -84,17 +84,17 @@ def update(record: Record, **fields: object) -> Record:
     return updated
 
 
-def unresolved(organization_id: str | None = None) -> list[Record]:
+def open_claims(organization_id: str | None = None) -> list[Record]:
     """The open claims: in the organisation, or in all.
 
     Raises `Stop` (``unknown``) if one of them can't be read: its bulk delete may be running.
     """
-    return _readable(*list_unresolved(organization_id))
+    return _readable(*list_open_claims(organization_id))
 
 
-def unresolved_runs(organization_id: str | None = None) -> set[str]:
-    """The ids of the runs that have an open claim, as `unresolved` returns these."""
-    return {str(record.run_id) for record in unresolved(organization_id)}
+def runs_with_open_claims(organization_id: str | None = None) -> set[str]:
+    """The ids of the runs that have an open claim, as `open_claims` returns these."""
+    return {str(record.run_id) for record in open_claims(organization_id)}
 
 
 def given_up(organization_id: str) -> list[Record]:
@@ -103,7 +103,7 @@ def given_up(organization_id: str) -> list[Record]:
     return [each for each in found if each.given_up and each.organization_id == organization_id]
 
 
-def list_unresolved(organization_id: str | None = None) -> tuple[list[Record], list[str]]:
+def list_open_claims(organization_id: str | None = None) -> tuple[list[Record], list[str]]:
     """The open claims, in the organisation or in all, and a sentence for each that can't be read."""
     records, unreadable = _tagged(TAG, UNRESOLVED, *([organization_id] if organization_id else []))
     open_claims = [each for each in records if not each.ended and organization_id in {None, each.organization_id}]

@@ -29,7 +29,7 @@ FEW = 5 * SEARCH_PAGE
 """So many planned leads are all read: each page costs a search, and counting what goes along with them costs ten."""
 
 
-class Counted(NamedTuple):
+class FoundLeads(NamedTuple):
     """What Close shows of a selection: the numbers, and the oldest of the leads that it plans."""
 
     selection: Selection
@@ -47,7 +47,7 @@ class Counted(NamedTuple):
 
 
 @reads
-def find_leads(selection: Selection, batch: int | None, remedy: str) -> Counted:
+def find_leads(selection: Selection, batch: int | None, remedy: str) -> FoundLeads:
     """Count what matches, what each rule protects, what is planned, and all leads of the organisation.
 
     Plans only the oldest *batch* of the leads, if there are more. Counts up to three times until the numbers add up:
@@ -63,7 +63,7 @@ def find_leads(selection: Selection, batch: int | None, remedy: str) -> Counted:
         return _cut(close, found, batch, remedy)
 
 
-def _find(close: CloseClient, selection: Selection, batch: int | None) -> Counted:
+def _find(close: CloseClient, selection: Selection, batch: int | None) -> FoundLeads:
     def count(query: Query, setting: str) -> int:
         with _explained(query, setting):
             return close.count(to_json(query))
@@ -83,7 +83,7 @@ def _find(close: CloseClient, selection: Selection, batch: int | None) -> Counte
         planned, oldest = _read_oldest(close, selection, batch + 1 if batch else FEW)
     total = count(LEADS, "the count of all leads")
     counts = Counts(total=total, matched=matched, kept={**by_rule, "total": kept}, planned=planned)
-    return Counted(selection, counts, oldest)
+    return FoundLeads(selection, counts, oldest)
 
 
 def _read_oldest(close: CloseClient, selection: Selection, wanted: int) -> tuple[int, list[dict[str, Any]]]:
@@ -111,7 +111,7 @@ def _explained(query: Query, setting: str) -> Generator[None]:
         raise Refused(f"Close rejects {setting}: {error} {rejected}Change or remove it.") from None
 
 
-def _cut(close: CloseClient, found: Counted, batch: int, remedy: str) -> Counted:
+def _cut(close: CloseClient, found: FoundLeads, batch: int, remedy: str) -> FoundLeads:
     """*found*, with at most the oldest *batch* of the leads planned, by a creation instant in the query.
 
     Leads created at that instant all wait for the next run.
@@ -131,7 +131,7 @@ def _cut(close: CloseClient, found: Counted, batch: int, remedy: str) -> Counted
     if left > batch:
         leads = counted(left, "lead")
         raise Refused(f"The batch would have {leads}, more than {batch:,}: leads are changing meanwhile.")
-    return Counted(selection, found.counts.cut_to(left), oldest)
+    return FoundLeads(selection, found.counts.cut_to(left), oldest)
 
 
 def rejected_field(query: Mapping[str, Any], rejected: Iterable[str]) -> str:

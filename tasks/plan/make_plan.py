@@ -22,7 +22,7 @@ from tasks.runs.connect import Identity, client, remember, settings
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
 from tasks.runs.run import Run, deployed_parameters, tag
-from tasks.runs.wording import counted, ended
+from tasks.runs.wording import counted, with_full_stop
 
 RAMPED = (
     "This cleanup is new here, or its criteria have changed, so it starts small and leaves {} for later runs: its "
@@ -58,7 +58,7 @@ def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sa
     by_ramp = batch is not None and batch == ramp
     found = find_leads(selection, batch, "turn off limits.ramp" if by_ramp else "raise limits.batch")
     selection, counts, oldest = found
-    if reading.needed(criteria) and counts.planned <= limits.max_leads:
+    if reading.must_check_before_export(criteria) and counts.planned <= limits.max_leads:
         if found.has_all:
             reading.check_leads(oldest, criteria)
         else:
@@ -94,5 +94,5 @@ def _weakened(run: Run, criteria: Criteria, limits: Limits, approval: str) -> li
     try:
         return weakened(deployed, criteria.keep, limits, approval)
     except ValidationError as error:
-        wrong = ended(f"The parameters of this run's deployment can't be used: {problems(error, deployed)}")
+        wrong = with_full_stop(f"The parameters of this run's deployment can't be used: {problems(error, deployed)}")
         raise Refused(f"{wrong} Correct them in prefect.yaml, and deploy it again.") from None

@@ -119,7 +119,7 @@ class Creator:
     def restore(self, lead: NewLead) -> None:
         """Create *lead* and what belongs to it, except the objects that Close already has."""
         last = self.journal.last(lead.old_id, "lead", lead.old_id)
-        entry = self._lead(lead)
+        entry = self._create_lead(lead)
         if entry is None or entry.new is None:
             return
         if entry is last and self.close.lead(entry.new) is None:
@@ -127,11 +127,11 @@ class Creator:
             return
         if len(entry.contacts) < len(lead.contacts):
             self.restored.changed_by_close["contacts", "lead"] += 1
-        entries = [self._object(each, lead.old_id, entry.new, entry.contacts) for each in lead.objects]
+        entries = [self._create_object(each, lead.old_id, entry.new, entry.contacts) for each in lead.objects]
         if None not in entries:
             self.journal.write(Entry(lead=lead.old_id, kind="lead", old=lead.old_id, step="done"))
 
-    def _lead(self, lead: NewLead) -> Entry | None:
+    def _create_lead(self, lead: NewLead) -> Entry | None:
         intent = self._intent(lead.old_id, "lead", lead.old_id).model_copy(update={"since": self._earliest})
         return self._once(
             intent,
@@ -140,7 +140,7 @@ class Creator:
             lambda found: pair_contacts(lead.contacts, found.get("contacts") or []),
         )
 
-    def _object(self, new: NewObject, old_lead: str, lead_id: str, contacts: Mapping[str, str]) -> Entry | None:
+    def _create_object(self, new: NewObject, old_lead: str, lead_id: str, contacts: Mapping[str, str]) -> Entry | None:
         return self._once(
             self._intent(old_lead, new.kind, new.old_id),
             new.to_send(lead_id, contacts),
@@ -161,7 +161,7 @@ class Creator:
         last = self.journal.last(intent.lead, intent.kind, intent.old)
         if last is not None and last.step == "created":
             return last
-        found = self._settled(last, search) if last is not None and last.step == "intended" else None
+        found = self._search_until_settled(last, search) if last is not None and last.step == "intended" else None
         if found is None:
             found = self._create(intent, body, search)
         if found is None:
@@ -190,7 +190,7 @@ class Creator:
                         return None
                     raise
                 logger.info("It is not known whether Close created the %s: searching for it there.", kind)
-                if found := self._settled(intent.model_copy(update={"at": self.close.now()}), search):
+                if found := self._search_until_settled(intent.model_copy(update={"at": self.close.now()}), search):
                     return found
                 problem = error
             else:
@@ -206,7 +206,7 @@ class Creator:
         self.restored.rejected[intent.kind] += 1
         self.journal.write(intent.model_copy(update={"at": self.close.now(), "step": "rejected", "why": _why(error)}))
 
-    def _settled(self, intent: Entry, search: Search) -> dict[str, Any] | None:
+    def _search_until_settled(self, intent: Entry, search: Search) -> dict[str, Any] | None:
         """Search Close until the object is found, or until it is certain that it doesn't exist: then return None."""
         age = max(self.close.now() - intent.at, timedelta())
         settled = self.close.clock() + (SETTLED_AFTER - age).total_seconds()

@@ -162,7 +162,7 @@ def find_backup(backup: str, organization_id: str) -> Archive:
     url = settings().backup_url
     if is_whole(backup):
         found = Archive.of_run(url, organization_id, UUID(backup))
-        return found if found.is_there else archive_of(str(UUID(backup)), url, organization_id)
+        return found if found.is_sealed else archive_of(str(UUID(backup)), url, organization_id)
     if is_beginning(backup):
         return archive_of(backup, url, organization_id)
     if "/" in backup:

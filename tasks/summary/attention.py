@@ -49,7 +49,7 @@ def why_a_person(run: FlowRun, now: datetime) -> str:
 
 def abandoned_claims(server: SyncPrefectClient) -> tuple[list[tuple[Record, FlowRun | None]], list[str]]:
     """The open claims whose run won't continue by itself, each with its run; and a sentence for each unreadable one."""
-    claims, unreadable = ledger.list_unresolved()
+    claims, unreadable = ledger.list_open_claims()
     ids = FlowRunFilter.model_validate({"id": {"any_": [each.run_id for each in claims]}})
     runs = {each.id: each for each in server.read_flow_runs(flow_run_filter=ids)} if claims else {}
     found = [(each, runs.get(each.run_id)) for each in claims]

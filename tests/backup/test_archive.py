@@ -72,7 +72,7 @@ def test_leads_that_can_not_all_be_written_leave_nothing(tmp_path: Path):
         archive.write_leads(broken())
 
     assert archive.files() == []
-    assert not archive.is_there
+    assert not archive.is_sealed
 
 
 def test_leads_are_never_written_over(tmp_path: Path):

@@ -128,7 +128,7 @@ def test_what_others_write_and_delete_is_seen(s3: LocalS3):
 
     for name in s3.objects():
         s3.remove(name)
-    assert (archive.files(), archive.is_there, archives("s3://backups/close")) == ([], False, [])
+    assert (archive.files(), archive.is_sealed, archives("s3://backups/close")) == ([], False, [])
 
 
 @pytest.mark.server
@@ -196,6 +196,6 @@ def test_no_key_at_all_is_one_sentence_wherever_it_is_met(s3: LocalS3, monkeypat
         fresh.setattr(S3FileSystem, "cachable", False)
         archive = Archive.at(URL)
 
-    for look in (lambda: archive.manifest, lambda: archive.is_there, lambda: archive.put("x", "y")):
+    for look in (lambda: archive.manifest, lambda: archive.is_sealed, lambda: archive.write("x", "y")):
         with pytest.raises(Refused, match="Unable to locate credentials"):
             look()
