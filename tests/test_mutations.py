@@ -110,7 +110,7 @@ MUTATIONS = [
     Mutation(
         "a key that has replaced another must be the same user's",
         "runs/connect.py",
-        "    return other if other != found and _known[other] == _known[found] else None",
+        "    return other if other != settings and _known[other] == _known[settings] else None",
         "    return other",
         ("tests/runs/test_keys.py",),
     ),

@@ -18,7 +18,7 @@ from tasks.plan.model import Plan
 from tasks.plan.overrides import weakened
 from tasks.plan.ramp import criteria_digest
 from tasks.plan.ramp import read as read_ramp
-from tasks.runs.connect import Identity, client, remember, settings
+from tasks.runs.connect import Identity, client, read_settings, remember
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
 from tasks.runs.run import Run, deployed_parameters, tag
@@ -34,11 +34,11 @@ RAMPED = (
 @reads
 def read_account(criteria: Criteria) -> Account:
     """Check the key and the clocks, and read the organisation and the names that the criteria use."""
-    found = settings()
-    close = client(found)
-    account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
+    settings = read_settings()
+    close = client(settings)
+    account = survey(close, Needed.by(criteria.match, criteria.keep, settings.keep_smart_view))
     check_clocks(criteria.updated_before or criteria.as_of, close.time, datetime.now(UTC))
-    remember(found, Identity(account.user.id, account.organization.id))
+    remember(settings, Identity(account.user.id, account.organization.id))
     return account
 
 

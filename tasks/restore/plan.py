@@ -18,7 +18,7 @@ from tasks.close.settings import without_password
 from tasks.restore.id_mapping import CUSTOM_FIELDS, IdMapping, Inventory, Missing
 from tasks.restore.journal import Journal
 from tasks.restore.new_objects import new_lead
-from tasks.runs.connect import connect, settings
+from tasks.runs.connect import connect, read_settings
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.retries import reads
 from tasks.runs.run_ids import is_beginning, is_whole
@@ -159,7 +159,7 @@ def _removed(archive: Archive, leads: list[str]) -> str:
 
 def find_backup(backup: str, organization_id: str) -> Archive:
     """Return the backup at this address or, given a flow run's id or its beginning, of that run. Raises `Refused`."""
-    url = settings().backup_url
+    url = read_settings().backup_url
     if is_whole(backup):
         found = Archive.of_run(url, organization_id, UUID(backup))
         return found if found.is_sealed else archive_of(str(UUID(backup)), url, organization_id)

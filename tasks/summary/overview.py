@@ -95,9 +95,9 @@ def _claims(
     yield from (Latest(NO_NAME, "ledger", needs=sentence) for sentence in unreadable)
 
 
-def is_paused(found: DeploymentResponse) -> bool:
+def is_paused(deployment: DeploymentResponse) -> bool:
     """Whether the deployment is paused as a whole, or has schedules and each is paused."""
-    return found.paused or (bool(found.schedules) and not any(each.active for each in found.schedules))
+    return deployment.paused or (bool(deployment.schedules) and not any(each.active for each in deployment.schedules))
 
 
 def organization_of(tags: Iterable[str]) -> str:
