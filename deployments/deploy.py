@@ -40,10 +40,11 @@ from deployments.prefect_yaml import PrefectYaml
 from flows.console.documents import Unreadable
 from flows.console.terminal import INTERRUPTED, WRONG_USAGE, Usage, put, say
 from tasks.close.settings import CloseSettings, settings_problem
-from tasks.runs.connect import check_prefect
+from tasks.runs.connect import all_pages, check_prefect
 from tasks.runs.connect import prefect as connect_to_prefect
 from tasks.runs.prefect_errors import PrefectUnavailable
-from tasks.runs.wording import ended
+from tasks.runs.run import TAG
+from tasks.runs.wording import with_full_stop
 
 ROOT = Path(__file__).parent.parent
 FILE = "prefect.yaml"
@@ -133,7 +134,7 @@ def _deploy(
         if schedules_off:
             file = file.with_schedules_off()
             for each in deployed.values():
-                if removed.TAG in each.tags:
+                if TAG in each.tags:
                     schedules.pause(prefect, each, each.schedules)
         gone = list(removed.find(deployed, file))
         for each in gone:
@@ -174,7 +175,7 @@ def _read(*, several: bool = True) -> tuple[PrefectYaml, Organizations]:
         listed = organizations.read(ROOT / organizations.FILE)
         return organizations.add(listed, file), listed
     except Unreadable as error:
-        raise CannotDeploy(f"{reading} {ended(str(error))} Nothing is deployed.") from None
+        raise CannotDeploy(f"{reading} {with_full_stop(str(error))} Nothing is deployed.") from None
 
 
 def _keys(file: PrefectYaml, listed: Organizations, organization: str | None, *, replace: bool) -> Iterator[str]:
@@ -206,9 +207,7 @@ def _make_pool(prefect: SyncPrefectClient) -> None:
 
 def _deployed(prefect: SyncPrefectClient) -> dict[str, DeploymentResponse]:
     """All deployments on the server, by their full names."""
-    found: list[DeploymentResponse] = []
-    while page := prefect.read_deployments(limit=200, offset=len(found)):
-        found += page
+    found = all_pages(prefect.read_deployments)
     return {f"{prefect.read_flow(each.flow_id).name}/{each.name}": each for each in found}
 
 

@@ -16,7 +16,7 @@ from tasks.close.errors import CloseError, NotAllowed, WrongKey, WrongOrganizati
 from tasks.close.settings import CloseSettings, settings_problem
 from tasks.criteria.wording import did_you_mean
 from tasks.plan.account import Needed, survey
-from tasks.runs.wording import ended
+from tasks.runs.wording import with_full_stop
 
 if TYPE_CHECKING:
     from prefect.blocks.system import Secret
@@ -73,7 +73,7 @@ def wanted(
     by_block = {each.secret_block: each for each in organizations}
     if name and name not in (names := [each.name for each in organizations]):
         unknown = f"There is no organisation {name!r} in organizations.yaml{did_you_mean(name, names)}"
-        raise WrongKeys(f"{ended(unknown)} Nothing is deployed.")
+        raise WrongKeys(f"{with_full_stop(unknown)} Nothing is deployed.")
     blocks = sorted({each.block for each in deployments if each.block})
     others = [each for each in blocks if each not in by_block]
     if name or len(others) > 1:
@@ -115,7 +115,7 @@ def ensure(wanted: Wanted, *, replace: bool) -> str:
     if kept is None:
         key = given or ask(wanted)
         source = "taken from CLOSE_API_KEY and kept" if given else "kept"
-        return _saved(block, key, owner(wanted, key), source)
+        return _save_and_say(block, key, owner(wanted, key), source)
     if given is None or given == kept:
         return _about_kept(wanted, kept, f"kept in {block}")
     whose = owner(wanted, given)
@@ -128,7 +128,7 @@ def ensure(wanted: Wanted, *, replace: bool) -> str:
     replaced = "the one kept" if before == whose.user else f"that of {before}, another user,"
     question = f"CLOSE_API_KEY, the key of {whose}, would replace {replaced} in {block}. Replace it?"
     if replace or ask_whether(question, otherwise="keeps it"):
-        return _saved(block, given, whose, f"replaces {replaced}")
+        return _save_and_say(block, given, whose, f"replaces {replaced}")
     return f"{_about_kept(wanted, kept, f'still kept in {block}')} CLOSE_API_KEY is not used."
 
 
@@ -173,7 +173,7 @@ def save(block: str, key: SecretStr) -> None:
     Secret(value=key).save(block, overwrite=True)  # pyright: ignore[reportUnknownMemberType]
 
 
-def _saved(block: str, key: str, whose: Owner, how: str) -> str:
+def _save_and_say(block: str, key: str, whose: Owner, how: str) -> str:
     save(block, SecretStr(key))
     return " ".join([f"Key of {whose}, {how} in {block}.", *whose.warnings])
 

@@ -22,7 +22,7 @@ from tasks.criteria.wording import did_you_mean
 from tasks.ledger import store as ledger
 from tasks.report.artifacts import PREFIX, organization_in_key
 from tasks.runs.run import ORGANIZATION, ORGANIZATION_NAME
-from tasks.runs.wording import counted, ended
+from tasks.runs.wording import counted, with_full_stop
 
 
 class Unfinished(Exception):
@@ -47,7 +47,7 @@ def offboard(
     entry = next((each for each in listed.organizations if each.name == name), None)
     found = [each for each in deployed.values() if f"{ORGANIZATION_NAME}{name}" in each.tags]
     if entry is None and not found:
-        raise Usage(ended(f"There is no organisation {name!r}{did_you_mean(name, names)}"))
+        raise Usage(with_full_stop(f"There is no organisation {name!r}{did_you_mean(name, names)}"))
     blocks = {_block(each) for each in found} | {entry.secret_block if entry else None}
     others = {_block(each) for each in deployed.values() if each not in found}
     secrets = {
@@ -66,7 +66,7 @@ def offboard(
     tags = [*(entry.tags if entry else []), *(tag for each in found for tag in each.tags)]
     ids = sorted({tag for tag in tags if tag.startswith(ORGANIZATION)})
     for organization_id in ids:
-        claims, unreadable = ledger.list_unresolved(organization_id)
+        claims, unreadable = ledger.list_open_claims(organization_id)
         yield from (f"It isn't known how a run of {name} ended: {claim.line}." for claim in claims)
         yield from unreadable
     for each in found:
@@ -77,7 +77,7 @@ def offboard(
         yield f"The Secret block {block} is deleted."
     yield from _left_to_do(prefect, ids)
     if entry:
-        yield _taken_off(file, name)
+        yield _remove_from_list(file, name)
 
 
 def _left_to_do(prefect: SyncPrefectClient, ids: Sequence[str]) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _block(deployment: DeploymentResponse) -> str | None:
     return env.get("CLOSE_API_KEY_BLOCK")
 
 
-def _taken_off(file: Path, name: str) -> str:
+def _remove_from_list(file: Path, name: str) -> str:
     left = organizations.without(text_of(file), name)
     if left is None:
         raise Unfinished(f"Remove {name} from {organizations.FILE}: the rest is done.")

@@ -19,9 +19,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from deployments import organizations, schedules
 from deployments.prefect_yaml import PrefectYaml
 from flows.console.asking import ask_whether, somebody_is_there
-from tasks.runs.run import ORGANIZATION_NAME
-
-TAG = "lead-cleanup"
+from tasks.runs.run import ORGANIZATION_NAME, TAG
 
 
 class Removed(NamedTuple):
@@ -78,11 +76,11 @@ def find(deployed: dict[str, DeploymentResponse], file: PrefectYaml) -> Iterator
             yield Removed(found, left_out=name in file.left_out)
 
 
-def is_under_way(prefect: SyncPrefectClient, found: DeploymentResponse) -> bool:
+def is_under_way(prefect: SyncPrefectClient, deployment: DeploymentResponse) -> bool:
     """Whether a run of it, other than those that its schedules will start, has not ended."""
     runs = prefect.read_flow_runs(
         flow_run_filter=FlowRunFilter(
-            deployment_id=FlowRunFilterDeploymentId(any_=[found.id]),
+            deployment_id=FlowRunFilterDeploymentId(any_=[deployment.id]),
             state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[*set(StateType) - TERMINAL_STATES])),
         )
     )

@@ -110,7 +110,7 @@ MUTATIONS = [
     Mutation(
         "a key that has replaced another must be the same user's",
         "runs/connect.py",
-        "    return other if other != found and _known[other] == _known[found] else None",
+        "    return other if other != settings and _known[other] == _known[settings] else None",
         "    return other",
         ("tests/runs/test_keys.py",),
     ),
@@ -240,7 +240,7 @@ MUTATIONS = [
     Mutation(
         "a claim ages while the machine sleeps",
         "bulk_delete/start.py",
-        " or age > CLAIM_SECONDS",
+        " or record.age_seconds > CLAIM_SECONDS",
         "",
     ),
     Mutation(
@@ -368,7 +368,7 @@ MUTATIONS = [
     Mutation(
         "what matches at the start is in the backup",
         "bulk_delete/start.py",
-        "        check_in_backup(ids, plan, backup, whole=again is not None)",
+        "        check_in_backup(ids, plan, backup, whole=limits_now is not None)",
         "        pass",
         BACKUP,
     ),
@@ -390,7 +390,7 @@ MUTATIONS = [
     Mutation(
         "leads that are in no backup",
         "bulk_delete/reconcile.py",
-        "    if log and log.strangers:",
+        "    if log and log.not_in_backup:",
         "    if False:",
         RECONCILE,
     ),

@@ -25,10 +25,10 @@ from tasks.report.artifacts import artifacts_of
 from tasks.report.history import report_in
 from tasks.report.links import page_of_artifact, page_of_run
 from tasks.runs.connect import prefect
+from tasks.runs.look_up import FLOW
 from tasks.runs.prefect_errors import PrefectUnavailable
-from tasks.runs.wording import counted, ended
+from tasks.runs.wording import counted, with_full_stop
 
-FLOW = "lead-cleanup"
 FORM = "ad-hoc"
 FIRST = "test-leads"
 """Of the made-up organisation it plans some leads, and is over none of its limits; it names nothing that a real one may
@@ -106,7 +106,7 @@ def _read(*, several_organizations: bool) -> PrefectYaml:
     try:
         file = prefect_yaml.read(ROOT / FILE)
     except Unreadable as error:
-        raise Usage(f"{FILE} {ended(str(error))} Nothing is deployed.") from None
+        raise Usage(f"{FILE} {with_full_stop(str(error))} Nothing is deployed.") from None
     if not any(each.flow == FLOW for each in file.deployments):
         raise Usage(f"{FILE} has no cleanup, so there is nothing to show.")
     if len(file.blocks) > 1 and not several_organizations:

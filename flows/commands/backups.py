@@ -53,22 +53,22 @@ def backups(
             raise Usage(f"{flag} {whom}: write the id of a lead (lead_…), or an e-mail address.")
     if prune or forget is not None:
         check_environment()
-    known, now = close_settings(), datetime.now(UTC)
+    settings, now = close_settings(), datetime.now(UTC)
     problems: list[str] = []
     try:
-        found = [archive_of(run, known.backup_url)] if run else archives(known.backup_url)
+        found = [archive_of(run, settings.backup_url)] if run else archives(settings.backup_url)
         if run and forget is not None:
             check_is_meant(run, found[0].url)
-        if (prune or forget is not None) and not Folder.at(known.backup_url).is_local:
-            _check_server(known.backup_url)
+        if (prune or forget is not None) and not Folder.at(settings.backup_url).is_local:
+            _check_server(settings.backup_url)
         if prune:
-            deleted = _prune(known, now)
+            deleted = _prune(settings, now)
             put(f"Deleted {counted(len(deleted), 'old backup')}.")
             found = [each for each in found if each.url not in deleted]
         if forget is not None:
-            found = _forget_in(found, forget, known.backup_url, problems)
+            found = _forget_in(found, forget, settings.backup_url, problems)
         if find is not None:
-            found = _find_in(found, find, known.backup_url, problems)
+            found = _find_in(found, find, settings.backup_url, problems)
     except Stop as error:
         say(str(error))
         return error.exit_code
@@ -76,7 +76,7 @@ def backups(
     for line in table(rows, *(COLUMNS if verify else COLUMNS[:-1])):
         put(line)
     if not rows and not problems and find is None and forget is None:
-        put(f"There is no backup at {known.backup_url}.")
+        put(f"There is no backup at {settings.backup_url}.")
     for problem in problems:
         say(problem)
     return Outcome.REFUSED.exit_code if problems else 0
@@ -102,7 +102,7 @@ def _all_there(found: Sequence[Archive], url: str, done: str) -> str:
     """How many backups there are, and where. Without any, an answer about a person would be a false one."""
     if not found:
         raise Refused(f"There is no backup at {url}: is that the worker's CLOSE_BACKUP_URL? Nothing was {done}.")
-    return f"{counted(sum(each.is_there for each in found), 'backup')} at {url}"
+    return f"{counted(sum(each.is_sealed for each in found), 'backup')} at {url}"
 
 
 def _check_server(url: str) -> None:
@@ -111,16 +111,20 @@ def _check_server(url: str) -> None:
     check_server(url)
 
 
-def _prune(known: CloseSettings, now: datetime) -> list[str]:
+def _prune(settings: CloseSettings, now: datetime) -> list[str]:
     """Delete what has expired, except what a run may still need: by the ledger or, without a server, by its report."""
     from prefect.settings import PREFECT_API_URL
 
-    url, kept = known.backup_url, timedelta(days=known.backup_days)
+    url, kept = settings.backup_url, timedelta(days=settings.backup_days)
     if not PREFECT_API_URL.value():
-        return prune_backups(url, None, now, kept, partial(unsettled, url), why=BY_REPORT, tell=say)
-    from tasks.ledger import store
+        deleted, stayed = prune_backups(url, None, now, kept, partial(unsettled, url), why=BY_REPORT)
+    else:
+        from tasks.ledger import store
 
-    return prune_backups(url, None, now, kept, store.unresolved_runs, tell=say)
+        deleted, stayed = prune_backups(url, None, now, kept, store.runs_with_open_claims)
+    for sentence in stayed:
+        say(sentence)
+    return deleted
 
 
 def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> int:
@@ -135,7 +139,7 @@ def _forget(archive: Archive, whom: str, now: datetime, problems: list[str]) -> 
 def _holds(archive: Archive, whom: str, problems: list[str]) -> bool:
     """Whether *archive* has *whom*. A failure becomes one of the *problems*."""
     try:
-        if archive.is_there:
+        if archive.is_sealed:
             return holds(archive, whom)
         if archive.holds_leads():
             raise Refused(f"{archive.url} is no backup: a run that crashed left leads there, or one is writing it.")
@@ -148,7 +152,7 @@ def _rows(found: Sequence[Archive], problems: list[str], *, verify: bool) -> Ite
     """What the list says of each backup *found*. What is wrong with one becomes one of the *problems*."""
     for archive in found:
         try:
-            if archive.is_there:
+            if archive.is_sealed:
                 yield _row(archive, problems, verify=verify)
             elif archive.files():
                 say(f"{archive.url} is no backup: a run that crashed left something there, or one is writing it.")

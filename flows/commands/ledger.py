@@ -47,11 +47,11 @@ def ledger(
         check_is_meant(give_up, described(found))
         put(f"Given up: {resume.give_up(found, user()).line}.")
     if prune:
-        deleted, _ = store.prune(datetime.now(UTC))
+        deleted = store.prune(datetime.now(UTC))
         put(f"Deleted {counted(len(deleted), 'old record')}.")
     if stopped := stop.sentence():
         put(stopped)
-    open_claims, unreadable = store.list_unresolved()
+    open_claims, unreadable = store.list_open_claims()
     for line in [*(record.line for record in open_claims), *unreadable] or ["No open claims."]:
         put(line)
     if check:

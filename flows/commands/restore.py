@@ -63,7 +63,7 @@ def restore(
     settings = settings_with_key(block=True)
     return execute(
         lambda flow: flow.restore(backup=backup, leads=lead or [], dry_run=dry_run, missing=missing, instead=replaced),
-        needs_server=None if dry_run or _in_folder(backup, settings.backup_url) else NEEDS_SERVER,
+        why_server=None if dry_run or _in_folder(backup, settings.backup_url) else NEEDS_SERVER,
         not_done="Nothing was started.",
         as_json=as_json,
     )

@@ -39,9 +39,9 @@ def resume(
             check_is_meant(run, described(found))
         confirm = ask_whether_gone if somebody_is_there() else None
         here = resume.resume(found, user(), start_again=start_again, confirm=confirm)
-        return execution.again(found.id) if here else None
+        return execution.retry(found.id) if here else None
 
-    return execute(act, needs_server=NEEDS_SERVER, not_done="Nothing was resumed.", as_json=as_json)
+    return execute(act, why_server=NEEDS_SERVER, not_done="Nothing was resumed.", as_json=as_json)
 
 
 def ask_whether_gone(known: str) -> bool:

@@ -54,10 +54,10 @@ def run(
     settings = settings_with_key(block=True)
     for note in notes:
         say(f"Note: {note}")
-    lasting = None if dry_run or settings.on_this_machine else NEEDS_SERVER
+    why_server = None if dry_run or settings.on_this_machine else NEEDS_SERVER
     return execute(
         lambda execution: execution.run(parameters, cleanup, deployed),
-        needs_server=lasting,
+        why_server=why_server,
         not_done="Nothing was started.",
         as_json=as_json,
     )

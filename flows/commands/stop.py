@@ -71,7 +71,7 @@ def _lift() -> None:
 def _list_open() -> None:
     from tasks.ledger import store
 
-    open_claims, unreadable = store.list_unresolved()
+    open_claims, unreadable = store.list_open_claims()
     for record in open_claims:
         put(f"Not ended: {record.line}. `lead-cleanup resume {record.run_id}` continues it.")
     for sentence in unreadable:

@@ -159,7 +159,7 @@ class Execution:
             except Pause as suspended:
                 return _report_of_suspended(suspended)
 
-    def again(self, run_id: UUID) -> RunReport:
+    def retry(self, run_id: UUID) -> RunReport:
         """Run the flow once more as the flow run *run_id*, with its parameters; the rest as `run`."""
         self.run_id, self.has_begun = run_id, True
         with prefect() as server:

@@ -27,13 +27,13 @@ class Terminated(BaseException):
 def execute(
     act: Callable[["Execution"], RunReport | None],
     *,
-    needs_server: str | None = None,
+    why_server: str | None = None,
     not_done: str = "",
     as_json: bool = False,
 ) -> int:
     """Do *act*, print the report it returns, if any, and return the exit code. An error is printed as one sentence.
 
-    *needs_server* says why a temporary Prefect server won't do. *not_done* says what didn't happen when Prefect refuses
+    *why_server* says why a temporary Prefect server won't do. *not_done* says what didn't happen when Prefect refuses
     or can't be reached, such as "Nothing was stopped.". Ctrl-C cancels the run that is under way.
     """
     turn_off_analytics()
@@ -48,7 +48,7 @@ def execute(
     execution = engine.Execution()
     try:
         with _terminable(), steps_shown():
-            engine.need_server(needs_server)
+            engine.need_server(why_server)
             report = _unless_interrupted(execution, act)
     except (Stop, CloseError, *engine.PREFECT_ERRORS) as error:
         return _failed(execution, error, not_done)
@@ -74,7 +74,7 @@ def at_server(why: str, not_done: str = "") -> Callable[[Callable[P, None]], Cal
     def decorate(command: Callable[P, None]) -> Callable[P, int]:
         @functools.wraps(command)
         def wrapped(*arguments: P.args, **options: P.kwargs) -> int:
-            return execute(lambda _: command(*arguments, **options), needs_server=why, not_done=not_done)
+            return execute(lambda _: command(*arguments, **options), why_server=why, not_done=not_done)
 
         return wrapped
 

@@ -11,7 +11,7 @@ from flows.console.terminal import Usage
 from tasks.close.problems import problems
 from tasks.criteria.policy import Approval, Expected, Keep, Limits, Match, Sample, Switch, TimeZone
 from tasks.plan.overrides import weakened
-from tasks.runs.wording import ended
+from tasks.runs.wording import with_full_stop
 
 
 class Parameters(BaseModel):
@@ -48,7 +48,7 @@ def build(
         parameters = Parameters.model_validate(merged)
         notes = weakened(deployed, parameters.keep, parameters.limits, parameters.approval)
     except ValidationError as error:
-        raise Usage(ended(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error, merged)}")) from None
+        raise Usage(with_full_stop(f"{f'Cleanup {cleanup}: ' if cleanup else ''}{problems(error, merged)}")) from None
     return parameters, notes, deployed
 
 

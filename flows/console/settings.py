@@ -41,9 +41,9 @@ def check_environment() -> None:
 
 def settings_with_key(*, block: bool = False) -> CloseSettings:
     """CLOSE_* with a key. With *block*, the name of a Secret block will do, which a run reads. Raises `Usage`."""
-    found = close_settings()
-    if found.api_key or found.access_token or (block and found.api_key_block):
-        return found
-    if found.api_key_block:
+    settings = close_settings()
+    if settings.api_key or settings.access_token or (block and settings.api_key_block):
+        return settings
+    if settings.api_key_block:
         raise Usage("The key is in the Secret block of CLOSE_API_KEY_BLOCK, which only runs read: set CLOSE_API_KEY.")
     raise Usage(NO_KEY)

@@ -36,35 +36,35 @@ def look_up_waiting(text: str) -> FlowRun:
     return only(text, meant) if meant else look_up(text)
 
 
-def waits_for(found: FlowRun) -> Request:
+def waits_for(flow_run: FlowRun) -> Request:
     """The request that the run waits for. Raises `Refused` if it isn't waiting."""
-    if found.state and (request := Request.read(found.state)):
+    if flow_run.state and (request := Request.read(flow_run.state)):
         return request
-    if found.state and is_suspended(found.state):
-        raise Refused(f"Run {found.id} is suspended and waits for no approval: `lead-cleanup resume {found.id}`.")
-    raise Refused(f"Run {found.id} is {found.state_name or 'without a state'}: it isn't waiting for approval.")
+    if flow_run.state and is_suspended(flow_run.state):
+        raise Refused(f"Run {flow_run.id} is suspended and waits for no approval: `lead-cleanup resume {flow_run.id}`.")
+    raise Refused(f"Run {flow_run.id} is {flow_run.state_name or 'without a state'}: it isn't waiting for approval.")
 
 
-def described(found: FlowRun, request: Request) -> str:
+def described(flow_run: FlowRun, request: Request) -> str:
     """What the form says about the plan, for a terminal."""
-    if text := input_of(found.id, request.inputs["description"]):
+    if text := input_of(flow_run.id, request.inputs["description"]):
         ui = PREFECT_UI_URL.value() or ""
         said = LINK.sub(lambda link: f"{link[1]} ({urljoin(ui, link[2])})", str(text.decoded_value))
         return unescape(said.replace("**", ""))
     return f"{counted(request.planned, 'lead')} would be deleted."
 
 
-def answer(found: FlowRun, request: Request, given: Answer) -> None:
+def answer(flow_run: FlowRun, request: Request, given: Answer) -> None:
     """Answer as the form in the Prefect UI does; a worker resumes the run.
 
     Raises `Stop`: refused while cleanups are stopped or if Prefect rejects the answer, declined for a wrong number.
     """
     stop.check()
     with prefect() as server:
-        result = server.resume_flow_run(found.id, run_input=given.model_dump(mode="json"))
+        result = server.resume_flow_run(flow_run.id, run_input=given.model_dump(mode="json"))
     if result.status != SetStateStatus.ACCEPT:
         reason = getattr(result.details, "reason", result.status)
-        raise Refused(f"Prefect rejected the answer for run {found.id}: {reason}")
+        raise Refused(f"Prefect rejected the answer for run {flow_run.id}: {reason}")
     if given.leads != request.planned:
         wrong = f"The plan has {counted(request.planned, 'lead')}, not {given.leads:,}"
-        raise Stop(Outcome.DECLINED, f"{wrong}: run {found.id} ends and deletes nothing.")
+        raise Stop(Outcome.DECLINED, f"{wrong}: run {flow_run.id} ends and deletes nothing.")

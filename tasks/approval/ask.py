@@ -273,17 +273,17 @@ def _waiting_too(run: Run) -> list[tuple[FlowRun, bool]]:
     return [(each, _due(each) > _due(this)) for each in asking if _asked_for(each) == _asked_for(this)]
 
 
-def _asked_for(found: FlowRun) -> object:
+def _asked_for(flow_run: FlowRun) -> object:
     """All parameters that decide what a request shows, with the defaults of those that were left out."""
-    given: dict[str, Any] = {"keep": {}, "limits": {}, "time_zone": "UTC", "cleanup": None, **found.parameters}
+    given: dict[str, Any] = {"keep": {}, "limits": {}, "time_zone": "UTC", "cleanup": None, **flow_run.parameters}
     try:
         match, keep = Match.model_validate(given["match"]), Keep.model_validate(given["keep"])
         limits = Limits.model_validate(given["limits"])
     except (KeyError, ValidationError):
-        return found.id  # an earlier version's: like no other
+        return flow_run.id  # an earlier version's: like no other
     return match.model_dump(), keep.model_dump(), limits.model_dump(), given["time_zone"], given["cleanup"]
 
 
-def _due(found: FlowRun) -> datetime:
+def _due(flow_run: FlowRun) -> datetime:
     """The instant of its cut-off, to the microsecond: a run scheduled for later may have started at once."""
-    return min(map(plain, filter(None, (found.expected_start_time, found.start_time))), default=datetime.now(UTC))
+    return min(map(plain, filter(None, (flow_run.expected_start_time, flow_run.start_time))), default=datetime.now(UTC))

@@ -81,7 +81,7 @@ class Archive(Folder):
         return cls.at(f"{url.rstrip('/')}/{organization_id}/{run_id}")
 
     @property
-    def is_there(self) -> bool:
+    def is_sealed(self) -> bool:
         """Whether it has a manifest: without one it isn't a backup."""
         return self.has(MANIFEST)
 
@@ -145,14 +145,14 @@ class Archive(Folder):
                     number += 1
         except BaseException:
             with suppress(Refused):
-                self.drop(name)
+                self.delete_file(name)
             raise
         return Written(name, number, file.sha256)
 
     def seal(self, manifest: Manifest) -> None:
         """Write the manifest, in one piece: from now on the folder is this backup. Raises `Refused`."""
         vars(self).pop("manifest", None)  # the one that was read before
-        self.put(MANIFEST, manifest.model_dump_json(indent=2))
+        self.write(MANIFEST, manifest.model_dump_json(indent=2))
 
     def lead_files(self) -> list[str]:
         """The files of leads, whether or not a manifest names them."""
@@ -171,17 +171,17 @@ class Archive(Folder):
 
         On this machine, also deletes what earlier attempts of the run left there. Raises `Refused`.
         """
-        if not self.is_there:  # it may be so old that it was pruned
+        if not self.is_sealed:  # it may be so old that it was pruned
             return
-        self.put(REPORT, json.dumps(report.evidence(), indent=2))
+        self.write(REPORT, json.dumps(report.evidence(), indent=2))
         if self.is_local:
             with suppress(Refused), self.lock(exclusive=True):  # not while another copy of the run writes
                 for name in self.leftovers():
-                    self.drop(name)
+                    self.delete_file(name)
 
     def delete(self) -> None:
         """Delete the folder, its manifest first: half deleted, it isn't a backup. Raises `Refused`."""
-        self.drop(MANIFEST)
+        self.delete_file(MANIFEST)
         super().delete()
 
 
@@ -211,7 +211,7 @@ def archive_of(run: str, url: str, organization_id: str | None = None) -> Archiv
     if found:
         raise Refused(f"Backups of several runs whose ids begin with {run} are at {url}: write the whole id.")
     others = _that_begin(run, archives(url)) if organization_id else []
-    if its := next((each.manifest.organization_id for each in others if each.is_there), None):
+    if its := next((each.manifest.organization_id for each in others if each.is_sealed), None):
         raise Refused(
             f"The backup of run {run} is of {its}, and the API key is of {organization_id}: use the key of that "
             "organisation."

@@ -1,7 +1,7 @@
 """Exporting leads from Close: waiting for an export, and storing it while it is downloaded."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, cast
 
@@ -12,6 +12,8 @@ from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, RateLimited
 from tasks.close.polling import next_poll
 from tasks.close.resources import Export, ExportStatus
+from tasks.criteria.reading import agreeing
+from tasks.criteria.selection import Criteria
 from tasks.report.progress import Progress
 from tasks.runs.outcomes import Refused
 from tasks.runs.own_state import OwnState
@@ -21,8 +23,6 @@ logger = logging.getLogger(__name__)
 HOUR = timedelta(hours=1)
 PATIENCE = 2 * HOUR
 """How long Close may take to export. It documents nothing; no run should hold a worker for longer."""
-Check = Callable[[Iterator[dict[str, Any]]], Iterator[dict[str, Any]]]
-"""Yields the leads it is given, and may raise `Refused`."""
 DOWNLOADS = 3
 TELL_EVERY = 100  # leads
 DOWNLOAD_AGAIN_AFTER = 5.0  # seconds
@@ -53,15 +53,18 @@ def finished_export(close: CloseClient, export: Export) -> Export:
     return export
 
 
-def store(close: CloseClient, export: Export, archive: Archive, check: Check) -> Written:
-    """Download an export that is done, and write its leads while they come in. Three attempts."""
+def store(close: CloseClient, export: Export, archive: Archive, criteria: Criteria) -> Written:
+    """Download an export that is done, and write its leads while they come in. Three attempts.
+
+    Raises `Refused` if one of them contradicts the *criteria* in our own reading.
+    """
     progress = Progress("backed up", close.clock)
     left = DOWNLOADS
     while True:
         left -= 1
         try:
             with close.download(export.id) as chunks:
-                leads = OwnState().during(check(leads_in(chunks, export.id)))
+                leads = OwnState().during(agreeing(leads_in(chunks, export.id), criteria))
                 return archive.write_leads(_shown(leads, progress, export.total))
         except CloseUnavailable as error:
             if not left:

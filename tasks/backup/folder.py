@@ -128,7 +128,7 @@ class Folder:
                 _abandon(opened)
             raise
 
-    def put(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str) -> None:
         """Write a small file atomically: it is there as a whole, or as it was before."""
         with self.create(f"{name}.new" if self.is_local else name) as file:
             file.write(text.encode())
@@ -137,7 +137,7 @@ class Folder:
                 Path(f"{self.path}/{name}.new").replace(f"{self.path}/{name}")
                 os.fsync(folder)  # so that its name survives a loss of power
 
-    def drop(self, name: str) -> None:
+    def delete_file(self, name: str) -> None:
         """Delete one of its files, if it is there."""
         with _raising_refused(self.url), suppress(FileNotFoundError):
             self.fs.rm_file(f"{self.path}/{name}")

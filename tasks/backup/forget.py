@@ -27,7 +27,7 @@ def forget(archive: Archive, whom: str, now: datetime) -> int:
     `Locked` while it is restored, which might create the person's leads again.
     """
     with locked(archive, "an erasure") as check:
-        if not archive.is_there:
+        if not archive.is_sealed:
             if archive.holds_leads(now - STILL_WRITTEN):
                 raise Refused(f"{archive.url} is no backup yet: a run may be writing it. Ask again when it has ended.")
             if archive.holds_leads():
@@ -47,16 +47,16 @@ def forget(archive: Archive, whom: str, now: datetime) -> int:
                 check()
             except BaseException:
                 with suppress(Refused):
-                    archive.drop(written.file)
+                    archive.delete_file(written.file)
                 raise
             archive.seal(changed)
             check()
-            archive.drop(manifest.file)
+            archive.delete_file(manifest.file)
         for name in archive.leftovers():
             check()
             if not archive.is_local and archive.written_at(name) > now - STILL_WRITTEN:
                 raise Refused(f"{archive.url} has {name}, which a run may be writing: ask again in a day.")
-            archive.drop(name)
+            archive.delete_file(name)
         return len(found)
 
 

@@ -27,6 +27,7 @@ from tasks.backup.lock import Check
 from tasks.runs import connect
 from tasks.runs.connect import PrefectUnavailable
 from tasks.runs.outcomes import Refused
+from tasks.runs.run import TAG
 from tasks.runs.versions import from_newer_version
 from tasks.runs.wording import MINUTE
 
@@ -34,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 VERSION = 1
 PREFIX = "lead_cleanup_backup_"
-TAG = "lead-cleanup"
 LEASE = timedelta(minutes=15)
 STOP_BEFORE = timedelta(minutes=5)
 """How long before its lease ends a holder stops: clocks differ, and what it has sent may still take effect."""

@@ -15,13 +15,13 @@ from tasks.close.errors import CloseError, NotAllowed, WrongKey
 from tasks.close.query.conditions import FixedUtc
 from tasks.close.resources import Export
 from tasks.close.settings import CloseSettings
-from tasks.criteria.reading import EXAMPLES, agreeing
+from tasks.criteria.reading import EXAMPLES
 from tasks.criteria.selection import Criteria
 from tasks.ledger import store as ledger
 from tasks.ledger.record import BackupTaken
 from tasks.plan.model import Plan
 from tasks.runs.alive import check_latest
-from tasks.runs.connect import connect, settings
+from tasks.runs.connect import connect, read_settings
 from tasks.runs.host import ephemeral_host
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused, Stop, outcome_of
@@ -41,14 +41,14 @@ def make_backup(run: Run, plan: Plan, criteria: Criteria, *, wanted: bool) -> Ba
     """
     if not wanted:
         return None
-    known = settings()
-    vouched = check_place(known.backup_url, ephemeral_host(run, known), lasts=known.backup_folder_lasts)
-    archive = Archive.of_run(known.backup_url, plan.organization_id, run.id)
+    settings = read_settings()
+    vouched = check_place(settings.backup_url, ephemeral_host(run, settings), lasts=settings.backup_folder_lasts)
+    archive = Archive.of_run(settings.backup_url, plan.organization_id, run.id)
     try:
         export = wait_for_export(plan, start_export(plan))
         with archive.lock(exclusive=False):
             downloaded = download_export(plan, criteria, export, archive.url)
-            taken = seal_backup(run, plan, archive.url, downloaded, known.backup_days)
+            taken = seal_backup(run, plan, archive.url, downloaded, settings.backup_days)
             return taken and taken.model_copy(update={"vouched": vouched})
     except (NotAllowed, WrongKey) as error:
         raise Refused(f"{NOT_ALLOWED} ({error})") from error
@@ -66,10 +66,10 @@ class Downloaded(NamedTuple):
 @once
 def start_export(plan: Plan) -> Export:
     """Delete the backups that have expired, and start an export of the planned leads."""
-    known = settings()
+    settings = read_settings()
     with connect(plan.organization_id, user_id=plan.user_id) as close:
         with log_if_it_fails("Deleting old backups"):
-            _prune(known, plan.organization_id, close.now())
+            _prune(settings, plan.organization_id, close.now())
         return close.start_export(plan.s_query)
 
 
@@ -84,7 +84,7 @@ def wait_for_export(plan: Plan, export: Export) -> Export:
 def download_export(plan: Plan, criteria: Criteria, export: Export, url: str) -> Downloaded:
     """Download the *export* into a new file in the folder at *url*, without a manifest. A failure leaves no file."""
     with connect(plan.organization_id, user_id=plan.user_id) as close:
-        written = store(close, export, Archive.at(url), partial(agreeing, criteria=criteria))
+        written = store(close, export, Archive.at(url), criteria)
         return Downloaded(written, close.now())
 
 
@@ -107,7 +107,7 @@ def seal_backup(run: Run, plan: Plan, url: str, downloaded: Downloaded, days: in
         # deleted leads that our file lacks; so the ledger is read after the export, and before the manifest.
         other = ledger.read(run.id)
         if other and not other.may_plan_again:
-            archive.drop(written.file)
+            archive.delete_file(written.file)
             return other.backup
         with connect(plan.organization_id, user_id=plan.user_id) as close:
             check_complete(close, plan, written.leads)
@@ -115,7 +115,7 @@ def seal_backup(run: Run, plan: Plan, url: str, downloaded: Downloaded, days: in
         check_latest(run)  # a later attempt's backup must not be replaced by an earlier one's
     except BaseException:
         with suppress(Refused):
-            archive.drop(written.file)
+            archive.delete_file(written.file)
         raise
     archive.seal(manifest)
     found = archive.manifest
@@ -130,9 +130,12 @@ NOT_ALLOWED = (
 )
 
 
-def _prune(known: CloseSettings, organization_id: str, at: datetime) -> None:
-    needed = partial(ledger.unresolved_runs, organization_id)
-    for url in prune(known.backup_url, organization_id, at, timedelta(days=known.backup_days), needed):
+def _prune(settings: CloseSettings, organization_id: str, at: datetime) -> None:
+    needed = partial(ledger.runs_with_open_claims, organization_id)
+    deleted, stayed = prune(settings.backup_url, organization_id, at, timedelta(days=settings.backup_days), needed)
+    for sentence in stayed:
+        logger.info("%s", sentence)
+    for url in deleted:
         logger.info("Deleted an old backup: %s.", url)
 
 

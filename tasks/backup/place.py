@@ -80,5 +80,5 @@ def try_place(url: str) -> None:
     """Write a file at *url* and delete it. Raises `Refused` if that fails, or if backups may not go there."""
     check_place(url, host=None)
     trial = Folder.at(f"{url.rstrip('/')}/trial-{uuid4().hex[:8]}")
-    trial.put("trial", "")
+    trial.write("trial", "")
     trial.delete()

@@ -1,19 +1,26 @@
 """Deleting expired backups."""
 
 import json
-import logging
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tasks.backup.archive import REPORT, Archive, archives
 from tasks.backup.folder import Locked
 from tasks.backup.lock import locked, run_of
 from tasks.runs.outcomes import Outcome, Refused
 
-logger = logging.getLogger(__name__)
-
 SETTLED = {Outcome.DELETED, Outcome.REFUSED, Outcome.NOTHING_TO_DO}
 """The outcomes of runs that need their backup no longer: Close has deleted what is in it, or nothing was started."""
+
+
+class Pruned(NamedTuple):
+    """What became of the backups that have expired."""
+
+    deleted: list[str]
+    """The addresses of those that were deleted."""
+    stayed: list[str]
+    """A sentence for each that stays although it has expired, because it is needed or in use."""
 
 
 def prune(
@@ -21,24 +28,24 @@ def prune(
     organization_id: str | None,
     now: datetime,
     kept: timedelta,
-    needed: Callable[[], Collection[str]] = tuple,
+    needed: Callable[[], Collection[str]],
     *,
     why: str = "its run isn't known to have ended",
-    tell: Callable[[str], object] = logger.info,
-) -> list[str]:
-    """Delete the backups that have expired at *now*, of the organisation or of all, and return their addresses.
+) -> Pruned:
+    """Delete the backups that have expired at *now*, of the organisation or of all.
 
-    The backups of the runs that *needed* returns stay, for the reason *why*, and so do those in use: *tell* is called
-    with a sentence for each. What can't be read stays too. Leads without a manifest, left by a run that died, are
+    The backups of the runs that *needed* returns stay, for the reason *why*, and so do those in use, and what can't be
+    read. Nothing is asked of *needed* unless one has expired. Leads without a manifest, left by a run that died, are
     deleted when they are older than backups are *kept*. Raises `Refused` if the storage fails, and
     `PrefectUnavailable`.
     """
     deleted: list[str] = []
+    stayed: list[str] = []
     expired = [each for each in archives(url, organization_id) if _has_expired(each, now, kept)]
     stay = needed() if expired else ()
     for archive in expired:
         if run_of(archive) in stay:
-            tell(f"{archive.url} has expired, but stays: {why}.")
+            stayed.append(f"{archive.url} has expired, but stays: {why}.")
             continue
         try:
             with locked(archive, "a deletion of old backups"):
@@ -46,8 +53,8 @@ def prune(
                     archive.delete()
                     deleted.append(archive.url)
         except Locked as error:
-            tell(str(error))
-    return deleted
+            stayed.append(str(error))
+    return Pruned(deleted, stayed)
 
 
 def unsettled(url: str) -> set[str]:
@@ -60,7 +67,7 @@ def unsettled(url: str) -> set[str]:
 
 def _outcome(archive: Archive) -> str | None:
     """How the run ended by its report; None without one. Leads without a manifest were never relied on."""
-    if not archive.is_there:
+    if not archive.is_sealed:
         return Outcome.NOTHING_TO_DO
     try:
         with archive.open(REPORT) as file:
@@ -70,7 +77,7 @@ def _outcome(archive: Archive) -> str | None:
 
 
 def _has_expired(archive: Archive, now: datetime, kept: timedelta) -> bool:
-    if not archive.is_there:
+    if not archive.is_sealed:
         return archive.holds_leads() and not archive.holds_leads(now - kept)
     try:
         manifest = archive.manifest

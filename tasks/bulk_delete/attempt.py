@@ -10,13 +10,13 @@ from prefect.client.schemas.objects import State
 from tasks.criteria.policy import Limits
 from tasks.ledger.record import Record
 from tasks.runs import stop
-from tasks.runs.attempts import ended_before, last_asked, left_suspended, states_of, tries_by_automation
+from tasks.runs.attempts import ended_before, last_asked, left_suspended, retries_by_automation, states_of
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.own_state import Suspended
 from tasks.runs.retries import reads
 from tasks.runs.run import Run, check_organization
 
-MOST_TRIES = 5
+MOST_RETRIES = 5
 """How often in a row an automation may retry a run before a person must look."""
 
 
@@ -29,7 +29,7 @@ def check_attempt(run: Run, record: Record | None, limits: Limits) -> None:
     if claimed is None:
         stop.check()
         check_organization(run)
-        late = lateness(run, tries_by_automation(states), datetime.now(UTC), last_asked(states))
+        late = lateness(run, retries_by_automation(states), datetime.now(UTC), last_asked(states))
         if late > timedelta(hours=limits.max_late_hours):  # so that no burst of runs follows an outage
             raise Stop(
                 Outcome.SKIPPED,
@@ -57,12 +57,12 @@ def _check_states(states: Sequence[State[Any]], record: Record | None) -> None:
     if left_suspended(states):
         raise Suspended
     check_crashed(ended_before(states), record)
-    if tries_by_automation(states) > MOST_TRIES:
+    if retries_by_automation(states) > MOST_RETRIES:
         started = record and record.bulk_delete_id
         raise Stop(
             Outcome.STILL_RUNNING if started else Outcome.UNKNOWN if record else Outcome.FAILED,
-            f"This run has crashed and was retried {MOST_TRIES} times in a row: its log says why. Fix that, then retry "
-            "it: it starts nothing twice.",
+            f"This run has crashed and was retried {MOST_RETRIES} times in a row: its log says why. Fix that, then "
+            "retry it: it starts nothing twice.",
         )
 
 
@@ -77,9 +77,9 @@ def check_crashed(ended: State[Any] | None, record: Record | None) -> None:
     raise Stop(outcome, ended.message or "An automation retried this run although it had finished.")
 
 
-def lateness(run: Run, tries: int, now: datetime, asked: datetime | None = None) -> timedelta:
+def lateness(run: Run, retries: int, now: datetime, asked: datetime | None = None) -> timedelta:
     """How late *run* is: by its first start; or *now*, if an automation retries it, maybe after days of outage.
 
     Then it was due when a person last *asked* for it: an approval may come days after the plan.
     """
-    return now - (asked or run.as_of) if tries else run.late
+    return now - (asked or run.as_of) if retries else run.late

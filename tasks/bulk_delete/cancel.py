@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 
 from tasks.backup.archive import Archive
-from tasks.bulk_delete.find import bulk_delete_of, search_until_visible, visible_within_seconds
+from tasks.bulk_delete.find import MAY_START_YET, bulk_delete_of, search_until_visible, visible_in_seconds
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
@@ -53,7 +53,7 @@ def cancel(run: Run) -> Report:
         report = Report(outcome=Outcome.CANCELLED, message=NOTHING_STARTED, flow_run_id=str(run.id))
         logger.info(NOTHING_STARTED)
     else:
-        report = _cancelled(run, ledger.update(record, cancelled_at=record.cancelled_at or datetime.now(UTC)))
+        report = _pause_and_report(run, ledger.update(record, cancelled_at=record.cancelled_at or datetime.now(UTC)))
     try:
         write_report(run, report, record.organization if record else "")
         emit_end(run, report)
@@ -70,7 +70,7 @@ def pause_running() -> Iterator[str]:
     Yields a sentence on what became of each; those in other organisations are only named. Raises `Stop` in the end if
     any isn't known to be paused, and names them.
     """
-    records, unreadable = ledger.list_unresolved()
+    records, unreadable = ledger.list_open_claims()
     not_paused = {each.name: each.bulk_delete_id or f"what run {each.run_id} has claimed" for each in records}
     not_paused |= {sentence: sentence.removesuffix(".") for sentence in unreadable}
     try:
@@ -99,9 +99,8 @@ def _pause_claimed(close: CloseClient, record: Record) -> tuple[str, bool]:
         job = bulk_delete_of(record, close.bulk_deletes()) if record.bulk_delete_id is None else None
         bulk_delete_id = record.bulk_delete_id or (job and job.id)
         if bulk_delete_id is None:
-            age = (datetime.now(UTC) - record.claimed_at).total_seconds()
-            may_start_yet = age < visible_within_seconds(close)
-            again = " It may be about to start: repeat this in two minutes." if may_start_yet else ""
+            may_start_yet = visible_in_seconds(close, record) > 0
+            again = f" {MAY_START_YET}" if may_start_yet else ""
             return f"Close shows no bulk delete of it: {record.line}.{again}", not may_start_yet
         job = pause(close, bulk_delete_id)
     except (CloseError, Stop) as error:
@@ -132,7 +131,7 @@ def has_stopped(job: BulkDelete) -> bool:
     return job.finished or job.status == BulkStatus.PAUSED
 
 
-def _cancelled(run: Run, record: Record) -> Report:
+def _pause_and_report(run: Run, record: Record) -> Report:
     job, level = None, logging.WARNING
     bulk_delete_id = record.bulk_delete_id
     try:

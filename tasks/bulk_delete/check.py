@@ -11,7 +11,7 @@ from typing import cast
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 
-from tasks.bulk_delete.find import has_marks, visible_within_seconds
+from tasks.bulk_delete.find import MAY_START_YET, has_marks, visible_in_seconds
 from tasks.close.query.rewrite import instants_in
 from tasks.close.resources import BulkDelete
 from tasks.ledger import store as ledger
@@ -42,8 +42,8 @@ def check() -> Check:
     with connect() as close:
         organization_id = close.organization_id()
         jobs = close.bulk_deletes()
-        visible_within = timedelta(seconds=visible_within_seconds(close))
-    records, unreadable = ledger.list_all()
+        records, unreadable = ledger.list_all()
+        young = {each.name for each in records if visible_in_seconds(close, each) > 0}
     ours = [each for each in records if each.organization_id == organization_id]
     others = {each.organization_id for each in records} - {organization_id}
     named = {each.bulk_delete_id for each in ours}
@@ -54,7 +54,7 @@ def check() -> Check:
     return Check(
         differences=(
             *unreadable,
-            *(said for each in ours for said in _of_claim(each, jobs, visible_within)),
+            *(said for each in ours for said in _of_claim(each, jobs, may_start_yet=each.name in young)),
             *(_not_named(job, found[-1]) for job in unnamed if (found := _claims_of(job, ours))),
             *(_unknown(job) for job in of_cleanups if job not in old),
         ),
@@ -91,14 +91,13 @@ def _claims_of(job: BulkDelete, records: Sequence[Record]) -> list[Record]:
     return sorted((each for each in records if has_marks(job, each.marks)), key=lambda each: each.claim)
 
 
-def _of_claim(record: Record, jobs: Sequence[BulkDelete], visible_within: timedelta) -> Iterator[str]:
+def _of_claim(record: Record, jobs: Sequence[BulkDelete], *, may_start_yet: bool) -> Iterator[str]:
     """What Close doesn't list of *record*."""
     if record.bulk_delete_id:
         if record.bulk_delete_id not in {job.id for job in jobs}:
             yield f"Close does not list the bulk delete of run {record.line}."
     elif not record.ended and not any(has_marks(job, record.marks) for job in jobs):
-        young = datetime.now(UTC) - record.claimed_at < visible_within
-        again = " It may be about to start: repeat this in two minutes." if young else ""
+        again = f" {MAY_START_YET}" if may_start_yet else ""
         yield f"Close lists no bulk delete for the open claim of run {record.line}.{again}"
 
 

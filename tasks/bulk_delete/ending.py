@@ -38,12 +38,12 @@ class CleanupEnding(Ending):
             raise RuntimeError("the run ended without a result")
         return verdict(self.plan, self.finished.job, self.remaining, self.log)
 
-    def _concluded(self, outcome: Outcome, message: str) -> Report:
+    def _conclude(self, outcome: Outcome, message: str) -> Report:
         if self._started and outcome in {Outcome.REFUSED, Outcome.FAILED, Outcome.NOTHING_TO_DO}:
             outcome, message = self._despite_the_start(message)
         if outcome is Outcome.DELETED and self.plan:
             with log_if_it_fails("Advancing the ramp"):
-                ramp.note(self.run, self.plan.organization_id, self.plan.criteria_digest)
+                ramp.advance(self.run, self.plan.organization_id, self.plan.criteria_digest)
         job = self.finished.job if self.finished else self._interrupted and self._interrupted.job
         report = Report(
             outcome=outcome,
@@ -91,11 +91,11 @@ class CleanupEnding(Ending):
             return self._interrupted.bulk_delete_id  # Prefect never returns what a task that was suspended returned
         return self.bulk_delete_id or (self.record.bulk_delete_id if self.record else None)
 
-    def _suspended(self) -> str:
+    def _pause_suspended(self) -> str:
         self._interrupted = pause_suspended(self.run, self._known_id)
         return self._interrupted.sentence
 
-    def _cancelled(self) -> str | None:
+    def _pause_if_cancelled(self) -> str | None:
         if self._has_ended:
             return None
         self._interrupted = pause_cancelled(self.run, self._known_id)

@@ -22,6 +22,8 @@ CLAIM_SECONDS = 30.0
 LAG_SECONDS = 30.0
 """How long Close's list may take to show what it has accepted. It documents nothing; its search takes seconds."""
 RESUME = "Resume it, in Close or with `lead-cleanup resume RUN` if a run has started it."
+MAY_START_YET = "It may be about to start: repeat this in two minutes."
+"""Of a claim whose bulk delete Close doesn't show, and may yet show."""
 RESUMABLE = timedelta(days=7)
 """Close refuses to resume a bulk delete that has been paused for longer."""
 
@@ -76,6 +78,11 @@ def search_until_visible(close: CloseClient, record: Record) -> BulkDelete:
 def visible_within_seconds(close: CloseClient) -> float:
     """How long after a claim its bulk delete may take to show."""
     return CLAIM_SECONDS + close.start_takes_at_most + LAG_SECONDS
+
+
+def visible_in_seconds(close: CloseClient, record: Record) -> float:
+    """How much longer the bulk delete of *record* may take to show; zero if it would show by now."""
+    return max(visible_within_seconds(close) - max(record.age_seconds, 0), 0)
 
 
 def has_marks(job: BulkDelete, marks: Sequence[datetime]) -> bool:

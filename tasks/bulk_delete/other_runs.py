@@ -9,7 +9,7 @@ from uuid import UUID
 from prefect.client.schemas.filters import FlowFilter, FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 
-from tasks.bulk_delete.find import visible_within_seconds
+from tasks.bulk_delete.find import visible_in_seconds
 from tasks.bulk_delete.wait import STALLED_AFTER
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseUnavailable, NotFound, RateLimited
@@ -52,7 +52,7 @@ def wait_for_other_runs(run: Run, limits: Limits, *, dry_run: bool) -> None:
 class Other:
     """Another run that deletes or may, and is running."""
 
-    found: FlowRun
+    flow_run: FlowRun
     record: Record | None
     """Its open claim."""
     ahead: bool
@@ -60,7 +60,7 @@ class Other:
 
     def is_of(self, organization_id: str) -> bool:
         """Whether it is in this organisation, or hasn't yet said in which it is."""
-        tagged = {each for each in self.found.tags if each.startswith(ORGANIZATION)}
+        tagged = {each for each in self.flow_run.tags if each.startswith(ORGANIZATION)}
         its = {self.record.organization_id} if self.record else tagged
         return not its or organization_id in its
 
@@ -85,16 +85,15 @@ class Watch:
             return True
         if record and (record.cancelled_at or not self._may_be_deleting(record)):
             return False
-        before, since = self._seen.get(other.found.id, (None, now))
+        before, since = self._seen.get(other.flow_run.id, (None, now))
         looks = self._look(record.bulk_delete_id) if record and record.bulk_delete_id else ("claim", bool(record))
         if looks is None:
             return False
-        self._seen[other.found.id] = looks, since if looks == before else now
-        return now - self._seen[other.found.id][1] < STALLED_AFTER
+        self._seen[other.flow_run.id] = looks, since if looks == before else now
+        return now - self._seen[other.flow_run.id][1] < STALLED_AFTER
 
     def _may_be_deleting(self, record: Record) -> bool:
-        age = (datetime.now(UTC) - record.claimed_at).total_seconds()
-        return record.bulk_delete_id is not None or age < visible_within_seconds(self.close)
+        return record.bulk_delete_id is not None or visible_in_seconds(self.close, record) > 0
 
     def _look(self, bulk_delete_id: str) -> tuple[object, ...] | None:
         """How far Close has got; None if the bulk delete won't continue until a person acts."""
@@ -121,11 +120,13 @@ def _wait(close: CloseClient, run: Run, organization_id: str, patience: timedelt
             break
         left = started + patience.total_seconds() - close.clock()
         if left <= 0:
-            logger.warning("Run %s (%s) has not ended: no longer waiting for it.", other.found.id, other.found.name)
+            logger.warning(
+                "Run %s (%s) has not ended: no longer waiting for it.", other.flow_run.id, other.flow_run.name
+            )
             return
-        if other.found.id != waited_for:
-            waited_for = other.found.id
-            logger.info("Waiting until run %s (%s) in this organisation has ended.", waited_for, other.found.name)
+        if other.flow_run.id != waited_for:
+            waited_for = other.flow_run.id
+            logger.info("Waiting until run %s (%s) in this organisation has ended.", waited_for, other.flow_run.name)
         close.sleep(min(LOOK_SECONDS, left))
     if waited_for:
         logger.info("Waited %.0f minutes for other runs. Planning now.", (close.clock() - started) / 60)
@@ -133,7 +134,7 @@ def _wait(close: CloseClient, run: Run, organization_id: str, patience: timedelt
 
 def _others(run: Run, seen: Collection[UUID] = ()) -> list[Other]:
     """The other runs that are running and have a claim, had one when they were *seen*, or are ahead of *run*."""
-    claims = {record.run_id: record for record in ledger.list_unresolved()[0]}
+    claims = {record.run_id: record for record in ledger.list_open_claims()[0]}
     with prefect() as server:
         running = server.read_flow_runs(
             flow_filter=FlowFilter.model_validate({"name": {"any_": [FLOW]}}),
@@ -144,7 +145,7 @@ def _others(run: Run, seen: Collection[UUID] = ()) -> list[Other]:
         return []
     live = (each for each in running if each.id != run.id and not each.parameters.get("dry_run", True))
     others = [Other(each, claims.get(each.id), is_ahead(each, mine)) for each in live]
-    return [each for each in others if each.record or each.ahead or each.found.id in seen]
+    return [each for each in others if each.record or each.ahead or each.flow_run.id in seen]
 
 
 def is_ahead(other: FlowRun, mine: FlowRun) -> bool:

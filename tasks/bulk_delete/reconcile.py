@@ -3,13 +3,13 @@
 import logging
 import math
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 from tasks.backup.archive import Archive
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
-from tasks.close.pages import EVENT_PAGE
+from tasks.close.pages import EVENT_PAGE, EVENTS_LATE_BY
 from tasks.close.resources import BulkDelete, BulkStatus
 from tasks.criteria.reading import EXAMPLES
 from tasks.ledger.record import BackupTaken
@@ -26,7 +26,6 @@ SETTLING_SECONDS = 30.0
 """How long Close's search, and its event log, may take to show what was deleted."""
 MOST_LOGGED = 10_000  # leads; the log has fifty a page
 OVERLAP = EVENT_PAGE  # events that are known, after which a look for newer ones ends
-CLOCKS = timedelta(minutes=5)  # Close says that events may become visible out of order for as long
 Seen = TypeVar("Seen")
 
 
@@ -34,7 +33,7 @@ class Log(NamedTuple):
     """What Close's event log says that a bulk delete has deleted."""
 
     deleted: int
-    strangers: tuple[str, ...] = ()
+    not_in_backup: tuple[str, ...] = ()
     """Ids of leads that are not in the run's backup."""
 
 
@@ -47,7 +46,7 @@ def count_remaining(plan: Plan, job: BulkDelete) -> int:
     with connect(plan.organization_id) as close:
         if job.status != BulkStatus.DONE:
             return close.count(plan.s_query)
-        return _settled(close, lambda: close.count(plan.s_query), lambda remaining: remaining == 0)
+        return _look_until(close, lambda: close.count(plan.s_query), lambda remaining: remaining == 0)
 
 
 def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> Log | None:
@@ -59,12 +58,12 @@ def read_event_log(plan: Plan, job: BulkDelete, backup: BackupTaken | None) -> L
     if job.status != BulkStatus.DONE or job.date_created is None or job.processed > MOST_LOGGED:
         return None
     try:
-        deleted = read_deleted_leads(plan, job, job.date_created - CLOCKS)
+        deleted = read_deleted_leads(plan, job, job.date_created - EVENTS_LATE_BY)
         copied = Archive.at(backup.url).lead_ids() if backup else deleted
     except (CloseError, Refused) as error:
         logger.warning("Could not compare with Close's event log what was deleted: %s", error)
         return None
-    return Log(deleted=len(deleted), strangers=tuple(sorted(deleted - copied)))
+    return Log(deleted=len(deleted), not_in_backup=tuple(sorted(deleted - copied)))
 
 
 @reads
@@ -77,12 +76,12 @@ def read_deleted_leads(plan: Plan, job: BulkDelete, since: datetime) -> set[str]
     deletions = _Deletions(job, since)
     with connect(plan.organization_id) as close:
         if not deletions.read(close):
-            _settled(close, lambda: deletions.read(close, overlap=OVERLAP), bool)
+            _look_until(close, lambda: deletions.read(close, overlap=OVERLAP), bool)
             deletions.read(close)
     return deletions.by_job
 
 
-def _settled(close: CloseClient, look: Callable[[], Seen], enough: Callable[[Seen], bool]) -> Seen:
+def _look_until(close: CloseClient, look: Callable[[], Seen], enough: Callable[[Seen], bool]) -> Seen:
     """What *look* returns once that is *enough*, or after half a minute: Close may show a deletion later."""
     for _ in range(SETTLING_LOOKS):
         if enough(seen := look()):
@@ -120,7 +119,7 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None)
     *log* is what Close's event log says of it, None where that isn't known.
     """
     planned = plan.counts.planned
-    if wrong := next(_wrongs(planned, job, remaining, log), None):
+    if wrong := next(_discrepancies(planned, job, remaining, log), None):
         return Outcome.FAILED, wrong
     changed = planned - job.processed
     spared = f" Of the {planned:,} planned, {changed:,} had changed since, or were gone." if changed else ""
@@ -129,7 +128,7 @@ def verdict(plan: Plan, job: BulkDelete, remaining: int, log: Log | None = None)
     return Outcome.DELETED, f"{counted(job.processed, 'lead is', 'leads are')} deleted.{spared}{unlogged}"
 
 
-def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> Iterator[str]:
+def _discrepancies(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> Iterator[str]:
     """Everything that speaks against a success, the gravest first."""
     processed, total = job.processed, job.total
     leads = counted(processed, "lead")
@@ -147,9 +146,9 @@ def _wrongs(planned: int, job: BulkDelete, remaining: int, log: Log | None) -> I
         if log and log.deleted + remaining > planned:
             lag = f"Its event log shows that {counted(log.deleted, 'is', 'are')} deleted, so its search lags behind"
         yield f"Close says done with {leads}, but {still}. {lag}: a retry of this run counts again."
-    if log and log.strangers:
-        number = counted(len(log.strangers), "deleted lead that is", "deleted leads that are")
-        more = f" and {len(log.strangers) - EXAMPLES:,} more" if len(log.strangers) > EXAMPLES else ""
-        yield f"Close's event log shows {number} in no backup: {', '.join(log.strangers[:EXAMPLES])}{more}."
+    if log and log.not_in_backup:
+        number = counted(len(log.not_in_backup), "deleted lead that is", "deleted leads that are")
+        more = f" and {len(log.not_in_backup) - EXAMPLES:,} more" if len(log.not_in_backup) > EXAMPLES else ""
+        yield f"Close's event log shows {number} in no backup: {', '.join(log.not_in_backup[:EXAMPLES])}{more}."
     if log and log.deleted > processed:
         yield f"Close says that it deleted {leads}, but its event log shows that it was {log.deleted:,}."

@@ -1,7 +1,6 @@
 """Tasks that start a bulk delete at most once, or continue one that was started."""
 
 import logging
-from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -88,10 +87,12 @@ def check_drift(matching: int, plan: Plan, backup: BackupTaken | None) -> None:
         raise Refused(f"{match} now, but {known} planned: run the cleanup again.")
 
 
-def _start(run: Run, plan: Plan, after: Record | None, backup: BackupTaken | None, again: Limits | None = None) -> str:
-    """Start the bulk delete of *plan*. With *again*, the plan is old: its limits and its backup are checked again."""
+def _start(
+    run: Run, plan: Plan, after: Record | None, backup: BackupTaken | None, limits_now: Limits | None = None
+) -> str:
+    """Start the bulk delete of *plan*. With *limits_now*, the plan is old: these and its backup are checked again."""
     with connect(plan.organization_id, user_id=plan.user_id) as close, turn(plan.organization_id):
-        seen = preflight(close, plan, backup, again)
+        seen = preflight(close, plan, backup, limits_now)
         if seen.started is None:
             stop.check()
         check_latest(run)
@@ -117,7 +118,7 @@ class Preflight(NamedTuple):
     """Leads that still matched."""
 
 
-def preflight(close: CloseClient, plan: Plan, backup: BackupTaken | None, again: Limits | None) -> Preflight:
+def preflight(close: CloseClient, plan: Plan, backup: BackupTaken | None, limits_now: Limits | None) -> Preflight:
     """Look at Close a last time. Raises `Refused` if there is a reason not to start."""
     jobs = close.bulk_deletes()
     if started := bulk_delete_of(plan, jobs):
@@ -125,12 +126,12 @@ def preflight(close: CloseClient, plan: Plan, backup: BackupTaken | None, again:
     check_idle(jobs, *_in_ledger(jobs, plan))
     matching, ids = matching_leads(close, plan, backup)
     check_drift(matching, plan, backup)
-    if again and matching:
+    if limits_now and matching:
         now = plan.counts.model_copy(update={"total": close.count(to_json(LEADS)), "planned": matching})
         check_not_all(now, "By now the plan has")
-        check_limits(now, again, "By now the plan has")
+        check_limits(now, limits_now, "By now the plan has")
     if backup and matching:
-        check_in_backup(ids, plan, backup, whole=again is not None)
+        check_in_backup(ids, plan, backup, whole=limits_now is not None)
     return Preflight(jobs, None, matching)
 
 
@@ -165,7 +166,7 @@ def _in_ledger(jobs: list[BulkDelete], plan: Plan) -> tuple[set[str], dict[str, 
     if all(job.status != BulkStatus.PAUSED for job in jobs):
         return set(), {}
     given_up = {record.bulk_delete_id or "" for record in ledger.given_up(plan.organization_id)}
-    open_claims, _ = ledger.list_unresolved(plan.organization_id)
+    open_claims, _ = ledger.list_open_claims(plan.organization_id)
     return given_up, {record.bulk_delete_id or "": record.run_id for record in open_claims}
 
 
@@ -174,8 +175,7 @@ def _post(close: CloseClient, run: Run, record: Record, plan: Plan, seen: Prefli
         _check_claim(run, record, seen.jobs)
         if not seen.matching:
             raise Stop(Outcome.NOTHING_TO_DO, "None of the planned leads matches any more.")
-        age = (datetime.now(UTC) - record.claimed_at).total_seconds()  # a clock that counts while the machine sleeps
-        if close.clock() > deadline or age > CLAIM_SECONDS:
+        if close.clock() > deadline or record.age_seconds > CLAIM_SECONDS:
             raise Refused(f"The claim is more than {CLAIM_SECONDS:.0f} s old, too old to start: retry this run.")
     except (Stop, Superseded):
         _record_refusal(record)
@@ -204,7 +204,7 @@ def _check_claim(run: Run, record: Record, jobs: list[BulkDelete]) -> None:
         raise Suspended
     if latest.cancelled_at or (state and (state.is_cancelling() or state.is_cancelled())):
         raise Stop(Outcome.CANCELLED, "This run was cancelled before anything was started.")
-    for other in ledger.unresolved(record.organization_id):
+    for other in ledger.open_claims(record.organization_id):
         if other.run_id != record.run_id:
             _check_over(other, jobs)
 

@@ -1,7 +1,7 @@
 """From Close's answers to values: one object, a list page by page, a search by its cursor."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from tasks.close.transport import Transport
 PAGE = 100  # rows of a list
 SEARCH_PAGE = 200  # rows of a search; Close publishes no ceiling, 200 is in wide use
 EVENT_PAGE = 50  # events of the log; Close sends no more at once
+EVENTS_LATE_BY = timedelta(minutes=5)  # at most: so long after it, an event may yet show, and out of order
 LONGEST_SEARCH = 10_000  # rows; Close ends a search by cursor here
 IDLE_PAGES = 2  # in a row without a new object: a cursor may end on an empty page, but must end
 ENDLESS = "its pages don't end"

@@ -32,7 +32,7 @@ EXAMPLES = 5
 L = TypeVar("L", bound=Lead)
 
 
-def needed(criteria: Criteria) -> bool:
+def must_check_before_export(criteria: Criteria) -> bool:
     """Whether the planned leads have to be checked before the export."""
     return not TOKENIZED.isdisjoint(contradictions(criteria))
 

@@ -78,6 +78,11 @@ class Record(Planned):
         return self.ended == REFUSED
 
     @property
+    def age_seconds(self) -> float:
+        """How long ago the run claimed, by a clock that counts while the machine sleeps."""
+        return (datetime.now(UTC) - self.claimed_at).total_seconds()
+
+    @property
     def may_plan_again(self) -> bool:
         """Whether the run may plan as if it had never claimed anything."""
         return self.refused and self.restarted_by is None

@@ -19,19 +19,17 @@ from pydantic import ValidationError
 
 from tasks.ledger.record import PREFIX, VERSION, BackupTaken, Record, name_of
 from tasks.plan.model import Plan
-from tasks.runs.connect import prefect, repeat_write
+from tasks.runs.connect import PAGE, prefect, repeat_write
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Outcome, Stop
-from tasks.runs.run import Run
+from tasks.runs.run import TAG, Run
 from tasks.runs.versions import from_newer_version
 
-TAG = "lead-cleanup"
 UNRESOLVED = "unresolved"
 TAG_GIVEN_UP = "given-up"
 TAG_CLEANUP = "cleanup:"
 """Begins the tag with a cleanup's name, so that a cleanup called ``unresolved`` isn't taken for an open claim."""
 KEPT_FOR = timedelta(days=90)
-PAGE = 200  # Variables; Prefect returns no more at a time
 
 
 def read(run_id: UUID) -> Record | None:
@@ -86,17 +84,17 @@ def update(record: Record, **fields: object) -> Record:
     return updated
 
 
-def unresolved(organization_id: str | None = None) -> list[Record]:
+def open_claims(organization_id: str | None = None) -> list[Record]:
     """The open claims: in the organisation, or in all.
 
     Raises `Stop` (``unknown``) if one of them can't be read: its bulk delete may be running.
     """
-    return _readable(*list_unresolved(organization_id))
+    return _readable(*list_open_claims(organization_id))
 
 
-def unresolved_runs(organization_id: str | None = None) -> set[str]:
-    """The ids of the runs that have an open claim, as `unresolved` returns these."""
-    return {str(record.run_id) for record in unresolved(organization_id)}
+def runs_with_open_claims(organization_id: str | None = None) -> set[str]:
+    """The ids of the runs that have an open claim, as `open_claims` returns these."""
+    return {str(record.run_id) for record in open_claims(organization_id)}
 
 
 def given_up(organization_id: str) -> list[Record]:
@@ -105,7 +103,7 @@ def given_up(organization_id: str) -> list[Record]:
     return [each for each in found if each.given_up and each.organization_id == organization_id]
 
 
-def list_unresolved(organization_id: str | None = None) -> tuple[list[Record], list[str]]:
+def list_open_claims(organization_id: str | None = None) -> tuple[list[Record], list[str]]:
     """The open claims, in the organisation or in all, and a sentence for each that can't be read."""
     records, unreadable = _tagged(TAG, UNRESOLVED, *([organization_id] if organization_id else []))
     open_claims = [each for each in records if not each.ended and organization_id in {None, each.organization_id}]
@@ -117,13 +115,13 @@ def list_all() -> tuple[list[Record], list[str]]:
     return _tagged(TAG)
 
 
-def prune(now: datetime) -> tuple[list[Record], list[str]]:
+def prune(now: datetime) -> list[Record]:
     """Delete closed records that are older than 90 days and whose flow run is gone; return them.
 
     While a run exists it can be retried, and would find no record of what it has started. Records that can't be read
-    stay; returns a sentence for each.
+    stay.
     """
-    records, unreadable = list_all()
+    records, _ = list_all()
     with prefect() as server:
         deleted: list[Record] = []
         for each in records:
@@ -132,7 +130,7 @@ def prune(now: datetime) -> tuple[list[Record], list[str]]:
             if old and not server.read_flow_runs(flow_run_filter=of_run):
                 server.delete_variable_by_name(each.name)
                 deleted.append(each)
-    return deleted, unreadable
+    return deleted
 
 
 def _update(record: Record, fields: Mapping[str, object]) -> Record:

@@ -29,7 +29,7 @@ FEW = 5 * SEARCH_PAGE
 """So many planned leads are all read: each page costs a search, and counting what goes along with them costs ten."""
 
 
-class Counted(NamedTuple):
+class FoundLeads(NamedTuple):
     """What Close shows of a selection: the numbers, and the oldest of the leads that it plans."""
 
     selection: Selection
@@ -47,24 +47,23 @@ class Counted(NamedTuple):
 
 
 @reads
-def find_leads(selection: Selection, batch: int | None, remedy: str) -> Counted:
+def find_leads(selection: Selection, batch: int | None, remedy: str) -> FoundLeads:
     """Count what matches, what each rule protects, what is planned, and all leads of the organisation.
 
     Plans only the oldest *batch* of the leads, if there are more. Counts up to three times until the numbers add up:
     leads change meanwhile. Raises `Refused` when Close rejects a rule; and, with the *remedy*, if no batch can be cut.
     """
     with connect(selection.organization_id) as close:
+        found = _find(close, selection, batch)
         for _ in range(2):
-            if (found := _find(close, selection, batch)).counts.add_up:
-                break
-        else:
-            found = _find(close, selection, batch)
+            if not found.counts.add_up:
+                found = _find(close, selection, batch)
         if batch is None or batch >= found.counts.planned:
             return found
         return _cut(close, found, batch, remedy)
 
 
-def _find(close: CloseClient, selection: Selection, batch: int | None) -> Counted:
+def _find(close: CloseClient, selection: Selection, batch: int | None) -> FoundLeads:
     def count(query: Query, setting: str) -> int:
         with _explained(query, setting):
             return close.count(to_json(query))
@@ -84,7 +83,7 @@ def _find(close: CloseClient, selection: Selection, batch: int | None) -> Counte
         planned, oldest = _read_oldest(close, selection, batch + 1 if batch else FEW)
     total = count(LEADS, "the count of all leads")
     counts = Counts(total=total, matched=matched, kept={**by_rule, "total": kept}, planned=planned)
-    return Counted(selection, counts, oldest)
+    return FoundLeads(selection, counts, oldest)
 
 
 def _read_oldest(close: CloseClient, selection: Selection, wanted: int) -> tuple[int, list[dict[str, Any]]]:
@@ -112,7 +111,7 @@ def _explained(query: Query, setting: str) -> Generator[None]:
         raise Refused(f"Close rejects {setting}: {error} {rejected}Change or remove it.") from None
 
 
-def _cut(close: CloseClient, found: Counted, batch: int, remedy: str) -> Counted:
+def _cut(close: CloseClient, found: FoundLeads, batch: int, remedy: str) -> FoundLeads:
     """*found*, with at most the oldest *batch* of the leads planned, by a creation instant in the query.
 
     Leads created at that instant all wait for the next run.
@@ -132,7 +131,7 @@ def _cut(close: CloseClient, found: Counted, batch: int, remedy: str) -> Counted
     if left > batch:
         leads = counted(left, "lead")
         raise Refused(f"The batch would have {leads}, more than {batch:,}: leads are changing meanwhile.")
-    return Counted(selection, found.counts.cut_to(left), oldest)
+    return FoundLeads(selection, found.counts.cut_to(left), oldest)
 
 
 def rejected_field(query: Mapping[str, Any], rejected: Iterable[str]) -> str:

@@ -18,11 +18,11 @@ from tasks.plan.model import Plan
 from tasks.plan.overrides import weakened
 from tasks.plan.ramp import criteria_digest
 from tasks.plan.ramp import read as read_ramp
-from tasks.runs.connect import Identity, client, remember, settings
+from tasks.runs.connect import Identity, client, read_settings, remember
 from tasks.runs.outcomes import Refused
 from tasks.runs.retries import reads
 from tasks.runs.run import Run, deployed_parameters, tag
-from tasks.runs.wording import counted, ended
+from tasks.runs.wording import counted, with_full_stop
 
 RAMPED = (
     "This cleanup is new here, or its criteria have changed, so it starts small and leaves {} for later runs: its "
@@ -34,17 +34,15 @@ RAMPED = (
 @reads
 def read_account(criteria: Criteria) -> Account:
     """Check the key and the clocks, and read the organisation and the names that the criteria use."""
-    found = settings()
-    close = client(found)
-    account = survey(close, Needed.by(criteria.match, criteria.keep, found.keep_smart_view))
+    settings = read_settings()
+    close = client(settings)
+    account = survey(close, Needed.by(criteria.match, criteria.keep, settings.keep_smart_view))
     check_clocks(criteria.updated_before or criteria.as_of, close.time, datetime.now(UTC))
-    remember(found, Identity(account.user.id, account.organization.id))
+    remember(settings, Identity(account.user.id, account.organization.id))
     return account
 
 
-def make_plan(
-    run: Run, criteria: Criteria, limits: Limits, approval: str, *, sample: int = 25, dry_run: bool = True
-) -> Plan:
+def make_plan(run: Run, criteria: Criteria, limits: Limits, approval: str, *, sample: int, dry_run: bool) -> Plan:
     """Build the plan: resolve names, build the query, count, cut to the batch or the ramp, check by reading, sample.
 
     *approval* is only compared with the deployment's, for a note. A *dry_run* doesn't wait for the rate limit to count
@@ -60,7 +58,7 @@ def make_plan(
     by_ramp = batch is not None and batch == ramp
     found = find_leads(selection, batch, "turn off limits.ramp" if by_ramp else "raise limits.batch")
     selection, counts, oldest = found
-    if reading.needed(criteria) and counts.planned <= limits.max_leads:
+    if reading.must_check_before_export(criteria) and counts.planned <= limits.max_leads:
         if found.has_all:
             reading.check_leads(oldest, criteria)
         else:
@@ -96,5 +94,5 @@ def _weakened(run: Run, criteria: Criteria, limits: Limits, approval: str) -> li
     try:
         return weakened(deployed, criteria.keep, limits, approval)
     except ValidationError as error:
-        wrong = ended(f"The parameters of this run's deployment can't be used: {problems(error, deployed)}")
+        wrong = with_full_stop(f"The parameters of this run's deployment can't be used: {problems(error, deployed)}")
         raise Refused(f"{wrong} Correct them in prefect.yaml, and deploy it again.") from None

@@ -67,7 +67,7 @@ def read(run: Run, organization_id: str, criteria: str) -> Ramp:
     return Ramp(criteria=criteria)
 
 
-def note(run: Run, organization_id: str, criteria: str) -> None:
+def advance(run: Run, organization_id: str, criteria: str) -> None:
     """Store that *run* has deleted with *criteria*. Raises `PrefectUnavailable`."""
     before = read(run, organization_id, criteria)
     if (ramp := before.passed(run.id)) == before:

@@ -47,19 +47,19 @@ class Ending(ABC):
             case None:
                 outcome, message = self._verdict()
             case Suspended():
-                outcome, message = Outcome.SUSPENDED, self._suspended()
+                outcome, message = Outcome.SUSPENDED, self._pause_suspended()
             case Pause() if error.state and is_suspended(error.state):  # noticed by Prefect, between two tasks
                 if is_suspended_now(self.run.id):  # not if another process has resumed it since
-                    self._concluded(Outcome.SUSPENDED, self._suspended())
-                elif cancelled := self._cancelled():
-                    self._concluded(Outcome.CANCELLED, cancelled)
+                    self._conclude(Outcome.SUSPENDED, self._pause_suspended())
+                elif cancelled := self._pause_if_cancelled():
+                    self._conclude(Outcome.CANCELLED, cancelled)
                 return False
             case TerminationSignal():
-                if cancelled := self._cancelled():
-                    self._concluded(Outcome.CANCELLED, cancelled)
+                if cancelled := self._pause_if_cancelled():
+                    self._conclude(Outcome.CANCELLED, cancelled)
                 return False
             case Stop(outcome=Outcome.CANCELLED):
-                outcome, message = Outcome.CANCELLED, self._cancelled() or str(error)
+                outcome, message = Outcome.CANCELLED, self._pause_if_cancelled() or str(error)
             case PrefectUnavailable():
                 outcome, message = error.outcome, f"{error} {THEN_RETRY}"
             case Stop() | CloseError():
@@ -68,7 +68,7 @@ class Ending(ABC):
                 return False
         with suppress(PrefectUnavailable):
             check_latest(self.run)
-        self._report = self._concluded(outcome, message)
+        self._report = self._conclude(outcome, message)
         ended = self._report.outcome
         if ended.good and ended is not Outcome.SKIPPED and self.run.deployment_id:
             send_heartbeat()
@@ -79,14 +79,14 @@ class Ending(ABC):
         """The outcome of a run that no exception has ended, and a sentence on it."""
 
     @abstractmethod
-    def _concluded(self, outcome: Outcome, message: str) -> RunReport:
-        """Publish the report, and return it."""
+    def _conclude(self, outcome: Outcome, message: str) -> RunReport:
+        """Do what such an end asks for, publish the report, and return it."""
 
-    def _suspended(self) -> str:
+    def _pause_suspended(self) -> str:
         """Do what is to be done at once when a person has suspended the run, and return a sentence on it."""
         return f"Suspended by a person. Resume in Prefect, or `lead-cleanup resume {self.run.id}`, continues."
 
-    def _cancelled(self) -> str | None:
+    def _pause_if_cancelled(self) -> str | None:
         """Do what is to be done at once if a person has cancelled the run; return a sentence on it, or None."""
         return None
 

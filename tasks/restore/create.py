@@ -16,6 +16,7 @@ from tasks.backup.archive import Archive
 from tasks.backup.lock import locked
 from tasks.close.client import CloseClient
 from tasks.close.errors import BadRequest, CloseError, NotAllowed, NotFound
+from tasks.close.pages import EVENTS_LATE_BY
 from tasks.close.resources import Kind
 from tasks.report.progress import Progress
 from tasks.restore.id_mapping import IdMapping, Object
@@ -29,7 +30,6 @@ from tasks.restore.new_objects import (
     same_words,
 )
 from tasks.restore.plan import (
-    CLOCKS_DIFFER,
     RestorePlan,
     journals_of_other_backups,
     leads_to_restore,
@@ -42,9 +42,8 @@ from tasks.runs.retries import once
 
 logger = logging.getLogger(__name__)
 
-SETTLED_AFTER = timedelta(minutes=5)
-"""An object that Close doesn't show so long after its POST doesn't exist. Close advises to read the events of the last
-five minutes again."""
+SETTLED_AFTER = EVENTS_LATE_BY
+"""An object that Close doesn't show so long after its POST doesn't exist."""
 SEARCH_AGAIN_AFTER = (1.0, 4.0, 15.0, 40.0)  # seconds; the last one repeats
 EVENTS_KEPT = timedelta(days=29)  # Close keeps them for 30
 ATTEMPTS = 2  # at a POST without a usable answer that turns out to have created nothing
@@ -134,7 +133,7 @@ class Creator:
     def restore(self, lead: NewLead) -> None:
         """Create *lead* and what belongs to it, except the objects that Close already has."""
         last = self.journal.last(lead.old_id, "lead", lead.old_id)
-        entry = self._lead(lead)
+        entry = self._create_lead(lead)
         if entry is None or entry.new is None:
             return
         if entry is last and self.close.lead(entry.new) is None:
@@ -142,11 +141,11 @@ class Creator:
             return
         if len(entry.contacts) < len(lead.contacts):
             self.restored.changed_by_close["contacts", "lead"] += 1
-        entries = [self._object(each, lead.old_id, entry.new, entry.contacts) for each in lead.objects]
+        entries = [self._create_object(each, lead.old_id, entry.new, entry.contacts) for each in lead.objects]
         if None not in entries:
             self.journal.write(Entry(lead=lead.old_id, kind="lead", old=lead.old_id, step="done"))
 
-    def _lead(self, lead: NewLead) -> Entry | None:
+    def _create_lead(self, lead: NewLead) -> Entry | None:
         intent = self._intent(lead.old_id, "lead", lead.old_id).model_copy(update={"since": self._earliest})
         return self._once(
             intent,
@@ -155,7 +154,7 @@ class Creator:
             lambda found: pair_contacts(lead.contacts, found.get("contacts") or []),
         )
 
-    def _object(self, new: NewObject, old_lead: str, lead_id: str, contacts: Mapping[str, str]) -> Entry | None:
+    def _create_object(self, new: NewObject, old_lead: str, lead_id: str, contacts: Mapping[str, str]) -> Entry | None:
         return self._once(
             self._intent(old_lead, new.kind, new.old_id),
             new.to_send(lead_id, contacts),
@@ -176,7 +175,7 @@ class Creator:
         last = self.journal.last(intent.lead, intent.kind, intent.old)
         if last is not None and last.step == "created":
             return last
-        found = self._settled(last, search) if last is not None and last.step == "intended" else None
+        found = self._search_until_settled(last, search) if last is not None and last.step == "intended" else None
         if found is None:
             found = self._create(intent, body, search)
         if found is None:
@@ -205,7 +204,7 @@ class Creator:
                         return None
                     raise
                 logger.info("It is not known whether Close created the %s: searching for it there.", kind)
-                if found := self._settled(intent.model_copy(update={"at": self.close.now()}), search):
+                if found := self._search_until_settled(intent.model_copy(update={"at": self.close.now()}), search):
                     return found
                 problem = error
             else:
@@ -221,7 +220,7 @@ class Creator:
         self.restored.rejected[intent.kind] += 1
         self.journal.write(intent.model_copy(update={"at": self.close.now(), "step": "rejected", "why": _why(error)}))
 
-    def _settled(self, intent: Entry, search: Search) -> dict[str, Any] | None:
+    def _search_until_settled(self, intent: Entry, search: Search) -> dict[str, Any] | None:
         """Search Close until the object is found, or until it is certain that it doesn't exist: then return None."""
         age = max(self.close.now() - intent.at, timedelta())
         settled = self.close.clock() + (SETTLED_AFTER - age).total_seconds()
@@ -268,7 +267,7 @@ class Creator:
             newest = self.close.newest_event() or self.close.now() - EVENTS_KEPT
         except NotAllowed:  # only a key that may read the event log finds what an attempt without an answer created
             newest = self.close.now()
-        return newest - CLOCKS_DIFFER
+        return newest - EVENTS_LATE_BY
 
     def _compare(self, kind: Kind, sent: dict[str, Any], created: dict[str, Any]) -> None:
         for name in COMPARED:

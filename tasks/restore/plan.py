@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from itertools import islice
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -15,18 +14,17 @@ from tasks.backup.archive import Archive, archive_of, archives
 from tasks.close.client import CloseClient
 from tasks.close.errors import NotAllowed
 from tasks.close.ids import LeadId
-from tasks.close.pages import EVENT_PAGE
+from tasks.close.pages import EVENT_PAGE, EVENTS_LATE_BY
 from tasks.close.settings import without_password
 from tasks.restore.id_mapping import CUSTOM_FIELDS, IdMapping, Inventory, Missing
 from tasks.restore.journal import Journal
 from tasks.restore.new_objects import new_lead
-from tasks.runs.connect import connect, settings
+from tasks.runs.connect import connect, read_settings
 from tasks.runs.outcomes import Outcome, Refused, Stop
 from tasks.runs.retries import reads
 from tasks.runs.run_ids import is_beginning, is_whole
 from tasks.runs.wording import counted
 
-CLOCKS_DIFFER = timedelta(minutes=5)  # between Close's own machines, and in the order of its events
 DELETED_AGAIN = "To bring these back, restore the backup of the run that deleted them."
 
 WhichBackup = Annotated[
@@ -164,10 +162,10 @@ def _removed(archive: Archive, leads: list[str]) -> str:
 
 def find_backup(backup: str, organization_id: str) -> Archive:
     """Return the backup at this address or, given a flow run's id or its beginning, of that run. Raises `Refused`."""
-    url = settings().backup_url
+    url = read_settings().backup_url
     if is_whole(backup):
         found = Archive.of_run(url, organization_id, UUID(backup))
-        return found if found.is_there else archive_of(str(UUID(backup)), url, organization_id)
+        return found if found.is_sealed else archive_of(str(UUID(backup)), url, organization_id)
     if is_beginning(backup):
         return archive_of(backup, url, organization_id)
     if "/" in backup:
@@ -215,7 +213,7 @@ def _deleted(close: CloseClient, archive: Archive, leads: int) -> set[str]:
 
     Reads at most as many pages as there are *leads* to look for: asking for each would take no longer.
     """
-    events = close.lead_events("deleted", archive.manifest.made_at - CLOCKS_DIFFER)
+    events = close.lead_events("deleted", archive.manifest.made_at - EVENTS_LATE_BY)
     try:
         return {event.object_id for event in islice(events, leads * EVENT_PAGE) if event.object_id}
     except NotAllowed:

@@ -110,7 +110,7 @@ class RestoreEnding(Ending):
             raise RuntimeError("the restore ended without a result")
         return verdict(self.restored)
 
-    def _concluded(self, outcome: Outcome, message: str) -> RestoreReport:
+    def _conclude(self, outcome: Outcome, message: str) -> RestoreReport:
         report = RestoreReport(
             outcome=outcome,
             message=message,

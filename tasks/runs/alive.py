@@ -47,9 +47,9 @@ class Process(NamedTuple):
         return cls(host, "" if container() else machine, _text(BOOT_ID) or machine)
 
     @classmethod
-    def of(cls, found: FlowRun) -> Self | None:
+    def of(cls, flow_run: FlowRun) -> Self | None:
         """The process that last executed the run, by its labels; None if they don't say."""
-        labels = [found.labels.get(f"{PREFIX}{field}") for field in cls._fields]
+        labels = [flow_run.labels.get(f"{PREFIX}{field}") for field in cls._fields]
         return None if None in labels else cls(*map(str, labels))
 
     @property

@@ -32,7 +32,7 @@ def continued_by_person(run: Run) -> bool:
     """
     states = states_of(run)
     resumed = any(is_suspended(old) for old, _ in _restarts(states))
-    return (run.attempt > 1 or resumed) and not tries_by_automation(states)
+    return (run.attempt > 1 or resumed) and not retries_by_automation(states)
 
 
 def left_suspended(states: Iterable[State[Any]]) -> bool:
@@ -51,7 +51,7 @@ def interruptions(states: Iterable[State[Any]]) -> list[str]:
     ]
 
 
-def tries_by_automation(states: Iterable[State[Any]]) -> int:
+def retries_by_automation(states: Iterable[State[Any]]) -> int:
     """How many of the latest retries of the run with these *states*, in a row, were an automation's."""
     return len(_by_automation(states))
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +35,10 @@ sleep, clock = time.sleep, time.monotonic
 WRITE_SECONDS, REWRITE_SECONDS = 30.0, 1.0
 """For how long, and after how long each time, to repeat a write that the Prefect server doesn't accept."""
 
+PAGE = 200
+"""How many objects of a list Prefect returns at most at a time."""
+
+Found = TypeVar("Found")
 Written = TypeVar("Written")
 
 
@@ -61,6 +65,14 @@ def check_prefect() -> None:
             server.read_variables(limit=1)  # a server answers /health without credentials
         except ValueError as error:
             raise WrongPrefectSettings("PREFECT_API_URL: what answers there is no Prefect API.") from error
+
+
+def all_pages(read_page: Callable[..., list[Found]]) -> Iterator[Found]:
+    """Everything that the pages of a list have, read by a method of Prefect's client with *limit* and *offset*."""
+    offset = 0
+    while page := read_page(limit=PAGE, offset=offset):
+        yield from page
+        offset += len(page)
 
 
 def repeat_write(write: Callable[[], Written]) -> Written:
@@ -119,20 +131,20 @@ _making, _replacing = Lock(), Lock()
 """Held while a client is made, and while a key is replaced, which may take as long as Close is away."""
 
 
-def remember(known: CloseSettings, identity: Identity) -> None:
+def remember(settings: CloseSettings, identity: Identity) -> None:
     """Store whose key it is, so that this process needn't ask Close again before it deletes."""
-    _known[known] = identity
+    _known[settings] = identity
 
 
-def settings() -> CloseSettings:
+def read_settings() -> CloseSettings:
     """CLOSE_* from the environment and ``.env``; the key from the Secret block that CLOSE_API_KEY_BLOCK names.
 
     Read when a task runs, never at import: deployments are registered on machines without a key. The block is loaded
     here, so that the key is in no parameter, deployment or process environment; and each time, since keys are replaced.
     """
     try:
-        found = CloseSettings()
-        return found.with_api_key(_secret(found.api_key_block)) if found.api_key_block else found
+        settings = CloseSettings()
+        return settings.with_api_key(_secret(settings.api_key_block)) if settings.api_key_block else settings
     except ValidationError as error:
         raise Refused(settings_problem(error)) from None
 
@@ -157,19 +169,19 @@ def connect(organization_id: str | None = None, *, user_id: str | None = None) -
     With *organization_id*, checks that the key belongs to it, and with *user_id* that it is that user's: settings may
     have changed since the plan. Raises `WrongOrganization` or `Refused` if not.
     """
-    found = settings()
-    close = client(found)
+    settings = read_settings()
+    close = client(settings)
     if organization_id is not None:
-        _check(close, found, organization_id, user_id)
+        _check(close, settings, organization_id, user_id)
     yield close
 
 
-def client(found: CloseSettings) -> CloseClient:
+def client(settings: CloseSettings) -> CloseClient:
     """This process's client with these settings."""
     with _making:
-        if found not in _clients:
-            _clients[found] = CloseClient(found, sleep=_sleep, clock=_clock, renew=partial(_replaced, found))
-        return _clients[found]
+        if settings not in _clients:
+            _clients[settings] = CloseClient(settings, sleep=_sleep, clock=_clock, renew=partial(_replaced, settings))
+        return _clients[settings]
 
 
 def _sleep(seconds: float) -> None:  # as it is when it is called: a client outlives what tests replace
@@ -189,29 +201,30 @@ def forget_clients() -> None:
         _known.clear()
 
 
-def _replaced(found: CloseSettings) -> CloseSettings | None:
-    """*found*, whose key Close rejects, with the one in its Secret block; None unless that is another of the same user.
+def _replaced(settings: CloseSettings) -> CloseSettings | None:
+    """*settings*, whose key Close rejects, with the one in its Secret block.
 
-    A task begins with the key that is in the block: this is for one that is replaced while the task runs.
+    None unless that is another of the same user. A task begins with the key that is in the block: this is for one that
+    is replaced while the task runs.
     """
-    if found.api_key_block is None or found not in _known:
+    if settings.api_key_block is None or settings not in _known:
         return None
     with _replacing:
         try:
-            other = found.with_api_key(_secret(found.api_key_block))
+            other = settings.with_api_key(_secret(settings.api_key_block))
             if other not in _known:
                 with CloseClient(other, sleep=_sleep, clock=_clock) as close:
                     remember(other, Identity(close.me().id, close.organization_id()))
         except (CloseError, Stop, ValidationError) as error:
             logger.warning("Close rejects the key, and the Secret block has none that can be used: %s", error)
             return None
-    return other if other != found and _known[other] == _known[found] else None
+    return other if other != settings and _known[other] == _known[settings] else None
 
 
-def _check(close: CloseClient, found: CloseSettings, organization_id: str, user_id: str | None) -> None:
-    if found not in _known:
-        remember(found, Identity(close.me().id, close.organization_id()))
-    who = _known[found]
+def _check(close: CloseClient, settings: CloseSettings, organization_id: str, user_id: str | None) -> None:
+    if settings not in _known:
+        remember(settings, Identity(close.me().id, close.organization_id()))
+    who = _known[settings]
     if who.organization_id != organization_id:
         raise WrongOrganization(
             f"The API key belongs to {who.organization_id} now, but this run is for {organization_id}: use "

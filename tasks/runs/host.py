@@ -19,12 +19,12 @@ def container() -> str | None:
     return "a container" if any(each.exists() for each in CONTAINERS) else None
 
 
-def ephemeral_host(run: Run, known: CloseSettings) -> str | None:
+def ephemeral_host(run: Run, settings: CloseSettings) -> str | None:
     """Why local folders won't outlive *run*, such as "a container", or None.
 
     Always None for the sandbox, whose leads are made up. Raises `PrefectUnavailable`.
     """
-    if known.on_this_machine:
+    if settings.on_this_machine:
         return None
     if contained := container():
         return contained

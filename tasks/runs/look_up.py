@@ -13,6 +13,7 @@ from tasks.runs.outcomes import Refused
 from tasks.runs.run_ids import begins, is_beginning, is_whole, last_that_begins
 
 FLOW = "lead-cleanup"
+FLOWS = (FLOW, "restore-leads")
 
 
 def look_up(text: str, flows: Collection[str] = (FLOW,)) -> FlowRun:

@@ -11,11 +11,13 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.utilities.collections import get_from_dict
 
-from tasks.runs.connect import plain, prefect, settings
+from tasks.runs.connect import plain, prefect, read_settings
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
 
 AD_HOC = "ad-hoc"
+TAG = "lead-cleanup"
+"""The tag of what is ours in Prefect: deployments with their runs, and Variables."""
 ORGANIZATION = "orga_"
 """What the tag of a run begins with that says in which organisation it is."""
 ORGANIZATION_NAME = "organization:"
@@ -60,21 +62,21 @@ def this_flow_run() -> FlowRun:
     return context.flow_run
 
 
-def run_of(found: FlowRun, cleanup: str) -> Run:
-    """Prefect's *found* as a run of *cleanup*."""
-    started = plain(found.start_time or datetime.now(UTC))
-    expected = plain(found.expected_start_time or started)
-    as_of, updated_before = cut_offs(found.id, min(expected, started))
+def run_of(flow_run: FlowRun, cleanup: str) -> Run:
+    """*flow_run* as a run of *cleanup*."""
+    started = plain(flow_run.start_time or datetime.now(UTC))
+    expected = plain(flow_run.expected_start_time or started)
+    as_of, updated_before = cut_offs(flow_run.id, min(expected, started))
     return Run(
-        id=found.id,
+        id=flow_run.id,
         as_of=as_of,
         cleanup=cleanup,
         updated_before=updated_before,
-        deployment_id=found.deployment_id,
+        deployment_id=flow_run.deployment_id,
         late=started - expected,
-        attempt=found.run_count,
-        live=not found.parameters.get("dry_run", True),
-        guards=found.context.get(GUARDS) if found.context else None,
+        attempt=flow_run.run_count,
+        live=not flow_run.parameters.get("dry_run", True),
+        guards=flow_run.context.get(GUARDS) if flow_run.context else None,
     )
 
 
@@ -102,7 +104,7 @@ def check_organization(run: Run) -> None:
     with prefect() as server:
         deployed = server.read_deployment(run.deployment_id)
     wanted: str | None = get_from_dict(deployed.job_variables or {}, "env.CLOSE_ORGANIZATION_ID")
-    found = settings().organization_id if wanted else None
+    found = read_settings().organization_id if wanted else None
     if wanted != found:
         raise Refused(
             f"The deployment {deployed.name} is for {wanted}, but this run's CLOSE_ORGANIZATION_ID is "
@@ -129,14 +131,14 @@ def guards_context(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {GUARDS: json.dumps(dict(parameters), default=str)}
 
 
-def cleanup_of(found: FlowRun) -> str:
-    """The name of the cleanup that Prefect's *found* is a run of."""
-    if given := found.parameters.get("cleanup"):
+def cleanup_of(flow_run: FlowRun) -> str:
+    """The name of the cleanup that *flow_run* is a run of."""
+    if given := flow_run.parameters.get("cleanup"):
         return str(given)
-    if found.deployment_id is None:
+    if flow_run.deployment_id is None:
         return AD_HOC
     with prefect() as server:
-        return server.read_deployment(found.deployment_id).name
+        return server.read_deployment(flow_run.deployment_id).name
 
 
 def cut_offs(run_id: UUID, start: datetime) -> tuple[datetime, datetime]:

@@ -11,7 +11,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
 from tasks.runs.connect import plain, prefect
 from tasks.runs.outcomes import Refused
-from tasks.runs.wording import MINUTE, ended, shortened
+from tasks.runs.wording import MINUTE, shortened, with_full_stop
 
 NAME = "lead_cleanup_stop"
 STOPPED = "Cleanups are stopped:"
@@ -29,7 +29,7 @@ def sentence() -> str | None:
         variable = server.read_variable_by_name(NAME)
     if variable is None:
         return None
-    why = ended(str(variable.value) or "no reason given")
+    why = with_full_stop(str(variable.value) or "no reason given")
     since = f" Since {plain(variable.updated):{MINUTE}}." if variable.updated else ""
     return f"{STOPPED} {why}{since} `lead-cleanup go` lets them run again."
 

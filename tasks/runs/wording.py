@@ -10,7 +10,7 @@ def counted(number: int, noun: str, plural: str | None = None) -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
-def ended(text: str) -> str:
+def with_full_stop(text: str) -> str:
     """*text* with the full stop that ends it, unless it ends in one or in a question mark."""
     return text if text.endswith((".", "?")) else f"{text}."
 

@@ -1,9 +1,7 @@
 """What needs a person, as far as Prefect knows. Close isn't asked, so that no key and no outage there can stop it."""
 
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.filters import DeploymentFilter, FlowFilter, FlowRunFilter
@@ -13,26 +11,18 @@ from prefect.client.schemas.responses import DeploymentResponse
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
 from tasks.runs import stop
-from tasks.runs.connect import plain
+from tasks.runs.connect import all_pages, plain
+from tasks.runs.look_up import FLOWS
+from tasks.runs.run import TAG
 
-OF_OUR_FLOWS = FlowFilter.model_validate({"name": {"any_": ["lead-cleanup", "restore-leads"]}})
-PAGE = 200  # Prefect returns no more at a time
+OF_OUR_FLOWS = FlowFilter.model_validate({"name": {"any_": [*FLOWS]}})
 LATE = timedelta(minutes=30)
 """A run that was due this long ago and hasn't begun has no worker."""
-Found = TypeVar("Found")
-
-
-def all_pages(read_page: Callable[..., list[Found]]) -> Iterator[Found]:
-    """Everything that the pages of a list have."""
-    offset = 0
-    while page := read_page(limit=PAGE, offset=offset):
-        yield from page
-        offset += len(page)
 
 
 def deployments(server: SyncPrefectClient) -> list[DeploymentResponse]:
     """The deployments of cleanups and restores, in every organisation."""
-    tagged = DeploymentFilter.model_validate({"tags": {"all_": [ledger.TAG]}})
+    tagged = DeploymentFilter.model_validate({"tags": {"all_": [TAG]}})
     return list(all_pages(partial(server.read_deployments, flow_filter=OF_OUR_FLOWS, deployment_filter=tagged)))
 
 
@@ -59,7 +49,7 @@ def why_a_person(run: FlowRun, now: datetime) -> str:
 
 def abandoned_claims(server: SyncPrefectClient) -> tuple[list[tuple[Record, FlowRun | None]], list[str]]:
     """The open claims whose run won't continue by itself, each with its run; and a sentence for each unreadable one."""
-    claims, unreadable = ledger.list_unresolved()
+    claims, unreadable = ledger.list_open_claims()
     ids = FlowRunFilter.model_validate({"id": {"any_": [each.run_id for each in claims]}})
     runs = {each.id: each for each in server.read_flow_runs(flow_run_filter=ids)} if claims else {}
     found = [(each, runs.get(each.run_id)) for each in claims]

@@ -29,14 +29,13 @@ from tasks.report.links import page_of_run
 from tasks.report.model import Report, RunReport
 from tasks.restore.report import RestoreReport, read
 from tasks.runs import stop
-from tasks.runs.connect import prefect
+from tasks.runs.connect import all_pages, prefect
 from tasks.runs.retries import once, reads
 from tasks.runs.run import AD_HOC, ORGANIZATION
 from tasks.runs.wording import counted
 from tasks.summary.attention import (
     OF_OUR_FLOWS,
     abandoned_claims,
-    all_pages,
     deployments,
     is_stopped,
     why_a_person,

@@ -16,14 +16,13 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.client.schemas.sorting import FlowRunSort
 
-from tasks.ledger import store as ledger
 from tasks.report.artifacts import PREFIX, publish
 from tasks.report.escaping import escape, table
 from tasks.report.links import page_of_run
 from tasks.runs import stop
 from tasks.runs.connect import plain, prefect
 from tasks.runs.retries import once, reads
-from tasks.runs.run import ORGANIZATION_NAME, Run
+from tasks.runs.run import ORGANIZATION_NAME, TAG, Run
 from tasks.runs.wording import MINUTE, counted
 from tasks.summary.attention import abandoned_claims, deployments, why_a_person
 
@@ -57,7 +56,7 @@ def read_latest_runs(now: datetime) -> list[Latest]:
     with prefect() as server:
         deployed: dict[UUID | None, DeploymentResponse] = {each.id: each for each in deployments(server)}
         latest = {each: _runs(server, now, limit=1, deployment_id={"any_": [each]}) for each in deployed}
-        waiting = _runs(server, now, tags={"all_": [ledger.TAG]}, state={"type": {"any_": ["PAUSED"]}})
+        waiting = _runs(server, now, tags={"all_": [TAG]}, state={"type": {"any_": ["PAUSED"]}})
         runs = {each.id: each for each in (*chain.from_iterable(latest.values()), *waiting)}
         never = [each for each in deployed.values() if not latest[each.id]]
         found = [Latest(organization_of(each.tags), each.name, paused=is_paused(each)) for each in never]
@@ -96,9 +95,9 @@ def _claims(
     yield from (Latest(NO_NAME, "ledger", needs=sentence) for sentence in unreadable)
 
 
-def is_paused(found: DeploymentResponse) -> bool:
+def is_paused(deployment: DeploymentResponse) -> bool:
     """Whether the deployment is paused as a whole, or has schedules and each is paused."""
-    return found.paused or (bool(found.schedules) and not any(each.active for each in found.schedules))
+    return deployment.paused or (bool(deployment.schedules) and not any(each.active for each in deployment.schedules))
 
 
 def organization_of(tags: Iterable[str]) -> str:

@@ -72,7 +72,7 @@ def test_leads_that_can_not_all_be_written_leave_nothing(tmp_path: Path):
         archive.write_leads(broken())
 
     assert archive.files() == []
-    assert not archive.is_there
+    assert not archive.is_sealed
 
 
 def test_leads_are_never_written_over(tmp_path: Path):
@@ -155,7 +155,7 @@ def test_any_storage_of_fsspec_will_do(prefect_server: str):
 
     archive.verify()
     assert [each.url for each in archives("memory://bucket")] == [archive.url]
-    assert prune("memory://bucket", None, NOW + 2 * KEPT, KEPT) == [archive.url]
+    assert prune("memory://bucket", None, NOW + 2 * KEPT, KEPT, set).deleted == [archive.url]
     assert archive.files() == []
 
 
@@ -187,7 +187,7 @@ def test_what_is_over_goes_and_what_can_not_be_read_stays(tmp_path: Path):
     (Path(newer.path) / "manifest.json").write_text('{"version": 9}')
     stored(tmp_path, organization_id="orga_2", keep_until=NOW - KEPT)
 
-    assert prune(str(tmp_path), "orga_1", NOW, KEPT) == [over.url]
+    assert prune(str(tmp_path), "orga_1", NOW, KEPT, set).deleted == [over.url]
     assert not Path(over.path).exists()
     assert len(archives(str(tmp_path))) == 3
 
@@ -197,8 +197,8 @@ def test_what_a_dead_run_has_left_goes_when_it_is_as_old_as_a_backup_gets(tmp_pa
     left.write_leads(LEADS)
     today = datetime.now(UTC)
 
-    assert prune(str(tmp_path), None, today + KEPT - timedelta(hours=1), KEPT) == []
-    assert prune(str(tmp_path), None, today + KEPT + timedelta(hours=1), KEPT) == [left.url]
+    assert prune(str(tmp_path), None, today + KEPT - timedelta(hours=1), KEPT, set).deleted == []
+    assert prune(str(tmp_path), None, today + KEPT + timedelta(hours=1), KEPT, set).deleted == [left.url]
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path):
@@ -208,7 +208,7 @@ def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path):
     moved = stored(tmp_path, keep_until=NOW - KEPT)
     Path(moved.path).rename(tmp_path / "orga_1" / f"{RUN_1}-copied-by-hand")
 
-    assert prune(str(tmp_path), None, datetime.now(UTC) + 100 * KEPT, KEPT) == []
+    assert prune(str(tmp_path), None, datetime.now(UTC) + 100 * KEPT, KEPT, set).deleted == []
 
 
 # --- forgetting -------------------------------------------------------------------------------------------------------

@@ -53,18 +53,18 @@ def run_out(prefect: SyncPrefectClient) -> None:
 
 def test_what_is_restored_is_neither_restored_by_another_nor_forgotten_nor_pruned(root: str) -> None:
     archive, later = stored(root), datetime.now(UTC) + 2 * KEPT
-    told: list[str] = []
 
     with locked(archive, "a restore"):
         with pytest.raises(Locked), locked(Archive.at(archive.url), "a restore"):
             pass
         with pytest.raises(Locked, match="repeat this when"):
             forget(Archive.at(archive.url), "lead_1", later)
-        assert prune(root, None, later, KEPT, tell=told.append) == []
-        assert [archive.url in each for each in told] == [True]
+        deleted, stayed = prune(root, None, later, KEPT, set)
+        assert deleted == []
+        assert [archive.url in each for each in stayed] == [True]
 
     assert forget(Archive.at(archive.url), "lead_1", later) == 1
-    assert prune(root, None, later, KEPT) == [archive.url]
+    assert prune(root, None, later, KEPT, set).deleted == [archive.url]
 
 
 def test_the_lock_says_until_when_it_is_held_and_by_what(bucket: Archive) -> None:

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from statistics import median
@@ -86,14 +85,13 @@ def _back_up(url: str, folder: str, leads: int) -> None:
     from tasks.close.client import CloseClient
     from tasks.close.settings import CloseSettings
     from tasks.criteria.policy import Keep, Match
-    from tasks.criteria.reading import agreeing
     from tasks.criteria.selection import Criteria
 
     archive = Archive.at(f"{folder}/orga_1/run")
     criteria = Criteria(Match(status=["Junk"]), Keep(), datetime.now(UTC))
     settings = CloseSettings.model_validate({"api_url": f"{url}/api/v1/", "api_key": "api_a.b"})
     with CloseClient(settings) as close:
-        written = store(close, close.export(f"expo_{leads}"), archive, partial(agreeing, criteria=criteria))
+        written = store(close, close.export(f"expo_{leads}"), archive, criteria)
     at = {"as_of": "", "made_at": datetime.now(UTC), "keep_until": datetime.now(UTC)}
     facts: dict[str, Any] = {"organization_id": "orga_1", "flow_run_id": "run", "digest": "", "s_query": {}, **at}
     archive.verify(Manifest(**facts, **written._asdict()))

@@ -17,7 +17,7 @@ from prefect import flow
 from support.close_account import ADMIN, CloseAccount, lead
 
 from tasks.bulk_delete.wait import wait
-from tasks.runs.connect import connect, settings
+from tasks.runs.connect import connect, read_settings
 
 LASTING = (2.3, 5.7, 11.9, 23.1, 61.3)
 """Seconds that the bulk deletes take. None is near a multiple of ten, where polling every 10 s would look its best."""
@@ -126,7 +126,7 @@ def each_ten_seconds(job: str) -> int:
 
 def _fixed(job: str, seconds: float) -> int:
     asked = 0
-    with httpx.Client(base_url=settings().api_url, auth=(ADMIN, ""), timeout=30) as client:
+    with httpx.Client(base_url=read_settings().api_url, auth=(ADMIN, ""), timeout=30) as client:
         while True:
             asked += 1
             if client.get(f"bulk_action/delete/{job}/").raise_for_status().json()["status"] in ("done", "error"):

@@ -72,7 +72,7 @@ def test_the_open_claim_of_a_cleanup_called_given_up_is_not_given_up(sandbox: Cl
 
     assert waits.outcome == "still_running"
     assert ledger.given_up(waits.organization_id) == []
-    assert [str(each.run_id) for each in ledger.unresolved(waits.organization_id)] == [waits.flow_run_id]
+    assert [str(each.run_id) for each in ledger.open_claims(waits.organization_id)] == [waits.flow_run_id]
     assert run_cleanup_keeping_the_ledger().outcome == "refused"
 
 
@@ -84,7 +84,7 @@ def test_a_cleanup_called_as_an_organisation_is_not_taken_for_its_claim(
 
     unknown = run_cleanup(**JUNK, cleanup="orga_other").report
 
-    assert (unknown.outcome, len(ledger.unresolved()), ledger.unresolved("orga_other")) == ("unknown", 1, [])
+    assert (unknown.outcome, len(ledger.open_claims()), ledger.open_claims("orga_other")) == ("unknown", 1, [])
 
 
 def test_a_stop_that_comes_while_a_run_plans_still_stops_it(sandbox: CloseAccount, run_cleanup: Run) -> None:
@@ -187,7 +187,7 @@ def test_a_strangers_finished_bulk_delete_settles_no_other_runs_claim(
     assert [each and each.outcome for each in (lost, refused)] == ["unknown", "refused"]
     assert refused is not None
     assert f"Run {claimed.id} (ad-hoc) claimed a bulk delete" in refused.message
-    assert [each.run_id for each in ledger.unresolved()] == [claimed.id]
+    assert [each.run_id for each in ledger.open_claims()] == [claimed.id]
 
     give_up(look_up(str(claimed.id)), "Ann")
     assert tried_again(another.id).outcome == "deleted"
@@ -264,7 +264,7 @@ def test_for_leads_that_are_all_gone_since_the_plan_nothing_is_started(
 
     assert (report.outcome, report.message) == ("nothing_to_do", "None of the planned leads matches any more.")
     assert sandbox.posts(BULK_DELETE) == []
-    assert ledger.unresolved() == []
+    assert ledger.open_claims() == []
 
 
 @pytest.mark.parametrize("past", first(1, [0, 100]))

@@ -105,4 +105,4 @@ def test_a_record_that_cant_be_read_names_itself_and_hides_no_other(
     assert "lead_cleanup_run_edited is not what a run wrote" in listed.out
     assert "lead_cleanup_run_newer was written by a newer version" in listed.out
     with pytest.raises(Stop, match="lead_cleanup_run_edited"):
-        ledger.unresolved("orga_other")
+        ledger.open_claims("orga_other")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.criteria.policy import Keep, Match
-from tasks.criteria.reading import check_leads, has_domain, has_word, needed
+from tasks.criteria.reading import check_leads, has_domain, has_word, must_check_before_export
 from tasks.criteria.selection import Criteria
 from tasks.runs.outcomes import Refused
 
@@ -106,10 +106,10 @@ def test_agreement_passes():
 
 
 def test_it_is_needed_only_for_words_and_domains():
-    assert needed(Criteria(TEST, Keep(), AS_OF))
-    assert needed(Criteria(Match(email_domains=["example.com"]), Keep(), AS_OF))
-    assert needed(Criteria(Match(status=["Junk"]), Keep(email_domains=["example.com"]), AS_OF))
-    assert not needed(
+    assert must_check_before_export(Criteria(TEST, Keep(), AS_OF))
+    assert must_check_before_export(Criteria(Match(email_domains=["example.com"]), Keep(), AS_OF))
+    assert must_check_before_export(Criteria(Match(status=["Junk"]), Keep(email_domains=["example.com"]), AS_OF))
+    assert not must_check_before_export(
         Criteria(Match(status=["Junk"], unreachable=True), Keep(lead_ids=["lead_1"], status=["Customer"]), AS_OF)
     )
 

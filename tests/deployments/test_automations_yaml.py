@@ -10,11 +10,12 @@ from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ChangeFlowRunState
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
-from deployments import automations, deploy, removed
+from deployments import automations, deploy
 from tasks.approval.ask import ASKED, EXPIRES_AFTER
-from tasks.bulk_delete.attempt import MOST_TRIES
+from tasks.bulk_delete.attempt import MOST_RETRIES
 from tasks.runs.attempts import BY_AUTOMATION, BY_EXPIRY
 from tasks.runs.events import PREFIX
+from tasks.runs.run import TAG
 
 SILENT, DEAD, CRASHED, NEVER_BEGINS, EXPIRES = automations.read()
 
@@ -47,7 +48,7 @@ def test_it_sees_runs_of_ours_one_by_one_and_nobody_elses(automation: Automation
     assert trigger["match"] == {"prefect.resource.id": "prefect.flow-run.*"}
     assert trigger["match_related"] == {
         "prefect.resource.role": "tag",
-        "prefect.resource.id": f"prefect.tag.{removed.TAG}",
+        "prefect.resource.id": f"prefect.tag.{TAG}",
     }
     assert "prefect.resource.id" in trigger["for_each"]
 
@@ -93,13 +94,13 @@ def test_only_a_crashed_run_is_tried_again_and_knows_by_whom():
 def test_a_run_that_never_begins_has_as_many_tries_as_one_that_does():
     """The flow counts its tries itself; a run that crashes before that would be tried again for ever."""
     trigger = trigger_of(NEVER_BEGINS)
-    tries_take = MOST_TRIES * (trigger_of(CRASHED).within + timedelta(minutes=2))
+    retries_take = MOST_RETRIES * (trigger_of(CRASHED).within + timedelta(minutes=2))
 
     assert trigger.posture == Posture.Reactive
     assert trigger.expect == {"prefect.flow-run.Crashed"}
-    assert trigger.threshold == MOST_TRIES + 1
+    assert trigger.threshold == MOST_RETRIES + 1
     assert trigger.for_each == {"prefect.resource.id", "prefect.run-count"}
-    assert trigger.within >= tries_take
+    assert trigger.within >= retries_take
     assert action_of(NEVER_BEGINS).state == StateType.FAILED
 
 

@@ -20,7 +20,7 @@ from support.attempts import suspend
 from support.close_account import CloseAccount, lead
 
 from deployments import automations
-from tasks.bulk_delete.attempt import MOST_TRIES
+from tasks.bulk_delete.attempt import MOST_RETRIES
 from tasks.runs.attempts import BY_AUTOMATION
 
 pytestmark = DEPLOYED
@@ -133,13 +133,13 @@ def test_a_run_that_crashes_again_and_again_is_left_to_a_person(
     """Five times it was tried again, and has crashed; the sixth time, the flow itself says that it is enough."""
     tried_again: list[State[Any]] = [AwaitingRetry(message=BY_AUTOMATION), Pending(), Running(), Crashed()]
 
-    run_id = live_through(hurried, ad_hoc, Pending(), Running(), Crashed(), *tried_again * MOST_TRIES)
+    run_id = live_through(hurried, ad_hoc, Pending(), Running(), Crashed(), *tried_again * MOST_RETRIES)
     with start_worker():
         run = await_state(hurried, run_id, "Failed")
 
-    assert run.run_count == 1 + MOST_TRIES + 1
+    assert run.run_count == 1 + MOST_RETRIES + 1
     assert run.state
-    assert str(run.state.message).startswith(f"This run has crashed and was retried {MOST_TRIES} times in a row")
+    assert str(run.state.message).startswith(f"This run has crashed and was retried {MOST_RETRIES} times in a row")
 
 
 @pytest.mark.exhaustive
@@ -168,7 +168,7 @@ def test_a_run_that_crashes_before_its_flow_begins_is_left_to_a_person(
     """Its code can't be loaded, say: the flow, which counts its tries, is never reached."""
     tried_again: list[State[Any]] = [AwaitingRetry(message=BY_AUTOMATION), Pending(), Crashed()]
 
-    run_id = live_through(hurried, ad_hoc, Pending(), Crashed(), *tried_again * MOST_TRIES)
+    run_id = live_through(hurried, ad_hoc, Pending(), Crashed(), *tried_again * MOST_RETRIES)
     run = await_state(hurried, run_id, "Failed")
 
     assert run.run_count == 0

@@ -108,7 +108,7 @@ def hook_reads(world: World, me: Process) -> Iterator[Move]:
 
 
 def hook_pauses(world: World, me: Process) -> Iterator[Move]:
-    """`_cancelled`: find it, if it isn't on record, and pause it. Close obeys."""
+    """`_pause_and_report`: find it, if it isn't on record, and pause it. Close obeys."""
     assert me.claim
     if me.claim.job is None:
         yield from searches(world, me._replace(then=hook_pauses))

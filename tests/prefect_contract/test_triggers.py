@@ -218,7 +218,7 @@ def test_only_a_run_that_is_running_can_be_called_silent(watch: Watch, end: Stat
 def test_a_run_that_waits_for_its_turn_is_scheduled_again_without_a_message(
     prefect: SyncPrefectClient, deploy: Deploy
 ) -> None:
-    """Rests on it: Run.tries_by_automation can tell what Prefect schedules from what somebody has asked for."""
+    """Rests on it: Run.retries_by_automation can tell what Prefect schedules from what somebody has asked for."""
     deployment = deploy(contract_flows.prompt, "one-at-a-time", concurrency_limit=1)
     asked = AwaitingRetry(message=MESSAGE, scheduled_time=datetime.now(UTC) + timedelta(hours=1))
     runs = [

@@ -109,14 +109,14 @@ def test_the_event_log_is_a_witness_that_may_come_late(logged: int | None, outco
 
 
 def test_a_deleted_lead_that_is_in_no_backup_is_named():
-    found, message = verdict(plan(), job("done", 10, 10), 0, Log(10, strangers=("lead_7",)))
+    found, message = verdict(plan(), job("done", 10, 10), 0, Log(10, not_in_backup=("lead_7",)))
 
     assert found is Outcome.FAILED
     assert message == "Close's event log shows 1 deleted lead that is in no backup: lead_7."
 
 
 def test_of_many_deleted_leads_that_are_in_no_backup_a_few_are_named():
-    _, message = verdict(plan(), job("done", 10, 10), 0, Log(10, strangers=tuple("abcdefg")))
+    _, message = verdict(plan(), job("done", 10, 10), 0, Log(10, not_in_backup=tuple("abcdefg")))
 
     assert message == "Close's event log shows 7 deleted leads that are in no backup: a, b, c, d, e and 2 more."
 

@@ -63,7 +63,7 @@ def write(
         "keep_until": datetime.now(UTC) + timedelta(days=30),
         **manifest,
     }
-    archive.put(MANIFEST, Manifest.model_validate(values).model_dump_json())
+    archive.write(MANIFEST, Manifest.model_validate(values).model_dump_json())
 
 
 def delete(sandbox: CloseAccount, *ids: str) -> None:

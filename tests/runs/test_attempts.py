@@ -30,7 +30,7 @@ from tasks.runs.attempts import (
     interruptions,
     last_asked,
     left_suspended,
-    tries_by_automation,
+    retries_by_automation,
 )
 from tasks.runs.outcomes import Outcome, Stop
 from tasks.runs.run import Run
@@ -64,23 +64,23 @@ def history(*states: State[Any]) -> list[State[Any]]:
 
 
 def test_a_run_that_nobody_has_tried_again():
-    assert tries_by_automation(history(*BEGAN)) == 0
+    assert retries_by_automation(history(*BEGAN)) == 0
 
 
 def test_each_time_in_a_row_counts():
-    assert tries_by_automation(history(*BEGAN, *AUTOMATICALLY)) == 1
-    assert tries_by_automation(history(*BEGAN, *AUTOMATICALLY, *AUTOMATICALLY)) == 2
+    assert retries_by_automation(history(*BEGAN, *AUTOMATICALLY)) == 1
+    assert retries_by_automation(history(*BEGAN, *AUTOMATICALLY, *AUTOMATICALLY)) == 2
 
 
 def test_a_person_begins_the_count_anew():
-    assert tries_by_automation(history(*BEGAN, *AUTOMATICALLY, *BY_A_PERSON)) == 0
-    assert tries_by_automation(history(*BEGAN, *AUTOMATICALLY, *BY_A_PERSON, *AUTOMATICALLY)) == 1
+    assert retries_by_automation(history(*BEGAN, *AUTOMATICALLY, *BY_A_PERSON)) == 0
+    assert retries_by_automation(history(*BEGAN, *AUTOMATICALLY, *BY_A_PERSON, *AUTOMATICALLY)) == 1
 
 
 def test_an_approval_is_a_person_too():
     resuming = Scheduled(name="Resuming")
 
-    assert tries_by_automation(history(*BEGAN, *AUTOMATICALLY, Suspended(), resuming, Pending(), Running())) == 0
+    assert retries_by_automation(history(*BEGAN, *AUTOMATICALLY, Suspended(), resuming, Pending(), Running())) == 0
 
 
 def test_waiting_for_a_turn_is_nobodys_asking():
@@ -88,18 +88,18 @@ def test_waiting_for_a_turn_is_nobodys_asking():
     crashed, asked, *began = AUTOMATICALLY
     waits = AwaitingConcurrencySlot()
 
-    assert tries_by_automation(history(*BEGAN, crashed, asked, waits, waits, *began)) == 1
-    assert tries_by_automation(history(*BEGAN, crashed, asked, Pending(), waits, *began)) == 1
+    assert retries_by_automation(history(*BEGAN, crashed, asked, waits, waits, *began)) == 1
+    assert retries_by_automation(history(*BEGAN, crashed, asked, Pending(), waits, *began)) == 1
 
 
 def test_a_run_that_crashes_before_it_begins_counts_too():
     crashed, asked, pending, _ = AUTOMATICALLY
 
-    assert tries_by_automation(history(*BEGAN, crashed, asked, pending, crashed, asked, pending)) == 2
+    assert retries_by_automation(history(*BEGAN, crashed, asked, pending, crashed, asked, pending)) == 2
 
 
 def test_the_order_is_that_of_time():
-    assert tries_by_automation(reversed(history(*BEGAN, *BY_A_PERSON, *AUTOMATICALLY))) == 1
+    assert retries_by_automation(reversed(history(*BEGAN, *BY_A_PERSON, *AUTOMATICALLY))) == 1
 
 
 ENDS: list[State[Any]] = [

@@ -59,7 +59,7 @@ def test_a_run_goes_on_with_the_key_that_has_replaced_its_own(
 
     assert report.outcome == "deleted"
     assert "Continuing with the one that has replaced it." in caplog.text
-    assert connect.settings() == CloseSettings().with_api_key(ADAS_OTHER)
+    assert connect.read_settings() == CloseSettings().with_api_key(ADAS_OTHER)
 
 
 @pytest.mark.parametrize("key", [ADMIN, USER, OTHER])

@@ -7,7 +7,7 @@ a time knows no time zone: there it stays a day, since as an instant it would se
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal, cast
+from typing import Literal, cast
 from zoneinfo import ZoneInfo
 
 from dateutil.relativedelta import relativedelta
@@ -28,10 +28,10 @@ from tasks.close.query.conditions import (
 )
 from tasks.close.query.nodes import FieldCondition, InStatus, Query, to_json
 from tasks.close.query.rewrite import UnusableQuery, instant_of, rewritten
+from tasks.close.request import JSON
 
 FieldTypes = Mapping[str, str]
 """The types of custom fields, such as ``date``, by their ids."""
-JSON = Mapping[str, Any]
 INSTANTS = re.compile(
     r"date_(created|updated|sent|lost)|activity_at|starts_at|ends_at|last_email_opened|primary_opportunity_(created|updated)"
     r"|(first|last)_(communication|activity|note|(lead|opportunity)_status_change|((incoming|outgoing)_)?(call|email|sms))_date"

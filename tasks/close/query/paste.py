@@ -1,15 +1,15 @@
 """From what people paste, or a Smart View stores, to a query."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import cast
 
 from pydantic import ValidationError
 
 from tasks.close.problems import problems, quoted
 from tasks.close.query.nodes import DEEPEST, NODE_TYPES, Query, is_deeper, parse
 from tasks.close.query.rewrite import UnusableQuery
+from tasks.close.request import JSON
 
-JSON = Mapping[str, Any]
 TOO_DEEP = f"it is nested more than {DEEPEST} levels deep; write it with fewer groups inside groups"
 
 

@@ -102,7 +102,7 @@ def backup(sandbox: CloseAccount, root: str, empty_ledger: None) -> Archive:
     leads = sorted(export(sandbox), key=lambda each: str(each["name"]) == "Ann's")
     over = datetime.now(UTC) - timedelta(days=1)
     write(archive, leads, organization_id, run_id, keep_until=over)
-    archive.put("report.json", '{"outcome": "deleted"}')
+    archive.write("report.json", '{"outcome": "deleted"}')
     delete(sandbox)
     sandbox.forget_requests()
     sandbox.fault("POST", "/lead/", "delay", times=1000, seconds=0.2)

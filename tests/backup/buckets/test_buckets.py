@@ -128,7 +128,7 @@ def test_what_others_write_and_delete_is_seen(s3: LocalS3):
 
     for name in s3.objects():
         s3.remove(name)
-    assert (archive.files(), archive.is_there, archives("s3://backups/close")) == ([], False, [])
+    assert (archive.files(), archive.is_sealed, archives("s3://backups/close")) == ([], False, [])
 
 
 @pytest.mark.server
@@ -141,7 +141,7 @@ def test_forgetting_and_pruning_leave_nothing_behind(s3: LocalS3, prefect_server
     assert [each["id"] for each in Archive.at(URL).leads()] == ["lead_2"]
     assert len([each for each in s3.objects() if "leads" in each]) == 1, "the old file has the data"
 
-    assert prune("s3://backups/close", None, NOW + 2 * KEPT, KEPT) == [URL]
+    assert prune("s3://backups/close", None, NOW + 2 * KEPT, KEPT, set).deleted == [URL]
     assert s3.objects() == {}
 
 
@@ -153,7 +153,7 @@ def test_what_may_not_be_deleted_is_said(s3: LocalS3, prefect_server: str):
     s3.refuse(r"POST /backups\?delete", status=200, body=f"<DeleteResult><Error>{refusal}</Error></DeleteResult>")
 
     with pytest.raises(Refused, match=f"1 file of {URL} can't be deleted"):
-        prune("s3://backups/close", None, NOW + 2 * KEPT, KEPT)
+        prune("s3://backups/close", None, NOW + 2 * KEPT, KEPT, set)
 
 
 @pytest.mark.parametrize("words", [(), ("--forget", "ann@example.com"), ("--prune",)])
@@ -196,6 +196,6 @@ def test_no_key_at_all_is_one_sentence_wherever_it_is_met(s3: LocalS3, monkeypat
         fresh.setattr(S3FileSystem, "cachable", False)
         archive = Archive.at(URL)
 
-    for look in (lambda: archive.manifest, lambda: archive.is_there, lambda: archive.put("x", "y")):
+    for look in (lambda: archive.manifest, lambda: archive.is_sealed, lambda: archive.write("x", "y")):
         with pytest.raises(Refused, match="Unable to locate credentials"):
             look()
