@@ -33,7 +33,7 @@ FORM = "ad-hoc"
 FIRST = "test-leads"
 """Of the made-up organisation it plans some leads, and is over none of its limits; it names nothing that a real one may
 not have."""
-RUNNING = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING"]}}})
+RUNNING = FlowRunFilter.model_validate({"state": {"type": {"any_": ["RUNNING"]}}, "deployment_id": {"is_null_": False}})
 LONGEST_DRY_RUN = 180  # seconds; where Close is away, a run waits for much longer
 
 

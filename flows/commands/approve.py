@@ -50,6 +50,8 @@ def approve(
     from tasks.close.problems import problems
 
     if (run is None or leads is None) and not somebody_is_there():
+        if run is None and (waiting := answer.waiting()):
+            _list(waiting)
         raise Usage("Say which run, and how many leads its plan has: lead-cleanup approve RUN --leads N.")
     found = answer.look_up_waiting(run) if run else _choose(answer.waiting())
     if found is None:
@@ -70,12 +72,21 @@ def approve(
 
 def _choose(waiting: "list[FlowRun]") -> "FlowRun | None":
     """The one of those *waiting* that the person picks; None if there are none."""
-    from tasks.approval.ask import Request
-    from tasks.runs.connect import plain
-
     if not waiting:
         put("No run waits for an approval.")
         return None
+    _list(waiting)
+    text = ask_for_text("Which one? Type its number in this list, or its id; anything else stops:")
+    chosen = [each for number, each in enumerate(waiting, 1) if text == str(number) or begins(each.id, text)]
+    if len(chosen) != 1:
+        raise Usage(KEEPS_WAITING)
+    return chosen[0]
+
+
+def _list(waiting: "list[FlowRun]") -> None:
+    from tasks.approval.ask import Request
+    from tasks.runs.connect import plain
+
     asked = [(each, each.state, Request.read(each.state)) for each in waiting if each.state]
     rows = [
         (str(number), f"{request.planned:,}", f"{plain(state.timestamp):{MINUTE}}", str(each.id)[:8], each.name)
@@ -83,11 +94,6 @@ def _choose(waiting: "list[FlowRun]") -> "FlowRun | None":
         if request
     ]
     say_table(table(rows, "", Column("leads", justify="right"), "waits since", "run", "name"))
-    text = ask_for_text("Which one? Type its number in this list, or its id; anything else stops:")
-    chosen = [each for number, each in enumerate(waiting, 1) if text == str(number) or begins(each.id, text)]
-    if len(chosen) != 1:
-        raise Usage(KEEPS_WAITING)
-    return chosen[0]
 
 
 def _ask() -> int:

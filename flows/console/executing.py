@@ -138,7 +138,8 @@ def _left(execution: "Execution") -> str:
 
 def _left_alone(execution: "Execution") -> str:
     if execution.run_id is None:
-        return "Interrupted."
+        stays = " What is restored stays, and the same command restores the rest." if execution.has_begun else ""
+        return f"Interrupted.{stays}"
     job = execution.bulk_delete_id
     what = f"Close continues bulk delete {job}" if job else "Nothing is known to have been started"
     return f"Interrupted. {what}. {_left(execution)}"

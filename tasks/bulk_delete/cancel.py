@@ -17,7 +17,6 @@ from tasks.bulk_delete.find import MAY_START_YET, bulk_delete_of, search_until_v
 from tasks.close.client import CloseClient
 from tasks.close.errors import CloseError
 from tasks.close.resources import BulkDelete, BulkStatus
-from tasks.close.transport import READ_PATIENCE
 from tasks.ledger import store as ledger
 from tasks.ledger.record import Record
 from tasks.report.artifacts import write_report
@@ -109,9 +108,9 @@ def _pause_claimed(close: CloseClient, record: Record) -> tuple[str, bool]:
 
 
 def pause(
-    close: CloseClient, bulk_delete_id: str, *, patience: float = READ_PATIENCE, obeys_within: float = OBEYS_WITHIN
+    close: CloseClient, bulk_delete_id: str, *, patience: float | None = None, obeys_within: float = OBEYS_WITHIN
 ) -> BulkDelete:
-    """Ask Close to pause the bulk delete, for *patience* (seconds), and return it as Close shows it then.
+    """Ask Close to pause the bulk delete, for *patience* (seconds) if given, and return it as Close shows it then.
 
     Close may refuse the request, or accept it without effect: it is given a time to obey (seconds). Raises a CloseError
     when the bulk delete can't be read.

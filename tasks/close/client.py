@@ -194,10 +194,10 @@ class CloseClient:
         request = Request("POST", "/bulk_action/delete/", body=body)
         return parse(BulkDelete, self._transport.start(request), request)
 
-    def pause_bulk_delete(self, bulk_delete_id: str, *, patience: float = READ_PATIENCE) -> BulkDelete:
+    def pause_bulk_delete(self, bulk_delete_id: str, *, patience: float | None = None) -> BulkDelete:
         """Ask Close to stop deleting. Close documents `{"status": "paused"}` but not the address: we assume it.
 
-        Retried for *patience* (seconds): a retry would pause it again if somebody has resumed it meanwhile.
+        Retried as a read, or for *patience* (seconds): a retry would pause it again if it was resumed meanwhile.
         """
         request = _status(bulk_delete_id, "paused")
         return parse(BulkDelete, self._transport.read(request, patience), request)

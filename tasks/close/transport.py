@@ -65,9 +65,9 @@ class Transport:
         self._pool.close()
         self._unpooled.close()
 
-    def read(self, request: Request, patience: float = READ_PATIENCE) -> JSON:
-        """Send what may be sent again. Retried while there is no usable answer, for *patience* (seconds)."""
-        return self._send_with_retries(self._pool, request, patience)
+    def read(self, request: Request, patience: float | None = None) -> JSON:
+        """Send what may be sent again. Retried until Close answers, for two minutes or *patience* (seconds)."""
+        return self._send_with_retries(self._pool, request, READ_PATIENCE if patience is None else patience)
 
     def start(self, request: Request) -> JSON:
         """Send what must happen once, on a new connection. Retried only if Close can't have accepted it."""

@@ -25,7 +25,7 @@ from tasks.report.history import earlier_runs, report_in
 from tasks.report.links import page_of_artifact, page_of_run
 from tasks.report.model import RunReport
 from tasks.report.page import PastRun, report_page
-from tasks.runs.connect import prefect
+from tasks.runs.connect import plain, prefect
 from tasks.runs.logs import log_if_it_fails
 from tasks.runs.outcomes import Refused
 from tasks.runs.run import Run
@@ -82,8 +82,11 @@ def recall_report(run_id: UUID) -> dict[str, Any]:
 
 def runs_before(run_id: UUID) -> list[PastRun]:
     """The runs of the same cleanup that are shown with the report of this one. Raises `PrefectUnavailable`."""
-    keys = [str(each.key) for each in artifacts_of(run_id) if report_in(each)]
-    return earlier_runs(keys[-1], run_id) if keys else []
+    reports = [each for each in artifacts_of(run_id) if report_in(each)]
+    if not reports:
+        return []
+    last = reports[-1]
+    return earlier_runs(str(last.key), run_id, plain(last.created) if last.created else None)
 
 
 def artifact_key(run: Run, organization_id: str, organization: str) -> str:

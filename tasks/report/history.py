@@ -22,14 +22,18 @@ BLOCK = re.compile(r"```json\n(.*)\n```", re.DOTALL)
 """The JSON at the end of a page: a report or a query."""
 
 
-def earlier_runs(key: str, run_id: UUID) -> list[PastRun]:
-    """The last runs but this one with a report under *key*, newest first. Raises `PrefectUnavailable`."""
+def earlier_runs(key: str, run_id: UUID, before: datetime | None = None) -> list[PastRun]:
+    """The last runs but this one with a report under *key*, newest first, if published *before* that instant.
+
+    Raises `PrefectUnavailable`.
+    """
     under_key = ArtifactFilter.model_validate({"key": {"any_": [key]}, "type": {"any_": ["markdown"]}})
     with prefect() as server:
         found = server.read_artifacts(artifact_filter=under_key, sort=ArtifactSort.CREATED_DESC, limit=REPORTS)
     runs: dict[str, PastRun] = {}
     for each in found:
-        if each.flow_run_id not in {None, run_id} and (past := _past_run(each)):
+        past = _past_run(each) if each.flow_run_id not in {None, run_id} else None
+        if past and (before is None or past.ended < before):
             runs.setdefault(past.run_id, past)
     return list(runs.values())[:RUNS]
 

@@ -16,8 +16,11 @@ from tasks.runs.wording import counted
 
 logger = logging.getLogger(__name__)
 
-RECENT = 20
-"""How many of the last numbers tell the pace: jobs speed up and slow down."""
+RECENT, RECENT_SECONDS = 20, 60.0
+"""How many of the last numbers tell the pace, or those of a minute, if they are more.
+
+Jobs speed up and slow down; and a restore creates many leads at once, and then waits for Close's rate limit.
+"""
 SELDOM = 10.0
 """Seconds between lines in the log on what moves all the time."""
 
@@ -37,7 +40,7 @@ class Progress:
         self._clock = clock
         self._every = every
         self._due = clock() + every
-        self._seen = deque[tuple[float, int]](maxlen=RECENT)
+        self._seen = deque[tuple[float, int]]()
         self._run_id = own_run()
         self._artifact: UUID | None = None
 
@@ -47,6 +50,8 @@ class Progress:
         if not total or (self._seen and self._seen[-1][1] == done):
             return
         self._seen.append((now, done))
+        while len(self._seen) > RECENT and self._seen[1][0] <= now - RECENT_SECONDS:
+            self._seen.popleft()
         step = Step(self._verb, done, total, self._pace())
         if watch:
             watch(step)
