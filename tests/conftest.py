@@ -1,5 +1,6 @@
 """What all tests share: a sandbox that is empty again for each test, a Prefect server, and a way to run a cleanup."""
 
+import gc
 import os
 import shutil
 import signal
@@ -49,6 +50,7 @@ def _order(item: pytest.Item) -> int:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Let the first of several workers begin with that database now."""
+    gc.freeze()  # what was imported and collected stays, so no garbage collection need look at it again
     kept = _kept(session.config)
     if kept and os.environ.get("PYTEST_XDIST_WORKER") == "gw0" and any(map(_order, session.items)):
         Thread(target=migrated_database, args=(kept,), daemon=True).start()

@@ -469,8 +469,23 @@ MUTATIONS = [
     Mutation(
         "two restores do not run at once",
         "restore/create.py",
-        '        locked(archive, "a restore") as check,\n        journal.opened(check),\n',
+        '        locked(archive, "a restore", patience=TAKES_OVER_WITHIN if own.attempt > 1 else 0.0) as check,\n'
+        "        journal.opened(check),\n",
         "        journal.opened(lambda: None),\n",
+        RESTORE,
+    ),
+    Mutation(
+        "a restore takes no lead for its own that another has created",
+        "restore/create.py",
+        "known = self.theirs.union(self.journal.new.values())",
+        "known = set(self.journal.new.values())",
+        RESTORE,
+    ),
+    Mutation(
+        "what another restore has created since the plan is passed over",
+        "restore/create.py",
+        'if restored_from(others, close, lead["id"]):',
+        "if False:",
         RESTORE,
     ),
     Mutation(

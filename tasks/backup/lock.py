@@ -1,21 +1,41 @@
 """One lock per backup, held while it is restored, while data is erased from it, and while it is deleted."""
 
+import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from tasks.backup.archive import RUN, Archive
+from tasks.backup.folder import Locked
+
+LOOK_SECONDS = 0.5
 
 Check = Callable[[], None]
 """Raises `Locked` if the lock is no longer held. Call it before each step that changes anything."""
 
 
 @contextmanager
-def locked(archive: Archive, by: str) -> Generator[Check]:
-    """Hold the lock of this backup; *by* tells others what holds it, such as "a restore". Raises `Locked` if others do.
+def locked(archive: Archive, by: str, *, patience: float = 0.0) -> Generator[Check]:
+    """Hold the lock of this backup; *by* tells others what holds it, such as "a restore".
 
-    A folder on this machine is locked by its file system, and the lock ends with its process. Elsewhere the Prefect
-    server keeps it: see `tasks.backup.lease`.
+    Raises `Locked` if others hold it, and still do after *patience* (seconds). A folder on this machine is locked by
+    its file system, and the lock ends with its process. Elsewhere the Prefect server keeps it: see
+    `tasks.backup.lease`.
     """
+    deadline = time.monotonic() + patience
+    with ExitStack() as held:
+        while True:
+            try:
+                check = held.enter_context(_locked(archive, by))
+                break
+            except Locked:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(LOOK_SECONDS)
+        yield check
+
+
+@contextmanager
+def _locked(archive: Archive, by: str) -> Generator[Check]:
     if archive.is_local:
         with archive.lock(exclusive=True):
             yield lambda: None

@@ -46,6 +46,7 @@ SETTLED_AFTER = EVENTS_LATE_BY
 """An object that Close doesn't show so long after its POST doesn't exist."""
 SEARCH_AGAIN_AFTER = (1.0, 4.0, 15.0, 40.0)  # seconds; the last one repeats
 EVENTS_KEPT = timedelta(days=29)  # Close keeps them for 30
+TAKES_OVER_WITHIN = 30.0  # seconds that an earlier attempt of the run has to notice that this one has taken over
 ATTEMPTS = 2  # at a POST without a usable answer that turns out to have created nothing
 COMPARED = ("date_created", "activity_at", "status", "status_id", "user_id", "assigned_to")
 """Fields that Close may set to another value than it was sent; where it does, the report says so."""
@@ -84,15 +85,16 @@ def restore(plan: RestorePlan) -> Restored:
     """
     archive = Archive.at(plan.url)
     journal = Journal(archive)
+    own = OwnState()
     in_close = plan.found.still_in_close | plan.found.restored_from_other_backup
     with (
         connect(plan.organization_id, user_id=plan.user_id) as close,
-        locked(archive, "a restore") as check,
+        locked(archive, "a restore", patience=TAKES_OVER_WITHIN if own.attempt > 1 else 0.0) as check,
         journal.opened(check),
     ):
         others = journals_of_other_backups(archive)
         theirs = frozenset(lead_id for other in others for lead_id in other.new.values())
-        creator = Creator(close, journal, plan.user_id, theirs)
+        creator = Creator(close, journal, plan.user_id, own, theirs)
         mapping = IdMapping(plan.mapping.inventory, plan.mapping.instead)
         total, number = plan.found.counts["lead"] + plan.found.begun, 0
         progress = Progress("restored", close.clock)
@@ -125,10 +127,10 @@ class Creator:
     close: CloseClient
     journal: Journal
     user_id: str
+    own: OwnState = field(default_factory=OwnState)
     theirs: frozenset[str] = frozenset()
     """Leads that restores of other backups have created."""
     restored: Restored = field(default_factory=Restored)
-    own: OwnState = field(default_factory=OwnState)
 
     def restore(self, lead: NewLead) -> None:
         """Create *lead* and what belongs to it, except the objects that Close already has."""

@@ -61,6 +61,11 @@ class Process(NamedTuple):
 class Superseded(Abort):
     """Ends this attempt of a run, but not the run: a later attempt continues it. Prefect leaves the state alone."""
 
+    @classmethod
+    def by(cls, flow_run: FlowRun) -> Self:
+        """Say which attempt it is that continues *flow_run*."""
+        return cls(f"Attempt {flow_run.run_count} of run {flow_run.id} has taken over from this one, which ends here.")
+
 
 def check_latest(run: Run) -> State[Any] | None:
     """Raise `Superseded` if a later attempt of *run* has begun: this process was asleep, and somebody took it for dead.
@@ -70,7 +75,7 @@ def check_latest(run: Run) -> State[Any] | None:
     with prefect() as server:
         found = server.read_flow_run(run.id)
     if found.run_count > run.attempt:
-        raise Superseded(f"Attempt {found.run_count} of run {run.id} has taken over from this one, which ends here.")
+        raise Superseded.by(found)
     return found.state
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 from prefect.client.schemas.objects import State, StateType
 from prefect.context import FlowRunContext, TaskRunContext
 
+from tasks.runs.alive import Superseded
 from tasks.runs.connect import PrefectUnavailable, prefect
 from tasks.runs.outcomes import Outcome, Stop
 
@@ -53,11 +54,14 @@ def is_suspended_now(run_id: UUID) -> bool:
 class OwnState:
     """Looks at the state of this process's run, every two seconds while it sleeps or works; outside a run, never.
 
-    Raises `Suspended`, and `Stop` if the run is cancelled. A Prefect server that can't be asked changes nothing.
+    Raises `Suspended`, `Stop` if the run is cancelled, and `Superseded` if a later attempt has taken over, as when a
+    person has resumed the run before this one noticed. A Prefect server that can't be asked changes nothing.
     """
 
     def __init__(self) -> None:
         self._run_id = own_run()
+        context = FlowRunContext.get()
+        self.attempt = context.flow_run.run_count if context and context.flow_run else 1
         self._due = time.monotonic() + LOOK_SECONDS
 
     def sleep(self, sleep: Callable[[float], None], seconds: float) -> None:
@@ -86,6 +90,8 @@ class OwnState:
             self._due = time.monotonic() + AWAY_SECONDS
             return
         self._due = time.monotonic() + LOOK_SECONDS
+        if found.run_count > self.attempt:
+            raise Superseded.by(found)
         if found.state and is_suspended(found.state):
             raise Suspended
         if found.state and (found.state.is_cancelled() or (found.state.is_cancelling() and not found.deployment_id)):

@@ -156,10 +156,12 @@ def test_who_picks_none_of_the_list_answers_nothing(
     assert prefect.read_flow_run(waiting).state_name == "Suspended"
 
 
-def test_elsewhere_approve_says_what_to_write(lead_cleanup: Command):
-    lead_cleanup("approve").is_one_line(
-        "Say which run, and how many leads its plan has: lead-cleanup approve RUN --leads"
-    )
+def test_elsewhere_approve_lists_what_waits_and_says_what_to_write(lead_cleanup: Command, waiting: UUID):
+    said = lead_cleanup("approve")
+
+    assert said.code == 2
+    assert str(waiting)[:8] in said.err
+    assert said.err.endswith("Say which run, and how many leads its plan has: lead-cleanup approve RUN --leads N.\n")
 
 
 def test_of_several_runs_with_one_name_the_one_that_waits_is_approved(

@@ -8,6 +8,7 @@ import closeio_api  # pyright: ignore[reportMissingTypeStubs] - Close ships it w
 import httpx
 import pytest
 from support.close_account import ADMIN, USER, CloseAccount, lead
+from support.variations import first
 
 JUNK = {
     "type": "and",
@@ -145,7 +146,7 @@ def _all_events(client: Client, filters: dict[str, object]) -> list[dict[str, An
     return events
 
 
-@pytest.mark.parametrize(("separator", "window_seconds"), [(",", 8), (";", 3)])
+@pytest.mark.parametrize(("separator", "window_seconds"), first(1, [(";", 3), (",", 8)]))
 def test_it_sleeps_a_rate_limit_out(sandbox: CloseAccount, client: Client, separator: str, window_seconds: int):
     """Close's client reads the wait from `RateLimit` where commas separate its parts, from `retry-after` otherwise."""
     limits = {"enabled": True, "separator": separator, "window_seconds": window_seconds}

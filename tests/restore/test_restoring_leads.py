@@ -20,6 +20,7 @@ from tasks.report.artifacts import artifacts_of, recall_report
 from tasks.restore import create
 from tasks.restore.plan import plan_restore
 from tasks.restore.report import read
+from tasks.runs.alive import Superseded
 
 pytestmark = pytest.mark.server
 
@@ -104,6 +105,30 @@ def test_the_report_is_kept_as_an_artifact_without_names(
     assert "Opportunities" in found[f"{name}-counts"]
     assert "Acme" not in str(found)
     assert "Ann Other" not in str(found)
+
+
+def test_a_restore_that_is_resumed_before_it_noticed_leaves_the_rest_to_the_later_attempt(
+    sandbox: CloseAccount, back_up: BackUp, prefect_server: str
+) -> None:
+    sandbox.add(*(lead(f"lead {number}") for number in range(30)))
+    backup = back_up()
+    delete(sandbox)
+    sandbox.forget_requests()
+    sandbox.fault("POST", "/lead/", "delay", times=1000, seconds=0.2)
+    parameters = {"backup": str(backup), "dry_run": False}
+    with get_client(sync_client=True) as prefect, ThreadPoolExecutor() as elsewhere:
+        run = prefect.create_flow_run(restore_leads, parameters=parameters)
+        first = elsewhere.submit(run_flow, restore_leads, flow_run=run, parameters=parameters)
+        wait_until(lambda: len(sandbox.posts("/lead/")) > 2)
+        suspend(run.id)
+        prefect.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+        again = run_flow(
+            restore_leads, flow_run=prefect.read_flow_run(run.id), parameters=parameters, return_type="state"
+        )
+        with pytest.raises(Superseded):
+            first.result()
+
+    assert (again.name, len(sandbox.leads()), len(sandbox.posts("/lead/"))) == ("Restored", 30, 30)  # pyright: ignore
 
 
 def test_a_restore_that_a_person_suspends_stops_and_goes_on_where_it_was(

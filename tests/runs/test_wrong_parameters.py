@@ -110,7 +110,9 @@ def test_a_restore_refuses_them_too(sandbox: CloseAccount, prefect_server: str) 
         ),
         pytest.param(restore_leads, {}, "backup: it is missing", id="restore, nothing", marks=MORE),
         pytest.param(restore_leads, {"dry_run": True}, "backup: it is missing", id="restore, missing", marks=MORE),
-        pytest.param(restore_leads, {"backup": "/b", "lead": []}, f"lead: {UNKNOWN}", id="restore, unknown"),
+        pytest.param(
+            restore_leads, {"backup": "/b", "lead": []}, f"lead: {UNKNOWN}", id="restore, unknown", marks=MORE
+        ),
     ],
 )
 def test_a_worker_s_process_refuses_missing_and_unknown_ones_too(

@@ -18,7 +18,7 @@ from tasks.backup.forget import forget
 from tasks.backup.prune import prune
 from tasks.runs.outcomes import Refused
 
-pytestmark = pytest.mark.xdist_group("bucket")
+pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.xdist_group("bucket")]
 MORE = pytest.mark.exhaustive
 
 RUN = "00000000-0000-4000-8000-000000000001"

@@ -12,6 +12,7 @@ from support.close_account import CloseAccount, lead
 
 pytestmark = [
     pytest.mark.server,
+    pytest.mark.system,
     pytest.mark.xdist_group("bucket"),
     pytest.mark.usefixtures("fake_clock"),
 ]
