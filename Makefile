@@ -57,7 +57,12 @@ bench: $(INSTALLED)  ## measure what cleanups cost, and write tests/bench/BENCHM
 check: $(INSTALLED)  ## run the fast part: lint, types, and the tests that start nothing but themselves
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	@$(MAKE) --no-print-directory --jobs 2 types fast
+
+types: $(INSTALLED)
 	$(BIN)/pyright
+
+fast: $(INSTALLED)
 	$(BIN)/pytest --numprocesses 2 -m "not server and not exhaustive" $(FAST)
 
 fix: $(INSTALLED)  ## format, and fix what the linter can fix
@@ -99,5 +104,5 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --no-deps --editable .
 	@touch $@
 
-.PHONY: help install demo up test test-system test-all browser postgresql matrix bench check fix server deploy offboard worker \
+.PHONY: help install demo up test test-system test-all browser postgresql matrix bench check types fast fix server deploy offboard worker \
     screenshots lock clean

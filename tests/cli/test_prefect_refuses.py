@@ -19,6 +19,7 @@ from support.proxy import Proxy, Spoil
 from support.terminal_processes import Start, newest_id
 from support.terminal_session import Command
 from support.untrusted import untrusted
+from support.variations import first
 
 from tasks.runs.connect import PrefectUnavailable, prefect
 from tasks.runs.prefect_errors import NotInPrefect
@@ -256,7 +257,7 @@ def test_what_was_deleted_is_named_and_the_server_is_not_called_away(what: str, 
 
 @pytest.mark.parametrize(
     ("words", "code", "not_done"),
-    [(STOP, 2, " Nothing was stopped."), (("backups", "--prune"), 2, ""), (("doctor",), 1, "")],
+    first(1, [(STOP, 2, " Nothing was stopped."), (("backups", "--prune"), 2, ""), (("doctor",), 1, "")]),
 )
 def test_a_setting_that_prefect_can_not_read_is_named(
     start: Start, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], code: int, not_done: str

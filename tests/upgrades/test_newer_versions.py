@@ -200,7 +200,7 @@ def another_record(run: str, organization_id: str, change: Callable[[Json], Any]
 
 # At 0.1: the first record that can't be read ends the list, and the newer one is taken for any other.
 @pytest.mark.parametrize("organization_id", first(1, [OTHER.id, SANDBOX.id]), ids=["another", "same organisation"])
-@pytest.mark.parametrize("change", [edited, newer], ids=["edited", "newer"])
+@pytest.mark.parametrize("change", first(1, [edited, newer]), ids=["edited", "newer"])
 def test_a_record_that_cannot_be_read_names_itself_and_others_are_listed(
     call: Command, unknown: str, organization_id: str, change: Callable[[Json], Any]
 ) -> None:
