@@ -54,8 +54,8 @@ def is_suspended_now(run_id: UUID) -> bool:
 class OwnState:
     """Looks at the state of this process's run, every two seconds while it sleeps or works; outside a run, never.
 
-    Raises `Suspended`, `Stop` if the run is cancelled, and `Superseded` if a later attempt has taken over, as when a
-    person has resumed the run before this one noticed. A Prefect server that can't be asked changes nothing.
+    Raises `Suspended`, `Stop` if the run is cancelled, and `Superseded` if a later attempt has taken over, as when
+    somebody has retried the run before this one noticed. A Prefect server that can't be asked changes nothing.
     """
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from deployed_runs import DEPLOYED, StartWorker, await_state, history, wait_for, within
+from deployed_runs import StartWorker, await_state, history, wait_for, within
 from foreign_flow import somebody_elses
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import State, StateType
@@ -23,7 +23,8 @@ from deployments import automations
 from tasks.bulk_delete.attempt import MOST_RETRIES
 from tasks.runs.attempts import BY_AUTOMATION
 
-pytestmark = DEPLOYED
+# A server of its own: what is here takes as long as all the others.
+pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.xdist_group("recovery")]
 
 SOONEST = 10  # seconds: the least that Prefect takes for `within`
 SILENCE = 20  # seconds; Prefect's heartbeats come every 30: here a run is killed, or ends, before its second one is due

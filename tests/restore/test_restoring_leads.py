@@ -107,7 +107,7 @@ def test_the_report_is_kept_as_an_artifact_without_names(
     assert "Ann Other" not in str(found)
 
 
-def test_a_restore_that_is_resumed_before_it_noticed_leaves_the_rest_to_the_later_attempt(
+def test_a_restore_that_is_suspended_and_retried_before_it_noticed_leaves_the_rest_to_the_later_attempt(
     sandbox: CloseAccount, back_up: BackUp, prefect_server: str
 ) -> None:
     sandbox.add(*(lead(f"lead {number}") for number in range(30)))
