@@ -27,7 +27,12 @@ from deployments.sandbox.server import Sandbox
 from deployments.up.environment import SERVER
 from tasks.ledger.record import name_of
 
-pytestmark = [pytest.mark.server, pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.system,
+    pytest.mark.xdist_group("postgresql"),
+    pytest.mark.timeout(900),
+]
 
 BULK_DELETE = "/bulk_action/delete/"
 SILENCE, SOONEST = 75, 10  # seconds; a run that lives sends a heartbeat every 30
